@@ -1,0 +1,154 @@
+/* Error objects and the diag of a thread. See diag.h. */
+#include "base/diag.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/inject.h"
+
+const struct error_type IllegalParams = { "IllegalParams", ER_ILLEGAL_PARAMS };
+const struct error_type SystemError = { "SystemError", ER_SYSTEM };
+const struct error_type ClientError = { "ClientError", ER_UNKNOWN };
+const struct error_type OutOfMemory = { "OutOfMemory", ER_MEMORY_ISSUE };
+const struct error_type LuaError = { "LuaError", ER_PROC_LUA };
+const struct error_type FiberIsCancelled = { "FiberIsCancelled", ER_UNKNOWN };
+const struct error_type TimedOut = { "TimedOut", ER_UNKNOWN };
+
+/* What is reported when there is no memory for a report. */
+static struct {
+	struct error error;
+	char message[24];
+} oom = { { .type = &OutOfMemory, .code = ER_MEMORY_ISSUE, .file = "" },
+	  "not enough memory" };
+
+static __thread struct error *diag;
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash == NULL ? path : slash + 1;
+}
+
+struct error *error_newv(const struct error_type *type, int code,
+			 const char *file, unsigned line, const char *fmt,
+			 va_list ap)
+{
+	struct error *e;
+	size_t file_size;
+	va_list again;
+	int len;
+
+	file = file == NULL ? "" : base_name(file);
+	file_size = strlen(file) + 1;
+	va_copy(again, ap);
+	len = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
+	if (len < 0)
+		len = 0;
+	e = mem_alloc(sizeof *e + (size_t)len + 1 + file_size);
+	if (e == NULL)
+		return &oom.error;
+	e->type = type;
+	e->refs = 1;
+	e->code = code;
+	e->saved_errno = 0;
+	e->line = line;
+	e->cause = NULL;
+	vsnprintf(e->message, (size_t)len + 1, fmt, ap);
+	e->message[len] = '\0';
+	e->file = e->message + len + 1;
+	memcpy(e->file, file, file_size);
+	return e;
+}
+
+struct error *error_new(const struct error_type *type, int code,
+			const char *file, unsigned line, const char *fmt, ...)
+{
+	struct error *e;
+	va_list ap;
+
+	va_start(ap, fmt);
+	e = error_newv(type, code, file, line, fmt, ap);
+	va_end(ap);
+	return e;
+}
+
+struct error *error_system(int err, const char *file, unsigned line,
+			   const char *fmt, ...)
+{
+	char what[1024], why[128];
+	struct error *e;
+	va_list ap;
+
+	if (err < 0)
+		err = -err;
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof what, fmt, ap);
+	va_end(ap);
+	e = error_new(&SystemError, SystemError.code, file, line, "%s: %s",
+		      what, strerror_r(err, why, sizeof why));
+	if (e != &oom.error)
+		e->saved_errno = err;
+	return e;
+}
+
+struct error *error_ref(struct error *e)
+{
+	if (e != &oom.error)
+		__atomic_fetch_add(&e->refs, 1, __ATOMIC_RELAXED);
+	return e;
+}
+
+void error_unref(struct error *e)
+{
+	struct error *cause;
+
+	/* A chain of causes is freed in a loop: it may be long. */
+	while (e != NULL && e != &oom.error &&
+	       __atomic_sub_fetch(&e->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+		cause = e->cause;
+		mem_free(e);
+		e = cause;
+	}
+}
+
+void error_set_cause(struct error *e, struct error *cause)
+{
+	if (e == &oom.error || e == cause) {
+		error_unref(cause);
+		return;
+	}
+	error_unref(e->cause);
+	e->cause = cause;
+}
+
+void diag_set_error(struct error *e)
+{
+	error_unref(diag);
+	diag = e;
+}
+
+struct error *diag_last(void)
+{
+	return diag;
+}
+
+struct error *diag_take(void)
+{
+	struct error *e = diag;
+
+	assert(e != NULL && "a call failed without an error");
+	if (e == NULL)
+		return error_new(&ClientError, ER_UNKNOWN, NULL, 0,
+				 "unknown error: none was recorded");
+	diag = NULL;
+	return e;
+}
+
+void diag_clear(void)
+{
+	diag_set_error(NULL);
+}

@@ -1,0 +1,285 @@
+/* The server's log. See log.h. */
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/diag.h"
+#include "base/inject.h"
+
+enum log_level log_level = LOG_INFO;
+
+static const struct {
+	const char *name;
+	char letter;
+} levels[LOG_LEVEL_COUNT] = {
+	[LOG_FATAL] = { "fatal", 'F' },   [LOG_SYSERROR] = { "syserror", '!' },
+	[LOG_ERROR] = { "error", 'E' },   [LOG_CRIT] = { "crit", 'C' },
+	[LOG_WARN] = { "warn", 'W' },     [LOG_INFO] = { "info", 'I' },
+	[LOG_VERBOSE] = { "verbose", 'V' }, [LOG_DEBUG] = { "debug", 'D' },
+};
+
+static struct {
+	pthread_mutex_t lock;
+	enum log_format format;
+	int fd;            /* STDERR_FILENO, or the file's */
+	char *path;        /* NULL: standard error */
+	uint64_t lost;     /* lines that were not written */
+	uint64_t reported; /* how many of these the log has told of */
+	struct buf line;   /* kept between lines; at most LINE_KEEP bytes */
+	log_fiber_id_f fiber_id;
+} sink = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO };
+
+enum { LINE_MAX_SIZE = 64 * 1024, LINE_KEEP = 4096 };
+
+const char *log_level_name(enum log_level level)
+{
+	return levels[level].name;
+}
+
+int log_level_parse(const char *name)
+{
+	for (int i = 0; i < LOG_LEVEL_COUNT; i++) {
+		if (strcmp(levels[i].name, name) == 0)
+			return i;
+	}
+	return -1;
+}
+
+void log_set_level(enum log_level level)
+{
+	__atomic_store_n(&log_level, level, __ATOMIC_RELAXED);
+}
+
+void log_set_format(enum log_format format)
+{
+	pthread_mutex_lock(&sink.lock);
+	sink.format = format;
+	pthread_mutex_unlock(&sink.lock);
+}
+
+void log_set_fiber_id(log_fiber_id_f fn)
+{
+	sink.fiber_id = fn;
+}
+
+uint64_t log_lost(void)
+{
+	return __atomic_load_n(&sink.lost, __ATOMIC_RELAXED);
+}
+
+static void log_use(int fd, char *path)
+{
+	int old_fd;
+	char *old_path;
+
+	pthread_mutex_lock(&sink.lock);
+	old_fd = sink.fd;
+	old_path = sink.path;
+	sink.fd = fd;
+	sink.path = path;
+	pthread_mutex_unlock(&sink.lock);
+	if (old_fd != STDERR_FILENO)
+		close(old_fd);
+	mem_free(old_path);
+}
+
+int log_open(const char *path)
+{
+	char *copy;
+	int fd;
+
+	if (path == NULL) {
+		log_close();
+		return 0;
+	}
+	copy = mem_strdup(path);
+	if (copy == NULL) {
+		diag_set_oom(strlen(path), "the log's path");
+		return -1;
+	}
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+	if (fd < 0) {
+		diag_set_system(errno, "log file '%s'", path);
+		mem_free(copy);
+		return -1;
+	}
+	log_use(fd, copy);
+	return 0;
+}
+
+int log_reopen(void)
+{
+	char *path = NULL;
+	int rc;
+
+	pthread_mutex_lock(&sink.lock);
+	if (sink.path != NULL)
+		path = mem_strdup(sink.path);
+	pthread_mutex_unlock(&sink.lock);
+	if (path == NULL)
+		return 0;
+	rc = log_open(path);
+	mem_free(path);
+	return rc;
+}
+
+void log_close(void)
+{
+	log_use(STDERR_FILENO, NULL);
+	pthread_mutex_lock(&sink.lock);
+	buf_destroy(&sink.line);
+	pthread_mutex_unlock(&sink.lock);
+}
+
+/* Text as it stands in a JSON string. Bytes that are not UTF-8 pass as they
+ * are: a log reader is better served by them than by an error. */
+static void put_json(struct buf *b, const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = s[i];
+
+		if (c == '"' || c == '\\')
+			buf_printf(b, "\\%c", c);
+		else if (c == '\n')
+			buf_puts(b, "\\n");
+		else if (c == '\t')
+			buf_puts(b, "\\t");
+		else if (c < 0x20 || c == 0x7f)
+			buf_printf(b, "\\u%04x", c);
+		else
+			buf_putc(b, (char)c);
+	}
+}
+
+/* Following lines of one message are indented, so that a message is told from
+ * the next; other control bytes are shown, so that nobody forges a line or
+ * plays with the reader's terminal. */
+static void put_plain(struct buf *b, const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = s[i];
+
+		if (c == '\n')
+			buf_puts(b, i + 1 < n ? "\n\t" : "");
+		else if ((c < 0x20 && c != '\t') || c == 0x7f)
+			buf_printf(b, "\\x%02x", c);
+		else
+			buf_putc(b, (char)c);
+	}
+}
+
+static void put_line(struct buf *b, enum log_level level, const char *file,
+		     unsigned line, const char *text, size_t size)
+{
+	uint64_t fiber = sink.fiber_id == NULL ? 0 : sink.fiber_id();
+	char when[32], zone[8];
+	struct timespec now;
+	struct tm tm;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	localtime_r(&now.tv_sec, &tm);
+	strftime(when, sizeof when,
+		 sink.format == LOG_JSON ? "%Y-%m-%dT%H:%M:%S" : "%F %T", &tm);
+	if (sink.format == LOG_JSON) {
+		strftime(zone, sizeof zone, "%z", &tm);
+		buf_printf(b, "{\"time\":\"%s.%03ld%s\",\"level\":\"%s\","
+			   "\"pid\":%d", when, now.tv_nsec / 1000000, zone,
+			   levels[level].name, (int)getpid());
+		if (fiber != 0)
+			buf_printf(b, ",\"fiber\":%llu",
+				   (unsigned long long)fiber);
+		if (file != NULL) {
+			buf_puts(b, ",\"file\":\"");
+			put_json(b, file, strlen(file));
+			buf_printf(b, "\",\"line\":%u", line);
+		}
+		buf_puts(b, ",\"message\":\"");
+		put_json(b, text, size);
+		buf_puts(b, "\"}\n");
+		return;
+	}
+	buf_printf(b, "%s.%03ld [%d]", when, now.tv_nsec / 1000000,
+		   (int)getpid());
+	if (fiber != 0)
+		buf_printf(b, "/%llu", (unsigned long long)fiber);
+	buf_printf(b, " %c> ", levels[level].letter);
+	put_plain(b, text, size);
+	buf_putc(b, '\n');
+}
+
+/* One write for the line: lines of several processes into one file do not mix.
+ * A line cut short by a full disk is ended when writing works again. */
+static void emit(const struct buf *b)
+{
+	static bool torn;
+	ssize_t n;
+
+	if (torn && write(sink.fd, "\n", 1) == 1)
+		torn = false;
+	do {
+		n = inject("log.write") ? (errno = ENOSPC, -1) :
+					  write(sink.fd, b->data, b->size);
+	} while (n < 0 && errno == EINTR);
+	if (n == (ssize_t)b->size)
+		return;
+	torn = n > 0;
+	__atomic_fetch_add(&sink.lost, 1, __ATOMIC_RELAXED);
+}
+
+void log_writev(enum log_level level, const char *file, unsigned line,
+		const char *fmt, va_list ap)
+{
+	struct buf text = { .limit = LINE_MAX_SIZE };
+	int saved_errno = errno;
+	const char *base;
+	char lost[80];
+	int rc;
+
+	rc = buf_vprintf(&text, fmt, ap);
+	if (rc != 0) {
+		buf_destroy(&text);
+		rc = buf_puts(&text, "(a message longer than the log allows)");
+	}
+	if (file != NULL && (base = strrchr(file, '/')) != NULL)
+		file = base + 1;
+	pthread_mutex_lock(&sink.lock);
+	if (sink.lost > sink.reported) {
+		uint64_t before = sink.lost;
+
+		snprintf(lost, sizeof lost,
+			 "%llu log lines were lost: writing failed",
+			 (unsigned long long)(sink.lost - sink.reported));
+		buf_reset(&sink.line, LINE_KEEP);
+		put_line(&sink.line, LOG_WARN, NULL, 0, lost, strlen(lost));
+		emit(&sink.line);
+		if (sink.lost == before)
+			sink.reported = before;
+		else
+			sink.lost = before; /* the report itself is no line */
+	}
+	buf_reset(&sink.line, LINE_KEEP);
+	if (rc == 0)
+		put_line(&sink.line, level, file, line, text.data, text.size);
+	if (sink.line.size > 0)
+		emit(&sink.line);
+	pthread_mutex_unlock(&sink.lock);
+	buf_destroy(&text);
+	errno = saved_errno;
+}
+
+void log_write(enum log_level level, const char *file, unsigned line,
+	       const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_writev(level, file, line, fmt, ap);
+	va_end(ap);
+}
