@@ -1,0 +1,59 @@
+/*
+ * The one door into Lua. Everything that runs Lua code, and everything outside
+ * Lua that pushes or allocates on a state, goes through these functions.
+ *
+ * How a function of ours waits. Its C half begins the wait and switches away:
+ *
+ *	static int l_nap(lua_State *L)
+ *	{
+ *		struct fiber *self = lua_wait_check(L);    // may throw
+ *		... check arguments, own nothing ...
+ *		fiber_park(self, undo, arg, timeout_ns);
+ *		return lua_wait(L);
+ *	}
+ *
+ * When the fiber runs again, l_nap() seems to return one number to its caller:
+ * the status the fiber was woken with (0 or a negative UV_E*). The caller is
+ * the Lua half, which asks the C half for the results inside the fiber, where
+ * it may allocate and throw:
+ *
+ *	function M.nap(...)
+ *	    local status = c.nap(...)
+ *	    if status ~= 0 then c.failed(status) end -- throws if cancelled
+ *	    return c.result()
+ *	end
+ *
+ * A C function that need not wait returns results of its own instead.
+ */
+#pragma once
+
+#include <lua.h>
+
+struct fiber;
+struct lua_vm;
+struct error;
+
+/**
+ * The running fiber, when L may wait here; otherwise throws an error that
+ * names what is in between (main state, a C function such as string.gsub).
+ * Also throws the cancel error when the fiber is cancelled already.
+ */
+struct fiber *lua_wait_check(lua_State *L);
+
+/** `return lua_wait(L)` after fiber_park() or fiber_yield_begin(). */
+int lua_wait(lua_State *L);
+
+/** Throw what a status means: FiberIsCancelled, TimedOut, SystemError. */
+int lua_wait_throw(lua_State *L, int status);
+
+/**
+ * Run @a fn(L, arg) protected, on the state's main coroutine: for C code
+ * outside Lua, that is libuv callbacks. It must not wait. The stack is as
+ * before afterwards. Returns 0, or -1 with diag set.
+ */
+int lua_vm_protect(struct lua_vm *vm, void (*fn)(lua_State *L, void *arg),
+		   void *arg);
+
+/** Text of the error value at the top of @a co with its traceback; replaces
+ * it on @a L, another stack of the same state. Throws: out of memory. */
+void lua_push_traceback(lua_State *L, lua_State *co);

@@ -1,0 +1,149 @@
+/*
+ * Fibers and the scheduler of one worker, without a word about what a fiber
+ * runs: the layer above gives each a resume function.
+ *
+ * State machine:
+ *
+ *   NEW --start--> RUNNING --park--> WAITING --wakeup--> READY --> RUNNING
+ *                     |                ^ cancel, timeout: wakeup with a code
+ *                     +--finish--> DEAD (joinable: kept until it is joined)
+ *
+ * A wait is begun with fiber_park(): it registers how to undo the wait before
+ * anything switches. Whoever ends it calls fiber_wakeup() with a status; the
+ * first one wins, and the undo function has run by then. The resume function
+ * gets the status to its fiber.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "runtime/timer.h"
+
+struct loop;
+struct fiber;
+struct sched;
+
+enum fiber_state {
+	FIBER_NEW,
+	FIBER_READY,   /* in the ready queue */
+	FIBER_RUNNING, /* also while it waits inside a fiber it has started */
+	FIBER_WAITING,
+	FIBER_DEAD,
+};
+
+enum {
+	FIBER_CANCELLED = 1 << 0,  /* fiber_cancel() was called */
+	FIBER_JOINABLE = 1 << 1,   /* stays after its end until joined */
+	FIBER_FAILED = 1 << 2,     /* ended by an error */
+	FIBER_WAKEABLE = 1 << 3,   /* the wait ends on a bare fiber_wakeup() */
+	FIBER_SYSTEM = 1 << 4,     /* of the server: does not keep it running */
+	FIBER_UNCANCELLABLE = 1 << 5, /* this wait: cancel only sets the flag */
+};
+
+/** Run @a f until it parks, yields or ends. Never called re-entrantly for one
+ * fiber; may nest for different ones. */
+typedef void (*fiber_resume_f)(struct fiber *f);
+
+/** Undo a wait: take the fiber out of what it waits in. Must not run Lua, and
+ * must not wake the fiber. */
+typedef void (*fiber_undo_f)(struct fiber *f, void *arg);
+
+struct fiber {
+	struct list link;       /* ready queue or the queue it waits in */
+	struct list all;        /* every live fiber of the scheduler */
+	struct timer timer;     /* ends the wait */
+	struct sched *sched;
+	fiber_resume_f resume;
+	fiber_undo_f undo;      /* of the current wait; may be NULL */
+	void *undo_arg;
+	struct list joiners;    /* fibers waiting for this one's end */
+	uint64_t id;            /* never repeats in a scheduler; 0: pooled */
+	uint64_t switches;      /* how often it was resumed */
+	int status;             /* why the last wait ended: 0 or UV_E* */
+	uint8_t state;          /* enum fiber_state */
+	uint8_t flags;
+};
+
+struct sched {
+	struct loop *loop;
+	struct timers timers;
+	struct list ready;
+	struct list all;         /* by age */
+	struct fiber *current;   /* NULL: the loop itself runs */
+	uint64_t next_id;
+	uint64_t switches;
+	unsigned count;          /* live fibers */
+	unsigned depth;          /* resumes inside resumes */
+	unsigned waiting;        /* parked fibers that are not FIBER_SYSTEM */
+	bool idling;             /* the idle handle is on */
+	uv_idle_t idle;          /* keeps the poll from blocking while ready */
+	uv_check_t check;        /* runs the ready queue after the poll */
+};
+
+/** The scheduler of this thread, or NULL. */
+extern __thread struct sched *sched_self;
+
+/** Returns 0 or UV_E*. Becomes this thread's scheduler. */
+int sched_create(struct sched *s, struct loop *loop);
+
+/** Close the handles; all fibers must have ended. */
+void sched_close(struct sched *s);
+
+/** Run what is ready now, as the loop does after each poll. */
+void sched_run_ready(struct sched *s);
+
+/** Give @a f (caller's memory) an id and enter it. State NEW. */
+void fiber_init(struct sched *s, struct fiber *f, fiber_resume_f resume);
+
+/** Run it at once, inside the caller, until it waits or ends. Nests up to a
+ * limit, beyond which it starts in the next round. */
+void fiber_start(struct fiber *f);
+
+/** Start it in the next round of the ready queue. */
+void fiber_start_later(struct fiber *f);
+
+/**
+ * The running fiber begins a wait. @a undo (may be NULL) takes it out again
+ * when a cancel, a timeout or a bare wakeup ends the wait. With @a timeout_ns
+ * other than UINT64_MAX a timer ends it with UV_ETIMEDOUT. The caller then
+ * returns to the resume function, which returns.
+ */
+void fiber_park(struct fiber *f, fiber_undo_f undo, void *undo_arg,
+		uint64_t timeout_ns);
+
+/** The running fiber goes to the end of the ready queue. */
+void fiber_yield_begin(struct fiber *f);
+
+/**
+ * End the wait of @a f with @a status: it becomes ready. Not waiting: nothing
+ * happens and false is returned. The undo function is *not* run: it is for
+ * those who end a wait from outside; the owner of the wait knows it ended.
+ */
+bool fiber_wakeup(struct fiber *f, int status);
+
+/** End the wait from outside: undo, then wake. Only if the wait allows it. */
+bool fiber_interrupt(struct fiber *f, int status);
+
+/** Ask @a f to end: its wait ends with UV_ECANCELED, now or when it comes. */
+void fiber_cancel(struct fiber *f);
+
+/**
+ * The running fiber's body has ended. Wakes the joiners; takes it out of the
+ * scheduler. The memory is the caller's again, at once or (joinable, nobody
+ * has joined yet) after fiber_release().
+ */
+void fiber_finish(struct fiber *f, bool failed);
+
+/** Wait in @a f's queue of joiners (begun, as fiber_park()). */
+void fiber_join_begin(struct fiber *self, struct fiber *f,
+		      uint64_t timeout_ns);
+
+/** The live fiber with this id, or NULL. Linear. */
+struct fiber *fiber_find(struct sched *s, uint64_t id);
+
+static inline bool fiber_is_dead(const struct fiber *f)
+{
+	return f->state == FIBER_DEAD;
+}
