@@ -40,6 +40,7 @@ enum {
 	FIBER_WAKEABLE = 1 << 3,   /* the wait ends on a bare fiber_wakeup() */
 	FIBER_SYSTEM = 1 << 4,     /* of the server: does not keep it running */
 	FIBER_UNCANCELLABLE = 1 << 5, /* this wait: cancel only sets the flag */
+	FIBER_YIELDED = 1 << 6,    /* ready because it yielded: cancel tells it */
 };
 
 /** Run @a f until it parks, yields or ends. Never called re-entrantly for one
@@ -76,7 +77,7 @@ struct sched {
 	uint64_t switches;
 	unsigned count;          /* live fibers */
 	unsigned depth;          /* resumes inside resumes */
-	unsigned waiting;        /* parked fibers that are not FIBER_SYSTEM */
+	unsigned waiting;        /* parked fibers but for FIBER_SYSTEM ones */
 	bool idling;             /* the idle handle is on */
 	uv_idle_t idle;          /* keeps the poll from blocking while ready */
 	uv_check_t check;        /* runs the ready queue after the poll */
@@ -130,9 +131,9 @@ bool fiber_interrupt(struct fiber *f, int status);
 void fiber_cancel(struct fiber *f);
 
 /**
- * The running fiber's body has ended. Wakes the joiners; takes it out of the
- * scheduler. The memory is the caller's again, at once or (joinable, nobody
- * has joined yet) after fiber_release().
+ * The running fiber's body has ended (or a NEW one is given up). Takes it out
+ * of the scheduler and wakes the joiners. The memory is the caller's again;
+ * it keeps it while somebody may still ask for the results.
  */
 void fiber_finish(struct fiber *f, bool failed);
 

@@ -1,0 +1,243 @@
+/* The scheduler of one worker. See fiber.h for the states. */
+#include "runtime/fiber.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "runtime/loop.h"
+
+__thread struct sched *sched_self;
+
+enum {
+	FIRST_ID = 101,      /* the peer's first free id; low ones read as codes */
+	DEPTH_MAX = 32,      /* fibers that start fibers at once, inside */
+	BATCH = 16,          /* resumes between two looks at the clock */
+	BATCH_NS = 500000,   /* then the loop polls, ready fibers or not */
+};
+
+/* The loop must not block in its poll while fibers are ready. */
+static void on_idle(uv_idle_t *idle)
+{
+	(void)idle;
+}
+
+static void on_check(uv_check_t *check)
+{
+	sched_run_ready(check->data);
+}
+
+int sched_create(struct sched *s, struct loop *loop)
+{
+	int rc;
+
+	s->loop = loop;
+	list_init(&s->ready);
+	list_init(&s->all);
+	s->current = NULL;
+	s->next_id = FIRST_ID;
+	s->switches = 0;
+	s->count = s->depth = s->waiting = 0;
+	s->idling = false;
+	rc = timers_create(&s->timers, loop);
+	if (rc != 0)
+		return rc;
+	uv_idle_init(&loop->uv, &s->idle); /* these two cannot fail */
+	uv_check_init(&loop->uv, &s->check);
+	s->check.data = s;
+	uv_check_start(&s->check, on_check);
+	uv_unref((uv_handle_t *)&s->check);
+	sched_self = s;
+	return 0;
+}
+
+void sched_close(struct sched *s)
+{
+	assert(s->count == 0 && list_empty(&s->ready));
+	timers_close(&s->timers);
+	uv_close((uv_handle_t *)&s->idle, NULL);
+	uv_close((uv_handle_t *)&s->check, NULL);
+	if (sched_self == s)
+		sched_self = NULL;
+}
+
+static void make_ready(struct fiber *f)
+{
+	struct sched *s = f->sched;
+
+	f->state = FIBER_READY;
+	list_add_tail(&s->ready, &f->link);
+	if (!s->idling) {
+		s->idling = true;
+		uv_idle_start(&s->idle, on_idle);
+	}
+}
+
+static void run(struct fiber *f)
+{
+	struct sched *s = f->sched;
+	struct fiber *outer = s->current;
+
+	f->state = FIBER_RUNNING;
+	f->switches++;
+	s->switches++;
+	s->current = f;
+	s->depth++;
+	f->resume(f); /* f may be gone after this */
+	s->depth--;
+	s->current = outer;
+}
+
+void sched_run_ready(struct sched *s)
+{
+	uint64_t end = 0;
+	struct list *link;
+
+	for (unsigned n = 1; (link = list_shift(&s->ready)) != NULL; n++) {
+		run(list_entry(link, struct fiber, link));
+		if (n % BATCH != 0)
+			continue;
+		if (end == 0)
+			end = uv_hrtime() + BATCH_NS;
+		else if (uv_hrtime() > end)
+			break;
+	}
+	if (s->idling && list_empty(&s->ready)) {
+		s->idling = false;
+		uv_idle_stop(&s->idle);
+	}
+}
+
+void fiber_init(struct sched *s, struct fiber *f, fiber_resume_f resume)
+{
+	list_init(&f->link);
+	list_init(&f->joiners);
+	list_add_tail(&s->all, &f->all);
+	f->timer = (struct timer){ 0 };
+	f->sched = s;
+	f->resume = resume;
+	f->undo = NULL;
+	f->id = s->next_id++;
+	f->switches = 0;
+	f->status = 0;
+	f->state = FIBER_NEW;
+	f->flags = 0;
+	s->count++;
+}
+
+void fiber_start(struct fiber *f)
+{
+	assert(f->state == FIBER_NEW);
+	if (f->sched->depth >= DEPTH_MAX)
+		make_ready(f);
+	else
+		run(f);
+}
+
+void fiber_start_later(struct fiber *f)
+{
+	assert(f->state == FIBER_NEW);
+	make_ready(f);
+}
+
+static void on_timeout(struct timer *t)
+{
+	struct fiber *f = list_entry(t, struct fiber, timer);
+
+	if (f->undo != NULL)
+		f->undo(f, f->undo_arg);
+	fiber_wakeup(f, UV_ETIMEDOUT);
+}
+
+void fiber_park(struct fiber *f, fiber_undo_f undo, void *undo_arg,
+		uint64_t timeout_ns)
+{
+	assert(f->state == FIBER_RUNNING && f->sched->current == f);
+	f->state = FIBER_WAITING;
+	f->flags &= ~(FIBER_WAKEABLE | FIBER_UNCANCELLABLE | FIBER_YIELDED);
+	f->undo = undo;
+	f->undo_arg = undo_arg;
+	if (!(f->flags & FIBER_SYSTEM))
+		f->sched->waiting++;
+	if (timeout_ns != UINT64_MAX)
+		timer_start(&f->sched->timers, &f->timer,
+			    uv_hrtime() + timeout_ns, on_timeout);
+}
+
+void fiber_yield_begin(struct fiber *f)
+{
+	assert(f->state == FIBER_RUNNING);
+	f->status = 0;
+	f->flags |= FIBER_YIELDED;
+	make_ready(f);
+}
+
+bool fiber_wakeup(struct fiber *f, int status)
+{
+	if (f->state != FIBER_WAITING)
+		return false;
+	if (!(f->flags & FIBER_SYSTEM))
+		f->sched->waiting--;
+	timer_stop(&f->sched->timers, &f->timer);
+	list_del(&f->link); /* whatever queue it waited in */
+	f->undo = NULL;
+	f->status = status;
+	make_ready(f);
+	return true;
+}
+
+bool fiber_interrupt(struct fiber *f, int status)
+{
+	if (f->state != FIBER_WAITING)
+		return false;
+	if (status == 0 && !(f->flags & FIBER_WAKEABLE))
+		return false;
+	if (status == UV_ECANCELED && (f->flags & FIBER_UNCANCELLABLE))
+		return false;
+	if (f->undo != NULL)
+		f->undo(f, f->undo_arg);
+	return fiber_wakeup(f, status);
+}
+
+void fiber_cancel(struct fiber *f)
+{
+	if (f->state == FIBER_DEAD)
+		return;
+	f->flags |= FIBER_CANCELLED;
+	if (f->state == FIBER_READY && (f->flags & FIBER_YIELDED))
+		f->status = UV_ECANCELED;
+	else
+		fiber_interrupt(f, UV_ECANCELED);
+}
+
+void fiber_finish(struct fiber *f, bool failed)
+{
+	struct sched *s = f->sched;
+
+	assert(f->state == FIBER_RUNNING || f->state == FIBER_NEW);
+	f->state = FIBER_DEAD;
+	if (failed)
+		f->flags |= FIBER_FAILED;
+	list_del(&f->all);
+	s->count--;
+	while (!list_empty(&f->joiners))
+		fiber_wakeup(list_entry(f->joiners.next, struct fiber, link),
+			     0);
+}
+
+void fiber_join_begin(struct fiber *self, struct fiber *f,
+		      uint64_t timeout_ns)
+{
+	fiber_park(self, NULL, NULL, timeout_ns);
+	list_add_tail(&f->joiners, &self->link);
+}
+
+struct fiber *fiber_find(struct sched *s, uint64_t id)
+{
+	list_foreach(link, &s->all) {
+		struct fiber *f = list_entry(link, struct fiber, all);
+
+		if (f->id == id)
+			return f;
+	}
+	return NULL;
+}

@@ -1,0 +1,69 @@
+/* The event loop of one worker. See loop.h. */
+#include "runtime/loop.h"
+
+#include <stdio.h>
+
+enum { LOOP_CLOSE_MS = 2000 };
+
+int loop_create(struct loop *loop)
+{
+	loop->running = false;
+	return uv_loop_init(&loop->uv);
+}
+
+int loop_run(struct loop *loop, uv_run_mode mode)
+{
+	if (loop->running)
+		return UV_EBUSY;
+	loop->running = true;
+	uv_run(&loop->uv, mode);
+	loop->running = false;
+	return 0;
+}
+
+void loop_stop(struct loop *loop)
+{
+	uv_stop(&loop->uv);
+}
+
+struct closing {
+	loop_stuck_f on_stuck;
+	void *arg;
+	int count;
+};
+
+static void close_stuck(uv_handle_t *h, void *arg)
+{
+	struct closing *c = arg;
+	uv_os_fd_t fd;
+	char detail[48];
+
+	if (uv_is_closing(h))
+		return;
+	c->count++;
+	if (uv_fileno(h, &fd) == 0)
+		snprintf(detail, sizeof detail, "descriptor %d", fd);
+	else
+		snprintf(detail, sizeof detail, "%s",
+			 uv_is_active(h) ? "active" : "inactive");
+	if (c->on_stuck != NULL)
+		c->on_stuck(uv_handle_type_name(h->type), detail, c->arg);
+	uv_close(h, NULL);
+}
+
+int loop_destroy(struct loop *loop, loop_stuck_f on_stuck, void *arg)
+{
+	struct closing c = { on_stuck, arg, 0 };
+	uint64_t end = uv_hrtime() + LOOP_CLOSE_MS * 1000000ull;
+
+	if (loop->running)
+		return UV_EBUSY;
+	/* Close callbacks that are due; they may close further handles. */
+	for (int i = 0; i < 4; i++)
+		uv_run(&loop->uv, UV_RUN_NOWAIT);
+	uv_walk(&loop->uv, close_stuck, &c);
+	/* Thread-pool requests cannot be cut: wait for them, with an end. */
+	while (uv_run(&loop->uv, UV_RUN_NOWAIT) != 0 && uv_hrtime() < end)
+		uv_sleep(1);
+	return uv_loop_close(&loop->uv) == 0 ? c.count : UV_EBUSY;
+}
