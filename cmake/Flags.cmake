@@ -1,0 +1,29 @@
+# Compiler flags: those of all our C (target neap::flags), and the sanitizers.
+
+add_library(neap_flags INTERFACE)
+add_library(neap::flags ALIAS neap_flags)
+
+# -fexceptions: a Lua error unwinds our frames; without it the handlers of
+# __attribute__((cleanup)) would not run.
+target_compile_options(neap_flags INTERFACE
+  -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes
+  -fvisibility=hidden -fexceptions -funwind-tables
+  -fno-common -fno-strict-overflow
+  $<$<BOOL:${NEAP_WERROR}>:-Werror>)
+target_compile_definitions(neap_flags INTERFACE _GNU_SOURCE)
+
+if(NEAP_SANITIZE)
+  add_compile_options(
+    -fsanitize=${NEAP_SANITIZE} -fno-omit-frame-pointer -O1)
+  add_link_options(-fsanitize=${NEAP_SANITIZE})
+  if(NEAP_SANITIZE MATCHES "undefined")
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
+endif()
+
+if(NEAP_SANITIZE MATCHES "address")
+  set(NEAP_ASAN ON)
+endif()
+if(NEAP_SANITIZE MATCHES "thread")
+  set(NEAP_TSAN ON)
+endif()
