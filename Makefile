@@ -1,15 +1,64 @@
-# The short way to everything; CMake does the work.
+# The short way to everything; CMake and ctest do the work.
+#
+#   make run     what it needs, build, and the example with a console
+#   make test    what it needs, build, and all tests
+#
+# JOBS=N builds and tests with N jobs; TESTS=regex picks tests by name.
 
 JOBS ?= $(shell nproc)
+TESTS ?= .
+EXAMPLE = doc/examples/hello
 
-build:
-	@cmake --preset release
-	@cmake --build build -j $(JOBS)
+CTEST = ctest --preset release -j $(JOBS) -R '$(TESTS)'
 
-test: build
-	@ctest --preset release -j $(JOBS)
+# One after the other: packages before the build, the build before the tests.
+.NOTPARALLEL:
+
+all: build
+
+# Packages of every purpose; the other targets install only their own.
+deps:
+	@third_party/install.sh build test lint
+
+deps-build:
+	@third_party/install.sh build
+
+deps-test:
+	@third_party/install.sh build test
+
+deps-lint:
+	@third_party/install.sh lint
+
+# The program, at build/neap.
+build: deps-build
+	@cmake/build.sh release $(JOBS)
+
+run: build
+	@echo "run: $(EXAMPLE), leave the console with Ctrl-D"
+	@build/neap -i $(EXAMPLE)/app.lua
+
+test: deps-test
+	@cmake/build.sh release $(JOBS)
+	@$(CTEST)
+
+# The same tests with their full counts: hours rather than minutes.
+soak: deps-test
+	@cmake/build.sh release $(JOBS)
+	@NEAP_SOAK=1 $(CTEST)
+
+bench: build
+	@test -x test/bench/run || \
+		{ echo "bench: test/bench/run is not written yet"; exit 1; }
+	@test/bench/run
+
+lint: deps-lint
+	@cmake/lint/run
+
+fmt: deps-lint
+	@cmake/lint/format --mend
 
 clean:
 	rm -rf build build-debug build-asan build-tsan
 
-.PHONY: build test clean
+.PHONY: all deps deps-build deps-test deps-lint build run test soak bench \
+	lint fmt clean

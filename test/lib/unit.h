@@ -15,8 +15,7 @@
 #include <cmocka.h>
 
 /** Number of open descriptors of this process. */
-static inline int
-unit_open_fds(void)
+static inline int unit_open_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
 	int count = 0;

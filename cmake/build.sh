@@ -1,0 +1,25 @@
+#!/bin/sh
+# Configures and builds one preset, with a line on what takes long.
+#
+# Usage: build.sh PRESET [JOBS]
+set -eu
+
+preset=$1
+jobs=${2:-$(nproc)}
+cd "$(dirname "$0")/.."
+
+folder=build
+if [ "$preset" != release ]; then folder=build-$preset; fi
+
+if [ ! -e "$folder/build.ninja" ]; then
+	echo "build: configuring $preset in $folder"
+	log=$(mktemp)
+	trap 'rm -f "$log"' EXIT
+	# Its stderr tells of LuaJIT's fetch and build as they go.
+	if ! cmake --preset "$preset" > "$log"; then
+		cat "$log"
+		exit 1
+	fi
+fi
+echo "build: compiling $preset in $folder"
+cmake --build "$folder" -j "$jobs"
