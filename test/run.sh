@@ -32,12 +32,12 @@ members() {
 # can be found by it. Files, not pipes: a process left behind holds no one up.
 group=
 trap 'kill -s KILL -- "-$group" 2> /dev/null; exit 130' HUP INT TERM
-timeout -k 5 "$limit" "$@" < /dev/null > out 2> err &
+timeout -k 5 "$limit" "$@" < /dev/null > run.out 2> run.err &
 group=$!
 wait "$group"
 code=$?
-cat out
-cat err >&2
+cat run.out
+cat run.err >&2
 
 strays=
 for wait in 1 1 1 1 1 last; do
@@ -82,4 +82,4 @@ awk '
 			exit 1
 		}
 		if (failed) { print "run.sh: " failed " not ok"; exit 1 }
-	}' out >&2
+	}' run.out >&2
