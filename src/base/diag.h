@@ -16,13 +16,14 @@ enum {
 	ER_UNKNOWN = 0,
 	ER_ILLEGAL_PARAMS = 1,
 	ER_MEMORY_ISSUE = 2,
-	ER_NO_SUCH_PROC = 33,
 	ER_PROC_LUA = 32,
-	ER_PROC_C = 44,
+	ER_NO_SUCH_PROC = 33,
 	ER_NO_SUCH_FUNCTION = 51,
-	ER_FUNCTION_LOAD = 52, /* text after the code differs with its cause */
+	ER_TIMEOUT = 78,
+	ER_PROC_C = 102,
 	ER_SYSTEM = 115,
-	ER_NO_SUCH_MODULE = 213,
+	ER_LOAD_MODULE = 138,
+	ER_NO_SUCH_MODULE = 165,
 };
 
 /** The class of an error; compared by address. */
