@@ -58,7 +58,7 @@ fmt: deps-lint
 	@cmake/lint/format --mend
 
 clean:
-	rm -rf build build-debug build-asan build-tsan
+	rm -rf build build-debug build-asan build-tsan build-clang
 
 .PHONY: all deps deps-build deps-test deps-lint build run test soak bench \
 	lint fmt clean

@@ -9,6 +9,8 @@ target_compile_options(neap_flags INTERFACE
   -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes
   -fvisibility=hidden -fexceptions -funwind-tables
   -fno-common -fno-strict-overflow
+  # GNU C it is: a struct that ends in a flexible array may lie in another.
+  $<$<C_COMPILER_ID:Clang>:-Wno-gnu-variable-sized-type-not-at-end>
   $<$<BOOL:${NEAP_WERROR}>:-Werror>)
 target_compile_definitions(neap_flags INTERFACE _GNU_SOURCE)
 
