@@ -28,14 +28,15 @@
 #pragma once
 
 #include <lua.h>
+#include <stdint.h>
 
 struct fiber;
+struct lua_fiber;
 struct lua_vm;
-struct error;
 
 /**
  * The running fiber, when L may wait here; otherwise throws an error that
- * names what is in between (main state, a C function such as string.gsub).
+ * names what is in between (no fiber, a C function such as string.gsub).
  * Also throws the cancel error when the fiber is cancelled already.
  */
 struct fiber *lua_wait_check(lua_State *L);
@@ -47,6 +48,12 @@ int lua_wait(lua_State *L);
 int lua_wait_throw(lua_State *L, int status);
 
 /**
+ * A timeout argument in seconds: nil or none is UINT64_MAX (for ever), else
+ * nanoseconds. Throws a usage error for anything but a number, and for NaN.
+ */
+uint64_t lua_wait_timeout(lua_State *L, int idx);
+
+/**
  * Run @a fn(L, arg) protected, on the state's main coroutine: for C code
  * outside Lua, that is libuv callbacks. It must not wait. The stack is as
  * before afterwards. Returns 0, or -1 with diag set.
@@ -54,6 +61,17 @@ int lua_wait_throw(lua_State *L, int status);
 int lua_vm_protect(struct lua_vm *vm, void (*fn)(lua_State *L, void *arg),
 		   void *arg);
 
-/** Text of the error value at the top of @a co with its traceback; replaces
- * it on @a L, another stack of the same state. Throws: out of memory. */
+/**
+ * Push the text of the error value at the top of @a co, which is taken from
+ * there, with the traceback of @a co, on @a L. Throws: out of memory.
+ */
 void lua_push_traceback(lua_State *L, lua_State *co);
+
+/**
+ * Resume a fiber's coroutine with the @a nargs values on its top. Returns as
+ * lua_resume(). For lua_fiber.c alone.
+ */
+int lua_call_resume(struct lua_fiber *f, int nargs);
+
+/** What a waiting coroutine yields, so that it is told from a user's yield. */
+void lua_push_park_mark(lua_State *L);

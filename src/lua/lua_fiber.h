@@ -9,21 +9,36 @@
 
 #include "runtime/fiber.h"
 
+struct fiber_handle;
 struct lua_vm;
+
+enum { FIBER_NAME_SIZE = 32 };
 
 struct lua_fiber {
 	struct fiber base;
 	struct lua_vm *vm;
-	lua_State *co;       /* anchored in the vm's table of fibers */
-	unsigned slot;       /* index in the vm's tables; from 1 */
-	int spawn_line;      /* line of the spawner; 0: unknown */
-	int storage_ref;     /* registry reference of fiber.storage or NOREF */
-	int nargs;           /* for the first resume */
-	char name[32];       /* "lua" unless named; cut */
-	/* Told when the body has ended, before the fiber is pooled or kept; the
-	 * results or the error value lie on co. NULL: errors are uncaught. */
+	lua_State *co;      /* anchored in the vm's table of fibers */
+	unsigned slot;      /* index in the vm's tables; from 1 */
+	int nargs;          /* for the first resume; -1: it has run */
+	int spawn_line;     /* line of the spawner; 0: unknown */
+	int storage_ref;    /* registry: fiber.storage, or LUA_NOREF */
+	struct fiber_handle *handle; /* its object in Lua; NULL: none yet */
+	/* Told when the body has ended, before the fiber is pooled: the results,
+	 * or the error value, lie on co. May be NULL. An error goes to the vm's
+	 * on_uncaught only when this is NULL. */
 	void (*on_end)(struct lua_fiber *f, bool ok, void *arg);
 	void *on_end_arg;
+	char name[FIBER_NAME_SIZE];
+};
+
+/** The fiber as Lua holds it: a userdata. Outlives the fiber. */
+struct fiber_handle {
+	struct lua_fiber *fiber; /* NULL: it has ended */
+	uint64_t id;
+	bool joinable;
+	bool failed;             /* ended by an error */
+	bool joined;
+	int results;             /* how many lie in its environment table */
 };
 
 /** The lua_fiber around @a f; every fiber of a vm is one. */
@@ -40,14 +55,40 @@ static inline struct lua_fiber *lua_fiber_of(struct fiber *f)
  */
 struct lua_fiber *lua_fiber_get(struct lua_vm *vm);
 
+/** The same from Lua; throws: out of memory. */
+struct lua_fiber *lua_fiber_check_get(lua_State *L);
+
 /** Run it at once until it waits or ends; it may be gone afterwards. */
 void lua_fiber_start(struct lua_fiber *f, int nargs);
 
-/** The running fiber, or NULL when L runs outside one. */
-struct lua_fiber *lua_fiber_self(lua_State *L);
+/** Run it in the next round. */
+void lua_fiber_start_later(struct lua_fiber *f, int nargs);
 
-/** Give up a fiber from lua_fiber_get() that was not started. */
+/** Remember the Lua function that runs on L as the one that spawned @a f.
+ * Throws: no. */
+void lua_fiber_set_spawner(lua_State *L, struct lua_fiber *f);
+
+/** Give up a fiber that was not started. */
 void lua_fiber_drop(struct lua_fiber *f);
+
+/**
+ * End a fiber that does not end by itself: its wait is undone and it never
+ * runs again; nothing in it is told. For the end of a state, after
+ * fiber_cancel() has not helped.
+ */
+void lua_fiber_abandon(struct lua_fiber *f);
+
+/** Push the object of @a f, made when first asked for. Throws: out of memory. */
+void lua_fiber_push(lua_State *L, struct lua_fiber *f);
+
+/** Push an object without a fiber. Throws: out of memory. */
+struct fiber_handle *lua_fiber_push_handle(lua_State *L);
+
+/** Pop the object at the top: it is @a f's now. Throws: no. */
+void lua_fiber_bind(lua_State *L, struct lua_fiber *f, struct fiber_handle *h);
+
+/** Free the idle fibers of a state that is about to be closed. */
+void lua_fiber_empty_pool(struct lua_vm *vm);
 
 /** The module. */
 int luaopen_neap_fiber(lua_State *L);

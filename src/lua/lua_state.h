@@ -13,41 +13,43 @@
 struct sched;
 struct lua_fiber;
 
+/** Told of each error that no fiber caught: message, traceback, spawner. */
+typedef void (*lua_uncaught_f)(struct lua_fiber *f, const char *text,
+			       void *arg);
+
 /** One Lua state with what the C side keeps for it. */
 struct lua_vm {
-	lua_State *L;          /* the main coroutine: never runs user code */
+	lua_State *L;       /* the main coroutine: never runs user code */
 	struct sched *sched;
-	lua_Alloc alloc;       /* LuaJIT's own allocator, wrapped */
+	lua_Alloc alloc;    /* LuaJIT's own allocator, wrapped to count */
 	void *alloc_arg;
-	size_t memory;         /* bytes in use */
+	size_t memory;      /* bytes in use */
 	size_t memory_peak;
-	struct list pool;      /* idle fibers with their coroutines */
+	struct list pool;   /* idle fibers with their coroutines */
 	unsigned pooled;
-	unsigned slots;        /* fibers ever made: each has a slot number */
-	unsigned *free_slots;  /* numbers given back */
-	unsigned free_count;
-	int fibers_ref;        /* registry: slot -> coroutine */
-	int handles_ref;       /* registry: slot -> fiber object */
-	int spawners_ref;      /* registry: slot -> function that spawned it */
-	void (*on_uncaught)(struct lua_fiber *f, const char *text, void *arg);
-	void *on_uncaught_arg; /* told of each error that no fiber caught */
-	bool closing;
+	int fibers_ref;     /* registry: slot -> coroutine */
+	int handles_ref;    /* registry: slot -> fiber object, when it has one */
+	int spawners_ref;   /* registry: slot -> function that spawned it */
+	int noted_ref;      /* registry: {error value, its first traceback} */
+	lua_uncaught_f on_uncaught;
+	void *on_uncaught_arg;
 };
 
-/** A Lua module of the server: preloaded under @a name. */
+/** A Lua module of the server: preloaded under its name. */
 struct lua_module {
-	const char *name;    /* as require() knows it */
-	lua_CFunction open;  /* C half: pushes its table; NULL: none */
-	const char *source;  /* Lua half: gets the C half as `...`, returns the
-				module; NULL: the C half is the module */
-	size_t source_size;
+	const char *name;   /* as require() knows it */
+	lua_CFunction open; /* C half: returns its table; NULL: none */
+	const char *source; /* Lua half, a string: gets the C half as `...` and
+			       returns the module; NULL: C half alone */
 };
 
 /**
- * Make a state for this thread's scheduler, with Lua's libraries, ours and
- * the search paths. Returns 0, or -1 with diag set. The memory is the caller's.
+ * Make a state for this thread's scheduler, with Lua's libraries and the
+ * modules of this layer. The memory is the caller's. Returns 0, or -1 with
+ * diag set. Yields: no.
  */
-int lua_vm_create(struct lua_vm *vm, struct sched *sched);
+int lua_vm_create(struct lua_vm *vm, struct sched *sched,
+		  lua_uncaught_f on_uncaught, void *arg);
 
 /** Add a module of an upper layer. Returns 0, or -1 with diag set. */
 int lua_vm_register(struct lua_vm *vm, const struct lua_module *module);
@@ -56,4 +58,10 @@ int lua_vm_register(struct lua_vm *vm, const struct lua_module *module);
 void lua_vm_destroy(struct lua_vm *vm);
 
 /** The vm of any of its coroutines. No search: it is the allocator's data. */
-struct lua_vm *lua_vm_of(lua_State *L);
+static inline struct lua_vm *lua_vm_of(lua_State *L)
+{
+	void *vm;
+
+	lua_getallocf(L, &vm);
+	return vm;
+}

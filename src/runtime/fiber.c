@@ -171,18 +171,36 @@ void fiber_yield_begin(struct fiber *f)
 	make_ready(f);
 }
 
+/* Out of whatever it waits in. */
+static void leave_wait(struct fiber *f)
+{
+	if (!(f->flags & FIBER_SYSTEM))
+		f->sched->waiting--;
+	timer_stop(&f->sched->timers, &f->timer);
+	list_del(&f->link);
+	f->undo = NULL;
+}
+
 bool fiber_wakeup(struct fiber *f, int status)
 {
 	if (f->state != FIBER_WAITING)
 		return false;
-	if (!(f->flags & FIBER_SYSTEM))
-		f->sched->waiting--;
-	timer_stop(&f->sched->timers, &f->timer);
-	list_del(&f->link); /* whatever queue it waited in */
-	f->undo = NULL;
+	leave_wait(f);
 	f->status = status;
 	make_ready(f);
 	return true;
+}
+
+void fiber_unpark(struct fiber *f)
+{
+	if (f->state == FIBER_WAITING) {
+		if (f->undo != NULL)
+			f->undo(f, f->undo_arg);
+		leave_wait(f);
+	} else {
+		list_del(&f->link);
+	}
+	f->state = FIBER_RUNNING;
 }
 
 bool fiber_interrupt(struct fiber *f, int status)

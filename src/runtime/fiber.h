@@ -124,6 +124,12 @@ void fiber_yield_begin(struct fiber *f);
  */
 bool fiber_wakeup(struct fiber *f, int status);
 
+/**
+ * Take back a wait that was begun: undo, and the state is RUNNING again, as if
+ * fiber_park() or fiber_yield_begin() had not been called.
+ */
+void fiber_unpark(struct fiber *f);
+
 /** End the wait from outside: undo, then wake. Only if the wait allows it. */
 bool fiber_interrupt(struct fiber *f, int status);
 

@@ -1,0 +1,190 @@
+/* The one door into Lua. See lua_call.h. */
+#include "lua/lua_call.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <string.h>
+#include <uv.h>
+
+#include "base/diag.h"
+#include "lua/lua_error.h"
+#include "lua/lua_fiber.h"
+#include "lua/lua_state.h"
+#include "runtime/fiber.h"
+
+static const char park_mark;
+
+void lua_push_park_mark(lua_State *L)
+{
+	lua_pushlightuserdata(L, (void *)&park_mark);
+}
+
+/* The C function that keeps the running coroutine from yielding: the nearest
+ * one below that calls back into Lua. */
+static const char *blocking_function(lua_State *L)
+{
+	lua_Debug ar;
+
+	for (int level = 1; lua_getstack(L, level, &ar); level++) {
+		if (lua_getinfo(L, "Sn", &ar) && *ar.what == 'C' &&
+		    ar.name != NULL && strcmp(ar.name, "pcall") != 0 &&
+		    strcmp(ar.name, "xpcall") != 0)
+			return ar.name;
+	}
+	return "a C function";
+}
+
+struct fiber *lua_wait_check(lua_State *L)
+{
+	struct fiber *self = lua_vm_of(L)->sched->current;
+
+	if (self == NULL) {
+		lua_error_usage(L, "cannot wait here: not inside a fiber");
+		return NULL;
+	}
+	if (!lua_isyieldable(L)) {
+		lua_error_usage(L, "cannot wait here: inside a callback of "
+				"'%s', which cannot be put aside",
+				blocking_function(L));
+		return NULL;
+	}
+	if (self->flags & FIBER_CANCELLED)
+		lua_wait_throw(L, UV_ECANCELED);
+	return self;
+}
+
+int lua_wait(lua_State *L)
+{
+	lua_push_park_mark(L);
+	return lua_yield(L, 1);
+}
+
+int lua_wait_throw(lua_State *L, int status)
+{
+	switch (status) {
+	case UV_ECANCELED:
+		diag_set(FiberIsCancelled, "fiber is cancelled");
+		break;
+	case UV_ETIMEDOUT:
+		diag_set(TimedOut, "timed out");
+		break;
+	case UV_ENOTSUP:
+		diag_set(IllegalParams, "cannot wait here: the coroutine was "
+			 "resumed inside a callback of a C function, which "
+			 "cannot be put aside");
+		break;
+	default:
+		diag_set_system(status, "wait");
+	}
+	return lua_error_throw(L);
+}
+
+uint64_t lua_wait_timeout(lua_State *L, int idx)
+{
+	double seconds;
+
+	if (lua_isnoneornil(L, idx))
+		return UINT64_MAX;
+	if (lua_type(L, idx) != LUA_TNUMBER || isnan(lua_tonumber(L, idx))) {
+		lua_error_usage(L, "timeout: a number of seconds is wanted, "
+				"not %s", luaL_typename(L, idx));
+		return 0;
+	}
+	seconds = lua_tonumber(L, idx);
+	if (seconds <= 0)
+		return 0;
+	/* Three hundred years are for ever. */
+	return seconds >= 1e10 ? UINT64_MAX : (uint64_t)(seconds * 1e9);
+}
+
+struct protect {
+	void (*fn)(lua_State *L, void *arg);
+	void *arg;
+};
+
+static int protected_body(lua_State *L)
+{
+	struct protect *p = lua_touserdata(L, 1);
+
+	lua_settop(L, 0);
+	p->fn(L, p->arg);
+	return 0;
+}
+
+int lua_vm_protect(struct lua_vm *vm, void (*fn)(lua_State *L, void *arg),
+		   void *arg)
+{
+	struct protect p = { fn, arg };
+	int top = lua_gettop(vm->L);
+	int rc = lua_cpcall(vm->L, protected_body, &p);
+
+	if (rc == 0)
+		return 0;
+	if (rc == LUA_ERRMEM)
+		diag_set(OutOfMemory, "not enough memory");
+	else
+		diag_set_error(lua_error_from_value(vm->L, -1));
+	lua_settop(vm->L, top);
+	return -1;
+}
+
+/* The error value at the top becomes its text: error objects and strings as
+ * they are, other values by __tostring or their kind. */
+static void error_text(lua_State *L)
+{
+	const struct error *e = lua_error_test(L, -1);
+
+	if (e != NULL) {
+		lua_pushstring(L, e->message);
+	} else if (lua_isstring(L, -1)) {
+		return;
+	} else if (luaL_getmetafield(L, -1, "__tostring")) {
+		lua_pushvalue(L, -2);
+		if (lua_pcall(L, 1, 1, 0) != 0 || !lua_isstring(L, -1)) {
+			lua_pop(L, 1);
+			lua_pushliteral(L, "(error in __tostring)");
+		}
+	} else {
+		lua_pushfstring(L, "(error object is a %s value)",
+				luaL_typename(L, -1));
+	}
+	lua_remove(L, -2);
+}
+
+/* Push the traceback noted for the error at the top, or "". */
+static void push_noted(lua_State *L)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, lua_vm_of(L)->noted_ref);
+	lua_rawgeti(L, -1, 1);
+	if (!lua_isnil(L, -1) && lua_rawequal(L, -1, -3)) {
+		lua_rawgeti(L, -2, 2);
+		lua_newtable(L); /* told once */
+		lua_rawseti(L, LUA_REGISTRYINDEX, lua_vm_of(L)->noted_ref);
+	} else {
+		lua_pushliteral(L, "");
+	}
+	lua_replace(L, -3);
+	lua_pop(L, 1);
+}
+
+void lua_push_traceback(lua_State *L, lua_State *co)
+{
+	/* Moved, not copied: after a stack overflow co has no room left. */
+	lua_xmove(co, L, 1);
+	push_noted(L);
+	lua_insert(L, -2);
+	error_text(L);
+	if (*lua_tostring(L, -2) != '\0')
+		lua_pushfstring(L, "%s%s\nwhich was thrown on by",
+				lua_tostring(L, -1), lua_tostring(L, -2));
+	else
+		lua_pushvalue(L, -1);
+	luaL_traceback(L, co, lua_tostring(L, -1), 0);
+	lua_replace(L, -4);
+	lua_pop(L, 2);
+}
+
+int lua_call_resume(struct lua_fiber *f, int nargs)
+{
+	return lua_resume(f->co, nargs);
+}

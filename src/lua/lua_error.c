@@ -1,0 +1,233 @@
+/* Error objects in Lua. See lua_error.h. */
+#include "lua/lua_error.h"
+
+#include <lauxlib.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/diag.h"
+
+static const char *const error_class = "neap.error";
+
+/* The box comes first and empty, so that a throw while it is made loses
+ * nothing: the error waits in the diag meanwhile. */
+void lua_error_push_diag(lua_State *L)
+{
+	struct error **box = lua_newuserdata(L, sizeof *box);
+
+	*box = NULL;
+	luaL_getmetatable(L, error_class);
+	lua_setmetatable(L, -2);
+	*box = diag_take();
+}
+
+void lua_error_push(lua_State *L, struct error *e)
+{
+	diag_set_error(e);
+	lua_error_push_diag(L);
+}
+
+int lua_error_fail(lua_State *L)
+{
+	lua_pushnil(L);
+	lua_error_push_diag(L);
+	return 2;
+}
+
+int lua_error_throw(lua_State *L)
+{
+	lua_error_push_diag(L);
+	return lua_error(L);
+}
+
+/* The nearest Lua function above: who used the thing wrongly. Frames of our
+ * own Lua halves are passed over. */
+static unsigned user_place(lua_State *L, lua_Debug *ar)
+{
+	for (int level = 1; lua_getstack(L, level, ar); level++) {
+		lua_getinfo(L, "Sl", ar);
+		if (ar->currentline > 0 &&
+		    strncmp(ar->short_src, "neap/", 5) != 0)
+			return ar->currentline;
+	}
+	return 0;
+}
+
+int lua_error_usage(lua_State *L, const char *fmt, ...)
+{
+	unsigned line;
+	lua_Debug ar;
+	va_list ap;
+
+	line = user_place(L, &ar);
+	va_start(ap, fmt);
+	diag_set_error(error_newv(&IllegalParams, IllegalParams.code,
+				  line == 0 ? NULL : ar.short_src, line, fmt,
+				  ap));
+	va_end(ap);
+	return lua_error_throw(L);
+}
+
+struct error *lua_error_test(lua_State *L, int idx)
+{
+	struct error **box = lua_touserdata(L, idx);
+	bool ours;
+
+	if (box == NULL || lua_type(L, idx) != LUA_TUSERDATA ||
+	    !lua_getmetatable(L, idx))
+		return NULL;
+	luaL_getmetatable(L, error_class);
+	ours = lua_rawequal(L, -1, -2);
+	lua_pop(L, 2);
+	return ours ? *box : NULL;
+}
+
+struct error *lua_error_from_value(lua_State *L, int idx)
+{
+	struct error *e = lua_error_test(L, idx);
+	const char *text;
+
+	if (e != NULL)
+		return error_ref(e);
+	text = lua_type(L, idx) == LUA_TSTRING ? lua_tostring(L, idx) : NULL;
+	if (text != NULL)
+		return error_new(&LuaError, LuaError.code, NULL, 0, "%s",
+				 text);
+	return error_new(&LuaError, LuaError.code, NULL, 0,
+			 "(error object is a %s value)", luaL_typename(L, idx));
+}
+
+static struct error *check_error(lua_State *L)
+{
+	struct error **box = luaL_checkudata(L, 1, error_class);
+
+	if (*box == NULL)
+		luaL_error(L, "the error object is empty");
+	return *box;
+}
+
+static int l_error_gc(lua_State *L)
+{
+	struct error **box = luaL_checkudata(L, 1, error_class);
+	struct error *e = *box;
+
+	*box = NULL;
+	error_unref(e);
+	return 0;
+}
+
+static int l_error_tostring(lua_State *L)
+{
+	lua_pushstring(L, check_error(L)->message);
+	return 1;
+}
+
+static void push_trace(lua_State *L, const struct error *e)
+{
+	lua_createtable(L, 1, 0);
+	lua_createtable(L, 0, 2);
+	lua_pushstring(L, e->file);
+	lua_setfield(L, -2, "file");
+	lua_pushinteger(L, e->line);
+	lua_setfield(L, -2, "line");
+	lua_rawseti(L, -2, 1);
+}
+
+static void push_cause(lua_State *L, struct error *e)
+{
+	if (e->cause == NULL)
+		lua_pushnil(L);
+	else
+		lua_error_push(L, error_ref(e->cause));
+}
+
+/* The fields of an error as a table: what it is printed as. */
+static int l_error_unpack(lua_State *L)
+{
+	struct error *e = check_error(L);
+
+	lua_createtable(L, 0, 6);
+	lua_pushstring(L, e->type->name);
+	lua_setfield(L, -2, "type");
+	lua_pushinteger(L, e->code);
+	lua_setfield(L, -2, "code");
+	lua_pushstring(L, e->message);
+	lua_setfield(L, -2, "message");
+	if (e->saved_errno != 0) {
+		lua_pushinteger(L, e->saved_errno);
+		lua_setfield(L, -2, "errno");
+	}
+	push_trace(L, e);
+	lua_setfield(L, -2, "trace");
+	push_cause(L, e);
+	lua_setfield(L, -2, "prev");
+	return 1;
+}
+
+static int l_error_raise(lua_State *L)
+{
+	check_error(L);
+	lua_settop(L, 1);
+	return lua_error(L);
+}
+
+static int l_error_index(lua_State *L)
+{
+	struct error *e = check_error(L);
+	const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) :
+							  "";
+
+	if (strcmp(key, "message") == 0)
+		lua_pushstring(L, e->message);
+	else if (strcmp(key, "type") == 0)
+		lua_pushstring(L, e->type->name);
+	else if (strcmp(key, "code") == 0)
+		lua_pushinteger(L, e->code);
+	else if (strcmp(key, "errno") == 0 && e->saved_errno != 0)
+		lua_pushinteger(L, e->saved_errno);
+	else if (strcmp(key, "trace") == 0)
+		push_trace(L, e);
+	else if (strcmp(key, "prev") == 0)
+		push_cause(L, e);
+	else if (strcmp(key, "unpack") == 0)
+		lua_pushcfunction(L, l_error_unpack);
+	else if (strcmp(key, "raise") == 0)
+		lua_pushcfunction(L, l_error_raise);
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
+/* `err .. text` reads as people write it. */
+static int l_error_concat(lua_State *L)
+{
+	for (int i = 1; i <= 2; i++) {
+		const struct error *e = lua_error_test(L, i);
+
+		if (e != NULL) {
+			lua_pushstring(L, e->message);
+			lua_replace(L, i);
+		}
+	}
+	lua_concat(L, 2);
+	return 1;
+}
+
+void lua_error_open(lua_State *L)
+{
+	static const luaL_Reg methods[] = {
+		{ "__gc", l_error_gc },
+		{ "__index", l_error_index },
+		{ "__tostring", l_error_tostring },
+		{ "__concat", l_error_concat },
+		{ "__serialize", l_error_tostring },
+		{ NULL, NULL },
+	};
+
+	luaL_newmetatable(L, error_class);
+	luaL_register(L, NULL, methods);
+	lua_pushboolean(L, 0);
+	lua_setfield(L, -2, "__metatable");
+	lua_pop(L, 1);
+}

@@ -1,0 +1,351 @@
+/*
+ * Fibers that run Lua: coroutine, pool, start and end. The module `fiber` is
+ * in lua_fiber_module.c.
+ *
+ * A fiber and its coroutine stay together for life and are used again: making
+ * a coroutine costs ten times what taking one from the pool does. One that
+ * ended by an error is thrown away, as its stack is not unwound.
+ */
+#include "lua/lua_fiber.h"
+
+#include <assert.h>
+#include <lauxlib.h>
+#include <string.h>
+
+#include "base/diag.h"
+#include "base/inject.h"
+#include "base/log.h"
+#include "lua/lua_call.h"
+#include "lua/lua_error.h"
+#include "lua/lua_state.h"
+
+enum { POOL_MAX = 1024 }; /* a burst must not hold its memory for ever */
+
+static const char *const fiber_class = "neap.fiber";
+
+/* t[slot] = the value at the top, which is popped; t is a table of the
+ * registry. The slot has a value already (false when it is free), so nothing
+ * is allocated and nothing thrown. */
+static void slot_set(lua_State *L, int table_ref, unsigned slot)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, table_ref);
+	lua_insert(L, -2);
+	lua_rawseti(L, -2, slot);
+	lua_pop(L, 1);
+}
+
+static void slot_clear(lua_State *L, int table_ref, unsigned slot)
+{
+	lua_pushboolean(L, 0);
+	slot_set(L, table_ref, slot);
+}
+
+/* Give the slot its first values. Throws: out of memory. */
+static void slot_open(lua_State *L, int table_ref, unsigned slot)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, table_ref);
+	lua_pushboolean(L, 0);
+	lua_rawseti(L, -2, slot);
+	lua_pop(L, 1);
+}
+
+static void fiber_free(struct lua_fiber *f)
+{
+	lua_State *L = f->vm->L;
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, f->vm->fibers_ref);
+	luaL_unref(L, -1, f->slot);
+	lua_pop(L, 1);
+	mem_free(f);
+}
+
+void lua_fiber_empty_pool(struct lua_vm *vm)
+{
+	struct list *link;
+
+	while ((link = list_shift(&vm->pool)) != NULL)
+		fiber_free(list_entry(link, struct lua_fiber, base.link));
+	vm->pooled = 0;
+}
+
+/* Make one more fiber into the pool. Throws: out of memory. */
+static void pool_refill(lua_State *L, void *arg)
+{
+	struct lua_vm *vm = arg;
+	struct lua_fiber *f;
+	lua_State *co;
+	int slot;
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, vm->fibers_ref);
+	co = lua_newthread(L);
+	slot = luaL_ref(L, -2);
+	/* A throw from here on leaves a coroutine in the table: harmless, and
+	 * memory is short anyway. */
+	slot_open(L, vm->handles_ref, slot);
+	slot_open(L, vm->spawners_ref, slot);
+	f = mem_zalloc(sizeof *f);
+	if (f == NULL) {
+		luaL_unref(L, -1, slot);
+		diag_set_oom(sizeof *f, "a fiber");
+		lua_error_throw(L);
+		return;
+	}
+	lua_pop(L, 1);
+	f->vm = vm;
+	f->co = co;
+	f->slot = slot;
+	f->storage_ref = LUA_NOREF;
+	list_add(&vm->pool, &f->base.link);
+	vm->pooled++;
+}
+
+static void fiber_resume(struct fiber *base);
+
+static struct lua_fiber *pool_take(struct lua_vm *vm)
+{
+	struct list *link = list_shift(&vm->pool);
+	struct lua_fiber *f;
+
+	if (link == NULL)
+		return NULL;
+	vm->pooled--;
+	f = list_entry(link, struct lua_fiber, base.link);
+	fiber_init(vm->sched, &f->base, fiber_resume);
+	f->nargs = 0;
+	memcpy(f->name, "lua", sizeof "lua");
+	return f;
+}
+
+struct lua_fiber *lua_fiber_get(struct lua_vm *vm)
+{
+	struct lua_fiber *f = pool_take(vm);
+
+	if (__builtin_expect(f != NULL, 1))
+		return f;
+	if (lua_vm_protect(vm, pool_refill, vm) != 0)
+		return NULL;
+	return pool_take(vm);
+}
+
+struct lua_fiber *lua_fiber_check_get(lua_State *L)
+{
+	struct lua_vm *vm = lua_vm_of(L);
+	struct lua_fiber *f = pool_take(vm);
+
+	if (__builtin_expect(f != NULL, 1))
+		return f;
+	pool_refill(L, vm);
+	return pool_take(vm);
+}
+
+void lua_fiber_start(struct lua_fiber *f, int nargs)
+{
+	f->nargs = nargs;
+	fiber_start(&f->base);
+}
+
+void lua_fiber_start_later(struct lua_fiber *f, int nargs)
+{
+	f->nargs = nargs;
+	fiber_start_later(&f->base);
+}
+
+void lua_fiber_set_spawner(lua_State *L, struct lua_fiber *f)
+{
+	lua_Debug ar;
+
+	for (int level = 0; lua_getstack(L, level, &ar); level++) {
+		lua_getinfo(L, "l", &ar);
+		if (ar.currentline <= 0)
+			continue;
+		lua_getinfo(L, "f", &ar);
+		slot_set(L, f->vm->spawners_ref, f->slot);
+		f->spawn_line = ar.currentline;
+		return;
+	}
+}
+
+/* The Lua objects that know the fiber are told that it has ended, and the
+ * memory goes back. */
+static void fiber_release(struct lua_fiber *f, bool reusable)
+{
+	struct lua_vm *vm = f->vm;
+
+	if (f->handle != NULL) {
+		f->handle->fiber = NULL;
+		f->handle = NULL;
+		slot_clear(vm->L, vm->handles_ref, f->slot);
+	}
+	if (f->spawn_line != 0) {
+		f->spawn_line = 0;
+		slot_clear(vm->L, vm->spawners_ref, f->slot);
+	}
+	if (f->storage_ref != LUA_NOREF) {
+		luaL_unref(vm->L, LUA_REGISTRYINDEX, f->storage_ref);
+		f->storage_ref = LUA_NOREF;
+	}
+	f->on_end = NULL;
+	if (!reusable || vm->pooled >= POOL_MAX) {
+		fiber_free(f);
+		return;
+	}
+	lua_settop(f->co, 0);
+	list_add(&vm->pool, &f->base.link);
+	vm->pooled++;
+}
+
+void lua_fiber_drop(struct lua_fiber *f)
+{
+	fiber_finish(&f->base, false);
+	fiber_release(f, true);
+}
+
+void lua_fiber_abandon(struct lua_fiber *f)
+{
+	fiber_unpark(&f->base);
+	fiber_finish(&f->base, true);
+	fiber_release(f, false);
+}
+
+/* Message, traceback, and where the fiber was made. */
+static void push_report(lua_State *L, void *arg)
+{
+	struct lua_fiber *f = arg;
+	lua_Debug ar;
+
+	lua_push_traceback(L, f->co);
+	if (f->spawn_line != 0) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, f->vm->spawners_ref);
+		lua_rawgeti(L, -1, f->slot);
+		lua_remove(L, -2);
+		lua_getinfo(L, ">S", &ar);
+		lua_pushfstring(L, "%s\nfiber %d '%s' spawned at %s:%d",
+				lua_tostring(L, -1), (int)f->base.id, f->name,
+				ar.short_src, f->spawn_line);
+	}
+	f->vm->on_uncaught(f, lua_tostring(L, -1), f->vm->on_uncaught_arg);
+}
+
+static bool is_cancel_error(lua_State *co)
+{
+	struct error *e = lua_error_test(co, -1);
+
+	return e != NULL && e->type == &FiberIsCancelled;
+}
+
+static void report_uncaught(struct lua_fiber *f)
+{
+	struct error *e;
+
+	/* A cancelled fiber that ends by it has done as it was told. */
+	if ((f->base.flags & FIBER_CANCELLED) && is_cancel_error(f->co))
+		return;
+	if (lua_vm_protect(f->vm, push_report, f) == 0)
+		return;
+	e = diag_take();
+	f->vm->on_uncaught(f, e->message, f->vm->on_uncaught_arg);
+	error_unref(e);
+}
+
+/* The results of a joinable fiber move into its object, so that the fiber
+ * itself can go. Without memory for that, the error is the result. */
+static void keep_results(lua_State *L, void *arg)
+{
+	struct lua_fiber *f = arg;
+	int count = lua_gettop(f->co);
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, f->vm->handles_ref);
+	lua_rawgeti(L, -1, f->slot);
+	lua_createtable(L, count, 0);
+	for (int i = count; i > 0; i--) {
+		lua_xmove(f->co, L, 1);
+		lua_rawseti(L, -2, i);
+	}
+	lua_setfenv(L, -2);
+	f->handle->results = count;
+}
+
+static void end_joinable(struct lua_fiber *f, bool ok)
+{
+	struct fiber_handle *h = f->handle;
+
+	h->joinable = true;
+	h->failed = !ok;
+	if (!ok && lua_gettop(f->co) > 1) { /* only the error value counts */
+		lua_insert(f->co, 1);
+		lua_settop(f->co, 1);
+	}
+	if (lua_vm_protect(f->vm, keep_results, f) != 0) {
+		error_unref(diag_take());
+		h->failed = true;
+		h->results = 0;
+	}
+}
+
+static void fiber_end(struct lua_fiber *f, bool ok)
+{
+	if (f->on_end != NULL)
+		f->on_end(f, ok, f->on_end_arg);
+	else if (f->base.flags & FIBER_JOINABLE)
+		end_joinable(f, ok);
+	else if (!ok)
+		report_uncaught(f);
+	fiber_finish(&f->base, !ok);
+	fiber_release(f, ok);
+}
+
+static void fiber_resume(struct fiber *base)
+{
+	struct lua_fiber *f = lua_fiber_of(base);
+	int nargs = f->nargs, rc;
+
+	if (nargs >= 0) {
+		f->nargs = -1;
+	} else {
+		lua_pushinteger(f->co, base->status);
+		nargs = 1;
+	}
+	rc = lua_call_resume(f, nargs);
+	if (rc != LUA_YIELD) {
+		fiber_end(f, rc == 0);
+		return;
+	}
+	lua_settop(f->co, 0); /* the park mark */
+	/* A yield of the user's with no coroutine around it: give others a
+	 * turn, as fiber.yield() would. */
+	if (base->state == FIBER_RUNNING)
+		fiber_yield_begin(base);
+}
+
+struct fiber_handle *lua_fiber_push_handle(lua_State *L)
+{
+	struct fiber_handle *h = lua_newuserdata(L, sizeof *h);
+
+	*h = (struct fiber_handle){ NULL };
+	luaL_getmetatable(L, fiber_class);
+	lua_setmetatable(L, -2);
+	return h;
+}
+
+void lua_fiber_bind(lua_State *L, struct lua_fiber *f, struct fiber_handle *h)
+{
+	slot_set(L, f->vm->handles_ref, f->slot);
+	h->fiber = f;
+	h->id = f->base.id;
+	f->handle = h;
+}
+
+void lua_fiber_push(lua_State *L, struct lua_fiber *f)
+{
+	struct fiber_handle *h;
+
+	if (f->handle == NULL) {
+		h = lua_fiber_push_handle(L);
+		lua_pushvalue(L, -1);
+		lua_fiber_bind(L, f, h);
+		return;
+	}
+	lua_rawgeti(L, LUA_REGISTRYINDEX, f->vm->handles_ref);
+	lua_rawgeti(L, -1, f->slot);
+	lua_remove(L, -2);
+}

@@ -1,0 +1,490 @@
+/* The C half of the module `fiber`: everything but channels and conditions. */
+#include <lauxlib.h>
+#include <string.h>
+#include <time.h>
+#include <uv.h>
+
+#include "base/diag.h"
+#include "lua/lua_call.h"
+#include "lua/lua_channel.h"
+#include "lua/lua_cond.h"
+#include "lua/lua_error.h"
+#include "lua/lua_fiber.h"
+#include "lua/lua_state.h"
+
+static const char *const fiber_class = "neap.fiber";
+
+static struct fiber *current(lua_State *L)
+{
+	return lua_vm_of(L)->sched->current;
+}
+
+static struct lua_fiber *check_self(lua_State *L)
+{
+	struct fiber *self = current(L);
+
+	if (self == NULL)
+		lua_error_usage(L, "not inside a fiber");
+	return lua_fiber_of(self);
+}
+
+/* The handle argument; throws for anything else. */
+static struct fiber_handle *check_handle(lua_State *L, int idx)
+{
+	struct fiber_handle *h = lua_touserdata(L, idx);
+	bool ours;
+
+	if (h != NULL && lua_getmetatable(L, idx)) {
+		luaL_getmetatable(L, fiber_class);
+		ours = lua_rawequal(L, -1, -2);
+		lua_pop(L, 2);
+		if (ours)
+			return h;
+	}
+	lua_error_usage(L, "a fiber is wanted, not %s", luaL_typename(L, idx));
+	return NULL;
+}
+
+/* A fiber given by object or id. NULL: it has ended, or never was. */
+static struct lua_fiber *check_target(lua_State *L, int idx)
+{
+	struct fiber *f;
+
+	if (lua_type(L, idx) != LUA_TNUMBER)
+		return check_handle(L, idx)->fiber;
+	f = fiber_find(lua_vm_of(L)->sched, (uint64_t)lua_tonumber(L, idx));
+	return f == NULL ? NULL : lua_fiber_of(f);
+}
+
+static struct lua_fiber *check_alive(lua_State *L, int idx)
+{
+	struct lua_fiber *f = check_target(L, idx);
+
+	if (f == NULL)
+		lua_error_usage(L, "the fiber is dead");
+	return f;
+}
+
+/* Stack: function and arguments. Leaves the object alone there; function and
+ * arguments are on the new fiber's coroutine. */
+static struct lua_fiber *make_fiber(lua_State *L, const char *name)
+{
+	int count = lua_gettop(L);
+	struct fiber_handle *h;
+	struct lua_fiber *f;
+
+	if (lua_type(L, 1) != LUA_TFUNCTION)
+		lua_error_usage(L, "fiber.%s(function, ...): a function is "
+				"wanted, not %s", name, luaL_typename(L, 1));
+	/* What may throw comes first; the fiber comes last. */
+	luaL_checkstack(L, 4, "too many arguments");
+	h = lua_fiber_push_handle(L);
+	lua_insert(L, 1);
+	f = lua_fiber_check_get(L);
+	if (!lua_checkstack(f->co, count)) {
+		lua_fiber_drop(f);
+		diag_set_oom(count * sizeof(void *), "the arguments");
+		lua_error_throw(L);
+	}
+	lua_xmove(L, f->co, count);
+	lua_pushvalue(L, 1);
+	lua_fiber_bind(L, f, h);
+	lua_fiber_set_spawner(L, f);
+	return f;
+}
+
+/* create(f, ...) -> fiber, which has run until its first wait */
+static int l_create(lua_State *L)
+{
+	int nargs = lua_gettop(L) - 1;
+
+	lua_fiber_start(make_fiber(L, "create"), nargs);
+	return 1;
+}
+
+/* new(f, ...) -> fiber, which runs in the next round */
+static int l_new(lua_State *L)
+{
+	int nargs = lua_gettop(L) - 1;
+
+	lua_fiber_start_later(make_fiber(L, "new"), nargs);
+	return 1;
+}
+
+static int l_self(lua_State *L)
+{
+	lua_fiber_push(L, check_self(L));
+	return 1;
+}
+
+static int l_find(lua_State *L)
+{
+	struct fiber *f = fiber_find(lua_vm_of(L)->sched,
+				     (uint64_t)luaL_checknumber(L, 1));
+
+	if (f == NULL)
+		return 0;
+	lua_fiber_push(L, lua_fiber_of(f));
+	return 1;
+}
+
+static int l_id(lua_State *L)
+{
+	if (lua_isnoneornil(L, 1))
+		lua_pushnumber(L, current(L) == NULL ? 0 : current(L)->id);
+	else
+		lua_pushnumber(L, check_handle(L, 1)->id);
+	return 1;
+}
+
+static int l_csw(lua_State *L)
+{
+	struct lua_fiber *f = lua_isnoneornil(L, 1) ? check_self(L) :
+						      check_alive(L, 1);
+
+	lua_pushnumber(L, f->base.switches);
+	return 1;
+}
+
+static const char *status_name(const struct lua_fiber *f)
+{
+	if (f == NULL || f->base.state == FIBER_DEAD)
+		return "dead";
+	return f->base.state == FIBER_RUNNING ? "running" : "suspended";
+}
+
+static int l_status(lua_State *L)
+{
+	struct lua_fiber *f = lua_isnoneornil(L, 1) ? check_self(L) :
+						      check_target(L, 1);
+
+	/* One that waits in fiber.create() for another is not the one running. */
+	if (f != NULL && f->base.state == FIBER_RUNNING &&
+	    &f->base != current(L))
+		lua_pushliteral(L, "suspended");
+	else
+		lua_pushstring(L, status_name(f));
+	return 1;
+}
+
+/* name([fiber,] [new name [, {truncate = true}]]) */
+static int l_name(lua_State *L)
+{
+	struct lua_fiber *f;
+	bool truncate = false;
+	const char *name;
+	size_t size;
+	int arg = 1;
+
+	if (lua_type(L, 1) == LUA_TUSERDATA) {
+		f = check_alive(L, 1);
+		arg = 2;
+	} else {
+		f = check_self(L);
+	}
+	if (lua_isnoneornil(L, arg)) {
+		lua_pushstring(L, f->name);
+		return 1;
+	}
+	name = luaL_checklstring(L, arg, &size);
+	if (lua_istable(L, arg + 1)) {
+		lua_getfield(L, arg + 1, "truncate");
+		truncate = lua_toboolean(L, -1);
+	}
+	if (size >= FIBER_NAME_SIZE) {
+		if (!truncate)
+			lua_error_usage(L, "fiber name of %d bytes: at most "
+					"%d fit; {truncate = true} cuts",
+					(int)size, FIBER_NAME_SIZE - 1);
+		size = FIBER_NAME_SIZE - 1;
+	}
+	memcpy(f->name, name, size);
+	f->name[size] = '\0';
+	return 0;
+}
+
+static int l_cancel(lua_State *L)
+{
+	struct lua_fiber *f;
+
+	if (lua_gettop(L) == 0)
+		f = check_self(L);
+	else
+		f = check_alive(L, 1);
+	fiber_cancel(&f->base);
+	/* A fiber that cancels itself is told at once. */
+	if (&f->base == current(L))
+		return lua_wait_throw(L, UV_ECANCELED);
+	return 0;
+}
+
+static int l_testcancel(lua_State *L)
+{
+	struct fiber *self = current(L);
+
+	if (self != NULL && (self->flags & FIBER_CANCELLED))
+		return lua_wait_throw(L, UV_ECANCELED);
+	return 0;
+}
+
+static int l_wakeup(lua_State *L)
+{
+	fiber_interrupt(&check_alive(L, 1)->base, 0);
+	return 0;
+}
+
+/* sleep(seconds) -> status */
+static int l_sleep(lua_State *L)
+{
+	struct fiber *self = lua_wait_check(L);
+	uint64_t timeout;
+
+	if (lua_type(L, 1) != LUA_TNUMBER)
+		lua_error_usage(L, "fiber.sleep(seconds): a number is wanted, "
+				"not %s", luaL_typename(L, 1));
+	timeout = lua_wait_timeout(L, 1);
+	if (timeout == 0) {
+		fiber_yield_begin(self);
+		return lua_wait(L);
+	}
+	fiber_park(self, NULL, NULL, timeout);
+	self->flags |= FIBER_WAKEABLE;
+	return lua_wait(L);
+}
+
+/* yield() -> status */
+static int l_yield(lua_State *L)
+{
+	fiber_yield_begin(lua_wait_check(L));
+	return lua_wait(L);
+}
+
+static int l_set_joinable(lua_State *L)
+{
+	struct lua_fiber *f = check_alive(L, 1);
+
+	luaL_checktype(L, 2, LUA_TBOOLEAN);
+	if (!lua_toboolean(L, 2)) {
+		f->base.flags &= ~FIBER_JOINABLE;
+		return 0;
+	}
+	lua_fiber_push(L, f); /* the results go into its object */
+	f->base.flags |= FIBER_JOINABLE;
+	return 0;
+}
+
+/* join_begin(fiber, timeout) -> status: 0 when it has ended */
+static int l_join_begin(lua_State *L)
+{
+	struct fiber_handle *h = check_handle(L, 1);
+	uint64_t timeout = lua_wait_timeout(L, 2);
+	struct fiber *self;
+
+	if (h->joined)
+		lua_error_usage(L, "the fiber is joined already");
+	if (h->fiber == NULL) {
+		if (!h->joinable)
+			lua_error_usage(L, "the fiber is dead");
+		lua_pushinteger(L, 0);
+		return 1;
+	}
+	if (!(h->fiber->base.flags & FIBER_JOINABLE))
+		lua_error_usage(L, "the fiber is not joinable");
+	self = lua_wait_check(L);
+	if (&h->fiber->base == self)
+		lua_error_usage(L, "a fiber cannot join itself");
+	fiber_join_begin(self, &h->fiber->base, timeout);
+	return lua_wait(L);
+}
+
+/* join_end(fiber) -> ok, results... */
+static int l_join_end(lua_State *L)
+{
+	struct fiber_handle *h = check_handle(L, 1);
+	int count = h->results;
+
+	if (h->joined)
+		lua_error_usage(L, "the fiber is joined already");
+	luaL_checkstack(L, count + 2, "too many results");
+	lua_getfenv(L, 1);
+	lua_pushboolean(L, !h->failed);
+	for (int i = 1; i <= count; i++)
+		lua_rawgeti(L, 2, i);
+	if (h->failed && count == 0) {
+		diag_set(OutOfMemory, "not enough memory for the results");
+		lua_error_push_diag(L);
+		count = 1;
+	}
+	h->joined = true;
+	h->results = 0;
+	lua_newtable(L); /* the results belong to who joined */
+	lua_setfenv(L, 1);
+	return count + 1;
+}
+
+static void push_storage(lua_State *L, struct lua_fiber *f)
+{
+	if (f->storage_ref == LUA_NOREF) {
+		lua_newtable(L);
+		f->storage_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	}
+	lua_rawgeti(L, LUA_REGISTRYINDEX, f->storage_ref);
+}
+
+/* Upvalue 1: the table of methods. */
+static int l_fiber_index(lua_State *L)
+{
+	struct fiber_handle *h = check_handle(L, 1);
+
+	if (lua_type(L, 2) == LUA_TSTRING &&
+	    strcmp(lua_tostring(L, 2), "storage") == 0) {
+		if (h->fiber == NULL)
+			lua_error_usage(L, "the fiber is dead");
+		push_storage(L, h->fiber);
+		return 1;
+	}
+	lua_pushvalue(L, 2);
+	lua_rawget(L, lua_upvalueindex(1));
+	return 1;
+}
+
+static int l_fiber_tostring(lua_State *L)
+{
+	lua_pushfstring(L, "fiber: %d", (int)check_handle(L, 1)->id);
+	return 1;
+}
+
+static int l_fiber_serialize(lua_State *L)
+{
+	struct fiber_handle *h = check_handle(L, 1);
+
+	lua_createtable(L, 0, 3);
+	lua_pushnumber(L, h->id);
+	lua_setfield(L, -2, "id");
+	lua_pushstring(L, status_name(h->fiber));
+	lua_setfield(L, -2, "status");
+	if (h->fiber != NULL) {
+		lua_pushstring(L, h->fiber->name);
+		lua_setfield(L, -2, "name");
+	}
+	return 1;
+}
+
+static double clock_us(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return t.tv_sec * 1e6 + t.tv_nsec / 1000;
+}
+
+static int l_time_us(lua_State *L)
+{
+	lua_pushnumber(L, clock_us(CLOCK_REALTIME));
+	return 1;
+}
+
+static int l_clock_us(lua_State *L)
+{
+	lua_pushnumber(L, clock_us(CLOCK_MONOTONIC));
+	return 1;
+}
+
+/* info([{backtrace = bool}]) -> {[id] = {fid, name, csw, status, ...}} */
+static int l_info(lua_State *L)
+{
+	struct sched *s = lua_vm_of(L)->sched;
+	bool backtrace = false;
+
+	if (lua_istable(L, 1)) {
+		lua_getfield(L, 1, "backtrace");
+		if (lua_isnil(L, -1))
+			lua_getfield(L, 1, "bt");
+		backtrace = lua_toboolean(L, -1);
+	}
+	lua_settop(L, 0);
+	lua_createtable(L, 0, s->count);
+	/* Making tables may run finalizers, but no finalizer of ours ends or
+	 * makes fibers: the list is stable. */
+	list_foreach(link, &s->all) {
+		struct lua_fiber *f =
+			lua_fiber_of(list_entry(link, struct fiber, all));
+
+		lua_createtable(L, 0, 5);
+		lua_pushnumber(L, f->base.id);
+		lua_setfield(L, -2, "fid");
+		lua_pushstring(L, f->name);
+		lua_setfield(L, -2, "name");
+		lua_pushnumber(L, f->base.switches);
+		lua_setfield(L, -2, "csw");
+		lua_pushstring(L, &f->base == s->current ? "running" :
+							  "suspended");
+		lua_setfield(L, -2, "status");
+		if (backtrace) {
+			luaL_traceback(L, f->co, NULL, 0);
+			lua_setfield(L, -2, "backtrace");
+		}
+		lua_rawseti(L, -2, (int)f->base.id);
+	}
+	return 1;
+}
+
+static int l_failed(lua_State *L)
+{
+	return lua_wait_throw(L, luaL_checkint(L, 1));
+}
+
+static int l_set_fiber_methods(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	luaL_getmetatable(L, fiber_class);
+	lua_pushvalue(L, 1);
+	lua_pushcclosure(L, l_fiber_index, 1);
+	lua_setfield(L, -2, "__index");
+	return 0;
+}
+
+int luaopen_neap_fiber(lua_State *L)
+{
+	static const luaL_Reg functions[] = {
+		{ "create", l_create },
+		{ "new", l_new },
+		{ "self", l_self },
+		{ "find", l_find },
+		{ "id", l_id },
+		{ "csw", l_csw },
+		{ "status", l_status },
+		{ "name", l_name },
+		{ "cancel", l_cancel },
+		{ "testcancel", l_testcancel },
+		{ "wakeup", l_wakeup },
+		{ "sleep", l_sleep },
+		{ "yield", l_yield },
+		{ "set_joinable", l_set_joinable },
+		{ "join_begin", l_join_begin },
+		{ "join_end", l_join_end },
+		{ "time_us", l_time_us },
+		{ "clock_us", l_clock_us },
+		{ "info", l_info },
+		{ "failed", l_failed },
+		{ "set_methods", l_set_fiber_methods },
+		{ NULL, NULL },
+	};
+	static const luaL_Reg meta[] = {
+		{ "__tostring", l_fiber_tostring },
+		{ "__serialize", l_fiber_serialize },
+		{ NULL, NULL },
+	};
+
+	luaL_newmetatable(L, fiber_class);
+	luaL_register(L, NULL, meta);
+	lua_pushboolean(L, 0);
+	lua_setfield(L, -2, "__metatable");
+	lua_newtable(L);
+	luaL_register(L, NULL, functions);
+	lua_cond_open(L);
+	lua_setfield(L, -2, "cond");
+	lua_channel_open(L);
+	lua_setfield(L, -2, "channel");
+	return 1;
+}

@@ -1,0 +1,21 @@
+/* The Lua modules of this layer: name, C half, Lua half. */
+#include "lua/lua_modules.h"
+
+#include <stddef.h>
+
+#include "lua/lua_builtins.h"
+#include "lua/lua_fiber.h"
+#include "lua_src/lua.h"
+
+const struct lua_module lua_module_builtins = {
+	"builtins", luaopen_neap_builtins, lua_src_builtins,
+};
+
+static const struct lua_module module_fiber = {
+	"fiber", luaopen_neap_fiber, lua_src_fiber,
+};
+
+const struct lua_module *const lua_modules[] = {
+	&module_fiber,
+	NULL,
+};
