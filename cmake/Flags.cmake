@@ -3,12 +3,13 @@
 add_library(neap_flags INTERFACE)
 add_library(neap::flags ALIAS neap_flags)
 
+# Fields left out of an initializer are zero, and that is meant.
 # -fexceptions: a Lua error unwinds our frames; without it the handlers of
 # __attribute__((cleanup)) would not run.
 target_compile_options(neap_flags INTERFACE
   -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes
   -fvisibility=hidden -fexceptions -funwind-tables
-  -fno-common -fno-strict-overflow
+  -Wno-missing-field-initializers -fno-common
   # GNU C it is: a struct that ends in a flexible array may lie in another.
   $<$<C_COMPILER_ID:Clang>:-Wno-gnu-variable-sized-type-not-at-end>
   $<$<BOOL:${NEAP_WERROR}>:-Werror>)
