@@ -11,6 +11,9 @@ EXAMPLE = doc/examples/hello
 
 CTEST = ctest --preset release -j $(JOBS) -R '$(TESTS)'
 
+# What the build finds missing may be installed too (LuaJIT's fallback).
+export NEAP_INSTALL = 1
+
 # One after the other: packages before the build, the build before the tests.
 .NOTPARALLEL:
 

@@ -37,6 +37,11 @@ if(result EQUAL 0)
   set(include ${prefix}/include)
 elseif(result EQUAL 3)
   pkg_check_modules(SYSTEM_LUAJIT QUIET luajit)
+  if(NOT SYSTEM_LUAJIT_FOUND AND DEFINED ENV{NEAP_INSTALL})
+    # Under make, which installs what it needs.
+    execute_process(COMMAND ${CMAKE_SOURCE_DIR}/third_party/install.sh fallback)
+    pkg_check_modules(SYSTEM_LUAJIT QUIET luajit)
+  endif()
   if(NOT SYSTEM_LUAJIT_FOUND)
     message(FATAL_ERROR
       "LuaJIT's source could not be had, and the system has no LuaJIT to "
