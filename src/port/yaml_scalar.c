@@ -1,0 +1,111 @@
+/* What a plain YAML scalar means. See yaml_scalar.h. */
+#include "port/yaml_scalar.h"
+
+#include <math.h>
+#include <string.h>
+#include <strings.h>
+
+static bool is(const char *s, size_t size, const char *word)
+{
+	return strlen(word) == size && memcmp(s, word, size) == 0;
+}
+
+static bool is_nocase(const char *s, size_t size, const char *word)
+{
+	return strlen(word) == size && strncasecmp(s, word, size) == 0;
+}
+
+/* [+-]?0x[0-9a-f]+, at most 64 bits of it. */
+static bool parse_hex(const char *s, size_t size, struct number *ret)
+{
+	const char *p = s, *end = s + size;
+	bool negative = false;
+	uint64_t v = 0;
+
+	if (p < end && (*p == '-' || *p == '+'))
+		negative = *p++ == '-';
+	if (end - p < 3 || p[0] != '0' || (p[1] | 0x20) != 'x')
+		return false;
+	for (p += 2; p < end; p++) {
+		unsigned c = (unsigned char)*p, lower = c | 0x20;
+
+		if (v >> 60 != 0)
+			return false;
+		if (c - '0' < 10)
+			v = v << 4 | (c - '0');
+		else if (lower - 'a' < 6)
+			v = v << 4 | (lower - 'a' + 10);
+		else
+			return false;
+	}
+	if (v > (uint64_t)INT64_MAX && negative)
+		return false;
+	if (v > (uint64_t)INT64_MAX) {
+		ret->kind = NUMBER_UINT;
+		ret->uint = v;
+	} else {
+		ret->kind = NUMBER_SINT;
+		ret->sint = negative ? -(int64_t)v : (int64_t)v;
+	}
+	return true;
+}
+
+static bool parse_nonfinite(const char *s, size_t size, struct number *ret)
+{
+	double sign = 1;
+
+	ret->kind = NUMBER_REAL;
+	if (size > 0 && (*s == '-' || *s == '+')) {
+		sign = *s == '-' ? -1 : 1;
+		s++;
+		size--;
+	}
+	if (is_nocase(s, size, "inf") || is_nocase(s, size, ".inf") ||
+	    is_nocase(s, size, "infinity")) {
+		ret->real = sign * INFINITY;
+		return true;
+	}
+	ret->real = NAN;
+	return is_nocase(s, size, "nan") || is_nocase(s, size, ".nan");
+}
+
+void yaml_resolve(const char *s, size_t size, struct yaml_scalar *ret)
+{
+	ret->kind = YAML_STR;
+	if (size == 0)
+		return;
+	if (is(s, size, "~") || is(s, size, "null")) {
+		ret->kind = YAML_NIL;
+	} else if (is(s, size, "true") || is(s, size, "yes")) {
+		ret->kind = YAML_BOOLEAN;
+		ret->boolean = true;
+	} else if (is(s, size, "false") || is(s, size, "no")) {
+		ret->kind = YAML_BOOLEAN;
+		ret->boolean = false;
+	} else if (number_parse(s, size, &ret->number) == 0 ||
+		   parse_hex(s, size, &ret->number) ||
+		   parse_nonfinite(s, size, &ret->number)) {
+		ret->kind = YAML_NUMBER;
+	}
+}
+
+bool yaml_needs_quotes(const char *s, size_t size)
+{
+	static const char *const words[] = {
+		"y", "n", "on", "off", "yes", "no", "true", "false", "null",
+	};
+	struct yaml_scalar scalar;
+
+	if (size == 0)
+		return true;
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		if (is_nocase(s, size, words[i]))
+			return true;
+	}
+	/* Hexadecimal fractions are strings to us, numbers to strtod(). */
+	if (size > 2 && s[0] == '0' && (s[1] | 0x20) == 'x' &&
+	    strspn(s + 2, "0123456789abcdefABCDEF.pP+-") >= size - 2)
+		return true;
+	yaml_resolve(s, size, &scalar);
+	return scalar.kind != YAML_STR;
+}
