@@ -30,6 +30,6 @@ function(package_part name)
 endfunction()
 
 foreach(part IN ITEMS
-    luajit libuv llhttp msgpack libyaml yajl openssl libedit uthash)
+    luajit libuv llhttp msgpack libyaml openssl libedit uthash)
   include(${CMAKE_SOURCE_DIR}/third_party/${part}/${part}.cmake)
 endforeach()
