@@ -1,5 +1,13 @@
 -- What the server changes in Lua's own functions, so that a fiber may wait
 -- anywhere: inside the user's coroutines, and while a module is loaded.
+
+--- The page `lua`: what differs in Lua's own functions.
+--
+-- The language is LuaJIT's: Lua 5.1 with the extensions its own documentation
+-- lists. Lua's C modules load as everywhere. What is named here is provided
+-- anew, so that a fiber may wait in places where plain Lua could not be put
+-- aside; arguments and results are the same.
+
 local c = ...
 
 local park_mark, unpark, note_trace = c.park_mark, c.unpark, c.note_trace
@@ -26,6 +34,11 @@ local function settle(co, ok, mark, ...)
     return ok, mark, ...
 end
 
+--- coroutine.resume(co, ...) -> true, ... | false, err
+-- Resume @co. A wait inside @co (a sleep, a channel) parks the whole fiber, and
+-- @co goes on behind it: the caller sees only what @co yields itself. While it
+-- waits so, another fiber that resumes it gets false and an error.
+-- Yields: when @co waits.
 function coroutine.resume(co, ...)
     if waiting[co] then
         return false, 'cannot resume a coroutine that waits in a fiber'
@@ -43,6 +56,9 @@ local function raise_or_return(co, ok, ...)
     return ...
 end
 
+--- coroutine.wrap(f) -> function
+-- A function that resumes a coroutine made of @f, with waits as in
+-- `coroutine.resume()`. Yields: no; the function it gives: when @f waits.
 function coroutine.wrap(f)
     local co = create(f)
     return function(...)
@@ -53,8 +69,7 @@ function coroutine.wrap(f)
     end
 end
 
--- require() in Lua: a module's top level may wait. Two fibers that require one
--- module load it once: the second waits for the first.
+-- require() in Lua: a module's top level may wait.
 local package, type, tostring, concat = package, type, tostring, table.concat
 local loaded, loading = package.loaded, {}
 
@@ -96,6 +111,10 @@ local function note_place(err)
     return err
 end
 
+--- require(name) -> value
+-- Load the module @name once. Its top level may wait; two fibers that require
+-- the same module load it once, the second waits for the first.
+-- Yields: when the module does. Throws: not found; what the module throws.
 function require(name)
     if type(name) ~= 'string' then
         if type(name) ~= 'number' then
@@ -124,8 +143,11 @@ function require(name)
     return finish_loading(name, xpcall(loader, note_place, name))
 end
 
--- dofile() in Lua, for the same reason.
 local loadfile = loadfile
+
+--- dofile([path]) -> ...
+-- Run the file at @path (none: standard input), which may wait.
+-- Yields: when the file does. Throws: what the file throws.
 function dofile(path)
     local chunk, err = loadfile(path)
     if chunk == nil then

@@ -1,7 +1,17 @@
 -- The module `fiber`: cooperative threads, channels and conditions.
 --
--- Names, arguments and return values are those of Tarantool's public
--- documentation; what differs is said at the function.
+-- A fiber is a coroutine that the server puts aside while it waits and goes on
+-- with when what it waits for has come. One fiber runs at a time; it runs until
+-- it waits, yields or ends. Names, arguments and return values are those of
+-- Tarantool's public documentation; what differs is said at the function.
+--
+-- Where `fiber_object` is wanted as an argument, its number will do, but for
+-- `join`, `id` and `name`. Wrong usage throws an error of type IllegalParams; a fiber
+-- that is cancelled while it waits gets an error of type FiberIsCancelled there.
+--
+-- An error that nobody catches ends its fiber alone: the log tells its message,
+-- its traceback and the place that started the fiber. In the main script it ends
+-- the program with exit code 1.
 local c = ...
 
 local ffi = require('ffi')
@@ -27,8 +37,8 @@ local M = {
     info = c.info,
 }
 
---- Wait for @seconds. Zero is fiber.yield(). fiber.wakeup() ends it early.
--- Yields. Throws 'fiber is cancelled'.
+--- Wait for @seconds (fractions count, zero is `fiber.yield()`). An early end
+-- by `fiber.wakeup()` is a normal return. Yields: yes. Throws: cancelled.
 function M.sleep(seconds)
     local status = c_sleep(seconds)
     if status ~= ETIMEDOUT and status ~= 0 then
@@ -36,7 +46,7 @@ function M.sleep(seconds)
     end
 end
 
---- Let the other ready fibers run. Yields. Throws 'fiber is cancelled'.
+--- Let the other fibers that are ready run. Yields: yes. Throws: cancelled.
 function M.yield()
     local status = c_yield()
     if status ~= 0 then
@@ -44,22 +54,26 @@ function M.yield()
     end
 end
 
---- Seconds since the epoch, with microseconds.
+--- fiber.time() -> number
+-- Seconds since 1970 by the system's clock, with microseconds. Yields: no.
 function M.time()
     return c.time_us() / 1e6
 end
 
---- Microseconds since the epoch, as uint64_t.
+--- fiber.time64() -> uint64_t
+-- Microseconds since 1970 by the system's clock. Yields: no.
 function M.time64()
     return ffi.cast('uint64_t', c.time_us())
 end
 
---- Seconds of the monotonic clock.
+--- fiber.clock() -> number
+-- Seconds of a clock that is never set, for measuring time. Yields: no.
 function M.clock()
     return c.clock_us() / 1e6
 end
 
---- Microseconds of the monotonic clock, as uint64_t.
+--- fiber.clock64() -> uint64_t
+-- Microseconds of the clock of `fiber.clock()`. Yields: no.
 function M.clock64()
     return ffi.cast('uint64_t', c.clock_us())
 end
@@ -74,16 +88,23 @@ local methods = {
     wakeup = c.wakeup,
 }
 
---- A joinable fiber keeps its results for join() after its end.
+--- fiber_object:set_joinable(joinable) -> fiber_object
+-- fiber.set_joinable(fiber_object, joinable) -> fiber_object
+-- With true for @joinable the results of @fiber_object are kept for one
+-- `join()` after its end, and an error goes there instead of to the log. Set it
+-- before the fiber ends, best with `fiber.new()`. Yields: no.
 function methods.set_joinable(self, joinable)
     c.set_joinable(self, joinable)
     return self
 end
 
---- Wait for the end of a joinable fiber.
--- Returns true and its results, or false and its error; with a timeout in
--- seconds that runs out, false and a TimedOut error, and it can be joined
--- again. Yields. Throws 'fiber is cancelled', and for wrong usage.
+--- fiber_object:join([timeout]) -> true, ... | false, err
+-- fiber.join(fiber_object, [timeout]) -> true, ... | false, err
+-- Wait for the end of a joinable fiber: true and what it returned, or false and
+-- its error. After @timeout seconds (none: for ever) false and an error of type
+-- TimedOut; @fiber_object runs on then and can be joined again.
+-- Yields: yes, unless it has ended. Throws: cancelled; it is not joinable, was
+-- joined already, is dead, or is the caller itself.
 function methods.join(self, timeout)
     local status = c.join_begin(self, timeout)
     if status == ETIMEDOUT then
@@ -99,6 +120,9 @@ M.join = methods.join
 M.set_joinable = methods.set_joinable
 
 setmetatable(M, {
+    --- fiber.storage
+    -- A table of the running fiber's own, made when first asked for and dropped
+    -- at its end; also a field of fiber objects.
     __index = function(_, key)
         if key == 'storage' then
             return c.self().storage
@@ -108,9 +132,10 @@ setmetatable(M, {
 
 local channel = {}
 
---- Put a value, waiting for room for at most @timeout seconds.
--- Returns false when the time is over or the channel is closed. Yields when
--- there is no room. Throws 'fiber is cancelled'; nil is a usage error.
+--- channel:put(value, [timeout]) -> boolean
+-- Put @value (anything but nil), waiting for room for at most @timeout seconds
+-- (none: for ever; 0: not at all). False when the time is over or the channel
+-- is closed. Yields: when there is no room. Throws: cancelled.
 function channel:put(value, timeout)
     local done = c_put(self, value, timeout)
     if done == true or done == false then
@@ -119,9 +144,10 @@ function channel:put(value, timeout)
     return c_put_end(self, done)
 end
 
---- Take the oldest value, waiting for one for at most @timeout seconds.
--- Returns nil when the time is over or the channel is closed. Yields when it is
--- empty. Throws 'fiber is cancelled'.
+--- channel:get([timeout]) -> value | nil
+-- Take the oldest value, waiting for one for at most @timeout seconds (none:
+-- for ever; 0: not at all). Nil when the time is over or the channel is closed.
+-- Yields: when it is empty. Throws: cancelled.
 function channel:get(timeout)
     local done, value = c_get(self, timeout)
     if done == true then
@@ -132,52 +158,76 @@ function channel:get(timeout)
     return c_get_end(self, done)
 end
 
---- Close: values inside are dropped, everybody who waits is woken.
+--- channel:close()
+-- Drop the values inside and wake everybody who waits: `put()` gives false and
+-- `get()` nil, now and from now on. Yields: no.
 channel.close = c.channel.close
 
 local info = c.channel.info
 
+--- channel:size() -> number
+-- How many values it has room for. Yields: no.
 function channel:size()
     return (info(self))
 end
 
+--- channel:count() -> number
+-- How many values are inside. Yields: no.
 function channel:count()
     return (select(2, info(self)))
 end
 
+--- channel:is_empty() -> boolean
+-- Nothing is inside. Yields: no.
 function channel:is_empty()
     return select(2, info(self)) == 0
 end
 
+--- channel:is_full() -> boolean
+-- There is no room; of a channel of size 0 always true. Yields: no.
 function channel:is_full()
     local size, count = info(self)
     return count == size
 end
 
+--- channel:has_readers() -> boolean
+-- A fiber waits in `get()`. Yields: no.
 function channel:has_readers()
     return (select(3, info(self)))
 end
 
+--- channel:has_writers() -> boolean
+-- A fiber waits in `put()`. Yields: no.
 function channel:has_writers()
     return (select(4, info(self)))
 end
 
+--- channel:is_closed() -> boolean
+-- It was closed. Yields: no.
 function channel:is_closed()
     return (select(5, info(self)))
 end
 
 c.channel.set_methods(channel)
 
---- A channel with room for @size values (default 0: each put meets a get).
+--- fiber.channel([size]) -> channel
+-- A channel with room for @size values (default 0: each `put()` waits for its
+-- `get()`; at most 16,777,216). Values go through in order, each to one reader.
+-- Yields: no.
 M.channel = c.channel.new
 
 local cond = {
+    --- cond:signal()
+    -- Wake the fiber that has waited longest, if one waits. Yields: no.
     signal = c.cond.signal,
+    --- cond:broadcast()
+    -- Wake all that wait. Yields: no.
     broadcast = c.cond.broadcast,
 }
 
---- Wait for signal() or broadcast(). Returns true, or false when @timeout
--- seconds are over. Yields. Throws 'fiber is cancelled'.
+--- cond:wait([timeout]) -> boolean
+-- Wait for `signal()` or `broadcast()`: true, or false when @timeout seconds
+-- (none: for ever) are over. Yields: yes. Throws: cancelled.
 function cond:wait(timeout)
     local status = c_wait(self, timeout)
     if status == ETIMEDOUT then
@@ -190,6 +240,10 @@ end
 
 c.cond.set_methods(cond)
 
+--- fiber.cond() -> cond
+-- A condition: fibers wait in it until another one signals. It remembers
+-- nothing: a signal while nobody waits is lost, so the waiting fiber looks at
+-- its reason first and again afterwards. Yields: no.
 M.cond = c.cond.new
 
 return M

@@ -1,4 +1,4 @@
-/* Error objects in Lua. See lua_error.h. */
+/* Error objects in Lua: the page `errors`. See lua_error.h. */
 #include "lua/lua_error.h"
 
 #include <lauxlib.h>
@@ -7,6 +7,55 @@
 #include <string.h>
 
 #include "base/diag.h"
+
+/***
+ * The page `errors`: error objects.
+ *
+ * The world's failures (a file that is not there, a peer that went away, a C
+ * function that says no) are returned as `nil, err`; wrong usage throws `err`,
+ * with the place of the caller. `tostring(err)` is the message, `err .. text`
+ * joins it, and json, yaml, msgpack and the console print it.
+ *
+ * | type | for |
+ * |---|---|
+ * | `IllegalParams` | wrong usage |
+ * | `SystemError` | the system refused; `errno` says why |
+ * | `ClientError` | what was asked for cannot be done; `code` says why |
+ * | `OutOfMemory` | |
+ * | `LuaError` | any other value that was thrown |
+ * | `FiberIsCancelled` | the fiber is cancelled |
+ * | `TimedOut` | the time is over |
+ */
+
+/***
+ * err.type -> string
+ * One of the names above.
+ */
+
+/***
+ * err.code -> number
+ * The number of the kind of failure.
+ */
+
+/***
+ * err.message -> string
+ * What failed and why, for people.
+ */
+
+/***
+ * err.errno -> number | nil
+ * The system's number of a SystemError.
+ */
+
+/***
+ * err.trace -> table
+ * Where it was made: `{{file=, line=}}`.
+ */
+
+/***
+ * err.prev -> err | nil
+ * The error behind it.
+ */
 
 static const char *const error_class = "neap.error";
 
@@ -142,7 +191,10 @@ static void push_cause(lua_State *L, struct error *e)
 		lua_error_push(L, error_ref(e->cause));
 }
 
-/* The fields of an error as a table: what it is printed as. */
+/***
+ * err:unpack() -> table
+ * All fields as a table. Yields: no.
+ */
 static int l_error_unpack(lua_State *L)
 {
 	struct error *e = check_error(L);
@@ -165,6 +217,10 @@ static int l_error_unpack(lua_State *L)
 	return 1;
 }
 
+/***
+ * err:raise()
+ * Throw it. Yields: no.
+ */
 static int l_error_raise(lua_State *L)
 {
 	check_error(L);

@@ -93,7 +93,13 @@ static struct lua_fiber *make_fiber(lua_State *L, const char *name)
 	return f;
 }
 
-/* create(f, ...) -> fiber, which has run until its first wait */
+/***
+ * fiber.create(f, ...) -> fiber_object
+ * Start a fiber that calls @f with the arguments behind it. It runs at once,
+ * inside the caller, until it first waits or ends; fibers that start fibers
+ * this way more than 32 deep start in the next round instead. What @f returns
+ * is dropped unless the fiber is joinable. Yields: no.
+ */
 static int l_create(lua_State *L)
 {
 	int nargs = lua_gettop(L) - 1;
@@ -102,7 +108,11 @@ static int l_create(lua_State *L)
 	return 1;
 }
 
-/* new(f, ...) -> fiber, which runs in the next round */
+/***
+ * fiber.new(f, ...) -> fiber_object
+ * As `fiber.create()`, but @f starts in the next round, when the caller has
+ * begun to wait: there is time to name it or make it joinable. Yields: no.
+ */
 static int l_new(lua_State *L)
 {
 	int nargs = lua_gettop(L) - 1;
@@ -111,12 +121,21 @@ static int l_new(lua_State *L)
 	return 1;
 }
 
+/***
+ * fiber.self() -> fiber_object
+ * The running fiber. Its object is made when first asked for, always the same
+ * one, and outlives the fiber. Yields: no.
+ */
 static int l_self(lua_State *L)
 {
 	lua_fiber_push(L, check_self(L));
 	return 1;
 }
 
+/***
+ * fiber.find(id) -> fiber_object | nil
+ * The living fiber with that @id, or nil. Looks at each fiber. Yields: no.
+ */
 static int l_find(lua_State *L)
 {
 	struct fiber *f = fiber_find(lua_vm_of(L)->sched,
@@ -128,6 +147,12 @@ static int l_find(lua_State *L)
 	return 1;
 }
 
+/***
+ * fiber.id([fiber_object]) -> number
+ * fiber_object:id() -> number
+ * The number of @fiber_object, also after its end, or of the running fiber.
+ * Numbers begin at 101 and never come again. Yields: no.
+ */
 static int l_id(lua_State *L)
 {
 	if (lua_isnoneornil(L, 1))
@@ -137,6 +162,12 @@ static int l_id(lua_State *L)
 	return 1;
 }
 
+/***
+ * fiber.csw([fiber_object]) -> number
+ * fiber_object:csw() -> number
+ * How often @fiber_object (default: the running one) was switched to.
+ * Yields: no. Throws: it is dead.
+ */
 static int l_csw(lua_State *L)
 {
 	struct lua_fiber *f = lua_isnoneornil(L, 1) ? check_self(L) :
@@ -153,6 +184,12 @@ static const char *status_name(const struct lua_fiber *f)
 	return f->base.state == FIBER_RUNNING ? "running" : "suspended";
 }
 
+/***
+ * fiber.status([fiber_object]) -> string
+ * fiber_object:status() -> string
+ * What @fiber_object (default: the running one) does: 'running', 'suspended' or
+ * 'dead'. Yields: no.
+ */
 static int l_status(lua_State *L)
 {
 	struct lua_fiber *f = lua_isnoneornil(L, 1) ? check_self(L) :
@@ -167,7 +204,14 @@ static int l_status(lua_State *L)
 	return 1;
 }
 
-/* name([fiber,] [new name [, {truncate = true}]]) */
+/***
+ * fiber.name([fiber_object,] [name, [options]]) -> string
+ * fiber_object:name([name, [options]]) -> string
+ * The name of @fiber_object (default: the running one), which the log and
+ * `fiber.info()` show; or with @name sets it and returns nothing. More than 31
+ * bytes are refused, or cut with `{truncate = true}` for @options. A fiber
+ * starts as 'lua'. Yields: no. Throws: it is dead.
+ */
 static int l_name(lua_State *L)
 {
 	struct lua_fiber *f;
@@ -203,6 +247,16 @@ static int l_name(lua_State *L)
 	return 0;
 }
 
+/***
+ * fiber.cancel([fiber_object])
+ * fiber.kill([fiber_object])
+ * fiber_object:cancel()
+ * fiber_object:kill()
+ * Ask @fiber_object (default: the running one) to end: what it waits in throws
+ * an error of type FiberIsCancelled, now, or else when it next waits. The error
+ * can be caught, so that the fiber can clean up, but each further wait throws
+ * again. Yields: no. Throws: it is dead; at once, when a fiber cancels itself.
+ */
 static int l_cancel(lua_State *L)
 {
 	struct lua_fiber *f;
@@ -218,6 +272,11 @@ static int l_cancel(lua_State *L)
 	return 0;
 }
 
+/***
+ * fiber.testcancel()
+ * Throw if the running fiber is cancelled: for long computations. Yields: no.
+ * Throws: cancelled.
+ */
 static int l_testcancel(lua_State *L)
 {
 	struct fiber *self = current(L);
@@ -227,6 +286,13 @@ static int l_testcancel(lua_State *L)
 	return 0;
 }
 
+/***
+ * fiber.wakeup(fiber_object)
+ * fiber_object:wakeup()
+ * End the `sleep()` or `cond:wait()` of @fiber_object early. A fiber that waits
+ * in something else is left alone, as that has to come first. Yields: no.
+ * Throws: it is dead.
+ */
 static int l_wakeup(lua_State *L)
 {
 	fiber_interrupt(&check_alive(L, 1)->base, 0);
@@ -390,7 +456,11 @@ static int l_clock_us(lua_State *L)
 	return 1;
 }
 
-/* info([{backtrace = bool}]) -> {[id] = {fid, name, csw, status, ...}} */
+/***
+ * fiber.info([options]) -> table
+ * All living fibers by number: `{fid=, name=, csw=, status=}`, and with
+ * `{backtrace = true}` for @options their traceback as `backtrace`. Yields: no.
+ */
 static int l_info(lua_State *L)
 {
 	struct sched *s = lua_vm_of(L)->sched;
