@@ -8,6 +8,7 @@ enum { LOOP_CLOSE_MS = 2000 };
 int loop_create(struct loop *loop)
 {
 	loop->running = false;
+	drain_create(&loop->drain);
 	return uv_loop_init(&loop->uv);
 }
 

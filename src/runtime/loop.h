@@ -7,9 +7,12 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "runtime/drain.h"
+
 struct loop {
 	uv_loop_t uv;
-	bool running; /* inside loop_run() */
+	bool running;       /* inside loop_run() */
+	struct drain drain; /* what must finish before the end */
 };
 
 /** Returns 0 or a negative UV_E*. The memory is the caller's. */

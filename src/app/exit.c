@@ -1,0 +1,153 @@
+/*
+ * os.exit(), print() and the C half of the module `neap`. See exit.h.
+ *
+ * os.exit() ends the process in order: the calling fiber stops for good, the
+ * loop is left, and the end takes its way as any other. Where a fiber cannot
+ * be stopped (inside a callback of a C function) the process ends on the spot.
+ */
+#include "app/exit.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "app/app.h"
+#include "base/log.h"
+#include "lua/lua_call.h"
+#include "lua/lua_fiber.h"
+#include "lua_src/app.h"
+#include "versions.h"
+
+/* Marks the wait of os.exit(); there is nothing to undo. */
+static void undo_exit(struct fiber *f, void *arg)
+{
+	(void)f;
+	(void)arg;
+}
+
+bool exit_is_waiting(const struct lua_fiber *f)
+{
+	return f->base.state == FIBER_WAITING && f->base.undo == undo_exit;
+}
+
+static void end_here(lua_State *L, struct app *app, int code)
+{
+	if (app->hooks_ref != LUA_NOREF && app->hooks == NULL) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, app->hooks_ref);
+		lua_pcall(L, 0, 0, 0);
+	}
+	fflush(NULL);
+	_Exit(code);
+}
+
+static int stop_for_good(lua_State *L, int code)
+{
+	struct app *app = app_of(L);
+	struct fiber *self = app->sched.current;
+
+	if (app->end != APP_END_EXIT)
+		app->exit_code = code;
+	if (self == NULL || !lua_isyieldable(L))
+		end_here(L, app, code);
+	app_end(app, APP_END_EXIT);
+	fiber_park(self, undo_exit, NULL, UINT64_MAX);
+	self->flags |= FIBER_UNCANCELLABLE;
+	return lua_wait(L);
+}
+
+/* os.exit([code [, close]]): a number, or true and false for 0 and 1 */
+static int l_exit(lua_State *L)
+{
+	int code;
+
+	if (lua_isboolean(L, 1))
+		code = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
+	else
+		code = luaL_optint(L, 1, EXIT_SUCCESS) & 0xff;
+	return stop_for_good(L, code);
+}
+
+/*
+ * print(...) as Lua's. When standard output is a pipe that nobody reads any
+ * more, a script that is still running ends as quietly as SIGPIPE would end
+ * it; a server whose main script is over goes on.
+ */
+static int l_print(lua_State *L)
+{
+	int n = lua_gettop(L);
+	bool broken = false;
+	struct app *app;
+
+	lua_getglobal(L, "tostring");
+	for (int i = 1; i <= n; i++) {
+		const char *s;
+		size_t size;
+
+		lua_pushvalue(L, -1);
+		lua_pushvalue(L, i);
+		lua_call(L, 1, 1);
+		s = lua_tolstring(L, -1, &size);
+		if (s == NULL)
+			return luaL_error(L, "'tostring' must return a string "
+					  "to 'print'");
+		if (i > 1)
+			putc_unlocked('\t', stdout);
+		fwrite_unlocked(s, 1, size, stdout);
+		lua_pop(L, 1);
+	}
+	errno = 0;
+	broken = putc_unlocked('\n', stdout) == EOF && errno == EPIPE;
+	if (!broken)
+		return 0;
+	app = app_of(L);
+	if (app->main == NULL || &app->main->base != app->sched.current)
+		return 0;
+	return stop_for_good(L, 128 + SIGPIPE);
+}
+
+static int l_neap_set_hooks(lua_State *L)
+{
+	struct app *app = app_of(L);
+
+	luaL_checktype(L, 1, LUA_TFUNCTION);
+	lua_settop(L, 1);
+	app->hooks_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	return 0;
+}
+
+static int l_neap_hook_failed(lua_State *L)
+{
+	log_error("shutdown hook: %s", luaL_checkstring(L, 1));
+	return 0;
+}
+
+static int luaopen_neap(lua_State *L)
+{
+	static const luaL_Reg functions[] = {
+		{ "set_hooks", l_neap_set_hooks },
+		{ "hook_failed", l_neap_hook_failed },
+		{ NULL, NULL },
+	};
+
+	lua_newtable(L);
+	luaL_register(L, NULL, functions);
+	lua_pushliteral(L, NEAP_VERSION);
+	lua_setfield(L, -2, "version");
+	return 1;
+}
+
+const struct lua_module app_module_neap = {
+	"neap", luaopen_neap, lua_src_neap,
+};
+
+void exit_open(lua_State *L)
+{
+	lua_getglobal(L, "os");
+	lua_pushcfunction(L, l_exit);
+	lua_setfield(L, -2, "exit");
+	lua_pop(L, 1);
+	lua_pushcfunction(L, l_print);
+	lua_setglobal(L, "print");
+}

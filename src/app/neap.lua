@@ -1,0 +1,41 @@
+-- The module `neap`: the server itself.
+local c = ...
+
+local error, type, xpcall, tostring = error, type, xpcall, tostring
+local traceback = debug.traceback
+
+local M = {
+    version = c.version,
+}
+
+local hooks = {}
+
+--- Have @f called once at the end of the process: after the servers have
+-- drained and before the fibers are cancelled. Hooks run in a fiber, the last
+-- one first, and may wait; together they have cancel.timeout seconds. An error
+-- in one is logged and does not keep the others from running.
+function M.on_shutdown(f)
+    if type(f) ~= 'function' then
+        error(('neap.on_shutdown(f): a function is wanted, not %s')
+            :format(type(f)), 2)
+    end
+    hooks[#hooks + 1] = f
+end
+
+local function place(err)
+    return traceback(tostring(err), 2)
+end
+
+-- A hook that registers another has it called too.
+c.set_hooks(function()
+    while #hooks > 0 do
+        local f = hooks[#hooks]
+        hooks[#hooks] = nil
+        local ok, text = xpcall(f, place)
+        if not ok then
+            c.hook_failed(text)
+        end
+    end
+end)
+
+return M

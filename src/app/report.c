@@ -1,0 +1,56 @@
+/* What the main script's failure looks like. See report.h. */
+#include "app/report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "app/app.h"
+#include "base/diag.h"
+#include "base/log.h"
+#include "config/settings.h"
+#include "lua/lua_call.h"
+#include "lua/lua_fiber.h"
+
+void report_error(const struct app *app, const char *text)
+{
+	const char *format = settings_text(app->settings, SETTING_LOG_FORMAT);
+
+	fflush(stdout); /* what the script printed comes first */
+	if (strcmp(format, "json") == 0)
+		log_error("%s", text);
+	else
+		fprintf(stderr, "neap: %s\n", text);
+}
+
+struct report {
+	struct app *app;
+	struct lua_fiber *fiber;
+};
+
+static void push_report(lua_State *L, void *arg)
+{
+	struct report *r = arg;
+	const char *text, *own;
+
+	lua_push_traceback(L, r->fiber->co);
+	text = lua_tostring(L, -1);
+	/* The frames that called the script are of no use to its author. */
+	own = strstr(text, "\n\tneap/script.lua:");
+	if (own != NULL) {
+		lua_pushlstring(L, text, own - text);
+		text = lua_tostring(L, -1);
+	}
+	report_error(r->app, text);
+}
+
+void report_uncaught(struct app *app, struct lua_fiber *f)
+{
+	struct report r = { app, f };
+	struct error *e;
+
+	if (lua_vm_protect(&app->vm, push_report, &r) == 0)
+		return;
+	e = diag_take();
+	report_error(app, e->message);
+	error_unref(e);
+}

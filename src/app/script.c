@@ -1,0 +1,158 @@
+/* The main fiber: started, ended, its errors told. See script.h. */
+#include "app/script.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "app/report.h"
+#include "base/diag.h"
+#include "lua/lua_call.h"
+#include "lua/lua_error.h"
+#include "lua/lua_fiber.h"
+#include "lua_src/app.h"
+
+/* load(path) -> function | nil, reason; "-" is standard input. */
+static int l_script_load(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	struct stat st;
+	int err = 0;
+
+	if (strcmp(path, "-") == 0) {
+		path = NULL;
+	} else if (stat(path, &st) != 0 || access(path, R_OK) != 0) {
+		err = errno;
+	} else if (S_ISDIR(st.st_mode)) {
+		err = EISDIR;
+	}
+	if (err != 0) {
+		lua_pushnil(L);
+		lua_pushfstring(L, "cannot run '%s': %s", path, strerror(err));
+		return 2;
+	}
+	if (luaL_loadfile(L, path) == 0)
+		return 1;
+	lua_pushnil(L);
+	lua_insert(L, -2);
+	return 2;
+}
+
+/* refuse(text): end with one line and code 1. */
+static int l_script_refuse(lua_State *L)
+{
+	struct app *app = app_of(L);
+
+	report_error(app, luaL_checkstring(L, 1));
+	app->main_failed = true;
+	return 0;
+}
+
+static void push_arg_table(lua_State *L, const struct app_script *s)
+{
+	lua_createtable(L, s->argc, s->script);
+	for (int i = 0; i < s->argc; i++) {
+		lua_pushstring(L, s->argv[i]);
+		lua_rawseti(L, -2, i - s->script);
+	}
+	lua_setglobal(L, "arg");
+}
+
+/* Two tables: the kinds of the steps, and their texts. */
+static void push_steps(lua_State *L, const struct app_script *s)
+{
+	static const char *const kinds[] = {
+		[APP_STEP_EVAL] = "eval",
+		[APP_STEP_REQUIRE] = "require",
+		[APP_STEP_JIT] = "jit",
+	};
+
+	lua_createtable(L, s->step_count, 0);
+	lua_createtable(L, s->step_count, 0);
+	for (int i = 0; i < s->step_count; i++) {
+		lua_pushstring(L, kinds[s->steps[i].kind]);
+		lua_rawseti(L, -3, i + 1);
+		lua_pushstring(L, s->steps[i].text);
+		lua_rawseti(L, -2, i + 1);
+	}
+}
+
+struct starting {
+	const struct app_script *script;
+	struct lua_fiber *fiber;
+};
+
+static void push_body(lua_State *L, void *arg)
+{
+	static const luaL_Reg functions[] = {
+		{ "load", l_script_load },
+		{ "refuse", l_script_refuse },
+		{ NULL, NULL },
+	};
+	struct starting *st = arg;
+	const struct app_script *s = st->script;
+
+	push_arg_table(L, s);
+	if (luaL_loadbuffer(L, lua_src_script, lua_src_script_size,
+			    "=neap/script.lua") != 0)
+		lua_error(L);
+	lua_newtable(L);
+	luaL_register(L, NULL, functions);
+	lua_call(L, 1, 1);
+	push_steps(L, s);
+	if (s->script > 0)
+		lua_pushstring(L, s->argv[s->script]);
+	else
+		lua_pushnil(L);
+	lua_xmove(L, st->fiber->co, 4);
+}
+
+static bool ended_by_cancel(struct lua_fiber *f)
+{
+	struct error *e = lua_error_test(f->co, -1);
+
+	return (f->base.flags & FIBER_CANCELLED) && e != NULL &&
+	       e->type == &FiberIsCancelled;
+}
+
+static void on_main_end(struct lua_fiber *f, bool ok, void *arg)
+{
+	struct app *app = arg;
+
+	app->main = NULL;
+	if (ok && !app->main_failed) {
+		if (app->end == APP_GOES_ON && app->on_main_end != NULL)
+			app->on_main_end(app, app->on_main_end_arg);
+		return;
+	}
+	if (!ok && app->end != APP_GOES_ON && ended_by_cancel(f)) {
+		app->main_interrupted = true;
+		return;
+	}
+	if (!ok)
+		report_uncaught(app, f);
+	app->main_failed = true;
+	app_end(app, APP_END_FAILED);
+}
+
+int script_start(struct app *app, const struct app_script *script)
+{
+	struct starting st = { script, lua_fiber_get(&app->vm) };
+
+	if (st.fiber == NULL)
+		return -1;
+	if (lua_vm_protect(&app->vm, push_body, &st) != 0) {
+		lua_fiber_drop(st.fiber);
+		return -1;
+	}
+	memcpy(st.fiber->name, "main", sizeof "main");
+	st.fiber->on_end = on_main_end;
+	st.fiber->on_end_arg = app;
+	app->main = st.fiber;
+	lua_fiber_start_later(st.fiber, 3);
+	return 0;
+}

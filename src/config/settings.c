@@ -1,0 +1,224 @@
+/* The settings of the process. See settings.h. */
+#include "config/settings.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/diag.h"
+#include "base/inject.h"
+
+static const char *const log_levels[] = {
+	"fatal", "syserror", "error", "crit", "warn", "info", "verbose",
+	"debug", NULL,
+};
+
+static const char *const log_formats[] = { "plain", "json", NULL };
+
+/* clang-format off */
+const struct setting settings_table[SETTING_COUNT] = {
+	[SETTING_LOG_LEVEL] = {
+		"log.level", SETTING_CHOICE, "info",
+		"NEAP_LOG_LEVEL", "--log-level", log_levels, "LEVEL",
+		"drop log lines above this level",
+	},
+	[SETTING_LOG_FORMAT] = {
+		"log.format", SETTING_CHOICE, "plain",
+		"NEAP_LOG_FORMAT", "--log-format", log_formats, "FORMAT",
+		"plain, or json: an object a line",
+	},
+	[SETTING_LOG_FILE] = {
+		"log.file", SETTING_TEXT, NULL,
+		"NEAP_LOG_FILE", "--log-file", NULL, "PATH",
+		"append the log to this file, not to stderr",
+	},
+	[SETTING_DRAIN_TIMEOUT] = {
+		"drain.timeout", SETTING_SECONDS, "30",
+		"NEAP_DRAIN_TIMEOUT", "--drain-timeout", NULL, "SECONDS",
+		"how long servers may finish their requests at the end",
+	},
+	[SETTING_CANCEL_TIMEOUT] = {
+		"cancel.timeout", SETTING_SECONDS, "3",
+		"NEAP_CANCEL_TIMEOUT", "--cancel-timeout", NULL, "SECONDS",
+		"how long cancelled fibers and shutdown hooks may take",
+	},
+	[SETTING_HISTORY] = {
+		"console.history", SETTING_TEXT, NULL,
+		"NEAP_HISTORY", NULL, NULL, "PATH",
+		"the console's history; empty: none",
+	},
+	[SETTING_CHECK_LEAKS] = {
+		"check.leaks", SETTING_SWITCH, "0",
+		"NEAP_CHECK_LEAKS", NULL, NULL, "0|1",
+		"at the end, fail with code 3 if anything is left",
+	},
+};
+/* clang-format on */
+
+void settings_create(struct settings *s)
+{
+	memset(s, 0, sizeof *s);
+}
+
+void settings_destroy(struct settings *s)
+{
+	for (int i = 0; i < SETTING_COUNT; i++) {
+		mem_free(s->values[i].text);
+		s->values[i].text = NULL;
+		s->values[i].origin = ORIGIN_DEFAULT;
+	}
+}
+
+static int parse_switch(const char *text)
+{
+	static const char *const words[] = { "0", "1", "no", "yes",
+					     "off", "on", "false", "true" };
+
+	for (unsigned i = 0; i < sizeof words / sizeof *words; i++) {
+		if (strcmp(text, words[i]) == 0)
+			return i % 2;
+	}
+	return -1;
+}
+
+/* Returns a negative number when it is not one of seconds. */
+static double parse_seconds(const char *text)
+{
+	char *end;
+	double v;
+
+	if (*text == '\0' || strspn(text, "0123456789.") != strlen(text))
+		return -1;
+	v = strtod(text, &end);
+	return *end == '\0' && isfinite(v) ? v : -1;
+}
+
+/* What the setting takes, for messages. */
+static void put_wanted(struct buf *b, const struct setting *t)
+{
+	switch (t->kind) {
+	case SETTING_CHOICE:
+		for (int i = 0; t->choices[i] != NULL; i++)
+			buf_printf(b, "%s%s", i == 0 ? "one of " : ", ",
+				   t->choices[i]);
+		break;
+	case SETTING_SECONDS:
+		buf_puts(b, "a number of seconds");
+		break;
+	case SETTING_SWITCH:
+		buf_puts(b, "0 or 1");
+		break;
+	case SETTING_TEXT:
+		buf_puts(b, "a text");
+		break;
+	}
+	buf_putc(b, '\0');
+}
+
+static bool is_valid(const struct setting *t, const char *text)
+{
+	switch (t->kind) {
+	case SETTING_CHOICE:
+		for (int i = 0; t->choices[i] != NULL; i++) {
+			if (strcmp(t->choices[i], text) == 0)
+				return true;
+		}
+		return false;
+	case SETTING_SECONDS:
+		return parse_seconds(text) >= 0;
+	case SETTING_SWITCH:
+		return parse_switch(text) >= 0;
+	case SETTING_TEXT:
+		return true;
+	}
+	return false;
+}
+
+int settings_set(struct settings *s, enum setting_id id, const char *text,
+		 enum setting_origin origin)
+{
+	const struct setting *t = &settings_table[id];
+	struct buf wanted = { 0 };
+	char *copy;
+
+	if (!is_valid(t, text)) {
+		put_wanted(&wanted, t);
+		diag_set(IllegalParams, "%s: '%s' is not %s",
+			 origin == ORIGIN_ENV ? t->env : t->flag, text,
+			 wanted.data == NULL ? "valid" : wanted.data);
+		buf_destroy(&wanted);
+		return -1;
+	}
+	if (origin < s->values[id].origin)
+		return 0;
+	copy = mem_strdup(text);
+	if (copy == NULL) {
+		diag_set_oom(strlen(text), t->name);
+		return -1;
+	}
+	mem_free(s->values[id].text);
+	s->values[id].text = copy;
+	s->values[id].origin = origin;
+	return 0;
+}
+
+int settings_read_env(struct settings *s)
+{
+	for (int i = 0; i < SETTING_COUNT; i++) {
+		const char *text = settings_table[i].env == NULL ?
+					   NULL : getenv(settings_table[i].env);
+
+		/* Set to nothing is not set, but where a text may be empty. */
+		if (text == NULL || (*text == '\0' &&
+				     settings_table[i].kind != SETTING_TEXT))
+			continue;
+		if (settings_set(s, i, text, ORIGIN_ENV) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+int settings_find_flag(const char *flag, size_t size)
+{
+	for (int i = 0; i < SETTING_COUNT; i++) {
+		const char *known = settings_table[i].flag;
+
+		if (known != NULL && strlen(known) == size &&
+		    memcmp(known, flag, size) == 0)
+			return i;
+	}
+	return -1;
+}
+
+const char *settings_text(const struct settings *s, enum setting_id id)
+{
+	if (s->values[id].text != NULL)
+		return s->values[id].text;
+	return settings_table[id].fallback;
+}
+
+double settings_seconds(const struct settings *s, enum setting_id id)
+{
+	assert(settings_table[id].kind == SETTING_SECONDS);
+	return parse_seconds(settings_text(s, id));
+}
+
+bool settings_switch(const struct settings *s, enum setting_id id)
+{
+	assert(settings_table[id].kind == SETTING_SWITCH);
+	return parse_switch(settings_text(s, id)) == 1;
+}
+
+const char *settings_origin(const struct settings *s, enum setting_id id)
+{
+	static const char *const names[] = {
+		[ORIGIN_DEFAULT] = "default",
+		[ORIGIN_ENV] = "environment",
+		[ORIGIN_FLAG] = "flag",
+	};
+
+	return names[s->values[id].origin];
+}

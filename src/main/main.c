@@ -1,0 +1,160 @@
+/* Start-up order, and its reverse. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "base/diag.h"
+#include "base/inject.h"
+#include "base/log.h"
+#include "config/settings.h"
+#include "main/leaks.h"
+#include "main/options.h"
+#include "main/version.h"
+
+enum { EXIT_USAGE = 2, EXIT_LEAK = 3 };
+
+/* Tell the error in the diag, and give back the exit code for it. */
+static int fail(int code)
+{
+	struct error *e = diag_take();
+
+	fprintf(stderr, "neap: %s\n", e->message);
+	if (code == EXIT_USAGE)
+		fputs("Try 'neap --help'.\n", stderr);
+	error_unref(e);
+	return code;
+}
+
+/* A descriptor opened later must not become standard output. */
+static void open_standard_files(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
+static int start_log(const struct settings *s)
+{
+	log_set_level(log_level_parse(settings_text(s, SETTING_LOG_LEVEL)));
+	if (strcmp(settings_text(s, SETTING_LOG_FORMAT), "json") == 0)
+		log_set_format(LOG_JSON);
+	return log_open(settings_text(s, SETTING_LOG_FILE));
+}
+
+/* What was printed must have arrived; a reader that left is no error. */
+static int flush_output(void)
+{
+	int failed = ferror(stdout);
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !failed)
+		return 0;
+	if (errno == EPIPE || errno == 0)
+		return 0;
+	fprintf(stderr, "neap: standard output: %s\n", strerror(errno));
+	return -1;
+}
+
+static struct app_step *steps_of(const struct options *o)
+{
+	static const enum app_step_kind kinds[] = {
+		[OPTION_EVAL] = APP_STEP_EVAL,
+		[OPTION_REQUIRE] = APP_STEP_REQUIRE,
+		[OPTION_JIT] = APP_STEP_JIT,
+	};
+	struct app_step *steps = mem_alloc((o->step_count + 1) * sizeof *steps);
+
+	if (steps == NULL) {
+		diag_set_oom(o->step_count * sizeof *steps, "the command line");
+		return NULL;
+	}
+	for (int i = 0; i < o->step_count; i++)
+		steps[i] = (struct app_step){ kinds[o->steps[i].kind],
+					      o->steps[i].text };
+	return steps;
+}
+
+static int run(const struct options *o, int argc, char **argv,
+	       const struct settings *settings)
+{
+	struct app_script script = {
+		.step_count = o->step_count,
+		.argc = argc,
+		.argv = argv,
+		.script = o->script,
+	};
+	struct app_step *steps = steps_of(o);
+	struct leaks leaks;
+	struct app app;
+	int code = 1;
+
+	if (steps == NULL)
+		return fail(1);
+	script.steps = steps;
+	leaks_note(&leaks);
+	if (app_create(&app, settings) != 0) {
+		code = fail(1);
+		goto out;
+	}
+	code = app_run(&app, &script);
+	leaks_set_handles(&leaks, app_destroy(&app));
+	if (flush_output() != 0 && code == 0)
+		code = 1;
+	if (settings_switch(settings, SETTING_CHECK_LEAKS) &&
+	    leaks_report(&leaks) != 0)
+		code = EXIT_LEAK;
+#ifndef NDEBUG
+	if (leaks.handles != 0 && code == 0)
+		code = 1;
+#endif
+out:
+	mem_free(steps);
+	return code;
+}
+
+static int configure_and_run(const struct options *o, int argc, char **argv,
+			     struct settings *settings)
+{
+	int code;
+
+	if (o->help || o->version) {
+		if (o->help)
+			options_print_help(stdout);
+		else
+			version_print(stdout);
+		return flush_output() == 0 ? 0 : 1;
+	}
+	if (settings_read_env(settings) != 0)
+		return fail(EXIT_USAGE);
+	if (start_log(settings) != 0)
+		return fail(1);
+	code = run(o, argc, argv, settings);
+	log_close();
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings;
+	struct options options;
+	int code;
+
+	open_standard_files();
+	settings_create(&settings);
+	if (options_parse(&options, argc, argv, &settings) != 0) {
+		code = fail(EXIT_USAGE);
+	} else {
+		code = configure_and_run(&options, argc, argv, &settings);
+		options_destroy(&options);
+	}
+	settings_destroy(&settings);
+	return code;
+}

@@ -1,0 +1,43 @@
+/* The command line: parsed into struct options, checked, explained. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdio.h>
+
+struct settings;
+
+enum option_kind {
+	OPTION_EVAL,    /* -e CHUNK */
+	OPTION_REQUIRE, /* -l MOD or -l g=mod */
+	OPTION_JIT,     /* -j CMD */
+};
+
+/** What is done before the script, in the order given. */
+struct option_step {
+	enum option_kind kind;
+	const char *text;
+};
+
+struct options {
+	struct option_step *steps;
+	int step_count;
+	bool interactive; /* -i */
+	bool version;     /* -v */
+	bool help;        /* -h */
+	bool quiet;       /* -q: no greeting */
+	bool has_eval;    /* a -e among the steps */
+	int script;       /* argv index of the script ("-": stdin); 0: none */
+};
+
+/**
+ * Parse the command line; flags that are settings go to @a settings. The
+ * result points into @a argv. Returns 0, or -1 with diag set (IllegalParams:
+ * one line for the user).
+ */
+int options_parse(struct options *o, int argc, char **argv,
+		  struct settings *settings);
+
+void options_destroy(struct options *o);
+
+/** What `neap -h` prints. */
+void options_print_help(FILE *out);

@@ -1,0 +1,127 @@
+/*
+ * The process's signals. See signals.h.
+ *
+ * Not uv_signal_t: its handler only writes to a pipe that the loop reads, so a
+ * loop that does not turn would make the process deaf to Ctrl-C.
+ */
+#include "runtime/signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/loop.h"
+
+static const int taken[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
+
+enum { TAKEN = sizeof taken / sizeof *taken };
+
+static struct {
+	struct signals *self;       /* NULL: not started */
+	struct sigaction old[TAKEN];
+	volatile sig_atomic_t pending[TAKEN];
+	volatile sig_atomic_t fatal[TAKEN];
+	volatile sig_atomic_t asked; /* requests to end so far */
+	void (*last_words)(void);
+} state;
+
+static int slot_of(int signo)
+{
+	for (int i = 0; i < TAKEN; i++) {
+		if (taken[i] == signo)
+			return i;
+	}
+	return -1;
+}
+
+static void on_signal(int signo)
+{
+	int saved_errno = errno;
+	int i = slot_of(signo);
+
+	if (i >= 0 && state.fatal[i] && state.asked++ > 0) {
+		if (state.last_words != NULL)
+			state.last_words();
+		_exit(128 + signo);
+	}
+	if (i >= 0) {
+		state.pending[i] = 1;
+		uv_async_send(&state.self->async);
+	}
+	errno = saved_errno;
+}
+
+static void on_async(uv_async_t *async)
+{
+	struct signals *s = async->data;
+
+	for (int i = 0; i < TAKEN; i++) {
+		if (!state.pending[i])
+			continue;
+		state.pending[i] = 0;
+		s->fn(taken[i], s->arg);
+	}
+}
+
+static void on_pipe(int signo)
+{
+	(void)signo; /* a handler, unlike SIG_IGN, is not inherited by exec */
+}
+
+int signals_start(struct signals *s, struct loop *loop, signals_f fn,
+		  void *arg)
+{
+	struct sigaction sa = { .sa_handler = on_pipe, .sa_flags = SA_RESTART };
+	int rc = uv_async_init(&loop->uv, &s->async, on_async);
+
+	if (rc != 0)
+		return rc;
+	uv_unref((uv_handle_t *)&s->async);
+	s->async.data = s;
+	s->fn = fn;
+	s->arg = arg;
+	state.self = s;
+	state.asked = 0;
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGPIPE, &sa, NULL);
+	/* One handler at a time: the count of requests is not torn. */
+	for (int i = 0; i < TAKEN; i++)
+		sigaddset(&sa.sa_mask, taken[i]);
+	sa.sa_handler = on_signal;
+	for (int i = 0; i < TAKEN; i++) {
+		state.pending[i] = 0;
+		state.fatal[i] = taken[i] != SIGUSR1;
+		sigaction(taken[i], NULL, &state.old[i]);
+		/* nohup's wish is kept. */
+		if (taken[i] != SIGHUP ||
+		    state.old[i].sa_handler != SIG_IGN)
+			sigaction(taken[i], &sa, NULL);
+	}
+	return 0;
+}
+
+void signals_stop(struct signals *s)
+{
+	if (state.self != s)
+		return;
+	for (int i = 0; i < TAKEN; i++)
+		sigaction(taken[i], &state.old[i], NULL);
+	/* SIGPIPE stays caught: what is flushed last may meet a closed pipe. */
+	state.self = NULL;
+	uv_close((uv_handle_t *)&s->async, NULL);
+}
+
+void signals_set_fatal(int signo, bool fatal)
+{
+	int i = slot_of(signo);
+
+	if (i >= 0)
+		state.fatal[i] = fatal;
+}
+
+void signals_set_last_words(void (*fn)(void))
+{
+	state.last_words = fn;
+}

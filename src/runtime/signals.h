@@ -1,0 +1,44 @@
+/*
+ * The process's signals, told inside the loop. One per process: signals belong
+ * to it, not to a loop.
+ *
+ * SIGINT and SIGTERM ask for the end; so does SIGHUP, unless the owner says
+ * otherwise. The second such request ends the process at once with 128+N, from
+ * the signal handler itself, so that a loop that is stuck is no hindrance.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <uv.h>
+
+struct loop;
+
+/** Told of @a signo inside the loop. */
+typedef void (*signals_f)(int signo, void *arg);
+
+struct signals {
+	uv_async_t async;
+	signals_f fn;
+	void *arg;
+};
+
+/**
+ * Take SIGINT, SIGTERM, SIGHUP and SIGUSR1; SIGPIPE is caught and does
+ * nothing, so that writes fail with EPIPE, and programs started from here have
+ * it as usual. Returns 0, or UV_E*.
+ */
+int signals_start(struct signals *s, struct loop *loop, signals_f fn,
+		  void *arg);
+
+/** Give the signals back; the handle is closed by the loop. */
+void signals_stop(struct signals *s);
+
+/**
+ * Whether @a signo counts as a request to end. At the start SIGINT, SIGTERM
+ * and SIGHUP do; a console takes SIGINT for itself.
+ */
+void signals_set_fatal(int signo, bool fatal);
+
+/** Called in the signal handler before it ends the process: only what is safe
+ * there, such as giving a terminal back. */
+void signals_set_last_words(void (*fn)(void));
