@@ -73,15 +73,15 @@ mount -t proc proc "$root/proc"
 mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
 ln -sf pts/ptmx "$root/dev/ptmx"
 
-mkdir -p "$root/srv"
-git clone -q --no-hardlinks "$source" "$root/srv/neap"
+mkdir -p "$root/opt"
+git clone -q --no-hardlinks "$source" "$root/opt/neap"
 say "it has $(chroot "$root" dpkg-query -W | wc -l) packages;" \
 	"testing $(git -C "$source" log -1 --format='%h %s')"
 
 inside() {
 	env -i HOME=/root TERM=xterm LANG=C.UTF-8 \
 		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-		chroot "$root" /bin/sh -c "cd /srv/neap && $1"
+		chroot "$root" /bin/sh -c "cd /opt/neap && $1"
 }
 
 # One HTTP request; the chroot shares our network.

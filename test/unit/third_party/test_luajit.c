@@ -1,0 +1,161 @@
+/*
+ * Our LuaJIT has what its build promises: hooks in compiled code, and each
+ * mend of third_party/luajit that shows itself from outside.
+ */
+#include "unit.h"
+
+#include <signal.h>
+#include <sys/time.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <luajit.h>
+#include <lualib.h>
+
+static lua_State *state; /* of the running test, for the signal handler */
+static int hooks;        /* calls of a hook */
+
+static int setup(void **unused)
+{
+	(void)unused;
+	state = luaL_newstate();
+	if (state == NULL)
+		return -1;
+	luaL_openlibs(state);
+	hooks = 0;
+	return 0;
+}
+
+static int teardown(void **unused)
+{
+	(void)unused;
+	lua_close(state);
+	return 0;
+}
+
+/* Runs a chunk; returns its error as text of the state, or NULL. */
+static const char *run(const char *chunk)
+{
+	lua_settop(state, 0);
+	if (luaL_loadstring(state, chunk) == 0 &&
+	    lua_pcall(state, 0, 1, 0) == 0)
+		return NULL;
+	return lua_tostring(state, -1);
+}
+
+#if !NEAP_LUAJIT_SYSTEM
+
+/* Calls the handler on this thread in a while. */
+static void signal_in_ms(int ms, void (*handler)(int))
+{
+	struct sigaction sa = { .sa_handler = handler, .sa_flags = SA_RESTART };
+	struct itimerval it = { .it_value = { 0, ms * 1000 } };
+
+	assert_int_equal(sigaction(SIGALRM, &sa, NULL), 0);
+	assert_int_equal(setitimer(ITIMER_REAL, &it, NULL), 0);
+}
+
+static void throwing_hook(lua_State *L, lua_Debug *ar)
+{
+	(void)ar;
+	hooks++;
+	lua_sethook(L, NULL, 0, 0);
+	luaL_error(L, "stopped by the hook");
+}
+
+static void on_alarm_set_hook(int signo)
+{
+	(void)signo;
+	lua_sethook(state, throwing_hook, LUA_MASKCOUNT, 1);
+}
+
+/* The thread sanitizer holds signals back until a call it knows: there is
+ * none while Lua spins. */
+static void need_signals(void)
+{
+#ifdef __SANITIZE_THREAD__
+	skip();
+#endif
+}
+
+static void test_compiled_loop_meets_hook(void **unused)
+{
+	const char *err;
+
+	(void)unused;
+	need_signals();
+	assert_null(run("require('jit.opt').start('hotloop=2')"));
+	signal_in_ms(50, on_alarm_set_hook);
+	err = run("local i = 0 while true do i = i + 1 end");
+	assert_non_null(err);
+	assert_non_null(strstr(err, "stopped by the hook"));
+	assert_int_equal(hooks, 1);
+	/* It was compiled code that was stopped. */
+	assert_null(run("return require('jit.util').traceinfo(1).nins"));
+	assert_true(lua_isnumber(state, -1));
+}
+
+static void test_failed_load_restores_hook(void **unused)
+{
+	(void)unused;
+	assert_null(run("jit.off()"));
+	lua_sethook(state, throwing_hook, LUA_MASKCOUNT, 1000);
+	assert_null(run("local f, err = load(function()\n"
+			"    for i = 1, 1e6 do end\n"
+			"end)\n"
+			"assert(not f and err:find('stopped by the hook'))"));
+	assert_int_equal(hooks, 1);
+	lua_sethook(state, throwing_hook, LUA_MASKCOUNT, 1000);
+	assert_non_null(run("for i = 1, 1e6 do end"));
+	assert_int_equal(hooks, 2);
+}
+
+static void on_alarm_stop_match(int signo)
+{
+	(void)signo;
+	luaJIT_stopmatch = 1;
+}
+
+static void test_endless_match_is_stopped(void **unused)
+{
+	const char *err;
+
+	(void)unused;
+	need_signals();
+	signal_in_ms(50, on_alarm_stop_match);
+	err = run("local a = string.rep('a', 100)\n"
+		  "return a:find(string.rep('a-', 100) .. 'b')");
+	luaJIT_stopmatch = 0;
+	assert_non_null(err);
+	assert_non_null(strstr(err, "execution time limit exceeded"));
+	assert_null(run("assert(('key=value'):match('^(%w+)=') == 'key')"));
+}
+
+#endif
+
+static void test_interface(void **unused)
+{
+	(void)unused;
+	assert_null(run("local ffi = require('ffi')\n"
+			"assert(ffi.abi('gc64') and ffi.abi('le'))\n"
+			"assert(require('jit').status())\n"
+			"assert(tostring(ffi.cast('int64_t', 1)) == '1LL')"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#if !NEAP_LUAJIT_SYSTEM
+		cmocka_unit_test_setup_teardown(test_compiled_loop_meets_hook,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_failed_load_restores_hook,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_endless_match_is_stopped,
+						setup, teardown),
+#endif
+		cmocka_unit_test_setup_teardown(test_interface, setup,
+						teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
