@@ -57,7 +57,13 @@ static int stop_for_good(lua_State *L, int code)
 	return lua_wait(L);
 }
 
-/* os.exit([code [, close]]): a number, or true and false for 0 and 1 */
+/***
+ * os.exit([code])
+ * End the process in order: this fiber stops here, shutdown hooks run, other
+ * fibers are cancelled, handles are closed. @code is a number from 0 to 255, or
+ * true and false for 0 and 1; default 0. Servers do not drain.
+ * Yields: it does not come back.
+ */
 static int l_exit(lua_State *L)
 {
 	int code;
@@ -69,10 +75,11 @@ static int l_exit(lua_State *L)
 	return stop_for_good(L, code);
 }
 
-/*
- * print(...) as Lua's. When standard output is a pipe that nobody reads any
- * more, a script that is still running ends as quietly as SIGPIPE would end
- * it; a server whose main script is over goes on.
+/***
+ * print(...)
+ * As Lua's, but for a standard output that is a pipe nobody reads any more:
+ * a main script that is still running ends as quietly as SIGPIPE would end it;
+ * a server whose main script is over goes on. Yields: no.
  */
 static int l_print(lua_State *L)
 {

@@ -1,10 +1,13 @@
 -- The module `neap`: the server itself.
+
 local c = ...
 
 local error, type, xpcall, tostring = error, type, xpcall, tostring
 local traceback = debug.traceback
 
 local M = {
+    --- neap.version -> string
+    -- The version, as `neap --version` prints it.
     version = c.version,
 }
 
@@ -13,7 +16,7 @@ local hooks = {}
 --- Have @f called once at the end of the process: after the servers have
 -- drained and before the fibers are cancelled. Hooks run in a fiber, the last
 -- one first, and may wait; together they have cancel.timeout seconds. An error
--- in one is logged and does not keep the others from running.
+-- in one is logged and does not keep the others from running. Yields: no.
 function M.on_shutdown(f)
     if type(f) ~= 'function' then
         error(('neap.on_shutdown(f): a function is wanted, not %s')

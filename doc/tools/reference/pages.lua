@@ -38,6 +38,15 @@ local function owner_and_key(name, module)
     return owner, key or name
 end
 
+-- Names of Lua's own belong to the page `lua`, wherever they are changed.
+local function page_name(entry)
+    local owner = entry.name:match('^(.*)[.:]')
+    if owner == nil or type(_G[owner]) == 'table' then
+        return 'lua'
+    end
+    return entry.module or ''
+end
+
 -- What an entry must say.
 local function check_entry(entry, report)
     local text = table.concat(entry.text, '\n')
@@ -74,7 +83,7 @@ local function sort_entries(doc, report)
         }
     end
     for _, entry in ipairs(doc.entries) do
-        local module = modules[entry.module or '']
+        local module = modules[page_name(entry)]
         if module == nil then
             report(('%s: %s belongs to no module: the file\'s opening comment '
                 .. 'names none that has an introduction')

@@ -30,9 +30,6 @@ local function parse_signature(line)
         if rest ~= '' and not rest:find('^%->%s*%S') then
             return nil
         end
-        if not name:find('[.:]') and rest == '' then
-            return nil -- no more than a word with brackets
-        end
         return { name = name, args = args, returns = rest:match('^%->%s*(.*)') }
     end
     name, rest = line:match('^([%a_][%w_]*%.[%w_.]*[%w_])%s*(.*)$')
