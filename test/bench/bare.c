@@ -1,0 +1,290 @@
+/*
+ * The limits of the Lua figures: the same LuaJIT as the server's in the
+ * smallest program that can hold it, with what the figures are compared to as
+ * plain functions in C. It also runs the whole benchmark (run.lua).
+ *
+ *	bare SCRIPT [ARG..]
+ *
+ * The script finds the functions in the global table `bare`.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+#include <msgpack.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ARGS_MAX = 31 };
+
+static double clock_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int l_clock(lua_State *L)
+{
+	lua_pushnumber(L, clock_s());
+	return 1;
+}
+
+/* --- what a call of C costs at least --- */
+
+static int l_noop(lua_State *L)
+{
+	(void)L;
+	return 0;
+}
+
+static int l_add(lua_State *L)
+{
+	lua_pushnumber(L, lua_tonumber(L, 1) + lua_tonumber(L, 2));
+	return 1;
+}
+
+/* echo(map): another table with the same keys and values. */
+static int l_echo(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_createtable(L, 0, 4);
+	lua_pushnil(L);
+	while (lua_next(L, 1) != 0) {
+		lua_pushvalue(L, -2);
+		lua_insert(L, -2);
+		lua_rawset(L, 2);
+	}
+	return 1;
+}
+
+/* --- what loading a library costs at least --- */
+
+/* stat_cycle(path, n): ask n times whether the file has changed. */
+static int l_stat_cycle(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	lua_Integer n = luaL_checkinteger(L, 2);
+	struct stat st;
+
+	for (lua_Integer i = 0; i < n; i++) {
+		if (stat(path, &st) != 0)
+			return luaL_error(L, "%s: %s", path, strerror(errno));
+	}
+	return 0;
+}
+
+/* dl_cycle(path, symbol, n): dlopen, dlsym, dlclose. */
+static int l_dl_cycle(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	const char *symbol = luaL_checkstring(L, 2);
+	lua_Integer n = luaL_checkinteger(L, 3);
+
+	for (lua_Integer i = 0; i < n; i++) {
+		void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+
+		if (lib == NULL)
+			return luaL_error(L, "%s", dlerror());
+		if (dlsym(lib, symbol) == NULL) {
+			dlclose(lib);
+			return luaL_error(L, "no %s", symbol);
+		}
+		dlclose(lib);
+	}
+	return 0;
+}
+
+/* --- what msgpack costs at least: msgpack-c between bytes and C data --- */
+
+/* mp_encode(bytes, n): the value in them, packed n times. */
+static int l_mp_encode(lua_State *L)
+{
+	size_t size;
+	const char *data = luaL_checklstring(L, 1, &size);
+	lua_Integer n = luaL_checkinteger(L, 2);
+	msgpack_unpacked value;
+	msgpack_sbuffer out;
+	msgpack_packer packer;
+	int ok;
+
+	msgpack_unpacked_init(&value);
+	msgpack_sbuffer_init(&out);
+	msgpack_packer_init(&packer, &out, msgpack_sbuffer_write);
+	ok = msgpack_unpack_next(&value, data, size, NULL) ==
+	     MSGPACK_UNPACK_SUCCESS;
+	for (lua_Integer i = 0; ok && i < n; i++) {
+		msgpack_sbuffer_clear(&out);
+		ok = msgpack_pack_object(&packer, value.data) == 0;
+	}
+	ok = ok && out.size == size;
+	msgpack_sbuffer_destroy(&out);
+	msgpack_unpacked_destroy(&value);
+	return ok ? 0 : luaL_error(L, "msgpack-c packed it differently");
+}
+
+/* mp_decode(bytes, n): unpacked n times into msgpack-c's objects. */
+static int l_mp_decode(lua_State *L)
+{
+	size_t size;
+	const char *data = luaL_checklstring(L, 1, &size);
+	lua_Integer n = luaL_checkinteger(L, 2);
+	msgpack_unpacked value;
+	int ok = 1;
+
+	msgpack_unpacked_init(&value);
+	for (lua_Integer i = 0; ok && i < n; i++)
+		ok = msgpack_unpack_next(&value, data, size, NULL) ==
+		     MSGPACK_UNPACK_SUCCESS;
+	msgpack_unpacked_destroy(&value);
+	return ok ? 0 : luaL_error(L, "msgpack-c cannot unpack it");
+}
+
+/* --- for run.lua --- */
+
+static pid_t start(lua_State *L, int first, const char *log)
+{
+	char *argv[ARGS_MAX + 1];
+	int argc = lua_gettop(L) - first + 1;
+	int flags = O_WRONLY | O_CREAT | O_APPEND;
+	posix_spawn_file_actions_t files;
+	pid_t pid;
+	int rc;
+
+	if (argc < 1 || argc > ARGS_MAX)
+		return luaL_error(L, "1 to %d arguments", ARGS_MAX);
+	for (int i = 0; i < argc; i++)
+		argv[i] = (char *)luaL_checkstring(L, first + i);
+	argv[argc] = NULL;
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&files, 1, log, flags, 0644);
+	posix_spawn_file_actions_adddup2(&files, 1, 2);
+	rc = posix_spawnp(&pid, argv[0], &files, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&files);
+	if (rc != 0)
+		return luaL_error(L, "%s: %s", argv[0], strerror(rc));
+	return pid;
+}
+
+static int exit_code(int status)
+{
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/*
+ * run(log, program, arg..): start it and wait for its end. Returns seconds,
+ * peak memory in bytes, exit code (128 + signal).
+ */
+static int l_run(lua_State *L)
+{
+	const char *log = luaL_checkstring(L, 1);
+	double begin = clock_s();
+	pid_t pid = start(L, 2, log);
+	struct rusage usage;
+	int status;
+
+	if (wait4(pid, &status, 0, &usage) < 0)
+		return luaL_error(L, "wait4: %s", strerror(errno));
+	lua_pushnumber(L, clock_s() - begin);
+	lua_pushnumber(L, (double)usage.ru_maxrss * 1024);
+	lua_pushinteger(L, exit_code(status));
+	return 3;
+}
+
+/* start(log, program, arg..): returns its process id. */
+static int l_start(lua_State *L)
+{
+	lua_pushinteger(L, start(L, 2, luaL_checkstring(L, 1)));
+	return 1;
+}
+
+/*
+ * stop(pid, signal, seconds): the signal (0: none), then wait for the end, by
+ * SIGKILL when it takes longer. Returns the exit code.
+ */
+static int l_stop(lua_State *L)
+{
+	pid_t pid = (pid_t)luaL_checkinteger(L, 1);
+	int sig = (int)luaL_checkinteger(L, 2);
+	double end = clock_s() + luaL_checknumber(L, 3);
+	int status;
+	pid_t got;
+
+	if (sig != 0)
+		kill(pid, sig);
+	while ((got = waitpid(pid, &status, WNOHANG)) == 0) {
+		if (clock_s() > end) {
+			kill(pid, SIGKILL);
+			got = waitpid(pid, &status, 0);
+			break;
+		}
+		usleep(5000);
+	}
+	if (got < 0)
+		return luaL_error(L, "waitpid: %s", strerror(errno));
+	lua_pushinteger(L, exit_code(status));
+	return 1;
+}
+
+/* sleep(seconds) */
+static int l_sleep(lua_State *L)
+{
+	usleep((useconds_t)(luaL_checknumber(L, 1) * 1e6));
+	return 0;
+}
+
+static const luaL_Reg functions[] = {
+	{ "clock", l_clock },
+	{ "noop", l_noop },
+	{ "add", l_add },
+	{ "echo", l_echo },
+	{ "stat_cycle", l_stat_cycle },
+	{ "dl_cycle", l_dl_cycle },
+	{ "mp_encode", l_mp_encode },
+	{ "mp_decode", l_mp_decode },
+	{ "run", l_run },
+	{ "start", l_start },
+	{ "stop", l_stop },
+	{ "sleep", l_sleep },
+	{ NULL, NULL },
+};
+
+int main(int argc, char **argv)
+{
+	lua_State *L = luaL_newstate();
+
+	if (argc < 2) {
+		fprintf(stderr, "usage: bare SCRIPT [ARG..]\n");
+		return 2;
+	}
+	if (L == NULL) {
+		fprintf(stderr, "bare: no memory for a Lua state\n");
+		return 1;
+	}
+	luaL_openlibs(L);
+	luaL_register(L, "bare", functions);
+	lua_createtable(L, argc, 0);
+	for (int i = 0; i < argc; i++) {
+		lua_pushstring(L, argv[i]);
+		lua_rawseti(L, -2, i - 1);
+	}
+	lua_setglobal(L, "arg");
+	if (luaL_loadfile(L, argv[1]) != 0 || lua_pcall(L, 0, 0, 0) != 0) {
+		fprintf(stderr, "bare: %s\n", lua_tostring(L, -1));
+		return 1;
+	}
+	lua_close(L);
+	return 0;
+}

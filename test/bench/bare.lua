@@ -1,0 +1,143 @@
+-- The limits of the figures in ours.lua, run by bare.c: `bare bare.lua FIGURE`.
+
+local measure = require('measure')
+local bare = bare
+
+local figures = {}
+
+local function nothing() end
+
+-- A coroutine is made, runs and ends.
+function figures.create()
+    measure.print('rate', measure.rate(function(n)
+        local create, resume = coroutine.create, coroutine.resume
+        for _ = 1, n do
+            resume(create(nothing))
+        end
+    end))
+end
+
+-- One resume and one yield.
+function figures.switch()
+    measure.print('rate', measure.rate(function(n)
+        local yield, resume = coroutine.yield, coroutine.resume
+        local co = coroutine.create(function()
+            while true do
+                yield()
+            end
+        end)
+        for _ = 1, n do
+            resume(co)
+        end
+    end))
+end
+
+-- A value into a coroutine, and its answer.
+function figures.channel()
+    measure.print('rate', measure.rate(function(n)
+        local yield, resume = coroutine.yield, coroutine.resume
+        local co = coroutine.create(function(value)
+            while true do
+                value = yield(value)
+            end
+        end)
+        for i = 1, n do
+            local _, value = resume(co, i)
+            if value ~= i then
+                error('another value came back')
+            end
+        end
+    end))
+end
+
+-- Coroutines that are suspended.
+function figures.idle(count)
+    count = tonumber(count)
+    local keep = {}
+    for i = 1, count do
+        keep[i] = false
+    end
+    local lua, rss = measure.lua_memory(), measure.rss()
+    local yield = coroutine.yield
+    local function wait()
+        yield()
+    end
+    for i = 1, count do
+        keep[i] = coroutine.create(wait)
+        coroutine.resume(keep[i])
+    end
+    measure.print('rss', (measure.rss() - rss) / count)
+    measure.print('lua', (measure.lua_memory() - lua) / count)
+end
+
+function figures.cmod_noop()
+    local call = bare.noop
+    measure.print('rate', measure.rate(function(n)
+        for _ = 1, n do
+            call()
+        end
+    end))
+end
+
+function figures.cmod_sum()
+    local call, sum = bare.add, nil
+    measure.print('rate', measure.rate(function(n)
+        for i = 1, n do
+            sum = call(i, 2)
+        end
+        assert(sum == n + 2)
+    end))
+end
+
+function figures.cmod_echo()
+    local call = bare.echo
+    local map = { id = 17, name = 'a name', ok = true }
+    assert(call(map).name == 'a name')
+    measure.print('rate', measure.rate(function(n)
+        for _ = 1, n do
+            call(map)
+        end
+    end))
+end
+
+local function bench_module()
+    return assert(os.getenv('NEAP_TEST_CMOD_DIR')) .. '/bench.so'
+end
+
+-- Asking the kernel whether the file has changed.
+function figures.cmod_cached()
+    measure.print('rate', measure.rate(function(n)
+        bare.stat_cycle(bench_module(), n)
+    end))
+end
+
+-- dlopen, dlsym, dlclose of the file itself.
+function figures.cmod_uncached()
+    measure.print('rate', measure.rate(function(n)
+        bare.dl_cycle(bench_module(), 'sum', n)
+    end))
+end
+
+local function read(path)
+    local file = assert(io.open(path, 'rb'))
+    local data = file:read('*a')
+    file:close()
+    return data
+end
+
+-- msgpack-c between bytes and C structures.
+function figures.msgpack_encode(path)
+    local data = read(path)
+    measure.print('rate', #data * measure.rate(function(n)
+        bare.mp_encode(data, n)
+    end))
+end
+
+function figures.msgpack_decode(path)
+    local data = read(path)
+    measure.print('rate', #data * measure.rate(function(n)
+        bare.mp_decode(data, n)
+    end))
+end
+
+measure.main(figures)

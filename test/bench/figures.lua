@@ -1,0 +1,76 @@
+-- What `make bench` measures. A source is one thing that is run, ours and its
+-- limit in turn; a row is one number of a source with its target.
+
+local sources = {
+    { name = 'create', kind = 'micro' },
+    { name = 'switch', kind = 'micro' },
+    { name = 'channel', kind = 'micro' },
+    { name = 'idle 100 k', kind = 'micro', args = { 'idle', '100000' } },
+    { name = 'idle 1 M', kind = 'micro', args = { 'idle', '1000000' },
+      rounds = 3 },
+    { name = 'start', kind = 'start' },
+    { name = 'cmod_noop', kind = 'micro' },
+    { name = 'cmod_sum', kind = 'micro' },
+    { name = 'cmod_echo', kind = 'micro' },
+    { name = 'cmod_cached', kind = 'micro' },
+    { name = 'cmod_uncached', kind = 'micro' },
+    { name = 'msgpack_encode', kind = 'micro', bytes = true },
+    { name = 'msgpack_decode', kind = 'micro', bytes = true },
+    { name = 'hello', kind = 'http', path = '/', body = 13,
+      load = { '-x', 'Hello, world!' } },
+    { name = 'json', kind = 'http', path = '/json', body = 42,
+      load = { '-p', '{' } },
+    { name = 'echo', kind = 'http', path = '/echo', body = 1024,
+      load = { '-b', '1024' } },
+    { name = 'pipelined', kind = 'http', path = '/', body = 13,
+      load = { '-d', '16', '-x', 'Hello, world!' } },
+}
+
+local function row(name, source, key, unit, scale, better, target)
+    return { name = name, source = source, key = key, unit = unit,
+             scale = scale, better = better, target = target }
+end
+
+local rows = {
+    row('fiber create + finish', 'create', 'rate', 'M/s', 1e-6, 'more',
+        'peer 0.9 to 1.3 M/s'),
+    row('switch between two fibers', 'switch', 'rate', 'M/s', 1e-6, 'more',
+        'peer 2.9 to 4.3 M/s'),
+    row('channel round trip', 'channel', 'rate', 'M/s', 1e-6, 'more',
+        'peer 1.6 to 2.4 M/s'),
+    row('idle fiber, of 100 k, RAM', 'idle 100 k', 'rss', 'bytes', 1, 'less',
+        'peer 13.2 KB'),
+    row('idle fiber, of 100 k, Lua memory', 'idle 100 k', 'lua', 'bytes', 1,
+        'less', ''),
+    row('idle fiber, of 1 M, RAM', 'idle 1 M', 'rss', 'bytes', 1, 'less',
+        'peer: 32 k fibers at most'),
+    row('start-up, time', 'start', 'seconds', 'ms', 1e3, 'less',
+        'peer 33 ms'),
+    row('start-up, RAM', 'start', 'bytes', 'MB', 1e-6, 'less', 'peer 22 MB'),
+    row('cmod call, no-op', 'cmod_noop', 'rate', 'M/s', 1e-6, 'more', ''),
+    row('cmod call, sum of two', 'cmod_sum', 'rate', 'M/s', 1e-6, 'more',
+        '23 M/s, 0.54; peer 1.9 to 2.9 M/s'),
+    row('cmod call, echo of a small map', 'cmod_echo', 'rate', 'M/s', 1e-6,
+        'more', '3.2 M/s'),
+    row('cmod load + unload, cached', 'cmod_cached', 'rate', 'k/s', 1e-3,
+        'more', '1400 k/s; peer 42 to 54 k/s'),
+    row('cmod load + unload, uncached', 'cmod_uncached', 'rate', 'k/s', 1e-3,
+        'more', '17 k/s; peer 4 to 5.5 k/s'),
+    row('msgpack encode, 1 KiB', 'msgpack_encode', 'rate', 'MB/s', 1e-6,
+        'more', 'peer 108 to 164 MB/s'),
+    row('msgpack decode, 1 KiB', 'msgpack_decode', 'rate', 'MB/s', 1e-6,
+        'more', 'peer 133 to 220 MB/s'),
+    row('HTTP hello', 'hello', 'rate', 'k/s', 1e-3, 'more', '0.90'),
+    row('HTTP hello, server CPU', 'hello', 'cpu', 'us', 1e6, 'less', ''),
+    row('HTTP JSON', 'json', 'rate', 'k/s', 1e-3, 'more', '0.90'),
+    row('HTTP JSON, server CPU', 'json', 'cpu', 'us', 1e6, 'less', ''),
+    row('HTTP POST echo 1 KiB', 'echo', 'rate', 'k/s', 1e-3, 'more', '0.90'),
+    row('HTTP POST echo 1 KiB, server CPU', 'echo', 'cpu', 'us', 1e6, 'less',
+        ''),
+    row('HTTP pipelined 16', 'pipelined', 'rate', 'k/s', 1e-3, 'more',
+        'prototype 1600 k/s'),
+    row('HTTP pipelined 16, server CPU', 'pipelined', 'cpu', 'us', 1e6, 'less',
+        ''),
+}
+
+return { sources = sources, rows = rows }

@@ -1,0 +1,172 @@
+-- The figures of the server, run by the server: `neap ours.lua FIGURE`.
+-- bare.lua holds the limit of each under the same name.
+
+local fiber = require('fiber')
+local measure = require('measure')
+
+local figures = {}
+
+local function nothing() end
+
+-- A fiber is made, runs and ends.
+function figures.create()
+    measure.print('rate', measure.rate(function(n)
+        local create = fiber.create
+        for _ = 1, n do
+            create(nothing)
+        end
+    end))
+end
+
+-- Two fibers take turns; one switch is one yield.
+function figures.switch()
+    measure.print('rate', measure.rate(function(n)
+        local yield = fiber.yield
+        local function half()
+            for _ = 1, n / 2 do
+                yield()
+            end
+        end
+        local a, b = fiber.new(half), fiber.new(half)
+        a:set_joinable(true)
+        b:set_joinable(true)
+        assert(a:join())
+        assert(b:join())
+    end))
+end
+
+-- A value to another fiber, and its answer.
+function figures.channel()
+    measure.print('rate', measure.rate(function(n)
+        local there, back = fiber.channel(1), fiber.channel(1)
+        fiber.create(function()
+            for _ = 1, n do
+                back:put(there:get())
+            end
+        end)
+        for i = 1, n do
+            there:put(i)
+            if back:get() ~= i then
+                error('another value came back')
+            end
+        end
+    end))
+end
+
+-- Fibers that wait for a message that does not come.
+function figures.idle(count)
+    count = tonumber(count)
+    local channel = fiber.channel(0)
+    local function wait()
+        channel:get()
+    end
+    for _ = 1, 100 do
+        fiber.create(wait)
+    end
+    local lua, rss = measure.lua_memory(), measure.rss()
+    for _ = 1, count do
+        fiber.create(wait)
+    end
+    measure.print('rss', (measure.rss() - rss) / count)
+    measure.print('lua', (measure.lua_memory() - lua) / count)
+    channel:close()
+end
+
+local function bench_module()
+    local folder = assert(os.getenv('NEAP_TEST_CMOD_DIR'))
+    return require('cmod').load(folder .. '/bench')
+end
+
+function figures.cmod_noop()
+    local call = bench_module():load('noop')
+    assert(call() == true)
+    measure.print('rate', measure.rate(function(n)
+        for _ = 1, n do
+            call()
+        end
+    end))
+end
+
+function figures.cmod_sum()
+    local call = bench_module():load('sum')
+    local ok, sum = call(1, 2)
+    assert(ok == true and sum == 3)
+    measure.print('rate', measure.rate(function(n)
+        for i = 1, n do
+            ok, sum = call(i, 2)
+        end
+        assert(ok == true and sum == n + 2)
+    end))
+end
+
+function figures.cmod_echo()
+    local call = bench_module():load('echo')
+    local map = { id = 17, name = 'a name', ok = true }
+    local ok, copy = call(map)
+    assert(ok == true and copy ~= map and copy.id == 17 and
+           copy.name == 'a name' and copy.ok == true)
+    measure.print('rate', measure.rate(function(n)
+        for _ = 1, n do
+            call(map)
+        end
+    end))
+end
+
+local function load_unload(n)
+    local load = require('cmod').load
+    local path = assert(os.getenv('NEAP_TEST_CMOD_DIR')) .. '/bench'
+    for _ = 1, n do
+        load(path):unload()
+    end
+end
+
+function figures.cmod_cached()
+    local keep = bench_module()
+    measure.print('rate', measure.rate(load_unload))
+    keep:unload()
+end
+
+-- The library is mapped, one function looked up, all given back.
+function figures.cmod_uncached()
+    measure.print('rate', measure.rate(function(n)
+        for _ = 1, n do
+            local module = bench_module()
+            module:load('sum'):unload()
+            module:unload()
+        end
+    end))
+end
+
+-- MB/s of msgpack.
+function figures.msgpack_encode()
+    local encode = require('msgpack').encode
+    local value = measure.mixed()
+    local size = #encode(value)
+    measure.print('size', size)
+    measure.print('rate', size * measure.rate(function(n)
+        for _ = 1, n do
+            encode(value)
+        end
+    end))
+end
+
+function figures.msgpack_decode()
+    local msgpack = require('msgpack')
+    local decode = msgpack.decode
+    local data = msgpack.encode(measure.mixed())
+    assert(decode(data).items[10].title == 'an item with a title 10')
+    measure.print('rate', #data * measure.rate(function(n)
+        for _ = 1, n do
+            decode(data)
+        end
+    end))
+end
+
+-- The same bytes for the limit.
+function figures.msgpack_write(path)
+    local file = assert(io.open(path, 'wb'))
+    assert(file:write(require('msgpack').encode(measure.mixed())))
+    assert(file:close())
+end
+
+measure.main(figures)

@@ -1,0 +1,245 @@
+-- The benchmark run: every source of figures.lua, ours and its limit in turn,
+-- round after round, so that both see the same machine; medians, and a table.
+-- Started by the script `run`, which tells the folders in the environment.
+
+local bare = bare
+local figures = require('figures')
+local machine = require('machine')
+local report = require('report')
+
+local SOURCE = assert(os.getenv('NEAP_SOURCE_DIR'))
+local BINARY = assert(os.getenv('NEAP_BINARY_DIR'))
+local WORK = assert(os.getenv('BENCH_WORK'))
+local HERE = SOURCE .. '/test/bench/'
+local NEAP = BINARY .. '/neap'
+local BARE = BINARY .. '/test/bench/bare'
+local LOAD = BINARY .. '/test/bench/load'
+local FIXED = BINARY .. '/test/bench/fixed'
+local SIGTERM = 15
+local LIMIT_SECONDS = 120 -- for one program; far above what any takes
+
+local options = { rounds = 5, write = true, http_seconds = 1, starts = 20 }
+do
+    local i = 1
+    while arg[i] do
+        if arg[i] == '--quick' then
+            options.rounds, options.write, options.quick = 1, false, true
+            options.http_seconds, options.starts = 0.2, 3
+        elseif arg[i] == '--rounds' then
+            i = i + 1
+            options.rounds = assert(tonumber(arg[i]), '--rounds takes a number')
+        elseif arg[i] == '--only' then
+            i = i + 1
+            options.only = assert(arg[i], '--only takes a pattern')
+            options.write = false
+        elseif arg[i] == '--no-write' then
+            options.write = false
+        else
+            io.stderr:write('bench: see the top of test/bench/run\n')
+            os.exit(2)
+        end
+        i = i + 1
+    end
+end
+
+-- One core for what is measured, one for what asks it.
+local cores = machine.cores()
+local function on(core, ...)
+    if #cores >= 2 and machine.has('taskset') then
+        return 'taskset', '-c', tostring(cores[core]), ...
+    end
+    return ...
+end
+
+local function read(path)
+    local file = io.open(path)
+    if not file then
+        return ''
+    end
+    local text = file:read('*a')
+    file:close()
+    return text
+end
+
+local function last_line(text)
+    return text:match('([^\n]+)\n*$') or 'no output'
+end
+
+local logs = 0
+local function new_log()
+    logs = logs + 1
+    return WORK .. '/log' .. logs
+end
+
+-- Run a program that prints lines of names and numbers: they are returned.
+local function numbers_of(...)
+    local log = new_log()
+    local _, _, code = bare.run(log, 'timeout', '-k', '5',
+                                tostring(LIMIT_SECONDS), ...)
+    local text = read(log)
+    os.remove(log)
+    if code ~= 0 then
+        error(('exit %d: %s'):format(code, last_line(text)), 0)
+    end
+    local numbers = {}
+    for name, number in text:gmatch('([%a_][%w_]*) ([%d.e+-]+)') do
+        numbers[name] = tonumber(number)
+    end
+    return numbers
+end
+
+local measure = {}
+
+function measure.micro(source, side)
+    local args = { unpack(source.args or { source.name }) }
+    if source.bytes then
+        args[#args + 1] = WORK .. '/mixed.msgpack'
+    end
+    local program = side == 'ours' and NEAP or BARE
+    local script = HERE .. (side == 'ours' and 'ours.lua' or 'bare.lua')
+    if source.bytes and side == 'limit' and read(args[#args]) == '' then
+        numbers_of(NEAP, HERE .. 'ours.lua', 'msgpack_write', args[#args])
+    end
+    return numbers_of(on(2, program, script, unpack(args)))
+end
+
+-- An empty script, several times: the median.
+function measure.start(_, side)
+    local program = side == 'ours' and NEAP or BARE
+    local seconds, bytes = {}, {}
+    for i = 1, options.starts do
+        local log = new_log()
+        local code
+        seconds[i], bytes[i], code =
+            bare.run(log, on(2, program, HERE .. 'empty.lua'))
+        local text = read(log)
+        os.remove(log)
+        if code ~= 0 then
+            error(('exit %d: %s'):format(code, last_line(text)), 0)
+        end
+    end
+    return { seconds = report.median(seconds), bytes = report.median(bytes) }
+end
+
+local servers = {} -- command -> {pid, port, log}
+
+local function stop_servers()
+    local failed
+    for command, server in pairs(servers) do
+        local code = bare.stop(server.pid, SIGTERM, 10)
+        if code ~= 0 and command:find(NEAP, 1, true) then
+            failed = ('the server ended with %d after SIGTERM: %s'):format(
+                code, last_line(read(server.log)))
+        end
+    end
+    servers = {}
+    return failed
+end
+
+-- Start it unless it runs, and wait until it answers.
+local function server_of(source, side)
+    local port = machine.free_port()
+    local script = side == 'ours' and NEAP .. ' ' .. HERE .. 'http.lua'
+        or FIXED .. ' ' .. source.body
+    local server = servers[script]
+    if server then
+        return server
+    end
+    server = { port = port, log = new_log() }
+    if side == 'ours' then
+        server.pid = bare.start(server.log, on(1, NEAP, HERE .. 'http.lua',
+                                               tostring(port)))
+    else
+        server.pid = bare.start(server.log, on(1, FIXED, tostring(port),
+                                               tostring(source.body)))
+    end
+    servers[script] = server
+    for _ = 1, 100 do
+        if pcall(numbers_of, LOAD, '-n', '1', '-c', '1', tostring(port),
+                 '/') then
+            return server
+        end
+        bare.sleep(0.05)
+    end
+    error('the server does not answer: ' .. last_line(read(server.log)), 0)
+end
+
+function measure.http(source, side)
+    local server = server_of(source, side)
+    local args = { '-c', '64', '-t', tostring(options.http_seconds) }
+    for _, option in ipairs(source.load) do
+        -- The fixed server's body is its own.
+        if side == 'limit' and (option == '-x' or option == '-p') then
+            break
+        end
+        args[#args + 1] = option
+    end
+    args[#args + 1] = tostring(server.port)
+    args[#args + 1] = source.path
+    local before = machine.cpu_seconds(server.pid)
+    local numbers = numbers_of(on(2, LOAD, unpack(args)))
+    numbers.cpu = (machine.cpu_seconds(server.pid) - before) / numbers.requests
+    return numbers
+end
+
+-- results[source][side][key] = list of a number each round; or .failed
+local results = {}
+
+local function sample(source, side)
+    local result = results[source.name]
+    local ok, numbers = pcall(measure[source.kind], source, side)
+    if not ok then
+        result.failed = ('%s: %s'):format(side, tostring(numbers))
+        return
+    end
+    for key, number in pairs(numbers) do
+        result[side][key] = result[side][key] or {}
+        table.insert(result[side][key], number)
+    end
+end
+
+local function run_all()
+    for _, source in ipairs(figures.sources) do
+        results[source.name] = { ours = {}, limit = {} }
+    end
+    for round = 1, options.rounds do
+        for _, source in ipairs(figures.sources) do
+            local wanted = not options.only or source.name:find(options.only)
+            local first, second = 'ours', 'limit'
+            if round % 2 == 0 then
+                first, second = second, first
+            end
+            if wanted and round <= (source.rounds or round) then
+                io.stderr:write(('bench: round %d of %d: %s\n'):format(
+                    round, options.rounds, source.name))
+                for _, side in ipairs({ first, second }) do
+                    if not results[source.name].failed then
+                        sample(source, side)
+                    end
+                end
+            end
+            results[source.name].left_out = not wanted
+        end
+    end
+end
+
+local begin = bare.clock()
+local ok, err = xpcall(run_all, debug.traceback)
+local stop_error = stop_servers()
+if not ok then
+    error(err, 0)
+end
+
+local lines, failed = report.table(figures.rows, results)
+local about = machine.about(NEAP, options.rounds)
+print(table.concat(about, '\n') .. '\n')
+print(table.concat(lines, '\n'))
+if stop_error then
+    print('\nFAILED: ' .. stop_error)
+    failed = failed + 1
+end
+io.stderr:write(('bench: %.0f s\n'):format(bare.clock() - begin))
+if options.write then
+    report.write(SOURCE .. '/doc/performance.md', about, lines)
+end
+os.exit(failed > 0 and 1 or 0)
