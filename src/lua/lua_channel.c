@@ -12,12 +12,11 @@
 #include <uv.h>
 
 #include "lua/lua_call.h"
+#include "lua/lua_class.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_state.h"
 #include "runtime/channel.h"
-
-static const char *const channel_class = "neap.channel";
 
 enum { CHANNEL_SIZE_MAX = 1 << 24 };
 
@@ -28,7 +27,7 @@ static int place_of(const struct channel *ch, struct fiber *f)
 
 static struct channel *check_channel(lua_State *L)
 {
-	return luaL_checkudata(L, 1, channel_class);
+	return lua_class_check(L, 1, LUA_CLASS_CHANNEL);
 }
 
 static int l_new(lua_State *L)
@@ -39,10 +38,9 @@ static int l_new(lua_State *L)
 		return lua_error_usage(L, "fiber.channel(size): a whole number "
 				       "from 0 to %d is wanted",
 				       CHANNEL_SIZE_MAX);
-	channel_create(lua_newuserdata(L, sizeof(struct channel)),
+	channel_create(lua_class_box(L, LUA_CLASS_CHANNEL,
+				     sizeof(struct channel)),
 		       (uint32_t)size);
-	luaL_getmetatable(L, channel_class);
-	lua_setmetatable(L, -2);
 	lua_newtable(L);
 	lua_setfenv(L, -2);
 	return 1;
@@ -207,7 +205,7 @@ static int l_tostring(lua_State *L)
 static int l_set_methods(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TTABLE);
-	luaL_getmetatable(L, channel_class);
+	lua_class_metatable(L, LUA_CLASS_CHANNEL);
 	lua_pushvalue(L, 1);
 	lua_setfield(L, -2, "__index");
 	return 0;
@@ -227,9 +225,12 @@ void lua_channel_open(lua_State *L)
 		{ NULL, NULL },
 	};
 
-	luaL_newmetatable(L, channel_class);
-	lua_pushcfunction(L, l_tostring);
-	lua_setfield(L, -2, "__tostring");
+	static const luaL_Reg meta[] = {
+		{ "__tostring", l_tostring },
+		{ NULL, NULL },
+	};
+
+	lua_class_new(L, LUA_CLASS_CHANNEL, "channel", meta);
 	lua_pop(L, 1);
 	lua_newtable(L);
 	luaL_register(L, NULL, functions);

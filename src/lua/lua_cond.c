@@ -4,25 +4,22 @@
 #include <lauxlib.h>
 
 #include "lua/lua_call.h"
+#include "lua/lua_class.h"
 #include "lua/lua_error.h"
 #include "runtime/cond.h"
-
-static const char *const cond_class = "neap.cond";
 
 /* The condition itself lies in the userdata. It needs no finalizer: while a
  * fiber waits in it, the fiber's stack holds it. */
 static int l_new(lua_State *L)
 {
-	cond_create(lua_newuserdata(L, sizeof(struct cond)));
-	luaL_getmetatable(L, cond_class);
-	lua_setmetatable(L, -2);
+	cond_create(lua_class_box(L, LUA_CLASS_COND, sizeof(struct cond)));
 	return 1;
 }
 
 /* wait(cond, timeout) -> status */
 static int l_wait(lua_State *L)
 {
-	struct cond *c = luaL_checkudata(L, 1, cond_class);
+	struct cond *c = lua_class_check(L, 1, LUA_CLASS_COND);
 	uint64_t timeout = lua_wait_timeout(L, 2);
 
 	cond_wait_begin(c, lua_wait_check(L), timeout);
@@ -31,19 +28,19 @@ static int l_wait(lua_State *L)
 
 static int l_signal(lua_State *L)
 {
-	cond_signal(luaL_checkudata(L, 1, cond_class));
+	cond_signal(lua_class_check(L, 1, LUA_CLASS_COND));
 	return 0;
 }
 
 static int l_broadcast(lua_State *L)
 {
-	cond_broadcast(luaL_checkudata(L, 1, cond_class));
+	cond_broadcast(lua_class_check(L, 1, LUA_CLASS_COND));
 	return 0;
 }
 
 static int l_tostring(lua_State *L)
 {
-	luaL_checkudata(L, 1, cond_class);
+	lua_class_check(L, 1, LUA_CLASS_COND);
 	lua_pushliteral(L, "cond");
 	return 1;
 }
@@ -51,7 +48,7 @@ static int l_tostring(lua_State *L)
 static int l_set_methods(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TTABLE);
-	luaL_getmetatable(L, cond_class);
+	lua_class_metatable(L, LUA_CLASS_COND);
 	lua_pushvalue(L, 1);
 	lua_setfield(L, -2, "__index");
 	return 0;
@@ -68,9 +65,12 @@ void lua_cond_open(lua_State *L)
 		{ NULL, NULL },
 	};
 
-	luaL_newmetatable(L, cond_class);
-	lua_pushcfunction(L, l_tostring);
-	lua_setfield(L, -2, "__tostring");
+	static const luaL_Reg meta[] = {
+		{ "__tostring", l_tostring },
+		{ NULL, NULL },
+	};
+
+	lua_class_new(L, LUA_CLASS_COND, "cond", meta);
 	lua_pop(L, 1);
 	lua_newtable(L);
 	luaL_register(L, NULL, functions);

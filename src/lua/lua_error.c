@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/diag.h"
+#include "lua/lua_class.h"
 
 /***
  * The page `errors`: error objects.
@@ -57,8 +58,6 @@
  * The error behind it.
  */
 
-static const char *const error_class = "neap.error";
-
 /* The box comes first and empty, so that a throw while it is made loses
  * nothing: the error waits in the diag meanwhile. */
 void lua_error_push_diag(lua_State *L)
@@ -66,7 +65,7 @@ void lua_error_push_diag(lua_State *L)
 	struct error **box = lua_newuserdata(L, sizeof *box);
 
 	*box = NULL;
-	luaL_getmetatable(L, error_class);
+	lua_class_metatable(L, LUA_CLASS_ERROR);
 	lua_setmetatable(L, -2);
 	*box = diag_take();
 }
@@ -120,16 +119,9 @@ int lua_error_usage(lua_State *L, const char *fmt, ...)
 
 struct error *lua_error_test(lua_State *L, int idx)
 {
-	struct error **box = lua_touserdata(L, idx);
-	bool ours;
+	struct error **box = lua_class_test(L, idx, LUA_CLASS_ERROR);
 
-	if (box == NULL || lua_type(L, idx) != LUA_TUSERDATA ||
-	    !lua_getmetatable(L, idx))
-		return NULL;
-	luaL_getmetatable(L, error_class);
-	ours = lua_rawequal(L, -1, -2);
-	lua_pop(L, 2);
-	return ours ? *box : NULL;
+	return box == NULL ? NULL : *box;
 }
 
 struct error *lua_error_from_value(lua_State *L, int idx)
@@ -149,7 +141,7 @@ struct error *lua_error_from_value(lua_State *L, int idx)
 
 static struct error *check_error(lua_State *L)
 {
-	struct error **box = luaL_checkudata(L, 1, error_class);
+	struct error **box = lua_class_check(L, 1, LUA_CLASS_ERROR);
 
 	if (*box == NULL)
 		luaL_error(L, "the error object is empty");
@@ -158,7 +150,7 @@ static struct error *check_error(lua_State *L)
 
 static int l_error_gc(lua_State *L)
 {
-	struct error **box = luaL_checkudata(L, 1, error_class);
+	struct error **box = lua_class_check(L, 1, LUA_CLASS_ERROR);
 	struct error *e = *box;
 
 	*box = NULL;
@@ -281,9 +273,6 @@ void lua_error_open(lua_State *L)
 		{ NULL, NULL },
 	};
 
-	luaL_newmetatable(L, error_class);
-	luaL_register(L, NULL, methods);
-	lua_pushboolean(L, 0);
-	lua_setfield(L, -2, "__metatable");
+	lua_class_new(L, LUA_CLASS_ERROR, "error object", methods);
 	lua_pop(L, 1);
 }

@@ -16,12 +16,11 @@
 #include "base/inject.h"
 #include "base/log.h"
 #include "lua/lua_call.h"
+#include "lua/lua_class.h"
 #include "lua/lua_error.h"
 #include "lua/lua_state.h"
 
 enum { POOL_MAX = 1024 }; /* a burst must not hold its memory for ever */
-
-static const char *const fiber_class = "neap.fiber";
 
 /* t[slot] = the value at the top, which is popped; t is a table of the
  * registry. The slot has a value already (false when it is free), so nothing
@@ -319,11 +318,9 @@ static void fiber_resume(struct fiber *base)
 
 struct fiber_handle *lua_fiber_push_handle(lua_State *L)
 {
-	struct fiber_handle *h = lua_newuserdata(L, sizeof *h);
+	struct fiber_handle *h = lua_class_box(L, LUA_CLASS_FIBER, sizeof *h);
 
 	*h = (struct fiber_handle){ NULL };
-	luaL_getmetatable(L, fiber_class);
-	lua_setmetatable(L, -2);
 	return h;
 }
 

@@ -7,12 +7,11 @@
 #include "base/diag.h"
 #include "lua/lua_call.h"
 #include "lua/lua_channel.h"
+#include "lua/lua_class.h"
 #include "lua/lua_cond.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_state.h"
-
-static const char *const fiber_class = "neap.fiber";
 
 static struct fiber *current(lua_State *L)
 {
@@ -31,18 +30,7 @@ static struct lua_fiber *check_self(lua_State *L)
 /* The handle argument; throws for anything else. */
 static struct fiber_handle *check_handle(lua_State *L, int idx)
 {
-	struct fiber_handle *h = lua_touserdata(L, idx);
-	bool ours;
-
-	if (h != NULL && lua_getmetatable(L, idx)) {
-		luaL_getmetatable(L, fiber_class);
-		ours = lua_rawequal(L, -1, -2);
-		lua_pop(L, 2);
-		if (ours)
-			return h;
-	}
-	lua_error_usage(L, "a fiber is wanted, not %s", luaL_typename(L, idx));
-	return NULL;
+	return lua_class_check(L, idx, LUA_CLASS_FIBER);
 }
 
 /* A fiber given by object or id. NULL: it has ended, or never was. */
@@ -507,7 +495,7 @@ static int l_failed(lua_State *L)
 static int l_set_fiber_methods(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TTABLE);
-	luaL_getmetatable(L, fiber_class);
+	lua_class_metatable(L, LUA_CLASS_FIBER);
 	lua_pushvalue(L, 1);
 	lua_pushcclosure(L, l_fiber_index, 1);
 	lua_setfield(L, -2, "__index");
@@ -546,10 +534,8 @@ int luaopen_neap_fiber(lua_State *L)
 		{ NULL, NULL },
 	};
 
-	luaL_newmetatable(L, fiber_class);
-	luaL_register(L, NULL, meta);
-	lua_pushboolean(L, 0);
-	lua_setfield(L, -2, "__metatable");
+	lua_class_new(L, LUA_CLASS_FIBER, "fiber", meta);
+	lua_pop(L, 1);
 	lua_newtable(L);
 	luaL_register(L, NULL, functions);
 	lua_cond_open(L);

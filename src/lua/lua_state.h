@@ -17,6 +17,15 @@ struct lua_fiber;
 typedef void (*lua_uncaught_f)(struct lua_fiber *f, const char *text,
 			       void *arg);
 
+/** Userdata classes that are checked often; see lua_class.h. */
+enum lua_class {
+	LUA_CLASS_ERROR,
+	LUA_CLASS_FIBER,
+	LUA_CLASS_CHANNEL,
+	LUA_CLASS_COND,
+	LUA_CLASS_COUNT,
+};
+
 /** One Lua state with what the C side keeps for it. */
 struct lua_vm {
 	lua_State *L;       /* the main coroutine: never runs user code */
@@ -30,6 +39,11 @@ struct lua_vm {
 	int fibers_ref;     /* registry: slot -> coroutine */
 	int handles_ref;    /* registry: slot -> fiber object, when it has one */
 	int spawners_ref;   /* registry: slot -> function that spawned it */
+	struct {
+		int ref;               /* registry: the metatable */
+		const void *metatable; /* its address */
+		const char *name;      /* for messages; static */
+	} classes[LUA_CLASS_COUNT];
 	int noted_ref;      /* registry: {error value, its first traceback} */
 	lua_uncaught_f on_uncaught;
 	void *on_uncaught_arg;
