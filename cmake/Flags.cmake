@@ -13,7 +13,8 @@ target_compile_options(neap_flags INTERFACE
   # GNU C it is: a struct that ends in a flexible array may lie in another.
   $<$<C_COMPILER_ID:Clang>:-Wno-gnu-variable-sized-type-not-at-end>
   $<$<BOOL:${NEAP_WERROR}>:-Werror>)
-target_compile_definitions(neap_flags INTERFACE _GNU_SOURCE)
+target_compile_definitions(neap_flags INTERFACE
+  _GNU_SOURCE $<$<CONFIG:Debug>:NEAP_INJECT>)
 
 if(NEAP_SANITIZE)
   add_compile_options(
