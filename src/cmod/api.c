@@ -1,0 +1,61 @@
+/* The functions of neap/module.h. See there. */
+#include "neap/module.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+#include <uv.h>
+
+#include "base/diag.h"
+#include "cmod/call.h"
+#include "cmod/host.h"
+#include "cmod/wait.h"
+
+int neap_return_mp(neap_call_t *call, const char *begin, const char *end)
+{
+	size_t size = (size_t)(end - begin);
+	call_size_t head = (call_size_t)size;
+	char *p;
+
+	if (__builtin_expect(call != call_current, 0))
+		return NEAP_ERR("neap_return_mp: not the call that runs");
+	p = begin > end || size != head
+		    ? NULL
+		    : buf_reserve(&call->out, sizeof head + size);
+	if (__builtin_expect(p == NULL, 0)) {
+		diag_set_oom(size, "a result");
+		return call_set_error(diag_take());
+	}
+	memcpy(p, &head, sizeof head);
+	memcpy(p + sizeof head, begin, size);
+	call->out.size += sizeof head + size;
+	call->results++;
+	return 0;
+}
+
+int neap_error_set(const char *file, unsigned line, uint32_t code,
+		   const char *format, ...)
+{
+	struct error *e;
+	va_list ap;
+
+	va_start(ap, format);
+	e = error_newv(&ClientError, (int)code, file, line, format, ap);
+	va_end(ap);
+	return call_set_error(e);
+}
+
+int neap_fiber_sleep(double seconds)
+{
+	return wait_sleep(seconds);
+}
+
+int neap_fiber_yield(void)
+{
+	return wait_yield();
+}
+
+int neap_wait_fd(int fd, int events, double timeout)
+{
+	return wait_fd(fd, events, timeout);
+}

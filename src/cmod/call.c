@@ -1,0 +1,172 @@
+/* Calls: the pool, running, waiting, errors. */
+#include "cmod/call.h"
+
+#include <assert.h>
+
+#include "base/diag.h"
+#include "base/inject.h"
+
+enum {
+	KEEP = 64 * 1024, /* of a buffer, between calls */
+	POOL_MAX = 256,   /* idle calls: a burst holds no memory */
+};
+
+static const size_t BYTES_MAX = (size_t)1 << 30;
+
+__thread struct neap_call *call_current;
+__thread struct neap_call *call_pool;
+__thread unsigned call_idle;
+static __thread struct error *outside_error;
+
+static void call_delete(struct neap_call *c)
+{
+	buf_destroy(&c->in);
+	buf_destroy(&c->out);
+	cstack_destroy(&c->stack);
+	mem_free(c);
+}
+
+struct neap_call *call_new(void)
+{
+	struct neap_call *c = mem_zalloc(sizeof *c);
+
+	if (c == NULL) {
+		diag_set_oom(sizeof *c, "a call");
+		return NULL;
+	}
+	if (cstack_create(&c->stack) != 0) {
+		mem_free(c);
+		return NULL;
+	}
+	c->in.limit = c->out.limit = BYTES_MAX;
+	return c;
+}
+
+/* What only calls have that waited, failed or were large. */
+static void clean(struct neap_call *c)
+{
+	error_unref(c->error);
+	c->error = NULL;
+	if (c->flags & CALL_WAITED)
+		cmod_func_unref(c->func);
+	c->flags = 0;
+	buf_reset(&c->in, KEEP);
+	buf_reset(&c->out, KEEP);
+}
+
+void call_put(struct neap_call *c)
+{
+	if (__builtin_expect(c->error != NULL || c->flags != 0 ||
+				     c->in.capacity > KEEP ||
+				     c->out.capacity > KEEP,
+			     0))
+		clean(c);
+	if (__builtin_expect(call_idle >= POOL_MAX, 0)) {
+		call_delete(c);
+		return;
+	}
+	c->in.size = c->out.size = 0;
+	c->results = 0;
+	/* The last one first: its stack and buffers are in the cache. */
+	c->next = call_pool;
+	call_pool = c;
+	call_idle++;
+}
+
+void call_empty_pool(void)
+{
+	struct neap_call *c;
+
+	while ((c = call_pool) != NULL) {
+		call_pool = c->next;
+		call_idle--;
+		call_delete(c);
+	}
+}
+
+bool call_run(struct neap_call *c, struct cmod_func *f, void *host)
+{
+	struct neap_call *outer = call_current;
+	bool ended;
+
+	c->func = f;
+	c->host = host;
+	call_current = c;
+	ended = cstack_call(&c->stack, cmod_func_code(f), c, c->in.data,
+			    c->in.data + c->in.size);
+	call_current = outer;
+	return ended;
+}
+
+bool call_resume(struct neap_call *c, int status)
+{
+	struct neap_call *outer = call_current;
+	bool ended;
+
+	assert(c->flags & CALL_WAITED);
+	c->status = status;
+	call_current = c;
+	ended = cstack_resume(&c->stack);
+	call_current = outer;
+	return ended;
+}
+
+int call_wait(struct neap_call *c)
+{
+	assert(call_current == c);
+	/* Whoever called may let go of the function meanwhile. */
+	if (!(c->flags & CALL_WAITED)) {
+		cmod_func_ref(c->func);
+		c->flags |= CALL_WAITED;
+	}
+	cstack_leave(&c->stack);
+	return c->status;
+}
+
+void call_abandon(struct neap_call *c)
+{
+	clean(c);
+	call_delete(c);
+}
+
+int call_set_error(struct error *e)
+{
+	struct error **place = call_current != NULL ? &call_current->error
+						    : &outside_error;
+
+	error_unref(*place);
+	*place = e;
+	return -1;
+}
+
+struct error *call_last_error(void)
+{
+	return call_current != NULL ? call_current->error : outside_error;
+}
+
+static struct error *unknown_error(void)
+{
+	return error_new(&ClientError, ER_PROC_C, NULL, 0, "unknown error");
+}
+
+struct error *call_take_error(struct neap_call *c)
+{
+	struct error *e = c->error;
+
+	c->error = NULL;
+	return e != NULL ? e : unknown_error();
+}
+
+void call_outside_begin(void)
+{
+	error_unref(outside_error);
+	outside_error = NULL;
+}
+
+struct error *call_outside_error(void)
+{
+	struct error *e = outside_error;
+
+	outside_error = NULL;
+	return e != NULL ? e : unknown_error();
+}

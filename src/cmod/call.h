@@ -1,0 +1,115 @@
+/*
+ * Calls of C functions. A call object has a C stack and buffers for arguments
+ * and results, and is used again: one that does not wait allocates nothing.
+ *
+ *	call_get() -> arguments into c->in -> call_run()
+ *	   true:  the results are in c->out, or c->error -> call_put()
+ *	   false: the function waits. Its host resumes it: call_resume(), which
+ *	          returns as call_run() does
+ *
+ * All of it belongs to one thread. A call that waits is held by its host, and
+ * holds its function.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "cmod/cmod.h"
+#include "cmod/stack.h"
+
+struct error;
+
+enum call_flags {
+	CALL_WAITED = 1 << 0,  /* was put aside at least once */
+	CALL_NO_WAIT = 1 << 1, /* cannot wait where it is: waiting fails */
+};
+
+struct neap_call {
+	struct cstack stack;
+	struct buf in;    /* arguments: one msgpack array */
+	struct buf out;   /* results, each behind its size */
+	uint32_t results; /* how many */
+	unsigned flags;
+	struct cmod_func *func; /* what is called; held once it waits */
+	struct error *error;    /* set by the function, or NULL */
+	int status;             /* why the last wait ended: 0 or UV_E* */
+	void *host;             /* the host's own: who called */
+	void *host_wait;        /* the host's own: what it waits for */
+	struct neap_call *next; /* in the pool */
+};
+
+/** Size of a result, in c->out before its bytes. */
+typedef uint32_t call_size_t;
+
+/** The call that runs on this thread, or NULL. */
+extern __thread struct neap_call *call_current;
+
+/** The idle calls of this thread, and how many they are. */
+extern __thread struct neap_call *call_pool;
+extern __thread unsigned call_idle;
+
+/** The slow half of call_get(). */
+struct neap_call *call_new(void);
+
+/** An idle call, its buffers empty. NULL with diag set: out of memory. */
+static inline struct neap_call *call_get(void)
+{
+	struct neap_call *c = call_pool;
+
+	if (__builtin_expect(c == NULL, 0))
+		return call_new();
+	call_pool = c->next;
+	call_idle--;
+	return c;
+}
+
+/** Give it back: results and error go. */
+void call_put(struct neap_call *c);
+
+/**
+ * Call @a f with the arguments in c->in. @a host is kept in the call.
+ * Returns true when the function has ended, false when it waits; then the call
+ * holds @a f.
+ */
+bool call_run(struct neap_call *c, struct cmod_func *f, void *host);
+
+/** The wait of @a c ended with @a status. Returns as call_run(). */
+bool call_resume(struct neap_call *c, int status);
+
+/** True when the function has ended well. */
+static inline bool call_succeeded(const struct neap_call *c)
+{
+	return c->stack.result == 0;
+}
+
+/** Take the error of a call that failed; never NULL. */
+struct error *call_take_error(struct neap_call *c);
+
+/** Give up a call that waits: its function never goes on. */
+void call_abandon(struct neap_call *c);
+
+/** Free the idle calls of this thread. */
+void call_empty_pool(void);
+
+/**
+ * For functions of a module that run outside a call (init): forget the error
+ * set outside before; later take what was set, or an `unknown error`.
+ */
+void call_outside_begin(void);
+struct error *call_outside_error(void);
+
+/**
+ * Set the error of the running call, or of this thread outside a call; takes
+ * over the reference. Returns -1.
+ */
+int call_set_error(struct error *e);
+
+/** What call_set_error() has set, borrowed, or NULL. */
+struct error *call_last_error(void);
+
+/** Put the running call aside, its host having begun a wait. Returns the
+ * status it is resumed with. */
+int call_wait(struct neap_call *c);

@@ -1,0 +1,114 @@
+/*
+ * Modules: C libraries that are loaded, replaced and unloaded while the
+ * process runs, and their functions. One cache for the whole process; all of
+ * this may be called by any thread.
+ *
+ * A `struct cmod` is one *instance* of a library: the file as it was when it
+ * was loaded. When the file has changed, the next load makes a new instance
+ * and the old one becomes an orphan, which lives on until nobody holds it. It
+ * is held by those who loaded it, by its functions and by calls that wait.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "cmod/identity.h"
+
+struct cmod;
+struct cmod_func;
+struct neap_call;
+
+enum { CMOD_NAME_MAX = 256 }; /* length of a function's name */
+
+/** As `neap_func_t` of the public header. */
+typedef int (*cmod_func_f)(struct neap_call *call, const char *args,
+			   const char *args_end);
+
+/**
+ * Load the module @a path: a real path, or a name that is looked for in the
+ * working directory, the rocks trees and the templates of @a cpath (a
+ * package.cpath; may be NULL). Errors: IllegalParams (empty), SystemError (a
+ * file that cannot be opened, read or stat'ed), ClientError (no such module,
+ * not a loadable library), OutOfMemory.
+ * Returns a reference, or NULL with diag set. Yields: no. Blocks: reads files.
+ */
+struct cmod *cmod_load(const char *path, const char *cpath);
+
+/**
+ * The quick half of cmod_load(): one stat. A reference when @a path was loaded
+ * before, is where it was and has not changed; else NULL, diag left alone.
+ */
+struct cmod *cmod_load_cached(const char *path);
+
+/** Another reference; the caller has one. */
+struct cmod *cmod_ref(struct cmod *m);
+
+/** Give a reference back; the last one closes the library. NULL is fine. */
+void cmod_unref(struct cmod *m);
+
+/** True while the cache would give this very instance out again. */
+bool cmod_is_cached(const struct cmod *m);
+
+/** The resolved file it was loaded from. Lives as long as the instance. */
+const char *cmod_file(const struct cmod *m);
+
+/** Instances alive in this process, orphans included. */
+unsigned cmod_live_count(void);
+
+/**
+ * One user's hold on a function: a place for its calls to be counted without
+ * a lock. All of it is the user's thread's own, but for what cmod_list() reads.
+ */
+struct cmod_use {
+	struct cmod_func *func; /* NULL: none */
+	uint64_t calls;
+	uint64_t errors;  /* calls that failed */
+	struct list link; /* in the function's uses */
+};
+
+/**
+ * Find the function @a name of @a m and hold it. Errors: IllegalParams (empty,
+ * too long, holds a NUL), ClientError (no such function, not a function),
+ * OutOfMemory. Returns 0, or -1 with diag set and @a use left empty.
+ */
+int cmod_use_create(struct cmod_use *use, struct cmod *m, const char *name,
+		    size_t name_size);
+
+/** Let go of it; its counts go to the function. Empty is fine. */
+void cmod_use_destroy(struct cmod_use *use);
+
+/** Another reference on a function the caller holds, and back. */
+struct cmod_func *cmod_func_ref(struct cmod_func *f);
+void cmod_func_unref(struct cmod_func *f);
+
+/** A call that outlived its user's hold has failed. */
+void cmod_func_count_error(struct cmod_func *f);
+
+/** Its code, its symbol, its module. Live as long as the function. */
+cmod_func_f cmod_func_code(const struct cmod_func *f);
+const char *cmod_func_symbol(const struct cmod_func *f);
+struct cmod *cmod_func_module(const struct cmod_func *f);
+
+/** What cmod_list() tells of one instance. Strings live during the call. */
+struct cmod_info {
+	const char *path; /* as given by the first who loaded it */
+	const char *file;
+	bool cached;
+	bool never_closes; /* the loader will not unmap it */
+	struct identity id;
+	uint64_t since_ns; /* loaded at, since 1970 */
+	unsigned refs;
+	unsigned functions;
+	uint64_t calls;
+	uint64_t errors;
+	const char *version; /* of its ABI block, or NULL */
+};
+
+/** Called under the cache's lock: must not call any function of this file. */
+typedef void (*cmod_list_f)(const struct cmod_info *info, void *arg);
+
+/** Tell @a fn of every instance, oldest first. */
+void cmod_list(cmod_list_f fn, void *arg);

@@ -1,0 +1,218 @@
+/* Functions of an instance: found once, shared by all who hold them. */
+#include <assert.h>
+#include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
+#include <string.h>
+
+#include "base/diag.h"
+#include "base/inject.h"
+#include "cmod/cmod.h"
+#include "cmod/module.h"
+
+static int check_name(const char *name, size_t size)
+{
+	if (size == 0)
+		diag_set(IllegalParams, "the function's name is empty");
+	else if (memchr(name, '\0', size) != NULL)
+		diag_set(IllegalParams,
+			 "the function's name '%s\\0...' holds a NUL", name);
+	else if (size > CMOD_NAME_MAX)
+		diag_set(IllegalParams,
+			 "the function's name '%.32s...' of "
+			 "%zu bytes: at most %d are allowed",
+			 name, size, CMOD_NAME_MAX);
+	else
+		return 0;
+	return -1;
+}
+
+/*
+ * dlsym() also searches the library's dependencies, and finds data as well as
+ * code: load('printf') or load('table') must not give something to call.
+ */
+static int check_symbol(const struct cmod *m, const char *name, void *address)
+{
+	const ElfW(Sym) *symbol = NULL;
+	struct link_map *owner = NULL;
+	unsigned type;
+	Dl_info info;
+
+	if (dladdr1(address, &info, (void **)&owner, RTLD_DL_LINKMAP) == 0 ||
+	    owner != m->map) {
+		diag_set_code(ClientError, ER_NO_SUCH_FUNCTION,
+			      "no function '%s' in module '%s': the symbol is "
+			      "another library's",
+			      name, m->path);
+		return -1;
+	}
+	dladdr1(address, &info, (void **)&symbol, RTLD_DL_SYMENT);
+	type = symbol == NULL ? STT_NOTYPE : ELF64_ST_TYPE(symbol->st_info);
+	if (type == STT_FUNC || type == STT_GNU_IFUNC)
+		return 0;
+	diag_set_code(ClientError, ER_NO_SUCH_FUNCTION,
+		      "no function '%s' in module '%s': the symbol is data",
+		      name, m->path);
+	return -1;
+}
+
+static struct cmod_func *func_new(struct cmod *m, const char *name)
+{
+	size_t size = strlen(name) + 1;
+	void *address = dlsym(m->dl, name);
+	struct cmod_func *f;
+
+	if (address == NULL) {
+		diag_set_code(ClientError, ER_NO_SUCH_FUNCTION,
+			      "no function '%s' in module '%s'", name, m->path);
+		return NULL;
+	}
+	if (check_symbol(m, name, address) != 0)
+		return NULL;
+	f = mem_zalloc(sizeof *f + size);
+	if (f == NULL) {
+		diag_set_oom(sizeof *f + size, "a function");
+		return NULL;
+	}
+	memcpy(f->symbol, name, size);
+	f->refs = 1;
+	f->module = m;
+	list_init(&f->uses);
+	/* An object pointer is no function pointer to ISO C; POSIX has it so. */
+	memcpy(&f->code, &address, sizeof f->code);
+	return f;
+}
+
+/* With the lock held. */
+static struct cmod_func *find(struct cmod *m, const char *name)
+{
+	struct cmod_func *f;
+
+	HASH_FIND_STR(m->funcs, name, f);
+	if (f != NULL)
+		f->refs++;
+	return f;
+}
+
+/* The loader is asked without our lock: it has its own, which is held while
+ * constructors of other libraries run. Somebody may be quicker meanwhile. */
+static struct cmod_func *find_or_make(struct cmod *m, const char *name)
+{
+	struct cmod_func *f, *made;
+
+	cmod__lock();
+	f = find(m, name);
+	cmod__unlock();
+	if (f != NULL)
+		return f;
+	made = func_new(m, name);
+	if (made == NULL)
+		return NULL;
+	cmod__lock();
+	f = find(m, name);
+	if (f == NULL) {
+		HASH_ADD_STR(m->funcs, symbol, made);
+		if (made->hh.tbl != NULL) {
+			f = made;
+			made = NULL;
+			m->refs++;
+		}
+	}
+	cmod__unlock();
+	mem_free(made);
+	if (f == NULL)
+		diag_set_oom(sizeof *f, "the functions of a module");
+	return f;
+}
+
+int cmod_use_create(struct cmod_use *use, struct cmod *m, const char *name,
+		    size_t name_size)
+{
+	struct cmod_func *f;
+
+	use->func = NULL;
+	if (check_name(name, name_size) != 0)
+		return -1;
+	f = find_or_make(m, name);
+	if (f == NULL)
+		return -1;
+	use->calls = use->errors = 0;
+	use->func = f;
+	cmod__lock();
+	list_add_tail(&f->uses, &use->link);
+	cmod__unlock();
+	return 0;
+}
+
+/* With the lock held. Returns the module when it is to be closed. */
+static struct cmod *drop(struct cmod_func *f)
+{
+	struct cmod *m = f->module;
+
+	assert(f->refs > 0);
+	if (--f->refs > 0)
+		return NULL;
+	HASH_DEL(m->funcs, f);
+	mem_free(f);
+	return cmod__drop(m) ? m : NULL;
+}
+
+void cmod_use_destroy(struct cmod_use *use)
+{
+	struct cmod_func *f = use->func;
+	struct cmod *closing;
+
+	if (f == NULL)
+		return;
+	use->func = NULL;
+	cmod__lock();
+	list_del(&use->link);
+	f->calls += use->calls;
+	f->errors += use->errors;
+	closing = drop(f);
+	cmod__unlock();
+	if (closing != NULL)
+		cmod__close(closing);
+}
+
+struct cmod_func *cmod_func_ref(struct cmod_func *f)
+{
+	cmod__lock();
+	assert(f->refs > 0);
+	f->refs++;
+	cmod__unlock();
+	return f;
+}
+
+void cmod_func_unref(struct cmod_func *f)
+{
+	struct cmod *closing;
+
+	cmod__lock();
+	closing = drop(f);
+	cmod__unlock();
+	if (closing != NULL)
+		cmod__close(closing);
+}
+
+void cmod_func_count_error(struct cmod_func *f)
+{
+	cmod__lock();
+	f->errors++;
+	cmod__unlock();
+}
+
+cmod_func_f cmod_func_code(const struct cmod_func *f)
+{
+	return f->code;
+}
+
+const char *cmod_func_symbol(const struct cmod_func *f)
+{
+	return f->symbol;
+}
+
+struct cmod *cmod_func_module(const struct cmod_func *f)
+{
+	return f->module;
+}

@@ -1,0 +1,31 @@
+/*
+ * What calls need of the layers above: ways to wait. This layer knows no
+ * fibers; whoever runs calls gives these functions once, at start.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct neap_call;
+
+/**
+ * Each of the first three begins a wait of the fiber that runs @a call:
+ * returns 0 when it has begun, or -1 with diag set when it cannot (no fiber, a
+ * callback in between, cancelled). The call is then put aside; whoever ends
+ * the wait goes on with call_resume() and the status.
+ */
+struct cmod_host {
+	int (*sleep)(struct neap_call *call, uint64_t timeout_ns);
+	int (*yield)(struct neap_call *call);
+	/** @a events are NEAP_READ and NEAP_WRITE. */
+	int (*wait_fd)(struct neap_call *call, int fd, int events,
+		       uint64_t timeout_ns);
+	/** What wait_fd() waited for, after it: events, or 0. Ends it. */
+	int (*end_wait_fd)(struct neap_call *call);
+	/** The fiber of @a call was told to end. */
+	bool (*is_cancelled)(struct neap_call *call);
+};
+
+/** For the whole process, before the first call. */
+void cmod_set_host(const struct cmod_host *host);

@@ -1,0 +1,41 @@
+/*
+ * The private copy of a library: what is mapped, instead of the user's file.
+ * Overwriting the file in place cannot change a copy, so it cannot crash a
+ * function that runs.
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdint.h>
+
+#include "cmod/elf_check.h"
+#include "cmod/identity.h"
+
+struct image {
+	struct identity id; /* of the file when it was copied */
+	uint64_t hash;      /* of its bytes */
+	struct elf_facts facts;
+	int fd;              /* sealed memory file, or -1 */
+	char *folder;        /* private folder of a copy on disk, or NULL */
+	char path[PATH_MAX]; /* for dlopen(): never given twice */
+};
+
+/**
+ * Copy @a file, check it and make it loadable. @a name is what debuggers see.
+ * Errors: SystemError (open, read, keeps changing), ClientError (not a sound
+ * library), OutOfMemory. Returns 0, or -1 with diag set and nothing held.
+ */
+int image_create(struct image *img, const char *file, const char *name);
+
+/** dlopen() is over, well or not: what is on disk goes. */
+void image_opened(struct image *img);
+
+/** After dlclose(). */
+void image_destroy(struct image *img);
+
+/**
+ * The hash of a file's bytes now, as image_create() would find it.
+ * Errors: as image_create() has them for reading. Returns 0, or -1 with diag
+ * set.
+ */
+int image_hash_file(const char *file, uint64_t *ret_hash);

@@ -1,0 +1,100 @@
+/* Opening and closing a library: the private copy, the loader, the ABI block. */
+#include <dlfcn.h>
+#include <limits.h>
+#include <link.h>
+#include <string.h>
+
+#include "base/diag.h"
+#include "base/inject.h"
+#include "cmod/module.h"
+#include "neap/module.h"
+
+/*
+ * The loader's text names the copy; the user knows the file. Dependencies by
+ * $ORIGIN are sought beside the copy, that is nowhere: a text that says only
+ * "not found" would not say why.
+ */
+static void fail_open(const struct cmod *m)
+{
+	const char *text = dlerror();
+	const char *copy = m->image.path;
+	const char *hint = m->image.facts.origin
+				   ? "; it looks for dependencies by $ORIGIN, "
+				     "but what is loaded is a private copy: "
+				     "give an absolute -rpath"
+				   : "";
+
+	if (text == NULL)
+		text = "unknown error of the loader";
+	if (strncmp(text, copy, strlen(copy)) == 0) {
+		text += strlen(copy);
+		if (strncmp(text, ": ", 2) == 0)
+			text += 2;
+	}
+	diag_set_code(ClientError, ER_LOAD_MODULE, "cannot load '%s': %s%s",
+		      m->file, text, hint);
+}
+
+static int open_library(struct cmod *m)
+{
+	/* All symbols now: a missing one fails here, not in a call. Local: two
+	 * modules' globals never mix. */
+	m->dl = dlopen(m->image.path, RTLD_NOW | RTLD_LOCAL);
+	if (m->dl == NULL)
+		fail_open(m);
+	image_opened(&m->image);
+	if (m->dl == NULL)
+		return -1;
+	if (dlinfo(m->dl, RTLD_DI_LINKMAP, &m->map) != 0) {
+		fail_open(m);
+		goto fail;
+	}
+	if (cmod__check_abi(m) != 0)
+		goto fail;
+	return 0;
+fail:
+	dlclose(m->dl);
+	return -1;
+}
+
+struct cmod *cmod__open(const char *path, const char *file)
+{
+	const char *name = strrchr(file, '/') + 1;
+	size_t file_size = strlen(file) + 1;
+	struct cmod *m = mem_zalloc(sizeof *m + file_size);
+
+	if (m == NULL) {
+		diag_set_oom(sizeof *m + file_size, "a module");
+		return NULL;
+	}
+	memcpy(m->file, file, file_size);
+	list_init(&m->aliases);
+	m->refs = 1;
+	m->path = mem_strdup(path);
+	if (m->path == NULL) {
+		diag_set_oom(strlen(path) + 1, "a module's path");
+		goto fail_path;
+	}
+	if (image_create(&m->image, file, name) != 0)
+		goto fail_image;
+	if (open_library(m) != 0)
+		goto fail_open;
+	return m;
+fail_open:
+	image_destroy(&m->image);
+fail_image:
+	mem_free(m->path);
+fail_path:
+	mem_free(m);
+	return NULL;
+}
+
+void cmod__close(struct cmod *m)
+{
+	if (m->info != NULL && m->info->fini != NULL)
+		m->info->fini();
+	dlclose(m->dl);
+	image_destroy(&m->image);
+	mem_free(m->path);
+	mem_free(m);
+}

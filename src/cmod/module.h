@@ -1,0 +1,68 @@
+/* An instance, as cache.c, instance.c and func.c of this layer know it. */
+#pragma once
+
+#include "base/inject.h"
+
+/* A table that cannot grow leaves the element out: its hh.tbl is NULL. */
+#define HASH_NONFATAL_OOM      1
+#define uthash_malloc(size)    mem_alloc(size)
+#define uthash_free(ptr, size) mem_free(ptr)
+#include <uthash.h>
+
+#include "cmod/cmod.h"
+#include "cmod/image.h"
+
+struct neap_module;
+
+struct cmod {
+	UT_hash_handle hh;   /* in the cache, by file; only when cached */
+	struct list all;     /* every instance alive, by age */
+	struct list aliases; /* paths that led here and still do */
+	unsigned alias_count;
+	unsigned refs;
+	bool cached;
+	bool unsettled;       /* the file's time may hide a later change */
+	uint64_t verified_ns; /* when its contents were last compared */
+	uint64_t since_ns;    /* loaded at, since 1970 */
+	struct image image;
+	void *dl;
+	struct link_map *map;           /* what the loader knows of it */
+	const struct neap_module *info; /* its ABI block, or NULL */
+	struct cmod_func *funcs;        /* by symbol */
+	char *path; /* as given by the first who loaded it */
+	char file[];
+};
+
+struct cmod_func {
+	UT_hash_handle hh;   /* in its module, by symbol */
+	struct cmod *module; /* held */
+	unsigned refs;
+	cmod_func_f code;
+	struct list uses; /* struct cmod_use */
+	uint64_t calls;   /* of uses that ended */
+	uint64_t errors;
+	char symbol[];
+};
+
+/** The lock of the cache, instances' references and functions. */
+void cmod__lock(void);
+void cmod__unlock(void);
+
+/**
+ * Open @a file, which the user knows as @a path. One reference, in no list.
+ * Returns NULL with diag set.
+ */
+struct cmod *cmod__open(const char *path, const char *file);
+
+/** Close an instance that nobody holds. */
+void cmod__close(struct cmod *m);
+
+/** With the lock held: drop a reference; true when it was the last, and the
+ * instance is to be closed without the lock. */
+bool cmod__drop(struct cmod *m);
+
+/**
+ * Check the ABI block of an open library and run its init function. A library
+ * without one is fine. Returns 0, or -1 with diag set.
+ */
+int cmod__check_abi(struct cmod *m);

@@ -1,0 +1,99 @@
+/*
+ * C stacks: a function of a module runs on one of its own, so that it can be
+ * put aside in the middle and go on later, like a fiber.
+ *
+ * The way there is a *call on another stack*: the stack pointer is changed and
+ * the function called, so that one that does not wait comes back by an
+ * ordinary return, and the processor's prediction of returns stays in step.
+ * Only one that waits is left and entered by a switch.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cmod/cmod.h"
+
+/** Whether tools that watch stacks must be told of switches. */
+#if defined(__SANITIZE_ADDRESS__)
+#define CSTACK_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CSTACK_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define CSTACK_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define CSTACK_TSAN 1
+#endif
+#endif
+
+/** Whether the stacks are switched by our assembly or by ucontext. */
+#if defined(__x86_64__) && !defined(NEAP_CSTACK_UCONTEXT)
+#define CSTACK_X86_64 1
+#endif
+
+/** A function and what it is called with. */
+struct cstack_entry {
+	cmod_func_f code;
+	struct neap_call *call;
+	const char *args;
+	const char *args_end;
+};
+
+struct cstack {
+	/* The assembly knows the places of these. */
+	void *parked;        /* 0: where the stack stands while it is left */
+	void *back;          /* 8: where the one who entered it stands */
+	void *top;           /* 16: where a call begins */
+	int result;          /* 24: of the function, when it has returned */
+	int returned;        /* 28: it has */
+	unsigned fp_default; /* 32: control words of floating point, as the */
+	unsigned short x87_default; /* 36: server has them */
+
+	char *base; /* lowest usable byte; the guard lies below */
+	size_t size;
+#ifndef CSTACK_X86_64
+	struct cstack_entry entry; /* what entering the stack calls */
+	void *context;
+#endif
+#if defined(CSTACK_ASAN) || defined(CSTACK_TSAN)
+	struct cstack_entry user; /* what the trampoline calls */
+#endif
+#ifdef CSTACK_ASAN
+	void *fake; /* the tool's own stack, while this one is left */
+	const void *caller_base;
+	size_t caller_size;
+#endif
+#ifdef CSTACK_TSAN
+	void *fiber; /* what the tool knows the stack as */
+	void *caller;
+#endif
+};
+
+/** Bytes of each stack; what is not used costs no memory. */
+enum { CSTACK_SIZE = 256 * 1024 };
+
+/** Returns 0, or -1 with diag set (out of memory, or of mappings). */
+int cstack_create(struct cstack *s);
+
+/** The stack must not be in use, or never be entered again. */
+void cstack_destroy(struct cstack *s);
+
+/**
+ * Call @a code(call, args, args_end) on @a s. Returns true when it has
+ * returned, with s->result; false when it has left by cstack_leave().
+ */
+bool cstack_call(struct cstack *s, cmod_func_f code, struct neap_call *call,
+		 const char *args, const char *args_end);
+
+/** Go on with a stack that was left. Returns as cstack_call(). */
+bool cstack_resume(struct cstack *s);
+
+/** On the stack: back to who called or resumed it, until it is resumed. */
+void cstack_leave(struct cstack *s);
+
+/** True when @a address lies in the guard below the stack: it overflowed. */
+bool cstack_in_guard(const struct cstack *s, const void *address);

@@ -1,0 +1,125 @@
+/* Waiting inside a call: asks the host to begin it and puts the call aside. */
+#include "cmod/wait.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/diag.h"
+#include "cmod/call.h"
+#include "cmod/host.h"
+#include "neap/module.h"
+
+static const struct cmod_host *host;
+
+void cmod_set_host(const struct cmod_host *new_host)
+{
+	host = new_host;
+}
+
+/* For ever, when it does not fit: three hundred years. */
+static uint64_t to_ns(double seconds)
+{
+	return seconds < 1e10 ? (uint64_t)(seconds * 1e9) : UINT64_MAX;
+}
+
+static int fail(void)
+{
+	return call_set_error(diag_take());
+}
+
+static int fail_status(int status)
+{
+	if (status == UV_ECANCELED)
+		diag_set(FiberIsCancelled, "fiber is cancelled");
+	else if (status == UV_ENOTSUP)
+		diag_set(IllegalParams,
+			 "cannot wait here: the coroutine was resumed inside "
+			 "a callback of a C function, which cannot be put "
+			 "aside");
+	else
+		diag_set_system(status, "wait");
+	return fail();
+}
+
+/* The running call, when it may wait as far as this layer knows. */
+static struct neap_call *waiter(void)
+{
+	struct neap_call *c = call_current;
+
+	if (c == NULL || host == NULL) {
+		diag_set(IllegalParams, "cannot wait here: not inside a call "
+					"of a function");
+		fail();
+		return NULL;
+	}
+	if (c->flags & CALL_NO_WAIT) {
+		fail_status(UV_ENOTSUP);
+		return NULL;
+	}
+	return c;
+}
+
+int wait_sleep(double seconds)
+{
+	struct neap_call *c = waiter();
+	int status;
+
+	if (c == NULL)
+		return -1;
+	if (!(seconds > 0))
+		return wait_yield();
+	if (host->sleep(c, to_ns(seconds)) != 0)
+		return fail();
+	status = call_wait(c);
+	/* The end of its time is how a sleep ends; so is a wakeup. */
+	if (status == 0 || status == UV_ETIMEDOUT)
+		return 0;
+	return fail_status(status);
+}
+
+int wait_yield(void)
+{
+	struct neap_call *c = waiter();
+	int status;
+
+	if (c == NULL)
+		return -1;
+	if (host->yield(c) != 0)
+		return fail();
+	status = call_wait(c);
+	return status == 0 ? 0 : fail_status(status);
+}
+
+int wait_fd(int fd, int events, double timeout)
+{
+	struct neap_call *c = waiter();
+	int status, got;
+
+	if (c == NULL)
+		return -1;
+	if ((events & ~(NEAP_READ | NEAP_WRITE)) != 0 || events == 0) {
+		diag_set(IllegalParams,
+			 "wait for a descriptor: events %d are "
+			 "not NEAP_READ, NEAP_WRITE or both",
+			 events);
+		return fail();
+	}
+	if (isnan(timeout))
+		timeout = 0;
+	if (host->wait_fd(c, fd, events,
+			  timeout < 0 ? UINT64_MAX : to_ns(timeout)) != 0)
+		return fail();
+	status = call_wait(c);
+	got = host->end_wait_fd(c);
+	if (status == 0 || status == UV_ETIMEDOUT)
+		return got;
+	return fail_status(status);
+}
+
+bool wait_is_cancelled(void)
+{
+	return call_current != NULL && host != NULL &&
+	       host->is_cancelled(call_current);
+}
