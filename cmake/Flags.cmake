@@ -8,13 +8,16 @@ add_library(neap::flags ALIAS neap_flags)
 # __attribute__((cleanup)) would not run.
 target_compile_options(neap_flags INTERFACE
   -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes
-  -fvisibility=hidden -fexceptions -funwind-tables
+  -fPIE -fvisibility=hidden -fexceptions -funwind-tables
   -Wno-missing-field-initializers -fno-common
   # GNU C it is: a struct that ends in a flexible array may lie in another.
   $<$<C_COMPILER_ID:Clang>:-Wno-gnu-variable-sized-type-not-at-end>
   $<$<BOOL:${NEAP_WERROR}>:-Werror>)
 target_compile_definitions(neap_flags INTERFACE
   _GNU_SOURCE $<$<CONFIG:Debug>:NEAP_INJECT>)
+
+# The program's own tables are read-only once it runs.
+add_link_options(-Wl,-z,relro,-z,now)
 
 if(NEAP_SANITIZE)
   add_compile_options(

@@ -22,5 +22,5 @@ add_library(neap::llhttp ALIAS neap_llhttp)
 target_include_directories(neap_llhttp SYSTEM PUBLIC ${LLHTTP_INCLUDE})
 # -O2 always: it runs over every byte of every request.
 target_compile_options(neap_llhttp PRIVATE
-  -w -O2 -fvisibility=hidden -fexceptions -funwind-tables)
+  -w -O2 -fPIE -fvisibility=hidden -fexceptions -funwind-tables)
 add_part(llhttp "${version}" MIT "package node-llhttp, built here")
