@@ -42,16 +42,17 @@ local function declared_name(code)
     local text = table.concat(code, ' '):gsub('%s+', ' ')
     text = text:gsub('__attribute__%s*%b()', ''):gsub('NEAP_API%s', '')
     return text:match('^#%s*define%s+([%w_]+)')
+        or text:match('^struct%s+([%w_]+)%s*{')
+        or text:match('^enum%s+([%w_]+)%s*{')
+        or text:match('^enum%s*{%s*([%w_]+)')
         or text:match('%(%s*%*%s*([%w_]+)%s*%)%s*%(') -- a function pointer
         or text:match('([%w_]+)%s*%(')
-        or text:match('typedef .-([%w_]+)%s*;')
-        or text:match('^enum%s+([%w_]+)%s*{') or text:match('^enum%s*{%s*([%w_]+)')
-        or text:match('^struct%s+([%w_]+)') or text:match('([%w_]+)%s*;')
+        or text:match('([%w_]+)%s*;')
 end
 
 local function is_declaration(line)
     if line:find('^#%s*define%s') then
-        return true
+        return line:find('^#%s*define%s+[%w_]+%s*$') == nil -- the guard
     end
     return line:find('^[%a_]') ~= nil and not line:find('^extern%s+"C"')
         and line:find('^[%w_]+:') == nil
@@ -68,7 +69,12 @@ function headers.read(path)
     local i, comment, place = 1, nil, nil
     while i <= #lines do
         local line = lines[i]
-        if line:find('^/%*') then
+        if line:find('^#%s*ifdef%s+__cplusplus') then
+            while not lines[i]:find('^#%s*e[ln][sd]') do -- else, endif
+                i = i + 1
+            end
+            i = i + 1
+        elseif line:find('^/%*') then
             comment, place = {}, path .. ':' .. i
             local text = line:gsub('^/%*+%s?', '')
             while true do

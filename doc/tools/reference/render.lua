@@ -12,7 +12,7 @@ local function inline(line)
     local out, in_code = {}, false
     for part, tick in (line .. '\0'):gmatch('([^`%z]*)([`%z])') do
         if not in_code then
-            part = (' ' .. part):gsub('([^%w_])@([%a_][%w_]*)', '%1*%2*')
+            part = (' ' .. part):gsub('@a ([%a_][%w_]*)', '*%1*'):gsub('([^%w_])@([%a_][%w_]*)', '%1*%2*')
                 :sub(2)
         end
         out[#out + 1] = part
@@ -122,7 +122,9 @@ function render.header(header)
     local i = 1
     while i <= #header.items do
         local item = header.items[i]
-        if item.code == nil then
+        if item.text ~= nil and not item.text.doc then
+            goto next -- told to be no part of the interface
+        elseif item.code == nil then
             add_text(out, item.text)
         else
             -- Declarations under one comment make one entry.
@@ -142,6 +144,7 @@ function render.header(header)
             add_text(out, item.text or {})
         end
         out[#out + 1] = ''
+        ::next::
         i = i + 1
     end
     return finish(out)
