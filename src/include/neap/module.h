@@ -36,6 +36,7 @@ extern "C" {
 /** Makes a symbol visible when the library hides its symbols by default. */
 #define NEAP_EXPORT __attribute__((__visibility__("default")))
 
+/* Has the compiler check a format. */
 #define NEAP_PRINTF(text, first) \
 	__attribute__((__format__(__printf__, text, first)))
 
@@ -119,6 +120,7 @@ struct neap_module {
 	void (*fini)(void); /* may be NULL */
 };
 
+/* The first field. */
 #define NEAP_MODULE_MAGIC 0x7061656eu /* "neap" */
 
 /**
@@ -147,6 +149,7 @@ struct neap_module {
 		NEAP_MODULE_VALUES(name, version, init, fini)
 #endif
 
+/* All fields. */
 #define NEAP_MODULE_VALUES(name, version, init, fini)                    \
 	{                                                                \
 		NEAP_MODULE_MAGIC, (uint32_t)sizeof(struct neap_module), \
