@@ -27,6 +27,9 @@ char *buf_grow(struct buf *b, size_t more)
 	capacity = b->capacity < BUF_MIN ? BUF_MIN : b->capacity;
 	while (capacity < need)
 		capacity *= 2;
+	/* What buf_reserve() finds allocated it takes to be allowed. */
+	if (b->limit != 0 && capacity > b->limit)
+		capacity = b->limit;
 	data = mem_realloc(b->data, capacity);
 	if (data == NULL)
 		return NULL;
@@ -49,27 +52,26 @@ int buf_append(struct buf *b, const void *data, size_t size)
 
 int buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
-	size_t room = 128;
+	size_t room = b->capacity - b->size;
 	va_list again;
 	char *to;
 	int n;
 
-	for (int tries = 0; tries < 2; tries++) {
+	/* Into what room there is; most texts fit. */
+	va_copy(again, ap);
+	n = vsnprintf(room == 0 ? NULL : b->data + b->size, room, fmt, again);
+	va_end(again);
+	if (n < 0)
+		return -EINVAL;
+	if ((size_t)n >= room) {
+		room = (size_t)n + 1;
 		to = buf_reserve(b, room);
 		if (to == NULL)
 			return -ENOMEM;
-		va_copy(again, ap);
-		n = vsnprintf(to, room, fmt, again);
-		va_end(again);
-		if (n < 0)
-			return -EINVAL;
-		if ((size_t)n < room) {
-			b->size += n;
-			return 0;
-		}
-		room = (size_t)n + 1;
+		vsnprintf(to, room, fmt, ap);
 	}
-	return -EINVAL;
+	b->size += n;
+	return 0;
 }
 
 int buf_printf(struct buf *b, const char *fmt, ...)

@@ -46,7 +46,8 @@ static inline int buf_putc(struct buf *b, char c)
 	return buf_append(b, &c, 1);
 }
 
-/** Append formatted text. As buf_append(). */
+/** Append formatted text; a byte of room behind it is needed. As
+ * buf_append(). */
 int buf_printf(struct buf *b, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 int buf_vprintf(struct buf *b, const char *fmt, va_list ap);
