@@ -24,6 +24,18 @@ static void arena_use(struct arena *a, struct arena_block *b)
 	a->used += b->size;
 }
 
+/* How much to allocate for @a size more: less than that when the limit is in
+ * the way. The last bytes of a limit can be had too. */
+static size_t block_size(const struct arena *a, size_t size)
+{
+	size_t block = size > ARENA_BLOCK ? size : ARENA_BLOCK;
+	size_t left = SIZE_MAX;
+
+	if (a->limit != 0)
+		left = a->limit > a->used ? a->limit - a->used : 0;
+	return block < left ? block : left & ~(size_t)(ARENA_ALIGN - 1);
+}
+
 void *arena_alloc(struct arena *a, size_t size)
 {
 	struct arena_block *b;
@@ -34,8 +46,8 @@ void *arena_alloc(struct arena *a, size_t size)
 		return NULL;
 	size = (size + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
 	if (a->next == NULL || (size_t)(a->end - a->next) < size) {
-		block = size > ARENA_BLOCK ? size : ARENA_BLOCK;
-		if (a->limit != 0 && a->used + block > a->limit)
+		block = block_size(a, size);
+		if (block < size)
 			return NULL;
 		b = mem_alloc(sizeof *b + block);
 		if (b == NULL)
@@ -50,7 +62,7 @@ void *arena_alloc(struct arena *a, size_t size)
 
 char *arena_strndup(struct arena *a, const char *s, size_t size)
 {
-	char *copy = arena_alloc(a, size + 1);
+	char *copy = size == SIZE_MAX ? NULL : arena_alloc(a, size + 1);
 
 	if (copy == NULL)
 		return NULL;
