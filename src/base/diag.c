@@ -76,10 +76,44 @@ struct error *error_new(const struct error_type *type, int code,
 	return e;
 }
 
+/* Codes of libuv's own, which strerror() does not know. */
+static const char *uv_code_text(int err)
+{
+	static const struct {
+		int code;
+		const char *text;
+	} texts[] = {
+		{ 4095, "end of file" },
+		{ 4094, "unknown error" },
+		{ 4080, "invalid Unicode character" },
+		{ 3000, "address family not supported" },
+		{ 3001, "temporary failure" },
+		{ 3002, "bad address flags" },
+		{ 3003, "request cancelled" },
+		{ 3004, "permanent failure" },
+		{ 3005, "address family not supported" },
+		{ 3006, "out of memory" },
+		{ 3007, "no address" },
+		{ 3008, "unknown node or service" },
+		{ 3009, "argument buffer overflow" },
+		{ 3010, "service not available for the socket type" },
+		{ 3011, "socket type not supported" },
+		{ 3013, "invalid value for hints" },
+		{ 3014, "protocol not supported" },
+	};
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		if (texts[i].code == err)
+			return texts[i].text;
+	}
+	return NULL;
+}
+
 struct error *error_system(int err, const char *file, unsigned line,
 			   const char *fmt, ...)
 {
-	char what[1024], why[128];
+	char what[1024], buf[128];
+	const char *why;
 	struct error *e;
 	va_list ap;
 
@@ -88,8 +122,11 @@ struct error *error_system(int err, const char *file, unsigned line,
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof what, fmt, ap);
 	va_end(ap);
+	why = uv_code_text(err);
+	if (why == NULL)
+		why = strerror_r(err, buf, sizeof buf);
 	e = error_new(&SystemError, SystemError.code, file, line, "%s: %s",
-		      what, strerror_r(err, why, sizeof why));
+		      what, why);
 	if (e != &oom.error)
 		e->saved_errno = err;
 	return e;
