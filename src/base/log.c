@@ -33,6 +33,7 @@ static struct {
 	uint64_t lost;     /* lines that were not written */
 	uint64_t reported; /* how many of these the log has told of */
 	struct buf line;   /* kept between lines; at most LINE_KEEP bytes */
+	bool torn;         /* the last write ended inside a line */
 	log_fiber_id_f fiber_id;
 } sink = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO };
 
@@ -84,6 +85,7 @@ static void log_use(int fd, char *path)
 	old_path = sink.path;
 	sink.fd = fd;
 	sink.path = path;
+	sink.torn = false;
 	pthread_mutex_unlock(&sink.lock);
 	if (old_fd != STDERR_FILENO)
 		close(old_fd);
@@ -117,14 +119,20 @@ int log_open(const char *path)
 int log_reopen(void)
 {
 	char *path = NULL;
+	bool is_file;
 	int rc;
 
 	pthread_mutex_lock(&sink.lock);
-	if (sink.path != NULL)
+	is_file = sink.path != NULL;
+	if (is_file)
 		path = mem_strdup(sink.path);
 	pthread_mutex_unlock(&sink.lock);
-	if (path == NULL)
+	if (!is_file)
 		return 0;
+	if (path == NULL) {
+		diag_set(OutOfMemory, "not enough memory for the log's path");
+		return -1;
+	}
 	rc = log_open(path);
 	mem_free(path);
 	return rc;
@@ -138,14 +146,45 @@ void log_close(void)
 	pthread_mutex_unlock(&sink.lock);
 }
 
-/* Text as it stands in a JSON string. Bytes that are not UTF-8 pass as they
- * are: a log reader is better served by them than by an error. */
+/* The bytes of the UTF-8 character at @a s, of which @a n bytes are there: 1 to
+ * 4, or 0 when it is none, or a control character beyond ASCII. */
+static size_t utf8_size(const char *s, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)s;
+	uint32_t c = p[0], least;
+	size_t size;
+
+	if (c < 0x80)
+		return 1;
+	if (c < 0xc2 || c > 0xf4)
+		return 0;
+	size = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+	least = size == 2 ? 0xa0 : size == 3 ? 0x800 : 0x10000;
+	if (size > n)
+		return 0;
+	c &= 0x7f >> size;
+	for (size_t i = 1; i < size; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	return c < least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 :
+									  size;
+}
+
+/* Text as it stands in a JSON string. A byte that is no UTF-8 is shown as \xff:
+ * a strict reader would drop the whole line for it. */
 static void put_json(struct buf *b, const char *s, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0, size; i < n; i += size) {
 		unsigned char c = s[i];
 
-		if (c == '"' || c == '\\')
+		size = utf8_size(s + i, n - i);
+		if (size > 1)
+			buf_append(b, s + i, size);
+		else if (size == 0)
+			buf_printf(b, "\\\\x%02x", c), size = 1;
+		else if (c == '"' || c == '\\')
 			buf_printf(b, "\\%c", c);
 		else if (c == '\n')
 			buf_puts(b, "\\n");
@@ -163,10 +202,15 @@ static void put_json(struct buf *b, const char *s, size_t n)
  * plays with the reader's terminal. */
 static void put_plain(struct buf *b, const char *s, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0, size; i < n; i += size) {
 		unsigned char c = s[i];
 
-		if (c == '\n')
+		size = utf8_size(s + i, n - i);
+		if (size > 1)
+			buf_append(b, s + i, size);
+		else if (size == 0)
+			buf_printf(b, "\\x%02x", c), size = 1;
+		else if (c == '\n')
 			buf_puts(b, i + 1 < n ? "\n\t" : "");
 		else if ((c < 0x20 && c != '\t') || c == 0x7f)
 			buf_printf(b, "\\x%02x", c);
@@ -214,23 +258,43 @@ static void put_line(struct buf *b, enum log_level level, const char *file,
 	buf_putc(b, '\n');
 }
 
+static void count_lost(int lines)
+{
+	__atomic_fetch_add(&sink.lost, lines, __ATOMIC_RELAXED);
+}
+
 /* One write for the line: lines of several processes into one file do not mix.
  * A line cut short by a full disk is ended when writing works again. */
 static void emit(const struct buf *b)
 {
-	static bool torn;
 	ssize_t n;
 
-	if (torn && write(sink.fd, "\n", 1) == 1)
-		torn = false;
+	if (sink.torn && write(sink.fd, "\n", 1) == 1)
+		sink.torn = false;
 	do {
 		n = inject("log.write") ? (errno = ENOSPC, -1) :
 					  write(sink.fd, b->data, b->size);
 	} while (n < 0 && errno == EINTR);
 	if (n == (ssize_t)b->size)
 		return;
-	torn = n > 0;
-	__atomic_fetch_add(&sink.lost, 1, __ATOMIC_RELAXED);
+	sink.torn = n > 0;
+	count_lost(1);
+}
+
+/* Make the line and write it. Room for it comes first: half a line is worse
+ * than none. A byte becomes six at most, in JSON. */
+static void write_line(enum log_level level, const char *file, unsigned line,
+		       const char *text, size_t size)
+{
+	size_t names = file == NULL ? 0 : strlen(file);
+
+	buf_reset(&sink.line, LINE_KEEP);
+	if (buf_reserve(&sink.line, 256 + 6 * (size + names)) == NULL) {
+		count_lost(1);
+		return;
+	}
+	put_line(&sink.line, level, file, line, text, size);
+	emit(&sink.line);
 }
 
 void log_writev(enum log_level level, const char *file, unsigned line,
@@ -245,7 +309,8 @@ void log_writev(enum log_level level, const char *file, unsigned line,
 	rc = buf_vprintf(&text, fmt, ap);
 	if (rc != 0) {
 		buf_destroy(&text);
-		rc = buf_puts(&text, "(a message longer than the log allows)");
+		rc = buf_puts(&text, "(a message longer than the log allows, or "
+				     "no memory for it)");
 	}
 	if (file != NULL && (base = strrchr(file, '/')) != NULL)
 		file = base + 1;
@@ -255,20 +320,17 @@ void log_writev(enum log_level level, const char *file, unsigned line,
 
 		snprintf(lost, sizeof lost,
 			 "%llu log lines were lost: writing failed",
-			 (unsigned long long)(sink.lost - sink.reported));
-		buf_reset(&sink.line, LINE_KEEP);
-		put_line(&sink.line, LOG_WARN, NULL, 0, lost, strlen(lost));
-		emit(&sink.line);
+			 (unsigned long long)(before - sink.reported));
+		write_line(LOG_WARN, NULL, 0, lost, strlen(lost));
 		if (sink.lost == before)
 			sink.reported = before;
 		else
-			sink.lost = before; /* the report itself is no line */
+			count_lost(-1); /* the report itself is no line */
 	}
-	buf_reset(&sink.line, LINE_KEEP);
 	if (rc == 0)
-		put_line(&sink.line, level, file, line, text.data, text.size);
-	if (sink.line.size > 0)
-		emit(&sink.line);
+		write_line(level, file, line, text.data, text.size);
+	else
+		count_lost(1);
 	pthread_mutex_unlock(&sink.lock);
 	buf_destroy(&text);
 	errno = saved_errno;

@@ -65,7 +65,8 @@ void log_writev(enum log_level level, const char *file, unsigned line,
 
 #define log_at(level, ...)                                               \
 	do {                                                             \
-		if ((level) <= log_level)                                \
+		if ((level) <=                                           \
+		    __atomic_load_n(&log_level, __ATOMIC_RELAXED))       \
 			log_write(level, __FILE__, __LINE__,             \
 				  __VA_ARGS__);                          \
 	} while (0)
