@@ -23,14 +23,15 @@ static void pieces_are_apart(void **state)
 	srand(7);
 	for (int round = 0; round < 5; round++) {
 		for (int i = 0; i < PIECES; i++) {
-			size_t size = (size_t)rand() %
-				      (i % 50 == 0 ? 20000 : 300);
+			size_t size =
+				(size_t)rand() % (i % 50 == 0 ? 20000 : 300);
 
 			piece[i].p = arena_alloc(&a, size);
 			piece[i].size = size;
 			assert_non_null(piece[i].p);
 			assert_int_equal((uintptr_t)piece[i].p %
-					 alignof(max_align_t), 0);
+						 alignof(max_align_t),
+					 0);
 			memset(piece[i].p, i & 0xff, size);
 		}
 		for (int i = 0; i < PIECES; i++) {

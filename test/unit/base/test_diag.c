@@ -11,8 +11,8 @@
 
 static void fields(void **state)
 {
-	struct error *e = error_new(&ClientError, 42, "/a/b/file.c", 7,
-				    "%s %d", "text", 5);
+	struct error *e = error_new(&ClientError, 42, "/a/b/file.c", 7, "%s %d",
+				    "text", 5);
 
 	(void)state;
 	assert_ptr_equal(e->type, &ClientError);

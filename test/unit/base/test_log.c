@@ -122,8 +122,10 @@ static void plain_shape(void **state)
 
 	(void)state;
 	log_warn("hello %s", "world");
-	assert_int_equal(sscanf(slurp(path), "%d-%*d-%*d %*d:%*d:%*d.%d [%d] "
-				"%c> hello world\n", &year, &ms, &pid, &letter),
+	assert_int_equal(sscanf(slurp(path),
+				"%d-%*d-%*d %*d:%*d:%*d.%d [%d] "
+				"%c> hello world\n",
+				&year, &ms, &pid, &letter),
 			 4);
 	assert_true(year >= 2024 && ms >= 0 && ms < 1000);
 	assert_int_equal(pid, getpid());
@@ -140,7 +142,9 @@ static void plain_lines_cannot_be_forged(void **state)
 
 	(void)state;
 	log_info("one\n2026-01-01 00:00:00.000 [1] F> forged\r\nE> too\n");
-	log_info("\033[2J\b\x7f\x9b" "31m \xc2\x9b" "2J end");
+	log_info("\033[2J\b\x7f\x9b"
+		 "31m \xc2\x9b"
+		 "2J end");
 	log_info("tab\tstays");
 	got = slurp(path);
 	assert_int_equal(lines_of(got), 5);
@@ -249,9 +253,18 @@ static void json_escapes(void **state)
 static void json_is_always_utf8(void **state)
 {
 	static const char *const bad[] = {
-		"\xff", "\x80", "a\xc3", "\xc3(", "\xe2\x82", "\xc0\xaf",
-		"\xed\xa0\x80", "\xf5\x80\x80\x80", "\xf4\x90\x80\x80",
-		"\xe0\x80\xaf", "\xf0\x80\x80\xaf", "\xf0\x9f\x90",
+		"\xff",
+		"\x80",
+		"a\xc3",
+		"\xc3(",
+		"\xe2\x82",
+		"\xc0\xaf",
+		"\xed\xa0\x80",
+		"\xf5\x80\x80\x80",
+		"\xf4\x90\x80\x80",
+		"\xe0\x80\xaf",
+		"\xf0\x80\x80\xaf",
+		"\xf0\x9f\x90",
 	};
 	char got[64];
 
@@ -640,9 +653,11 @@ int main(void)
 		logged(threads_do_not_mix),
 		logged(heap_stays_level),
 	};
+	const char *tmp = getenv("TMPDIR");
 	int fds = unit_open_fds(), rc;
 
-	snprintf(dir, sizeof dir, "%.20s/log.XXXXXX", getenv("TMPDIR"));
+	snprintf(dir, sizeof dir, "%.20s/log.XXXXXX",
+		 tmp == NULL ? "/tmp" : tmp);
 	if (mkdtemp(dir) == NULL)
 		return 1;
 	snprintf(path, sizeof path, "%s/log", dir);
