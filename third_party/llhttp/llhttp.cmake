@@ -20,6 +20,8 @@ add_library(neap_llhttp STATIC
   ${LLHTTP_SOURCE}/api.c ${LLHTTP_SOURCE}/http.c ${LLHTTP_SOURCE}/llhttp.c)
 add_library(neap::llhttp ALIAS neap_llhttp)
 target_include_directories(neap_llhttp SYSTEM PUBLIC ${LLHTTP_INCLUDE})
+# Its loose mode skips the line ends of chunks without a look.
+target_compile_definitions(neap_llhttp PUBLIC LLHTTP_STRICT_MODE=1)
 # -O2 always: it runs over every byte of every request.
 target_compile_options(neap_llhttp PRIVATE
   -w -O2 -fPIE -fvisibility=hidden -fexceptions -funwind-tables)

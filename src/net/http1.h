@@ -1,0 +1,263 @@
+/*
+ * The inside of the HTTP/1 server: what its files share, and nobody else sees.
+ *
+ * A connection is small: while it is idle it is its handle, a place in a list
+ * of timeouts and a few counters. Parser, spans and bytes of a request are in
+ * struct http_request, which comes from the server's pool when the first byte
+ * of a request arrives and goes back with the answer.
+ */
+#pragma once
+
+#include <llhttp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "net/http_request.h"
+#include "net/http_server.h"
+#include "net/stream.h"
+#include "runtime/timer.h"
+
+struct http1_conn;
+
+enum {
+	HTTP1_READ_SIZE = 65536,       /* the shared read buffer */
+	HTTP1_HELD_MAX = 65536,        /* input kept while a fiber works */
+	HTTP1_OUT_FLUSH = 65536,       /* answers gathered before a write */
+	HTTP1_OUT_HIGH = 262144,       /* unsent answers: serve no more */
+	HTTP1_BODY_DIRECT = 16384,     /* bodies from here are not gathered */
+	HTTP1_BATCH_MS = 2,            /* then the other connections' turn */
+	HTTP1_LINGER_MS = 2000,        /* wait for the peer's end, refused */
+	HTTP1_LINGER_BYTES = 16777216, /* and read at most that much */
+	HTTP1_CHUNK_EXCESS = 16384,    /* of chunk extensions and the like */
+	HTTP1_CHUNK_FRAMING = 16,      /* framing that a chunk may cost */
+};
+
+/** A range of the message, from its first byte. */
+struct http1_span {
+	uint32_t start;
+	uint32_t size;
+};
+
+struct http1_field {
+	struct http1_span name;
+	struct http1_span value;
+};
+
+enum http1_phase {
+	HTTP1_HEAD,
+	HTTP1_BODY,   /* Content-Length */
+	HTTP1_CHUNKS, /* Transfer-Encoding, until the last chunk */
+	HTTP1_TRAILERS,
+	HTTP1_COMPLETE,
+};
+
+struct http_request {
+	llhttp_t parser;
+	struct http_server *server;
+	struct http1_conn *conn; /* NULL: the peer has gone */
+	char *base;              /* first byte of the message; valid while it
+				    * is parsed, or from then on own */
+	char *own;               /* the copy, once the handler waits */
+	uint32_t slot;           /* its place in the server's table */
+	uint32_t generation;     /* with the slot: the handle */
+	uint32_t parsed;         /* bytes of the message looked at */
+	uint32_t head_size;
+	struct http1_span target;
+	struct http1_span path;
+	struct http1_span query;
+	struct http1_span body;
+	uint64_t raw_body; /* bytes of the body with its framing */
+	uint32_t chunks;
+	uint32_t trailer_start; /* of the first trailer's name */
+	uint32_t timed_body;    /* body size when the deadline was set */
+	uint16_t field_count;   /* header fields */
+	uint16_t line_count;    /* with the trailers */
+	uint16_t refusal;       /* status of a request that is refused */
+	uint8_t phase;          /* enum http1_phase */
+	uint8_t method;
+	uint8_t minor;
+	bool in_value; /* the last span belongs to a value */
+	bool keep_alive;
+	bool expect;               /* 100-continue, not yet answered */
+	bool timed;                /* its deadline runs */
+	bool waiting;              /* with the handler */
+	const char *reason;        /* why it is refused */
+	struct http_request *next; /* in the pool */
+	struct http1_field fields[HTTP_FIELDS_MAX];
+};
+
+/** What a connection waits for: one list each, in the order of deadlines. */
+enum http1_wait {
+	HTTP1_WAIT_IDLE, /* the first byte of a request */
+	HTTP1_WAIT_HEAD,
+	HTTP1_WAIT_BODY,
+	HTTP1_WAIT_SEND,   /* a peer that reads */
+	HTTP1_WAIT_LINGER, /* the peer's end, after our last word */
+	HTTP1_WAIT_TIMED,  /* number of the above, which have deadlines */
+	HTTP1_WAIT_HANDLER = HTTP1_WAIT_TIMED,
+	HTTP1_WAIT_TURN, /* has input; others are served first */
+	HTTP1_WAIT_COUNT,
+};
+
+struct http1_conn {
+	struct stream stream; /* first: found from it by a cast */
+	struct http_server *server;
+	struct list link; /* in the server's list of its wait */
+	uint64_t due_ms;
+	struct http_request *req; /* the one being received or handled */
+	struct buf in;            /* input that is not in the read buffer */
+	uint32_t requests;        /* served so far */
+	uint32_t progress;        /* SEND: unsent then; LINGER: bytes read */
+	uint8_t wait;             /* enum http1_wait */
+	bool busy : 1;            /* req is with its handler */
+	bool reading : 1;
+	bool eof : 1;     /* the peer sends no more */
+	bool last : 1;    /* no request is taken any more */
+	bool linger : 1;  /* the peer may still be sending */
+	bool late : 1;    /* its deadline has passed once */
+	bool closing : 1; /* its handle is being closed */
+};
+
+struct http_server {
+	struct loop *loop;
+	struct timers *timers;
+	struct http_limits limits;
+	http_request_f on_request;
+	void *arg;
+
+	struct listener listener;
+	bool listening;     /* the listener's handle is open */
+	bool accept_paused; /* a connection waits to be accepted */
+	bool running;
+	bool draining;
+	bool turn_open; /* the handle of turns is open */
+	void (*on_drained)(struct http_server *server, void *arg);
+	void *drained_arg;
+	struct timer drain_timer;  /* the deadline of a drain */
+	struct timer accept_timer; /* to accept again after a failure */
+
+	struct stream_group group;
+	struct buf out;             /* answers of the batch at work */
+	struct http1_conn *current; /* whose batch that is */
+	uv_idle_t turn;             /* on while connections wait their turn */
+	struct list waits[HTTP1_WAIT_COUNT];
+	uint32_t wait_ms[HTTP1_WAIT_TIMED];
+	struct timer timer; /* the earliest deadline */
+
+	struct http_request **slots;
+	uint32_t slot_count;
+	uint32_t slot_capacity;
+	struct http_request *pool;
+	llhttp_settings_t settings;
+
+	int64_t date_second; /* what common was made for */
+	char common[128];    /* "Server: ...\r\nDate: ...\r\n" */
+	uint32_t common_size;
+	char ok[160]; /* the same behind a status line of 200 */
+	uint32_t ok_size;
+
+	struct http_stat stat;
+};
+
+static inline uint64_t http1__now_ms(void)
+{
+	return uv_hrtime() / 1000000;
+}
+
+static inline struct http1_conn *http1__conn_of(struct stream *s)
+{
+	return (struct http1_conn *)s;
+}
+
+/* http1_parse.c */
+
+enum http1_parsed {
+	HTTP1_MORE,    /* all input was consumed, more is needed */
+	HTTP1_DONE,    /* complete; req->parsed is its size */
+	HTTP1_REFUSED, /* req->refusal and req->reason say why */
+};
+
+void http1__parse_init(struct http_server *server);
+
+/** Make @a req ready for a message. */
+void http1__parse_start(struct http_request *req);
+
+/** Go on at req->parsed of the @a size bytes at req->base. */
+enum http1_parsed http1__parse(struct http_request *req, size_t size);
+
+/** Mark as refused. Returns HTTP1_REFUSED. */
+enum http1_parsed http1__refuse(struct http_request *req, int status,
+				const char *reason);
+
+/* http1_check.c: what llhttp lets through and we do not. */
+
+/** A complete head. Returns false when refused. */
+bool http1__check_head(struct http_request *req);
+
+/** The lines after the last chunk. Returns false when refused. */
+bool http1__check_trailers(struct http_request *req);
+
+/* http_request.c: the pool. */
+
+/** NULL: out of memory. */
+struct http_request *http1__request_take(struct http_server *server);
+
+/** Back to the pool; its handle is void from now on. */
+void http1__request_release(struct http_request *req);
+
+void http1__request_pool_free(struct http_server *server);
+
+/* http1_response.c */
+
+/** Append an answer to server->out: to HEAD without its body, to HTTP/1.minor.
+ * When *ret_direct the body was left out, to be sent from where it is.
+ * Returns 0, UV_EINVAL or UV_ENOMEM. */
+int http1__write_response(struct http_server *server,
+			  const struct http_response *resp, bool head,
+			  unsigned minor, bool keep_alive, bool *ret_direct);
+
+/** Append the answer to a request that is refused; nothing if no memory. */
+void http1__write_refusal(struct http_server *server, int status,
+			  const char *reason);
+
+/* http1_conn.c */
+
+/** What becomes of a stream's events. */
+void http1__conn_init(struct stream_group *group);
+
+/** Take the listener's next connection over, or the descriptor @a fd unless it
+ * is -1; @a full: only to refuse it. Returns 0 or UV_E*. */
+int http1__accept(struct http_server *server, int fd, bool full);
+
+/** Close at once: no answer, no linger. */
+void http1__close(struct http1_conn *c);
+
+/** Its turn has come: serve what was held. */
+void http1__resume(struct http1_conn *c);
+
+/** No more requests: an idle one closes, a busy one after its answer. */
+void http1__retire(struct http1_conn *c);
+
+/** A deadline has passed for good. */
+void http1__expired(struct http1_conn *c);
+
+/** The answer of @a req's handler. As http_request_reply(). */
+int http1__reply(struct http_request *req, const struct http_response *resp);
+
+/* http1_timeout.c */
+
+void http1__timeouts_init(struct http_server *server);
+void http1__timeouts_stop(struct http_server *server);
+
+/** Put @a c into the list of @a wait, its deadline counted from now. */
+void http1__wait(struct http1_conn *c, enum http1_wait wait);
+
+/* http_server.c */
+
+/** A connection's memory is about to go: room for another. */
+void http1__forget(struct http_server *server);
+
+/** Have http1__resume() called for those that wait their turn. */
+void http1__want_turn(struct http_server *server);

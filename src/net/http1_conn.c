@@ -1,0 +1,524 @@
+/*
+ * One connection: requests are served one after the other, in order.
+ *
+ * Input comes in batches, one read each. The requests of a batch are parsed
+ * where they were read and given to the handler; the answers that come at once
+ * are gathered and leave in one write at the batch's end. What cannot be
+ * served now is kept in c->in: a request that is not complete, or whole ones
+ * because
+ *
+ *   - a handler waits (busy): answers keep their order,
+ *   - the peer does not read its answers (unsent above HTTP1_OUT_HIGH),
+ *   - the batch took too long: the other connections come first (TURN).
+ *
+ * While c->in is full the connection is not read, and TCP holds the peer.
+ *
+ *   IDLE -> HEAD -> BODY -> HANDLER -> (SEND) -> IDLE
+ *     any of them -> SEND -> LINGER -> closed, after a refusal
+ *
+ * Nothing here runs inside itself: an answer that comes late is sent, and what
+ * was held meanwhile is served from the loop.
+ */
+#include <assert.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/inject.h"
+#include "net/http1.h"
+
+enum {
+	CLOCK_EVERY = 32,     /* requests between two looks at the clock */
+	OUT_KEEP = 1 << 20,   /* of the output buffer, after a large batch */
+	SEND_PROGRESS = 4096, /* the least to be read in send_ms */
+};
+
+static void settle(struct http1_conn *c);
+
+static bool may_serve(const struct http1_conn *c)
+{
+	return !c->closing && !c->busy && !c->last &&
+	       stream_unsent(&c->stream) <= HTTP1_OUT_HIGH;
+}
+
+static void set_reading(struct http1_conn *c, bool on)
+{
+	if (c->reading == on || c->eof)
+		return;
+	c->reading = on;
+	if (!on)
+		stream_read_stop(&c->stream);
+	else if (stream_read_start(&c->stream) != 0)
+		http1__close(c);
+}
+
+/* Send the gathered answers from @a mark on, and @a direct behind them. */
+static int flush(struct http1_conn *c, size_t mark, struct http_text direct)
+{
+	struct buf *out = &c->server->out;
+	int rc = c->closing ? UV_ECONNRESET : 0;
+	uv_buf_t bufs[2];
+
+	if (rc == 0 && (out->size > mark || direct.size > 0)) {
+		bufs[0] = uv_buf_init(out->data + mark, out->size - mark);
+		bufs[1] = uv_buf_init((char *)direct.data, direct.size);
+		rc = stream_write(&c->stream, bufs, direct.size > 0 ? 2 : 1);
+	}
+	out->size = mark;
+	if (mark == 0)
+		buf_reset(out, OUT_KEEP);
+	if (rc != 0)
+		http1__close(c);
+	return rc;
+}
+
+static void flush_all(struct http1_conn *c)
+{
+	flush(c, 0, (struct http_text){ NULL, 0 });
+}
+
+/* The last word has been said; close when it is out, after the peer has had
+ * the chance to read it: a close with input unread would reset. */
+static void finish(struct http1_conn *c)
+{
+	if (stream_unsent(&c->stream) > 0) {
+		set_reading(c, false);
+		if (c->wait != HTTP1_WAIT_SEND) {
+			c->progress = stream_unsent(&c->stream);
+			http1__wait(c, HTTP1_WAIT_SEND);
+		}
+		return;
+	}
+	if (c->eof ||
+	    (!c->linger && c->in.size == 0 && !stream_has_input(&c->stream)) ||
+	    stream_shutdown(&c->stream) != 0) {
+		http1__close(c);
+		return;
+	}
+	buf_destroy(&c->in);
+	c->progress = 0;
+	http1__wait(c, HTTP1_WAIT_LINGER);
+	set_reading(c, true);
+}
+
+/* A request is on its way in: its deadlines run from its first byte, and
+ * again from every 64 KiB of its body. */
+static void wait_for_request(struct http1_conn *c)
+{
+	struct http_request *req = c->req;
+	bool head = req->phase == HTTP1_HEAD;
+	enum http1_wait wait = head ? HTTP1_WAIT_HEAD : HTTP1_WAIT_BODY;
+
+	if (c->wait == wait && req->timed &&
+	    req->body.size - req->timed_body < HTTP1_READ_SIZE)
+		return;
+	req->timed = true;
+	req->timed_body = req->body.size;
+	http1__wait(c, wait);
+}
+
+/* After anything has happened: what does the connection wait for now? */
+static void settle(struct http1_conn *c)
+{
+	size_t unsent;
+
+	if (c->closing || c->wait == HTTP1_WAIT_LINGER)
+		return;
+	unsent = stream_unsent(&c->stream);
+	if (c->busy) {
+		if (c->wait != HTTP1_WAIT_HANDLER)
+			http1__wait(c, HTTP1_WAIT_HANDLER);
+		set_reading(c, c->in.size < HTTP1_HELD_MAX);
+	} else if (c->last) {
+		finish(c);
+	} else if (c->wait == HTTP1_WAIT_TURN) {
+		set_reading(c, false);
+	} else if (unsent > HTTP1_OUT_HIGH) {
+		set_reading(c, false);
+		if (c->wait != HTTP1_WAIT_SEND) {
+			c->progress = unsent < UINT32_MAX ? unsent : UINT32_MAX;
+			http1__wait(c, HTTP1_WAIT_SEND);
+		}
+	} else if (c->eof) {
+		c->last = true; /* what is left is no whole request */
+		finish(c);
+	} else {
+		if (c->req != NULL)
+			wait_for_request(c);
+		else
+			http1__wait(c, HTTP1_WAIT_IDLE);
+		set_reading(c, true);
+	}
+}
+
+/* Refuse what comes in, now and from now on. */
+static void refuse(struct http1_conn *c, int status, const char *reason)
+{
+	if (c->req != NULL && !c->busy) {
+		http1__request_release(c->req);
+		c->req = NULL;
+	}
+	c->server->stat.refused_requests++;
+	c->last = true;
+	c->linger = true;
+	http1__write_refusal(c->server, status, reason);
+}
+
+/* The handler keeps the request: it needs its bytes, too. */
+static void detach(struct http_request *req)
+{
+	struct http1_conn *c = req->conn;
+
+	req->own = mem_alloc(req->parsed);
+	if (req->own != NULL) {
+		memcpy(req->own, req->base, req->parsed);
+		req->base = req->own;
+		return;
+	}
+	/* Without memory it loses its contents and its connection. */
+	req->base = "";
+	req->target = req->path = req->query = req->body =
+		(struct http1_span){ 0, 0 };
+	req->field_count = 0;
+	if (c != NULL)
+		http1__close(c);
+}
+
+static void hand_over(struct http1_conn *c)
+{
+	struct http_server *server = c->server;
+	struct http_request *req = c->req;
+	http_handle handle = http_request_handle(req);
+
+	c->busy = true;
+	c->requests++;
+	req->waiting = true;
+	server->stat.waiting++;
+	server->stat.requests++;
+	server->on_request(req, server->arg);
+	/* It may be answered, waiting, or waiting without its connection. */
+	if (http_request_find(server, handle) == req)
+		detach(req);
+}
+
+/* "Go on", once, to a peer that waits for it before it sends a body. */
+static void invite_body(struct http1_conn *c)
+{
+	static const char invitation[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+	if (!c->req->expect || c->req->phase == HTTP1_HEAD)
+		return;
+	c->req->expect = false;
+	buf_append(&c->server->out, invitation, sizeof(invitation) - 1);
+}
+
+/* Serve the request at @a data. Returns its size, or 0 when it is not whole
+ * or not to be served. */
+static size_t serve(struct http1_conn *c, char *data, size_t size)
+{
+	struct http_request *req = c->req;
+
+	if (req == NULL) {
+		req = http1__request_take(c->server);
+		if (req == NULL) {
+			refuse(c, 503, "not enough memory");
+			return 0;
+		}
+		c->req = req;
+		req->conn = c;
+		http1__parse_start(req);
+	}
+	req->base = data;
+	switch (http1__parse(req, size)) {
+	case HTTP1_MORE:
+		invite_body(c);
+		return 0;
+	case HTTP1_REFUSED:
+		refuse(c, req->refusal, req->reason);
+		return 0;
+	case HTTP1_DONE:
+		break;
+	}
+	size = req->parsed; /* the handler may end the request's life */
+	hand_over(c);
+	return size;
+}
+
+/* Keep what was not served: @a data from @a used on. */
+static void keep(struct http1_conn *c, char *data, size_t size, size_t used)
+{
+	struct http_request *req = c->busy ? NULL : c->req;
+
+	if (c->closing)
+		return;
+	if (c->last && !c->busy) {
+		/* Nothing will be served, but that it came makes us linger. */
+		c->linger |= used < size;
+		used = size;
+	}
+	if (req != NULL && req->phase == HTTP1_CHUNKS) {
+		/* Of a chunked body only the bytes are kept. */
+		req->parsed = req->body.start + req->body.size;
+		size = used + req->parsed;
+	}
+	if (used == size) {
+		buf_destroy(&c->in); /* an idle connection stays small */
+	} else if (data == c->in.data) {
+		c->in.size = size;
+		buf_consume(&c->in, used);
+	} else if (buf_append(&c->in, data + used, size - used) != 0) {
+		http1__close(c);
+	}
+}
+
+/* Serve what can be served of @a data: the read buffer's, or c->in's. */
+static void feed(struct http1_conn *c, char *data, size_t size)
+{
+	struct http_server *server = c->server;
+	uint64_t end_ms = 0;
+	size_t used = 0, step;
+
+	assert(server->current == NULL);
+	server->current = c;
+	for (unsigned n = 1; used < size && may_serve(c); n++) {
+		step = serve(c, data + used, size - used);
+		used += step;
+		if (step == 0)
+			break;
+		if (server->out.size >= HTTP1_OUT_FLUSH)
+			flush_all(c);
+		if (n % CLOCK_EVERY != 0 || !may_serve(c) || used == size)
+			continue;
+		if (end_ms == 0) {
+			end_ms = http1__now_ms() + HTTP1_BATCH_MS;
+		} else if (http1__now_ms() > end_ms) {
+			http1__wait(c, HTTP1_WAIT_TURN);
+			http1__want_turn(server);
+			break;
+		}
+	}
+	server->current = NULL;
+	keep(c, data, size, used);
+	flush_all(c);
+	settle(c);
+}
+
+void http1__resume(struct http1_conn *c)
+{
+	http1__wait(c, HTTP1_WAIT_HANDLER); /* any that is not TURN */
+	if (may_serve(c))
+		feed(c, c->in.data, c->in.size);
+	else
+		settle(c);
+}
+
+int http1__reply(struct http_request *req, const struct http_response *resp)
+{
+	struct http_server *server = req->server;
+	struct http1_conn *c = req->conn;
+	struct http_text direct = { NULL, 0 };
+	bool at_once = c != NULL && server->current == c;
+	bool keep_alive, is_direct = false;
+	size_t mark = server->out.size;
+	int rc;
+
+	if (c == NULL) {
+		http1__request_release(req);
+		return UV_ECONNRESET;
+	}
+	keep_alive = req->keep_alive && !resp->close && !server->draining &&
+		     (server->limits.requests == 0 ||
+		      c->requests < server->limits.requests);
+	rc = http1__write_response(server, resp, req->method == HTTP_HEAD,
+				   req->minor, keep_alive, &is_direct);
+	if (rc == UV_EINVAL)
+		return rc;
+	c->busy = false;
+	c->req = NULL;
+	c->last |= !keep_alive;
+	if (is_direct)
+		direct = resp->body;
+	if (rc != 0)
+		http1__close(c);
+	else if (!at_once)
+		rc = flush(c, mark, direct);
+	else if (is_direct)
+		rc = flush(c, 0, direct);
+	http1__request_release(req); /* the body may have been part of it */
+	if (at_once)
+		return rc; /* the batch goes on */
+	if (!c->closing && !c->last && c->in.size > 0) {
+		http1__wait(c, HTTP1_WAIT_TURN);
+		http1__want_turn(server);
+	}
+	settle(c);
+	return rc;
+}
+
+static void on_read(struct stream *s, char *data, ssize_t size)
+{
+	struct http1_conn *c = http1__conn_of(s);
+
+	if (c->closing)
+		return;
+	if (size == UV_EOF) {
+		c->eof = true; /* it may still read our answers */
+		c->reading = false;
+		if (c->wait == HTTP1_WAIT_LINGER)
+			http1__close(c);
+		else
+			settle(c);
+		return;
+	}
+	if (size < 0) {
+		http1__close(c);
+		return;
+	}
+	if (c->wait == HTTP1_WAIT_LINGER) {
+		c->progress += size;
+		if (c->progress > HTTP1_LINGER_BYTES)
+			http1__close(c);
+		return;
+	}
+	if (may_serve(c) && c->wait != HTTP1_WAIT_TURN && c->in.size == 0) {
+		feed(c, data, size);
+		return;
+	}
+	if (buf_append(&c->in, data, size) != 0) {
+		http1__close(c);
+		return;
+	}
+	if (may_serve(c) && c->wait != HTTP1_WAIT_TURN)
+		feed(c, c->in.data, c->in.size);
+	else
+		settle(c);
+}
+
+static void on_drained(struct stream *s, int status)
+{
+	struct http1_conn *c = http1__conn_of(s);
+
+	if (c->closing)
+		return;
+	if (status != 0)
+		http1__close(c);
+	else if (may_serve(c) && c->wait == HTTP1_WAIT_SEND && c->in.size > 0)
+		feed(c, c->in.data, c->in.size);
+	else
+		settle(c);
+}
+
+static void on_closed(struct stream *s)
+{
+	struct http1_conn *c = http1__conn_of(s);
+	struct http_server *server = c->server;
+
+	buf_destroy(&c->in);
+	mem_free(c);
+	http1__forget(server);
+}
+
+void http1__conn_init(struct stream_group *group)
+{
+	group->on_read = on_read;
+	group->on_drained = on_drained;
+	group->on_closed = on_closed;
+}
+
+void http1__close(struct http1_conn *c)
+{
+	if (c->closing)
+		return;
+	c->closing = true;
+	list_del(&c->link);
+	if (c->req != NULL && c->busy) {
+		c->server->stat.gone++;
+		c->req->conn = NULL; /* its handler will find out */
+	} else if (c->req != NULL) {
+		http1__request_release(c->req);
+	}
+	c->req = NULL;
+	stream_close(&c->stream);
+}
+
+void http1__retire(struct http1_conn *c)
+{
+	if (c->busy || c->req != NULL || c->in.size > 0 || c->last)
+		return; /* what it is at is its last */
+	if (stream_unsent(&c->stream) > 0) {
+		c->last = true;
+		finish(c);
+	} else if (c->requests == 0) {
+		http1__wait(c,
+			    HTTP1_WAIT_IDLE); /* it came just now: a chance */
+	} else if (!stream_has_input(&c->stream)) {
+		http1__close(c);
+	}
+}
+
+void http1__expired(struct http1_conn *c)
+{
+	size_t unsent = stream_unsent(&c->stream);
+
+	switch ((enum http1_wait)c->wait) {
+	case HTTP1_WAIT_SEND:
+		if (unsent + SEND_PROGRESS <= c->progress) {
+			c->progress = unsent;
+			http1__wait(c, HTTP1_WAIT_SEND);
+			return;
+		}
+		break;
+	case HTTP1_WAIT_HEAD:
+	case HTTP1_WAIT_BODY:
+		c->server->stat.timeouts++;
+		refuse(c, 408, "the request did not come in time");
+		buf_destroy(&c->in);
+		flush_all(c);
+		settle(c);
+		return;
+	case HTTP1_WAIT_LINGER:
+		http1__close(c);
+		return;
+	default:
+		break;
+	}
+	c->server->stat.timeouts++;
+	http1__close(c);
+}
+
+int http1__accept(struct http_server *server, int fd, bool full)
+{
+	struct http1_conn *c = mem_zalloc(sizeof(*c));
+	bool opened, unix_socket = server->listener.unix_socket;
+	int rc;
+
+	if (c == NULL)
+		return UV_ENOMEM;
+	c->server = server;
+	list_init(&c->link);
+	if (fd < 0)
+		rc = stream_accept(&c->stream, &server->group,
+				   &server->listener.uv.stream, &opened);
+	else
+		rc = stream_open(&c->stream, &server->group, fd, unix_socket,
+				 &opened);
+	if (!opened) {
+		mem_free(c);
+		return rc;
+	}
+	server->stat.connections++;
+	if (rc != 0) {
+		http1__close(c);
+		return rc;
+	}
+	server->stat.accepted++;
+	if (full) {
+		server->stat.refused_connections++;
+		refuse(c, 503, "too many connections");
+		flush_all(c);
+		settle(c);
+		return 0;
+	}
+	http1__wait(c, HTTP1_WAIT_IDLE);
+	set_reading(c, true);
+	return 0;
+}

@@ -1,0 +1,226 @@
+/*
+ * Answers as bytes, gathered in the server's output buffer. What is the same
+ * for all of them, the date among it, is formatted once a second.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "net/http1.h"
+
+static const char server_name[] = "neap";
+
+enum { LINE_ROOM = 80 }; /* for a status line, or a Content-Length */
+
+static bool is_token_byte(unsigned char c)
+{
+	/* RFC 9110 5.6.2, a bit for each of the first 128 bytes. */
+	static const uint64_t bits[2] = {
+		0x03ff6cfa00000000, /* !#$%&'*+-. 0-9 */
+		0x57ffffffc7fffffe, /* A-Z ^_` a-z |~ */
+	};
+
+	return c < 128 && (bits[c >> 6] >> (c & 63) & 1);
+}
+
+static bool is_token(struct http_text t)
+{
+	for (size_t i = 0; i < t.size; i++) {
+		if (!is_token_byte(t.data[i]))
+			return false;
+	}
+	return t.size > 0;
+}
+
+static bool is_value(struct http_text t)
+{
+	for (size_t i = 0; i < t.size; i++) {
+		unsigned char c = t.data[i];
+
+		if ((c < ' ' && c != '\t') || c == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+static bool is_named(struct http_text t, const char *name, size_t size)
+{
+	return t.size == size && strncasecmp(t.data, name, size) == 0;
+}
+
+#define IS_NAMED(text, name) is_named(text, name, sizeof(name) - 1)
+
+static const char *check_field(const struct http_field *f)
+{
+	if (!is_token(f->name))
+		return "the name is no token";
+	if (!is_value(f->value))
+		return "the value has a control character";
+	if (IS_NAMED(f->name, "content-length") ||
+	    IS_NAMED(f->name, "transfer-encoding") ||
+	    IS_NAMED(f->name, "connection"))
+		return "this field is the server's own";
+	return NULL;
+}
+
+const char *http_response_check(const struct http_response *resp,
+				size_t *ret_field)
+{
+	const char *why;
+
+	for (size_t i = 0; i < resp->field_count; i++) {
+		why = check_field(&resp->fields[i]);
+		if (why != NULL) {
+			*ret_field = i;
+			return why;
+		}
+	}
+	*ret_field = resp->field_count;
+	if (resp->status < 200 || resp->status > 599)
+		return "the status is not in 200 .. 599";
+	if (resp->field_count > HTTP_FIELDS_MAX)
+		return "too many header fields";
+	if (resp->body.size > UINT32_MAX)
+		return "the body is larger than 4 GiB";
+	return NULL;
+}
+
+static void refresh(struct http_server *server, time_t now)
+{
+	static const char days[] = "SunMonTueWedThuFriSat";
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	struct tm tm;
+	int n;
+
+	gmtime_r(&now, &tm); /* strftime() would follow the locale */
+	n = snprintf(server->common, sizeof(server->common),
+		     "Server: %s\r\n"
+		     "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n",
+		     server_name, days + 3 * tm.tm_wday, tm.tm_mday,
+		     months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour,
+		     tm.tm_min, tm.tm_sec);
+	server->common_size = n;
+	n = snprintf(server->ok, sizeof(server->ok), "HTTP/1.1 200 OK\r\n%s",
+		     server->common);
+	server->ok_size = n;
+	server->date_second = now;
+}
+
+static char *put(char *to, const void *data, size_t size)
+{
+	return (char *)memcpy(to, data, size) + size;
+}
+
+#define PUT(to, literal) put(to, literal, sizeof(literal) - 1)
+
+static char *put_number(char *to, uint32_t n)
+{
+	char digits[10];
+	unsigned at = sizeof(digits);
+
+	do {
+		digits[--at] = '0' + n % 10;
+		n /= 10;
+	} while (n > 0);
+	return put(to, digits + at, sizeof(digits) - at);
+}
+
+static char *put_start(const struct http_server *server, char *to, int status)
+{
+	const char *reason;
+
+	if (status == 200)
+		return put(to, server->ok, server->ok_size);
+	reason = http_status_reason(status);
+	to = PUT(to, "HTTP/1.1 ");
+	to = put_number(to, status);
+	*to++ = ' ';
+	to = put(to, reason, strlen(reason));
+	to = PUT(to, "\r\n");
+	return put(to, server->common, server->common_size);
+}
+
+static char *put_fields(char *to, const struct http_response *resp)
+{
+	for (size_t i = 0; i < resp->field_count; i++) {
+		const struct http_field *f = &resp->fields[i];
+
+		to = put(to, f->name.data, f->name.size);
+		to = PUT(to, ": ");
+		to = put(to, f->value.data, f->value.size);
+		to = PUT(to, "\r\n");
+	}
+	return to;
+}
+
+static size_t fields_size(const struct http_response *resp)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < resp->field_count; i++)
+		size += resp->fields[i].name.size + resp->fields[i].value.size +
+			4;
+	return size;
+}
+
+int http1__write_response(struct http_server *server,
+			  const struct http_response *resp, bool head,
+			  unsigned minor, bool keep_alive, bool *ret_direct)
+{
+	bool bare = resp->status == 204 || resp->status == 304;
+	bool with_body = !bare && !head;
+	time_t now = time(NULL);
+	size_t bad, size;
+	char *to;
+
+	if (http_response_check(resp, &bad) != NULL)
+		return UV_EINVAL;
+	if (now != server->date_second)
+		refresh(server, now);
+	*ret_direct = with_body && resp->body.size >= HTTP1_BODY_DIRECT;
+	size = 2 * LINE_ROOM + server->ok_size + fields_size(resp);
+	if (with_body && !*ret_direct)
+		size += resp->body.size;
+	to = buf_reserve(&server->out, size);
+	if (to == NULL)
+		return UV_ENOMEM;
+	to = put_start(server, to, resp->status);
+	to = put_fields(to, resp);
+	if (!bare) {
+		to = PUT(to, "Content-Length: ");
+		to = put_number(to, resp->body.size);
+		to = PUT(to, "\r\n");
+	}
+	if (!keep_alive)
+		to = PUT(to, "Connection: close\r\n\r\n");
+	else if (minor == 0)
+		to = PUT(to, "Connection: keep-alive\r\n\r\n");
+	else
+		to = PUT(to, "\r\n");
+	if (with_body && !*ret_direct && resp->body.size > 0)
+		to = put(to, resp->body.data, resp->body.size);
+	server->out.size = to - server->out.data;
+	return 0;
+}
+
+void http1__write_refusal(struct http_server *server, int status,
+			  const char *reason)
+{
+	static const struct http_field type = {
+		{ "Content-Type", 12 }, { "text/plain; charset=utf-8", 25 }
+	};
+	struct http_response resp = {
+		.status = status,
+		.fields = &type,
+		.field_count = 1,
+	};
+	char body[160];
+	bool direct;
+	int n;
+
+	n = snprintf(body, sizeof(body), "%d %s: %s\n", status,
+		     http_status_reason(status), reason);
+	resp.body = (struct http_text){ body, n };
+	http1__write_response(server, &resp, false, 1, false, &direct);
+}

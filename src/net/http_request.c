@@ -1,0 +1,185 @@
+/* Requests as handlers see them, and the pool they come from. */
+#include "net/http_request.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/inject.h"
+#include "net/http1.h"
+
+enum { SLOT_BITS = 20 }; /* with 32 bits of generation: exact in a double */
+
+static struct http_text text(const struct http_request *req,
+			     struct http1_span span)
+{
+	return (struct http_text){ req->base + span.start, span.size };
+}
+
+http_handle http_request_handle(const struct http_request *req)
+{
+	return (http_handle)req->generation << SLOT_BITS | req->slot;
+}
+
+struct http_request *http_request_find(struct http_server *server,
+				       http_handle handle)
+{
+	uint32_t slot = handle & ((1u << SLOT_BITS) - 1);
+	struct http_request *req;
+
+	if (slot >= server->slot_count)
+		return NULL;
+	req = server->slots[slot];
+	if (!req->waiting || req->generation != handle >> SLOT_BITS)
+		return NULL;
+	return req;
+}
+
+struct http_server *http_request_server(const struct http_request *req)
+{
+	return req->server;
+}
+
+const char *http_request_method(const struct http_request *req)
+{
+	return llhttp_method_name(req->method);
+}
+
+unsigned http_request_method_number(const struct http_request *req)
+{
+	return req->method;
+}
+
+struct http_text http_request_target(const struct http_request *req)
+{
+	return text(req, req->target);
+}
+
+struct http_text http_request_path(const struct http_request *req)
+{
+	if (req->path.size == 0) /* "http://host" */
+		return (struct http_text){ "/", 1 };
+	return text(req, req->path);
+}
+
+struct http_text http_request_query(const struct http_request *req)
+{
+	return text(req, req->query);
+}
+
+unsigned http_request_minor(const struct http_request *req)
+{
+	return req->minor;
+}
+
+size_t http_request_field_count(const struct http_request *req)
+{
+	return req->field_count;
+}
+
+struct http_field http_request_field(const struct http_request *req, size_t i)
+{
+	return (struct http_field){ text(req, req->fields[i].name),
+				    text(req, req->fields[i].value) };
+}
+
+bool http_request_header(const struct http_request *req, const char *name,
+			 size_t size, struct http_text *ret_value)
+{
+	for (unsigned i = 0; i < req->field_count; i++) {
+		const struct http1_field *f = &req->fields[i];
+
+		if (f->name.size == size &&
+		    strncasecmp(req->base + f->name.start, name, size) == 0) {
+			*ret_value = text(req, f->value);
+			return true;
+		}
+	}
+	return false;
+}
+
+struct http_text http_request_body(const struct http_request *req)
+{
+	return text(req, req->body);
+}
+
+int http_request_peer(const struct http_request *req,
+		      struct sockaddr_storage *ret_addr)
+{
+	if (req->conn == NULL)
+		return UV_ENOTCONN;
+	return stream_peer(&req->conn->stream, ret_addr);
+}
+
+bool http_request_is_gone(const struct http_request *req)
+{
+	return req->conn == NULL;
+}
+
+int http_request_reply(struct http_request *req,
+		       const struct http_response *resp)
+{
+	return http1__reply(req, resp);
+}
+
+static struct http_request *request_new(struct http_server *server)
+{
+	struct http_request *req;
+
+	if (server->slot_count == server->slot_capacity) {
+		uint32_t more = server->slot_capacity == 0
+					? 16
+					: server->slot_capacity * 2;
+		struct http_request **slots;
+
+		if (more > 1u << SLOT_BITS)
+			return NULL;
+		slots = mem_realloc(server->slots, more * sizeof(slots[0]));
+		if (slots == NULL)
+			return NULL;
+		server->slots = slots;
+		server->slot_capacity = more;
+	}
+	req = mem_zalloc(sizeof(*req));
+	if (req == NULL)
+		return NULL;
+	req->server = server;
+	req->slot = server->slot_count;
+	server->slots[server->slot_count++] = req;
+	return req;
+}
+
+struct http_request *http1__request_take(struct http_server *server)
+{
+	struct http_request *req = server->pool;
+
+	if (req != NULL)
+		server->pool = req->next;
+	else
+		req = request_new(server);
+	return req;
+}
+
+void http1__request_release(struct http_request *req)
+{
+	struct http_server *server = req->server;
+
+	if (req->waiting)
+		server->stat.waiting--;
+	req->waiting = false;
+	req->generation++;
+	req->conn = NULL;
+	mem_free(req->own);
+	req->own = NULL;
+	req->base = NULL;
+	req->next = server->pool;
+	server->pool = req;
+}
+
+void http1__request_pool_free(struct http_server *server)
+{
+	for (uint32_t i = 0; i < server->slot_count; i++) {
+		mem_free(server->slots[i]->own);
+		mem_free(server->slots[i]);
+	}
+	mem_free(server->slots);
+}

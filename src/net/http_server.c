@@ -1,0 +1,331 @@
+/*
+ * The server: limits, accepting, and the way down.
+ *
+ * A drain ends in the callback only when the listener, every connection and
+ * the turn handle have closed, so that the loop owes nothing any more.
+ */
+#include "net/http_server.h"
+
+#include <assert.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/inject.h"
+#include "net/http1.h"
+#include "runtime/loop.h"
+
+enum {
+	SPARE_DESCRIPTORS = 64, /* of the descriptor limit, not connections */
+	MIN_CONNECTIONS = 16,
+	MAX_CONNECTIONS = 1 << 20,
+	REFUSING = 64, /* connections over the limit, to be refused */
+	MAX_BODY = 1 << 30,
+	MAX_HEADER = 1 << 24,
+	FRESH_MS = 500, /* for a connection's first request, draining */
+	RETRY_MS = 100, /* to accept again after a failure */
+};
+
+static uint32_t default_connections(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+	    limit.rlim_cur > MAX_CONNECTIONS)
+		return MAX_CONNECTIONS;
+	if (limit.rlim_cur < SPARE_DESCRIPTORS + MIN_CONNECTIONS)
+		return MIN_CONNECTIONS;
+	return limit.rlim_cur - SPARE_DESCRIPTORS;
+}
+
+static void set_limit(uint32_t *limit, uint32_t normal, uint32_t max)
+{
+	if (*limit == 0)
+		*limit = normal;
+	if (*limit > max)
+		*limit = max;
+}
+
+static void set_limits(struct http_limits *l)
+{
+	set_limit(&l->header_bytes, 16384, MAX_HEADER);
+	set_limit(&l->uri_bytes, 8192, MAX_HEADER);
+	set_limit(&l->body_bytes, 8 << 20, MAX_BODY);
+	set_limit(&l->connections, default_connections(), MAX_CONNECTIONS);
+	set_limit(&l->idle_ms, 60000, INT32_MAX);
+	set_limit(&l->header_ms, 10000, INT32_MAX);
+	set_limit(&l->body_ms, 60000, INT32_MAX);
+	set_limit(&l->send_ms, 60000, INT32_MAX);
+}
+
+struct http_server *http_server_new(struct loop *loop, struct timers *timers,
+				    const struct http_limits *limits,
+				    http_request_f on_request, void *arg)
+{
+	struct http_server *server = mem_zalloc(sizeof(*server));
+
+	if (server == NULL)
+		return NULL;
+	server->group.buffer = mem_alloc(HTTP1_READ_SIZE);
+	if (server->group.buffer == NULL) {
+		mem_free(server);
+		return NULL;
+	}
+	server->loop = loop;
+	server->timers = timers;
+	server->limits = *limits;
+	set_limits(&server->limits);
+	server->on_request = on_request;
+	server->arg = arg;
+	server->group.loop = &loop->uv;
+	server->group.buffer_size = HTTP1_READ_SIZE;
+	server->date_second = -1;
+	http1__conn_init(&server->group);
+	http1__parse_init(server);
+	http1__timeouts_init(server);
+	return server;
+}
+
+static void check_drained(struct http_server *server);
+
+static void on_turn_closed(uv_handle_t *handle)
+{
+	struct http_server *server = handle->data;
+
+	server->turn_open = false;
+	check_drained(server);
+}
+
+static void check_drained(struct http_server *server)
+{
+	void (*on_drained)(struct http_server *, void *) = server->on_drained;
+
+	if (!server->draining || server->listening ||
+	    server->stat.connections > 0)
+		return;
+	if (server->turn_open) { /* nobody needs it any more */
+		if (!uv_is_closing((uv_handle_t *)&server->turn))
+			uv_close((uv_handle_t *)&server->turn, on_turn_closed);
+		return;
+	}
+	timer_stop(server->timers, &server->drain_timer);
+	http1__timeouts_stop(server);
+	buf_destroy(&server->out);
+	server->draining = false;
+	server->running = false;
+	server->on_drained = NULL;
+	if (on_drained != NULL)
+		on_drained(server, server->drained_arg); /* may free it */
+}
+
+/* Accept what the listener has announced, if there is room. */
+static void accept_next(struct http_server *server)
+{
+	uint32_t open = server->stat.connections;
+	uint32_t limit = server->limits.connections;
+	int rc;
+
+	server->accept_paused = open >= limit + REFUSING;
+	if (server->accept_paused)
+		return;
+	rc = http1__accept(server, -1, open >= limit);
+	if (rc == 0)
+		return;
+	server->stat.accept_failed++;
+	server->accept_paused = rc == UV_ENOMEM; /* it still waits there */
+	if (server->accept_paused)
+		timer_start(server->timers, &server->accept_timer,
+			    uv_hrtime() + RETRY_MS * 1000000ull,
+			    server->accept_timer.fn);
+}
+
+static void on_accept_timer(struct timer *t)
+{
+	struct http_server *server =
+		list_entry(t, struct http_server, accept_timer);
+
+	if (server->accept_paused && server->listening)
+		accept_next(server);
+}
+
+static void on_connection(struct listener *l, int status)
+{
+	struct http_server *server = l->arg;
+
+	if (status != 0)
+		server->stat.accept_failed++;
+	else if (!server->draining)
+		accept_next(server);
+}
+
+void http1__forget(struct http_server *server)
+{
+	server->stat.connections--;
+	if (server->draining)
+		check_drained(server);
+	else if (server->accept_paused)
+		accept_next(server);
+}
+
+static void on_turn(uv_idle_t *idle)
+{
+	struct http_server *server = idle->data;
+	struct list *turn = &server->waits[HTTP1_WAIT_TURN];
+	unsigned count = 0;
+
+	/* Those who are here now; who comes back waits for the next round. */
+	list_foreach(link, turn)
+		count++;
+	for (; count > 0 && !list_empty(turn); count--)
+		http1__resume(list_entry(turn->next, struct http1_conn, link));
+	if (list_empty(turn))
+		uv_idle_stop(&server->turn);
+}
+
+void http1__want_turn(struct http_server *server)
+{
+	uv_idle_start(&server->turn, on_turn); /* again is harmless */
+}
+
+static void on_listener_closed(struct listener *l)
+{
+	struct http_server *server = l->arg;
+
+	server->listening = false;
+	check_drained(server);
+}
+
+int http_server_listen(struct http_server *server,
+		       const struct listen_address *addr,
+		       const struct listen_options *opts)
+{
+	struct listener *l = &server->listener;
+	bool opened;
+	int rc;
+
+	if (server->running)
+		return UV_EALREADY;
+	l->on_connection = on_connection;
+	l->on_closed = on_listener_closed;
+	l->arg = server;
+	rc = listener_open(l, &server->loop->uv, addr, opts, &opened);
+	if (!opened)
+		return rc;
+	uv_idle_init(&server->loop->uv, &server->turn); /* cannot fail */
+	server->turn.data = server;
+	server->accept_timer.fn = on_accept_timer;
+	server->turn_open = server->listening = server->running = true;
+	server->wait_ms[HTTP1_WAIT_IDLE] = server->limits.idle_ms;
+	if (rc != 0)
+		http_server_drain(server, 0, NULL, NULL);
+	return rc;
+}
+
+int http_server_address(const struct http_server *server,
+			struct listen_address *ret_addr)
+{
+	if (!server->listening || server->draining)
+		return UV_ENOTCONN;
+	return listener_address(&server->listener, ret_addr);
+}
+
+/* Every connection, wherever it waits; @a fn may close it or move it. */
+static void for_each(struct http_server *server,
+		     void (*fn)(struct http1_conn *c))
+{
+	struct list all, *link;
+
+	list_init(&all);
+	for (unsigned i = 0; i < HTTP1_WAIT_COUNT; i++)
+		list_splice_tail(&all, &server->waits[i]);
+	while ((link = list_shift(&all)) != NULL) {
+		struct http1_conn *c =
+			list_entry(link, struct http1_conn, link);
+
+		/* Back where it was: a connection is always in a list. */
+		list_add_tail(&server->waits[c->wait], link);
+		fn(c);
+	}
+}
+
+static void on_drain_deadline(struct timer *t)
+{
+	struct http_server *server =
+		list_entry(t, struct http_server, drain_timer);
+
+	for_each(server, http1__close);
+}
+
+static void set_drain_deadline(struct http_server *server, uint64_t ms)
+{
+	uint64_t now = uv_hrtime(), due = UINT64_MAX - 1;
+
+	if (ms < (due - now) / 1000000)
+		due = now + ms * 1000000;
+	if (!timer_active(&server->drain_timer) ||
+	    due < server->drain_timer.due_ns)
+		timer_start(server->timers, &server->drain_timer, due,
+			    on_drain_deadline);
+}
+
+/* Those who wait in the listener's queue have been told that they are
+ * connected: they are served like the others. */
+static void accept_last(struct http_server *server)
+{
+	uint32_t limit = server->limits.connections;
+	int fd;
+
+	if (server->accept_paused)
+		http1__accept(server, -1, server->stat.connections >= limit);
+	server->accept_paused = false;
+	while ((fd = listener_take(&server->listener)) >= 0) {
+		if (http1__accept(server, fd,
+				  server->stat.connections >= limit) != 0)
+			close(fd);
+	}
+}
+
+int http_server_drain(struct http_server *server, uint64_t deadline_ms,
+		      void (*on_drained)(struct http_server *server, void *arg),
+		      void *arg)
+{
+	if (!server->running)
+		return UV_ENOTCONN;
+	set_drain_deadline(server, deadline_ms);
+	if (server->draining)
+		return UV_EALREADY;
+	server->draining = true;
+	server->on_drained = on_drained;
+	server->drained_arg = arg;
+	timer_stop(server->timers, &server->accept_timer);
+	accept_last(server);
+	listener_close(&server->listener);
+	server->wait_ms[HTTP1_WAIT_IDLE] = FRESH_MS;
+	for_each(server, http1__retire);
+	return 0;
+}
+
+bool http_server_is_running(const struct http_server *server)
+{
+	return server->running;
+}
+
+void http_server_free(struct http_server *server)
+{
+	if (server == NULL)
+		return;
+	assert(!server->running);
+	http1__request_pool_free(server);
+	buf_destroy(&server->out);
+	mem_free(server->group.buffer);
+	mem_free(server);
+}
+
+void http_server_stat(const struct http_server *server, struct http_stat *ret)
+{
+	*ret = server->stat;
+	ret->reads = server->group.reads;
+	ret->writes = server->group.writes;
+	ret->bytes_in = server->group.bytes_in;
+	ret->bytes_out = server->group.bytes_out;
+}

@@ -1,0 +1,244 @@
+/* Listening sockets. See listener.h. */
+#include "net/listener.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { BACKLOG = 4096 };
+
+static int parse_unix(struct listen_address *ret_addr, const char *path)
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)&ret_addr->addr;
+	size_t size = strlen(path);
+
+	if (size == 0)
+		return UV_EINVAL;
+	if (size >= sizeof(un->sun_path))
+		return UV_ENAMETOOLONG;
+	memset(un, 0, sizeof(*un));
+	un->sun_family = AF_UNIX;
+	memcpy(un->sun_path, path, size + 1);
+	ret_addr->size = sizeof(*un);
+	return 0;
+}
+
+int listen_address_parse(struct listen_address *ret_addr, const char *host,
+			 unsigned port)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)&ret_addr->addr;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&ret_addr->addr;
+	char plain[64];
+	size_t size;
+
+	if (host != NULL && strncmp(host, "unix/:", 6) == 0)
+		return parse_unix(ret_addr, host + 6);
+	if (port > 65535)
+		return UV_EINVAL;
+	if (host == NULL || host[0] == '\0' || strcmp(host, "*") == 0)
+		host = "0.0.0.0";
+	else if (strcmp(host, "localhost") == 0)
+		host = "127.0.0.1";
+	if (uv_ip4_addr(host, port, in) == 0) {
+		ret_addr->size = sizeof(*in);
+		return 0;
+	}
+	size = strlen(host);
+	if (size >= sizeof(plain))
+		return UV_EINVAL;
+	if (host[0] == '[' && host[size - 1] == ']') {
+		memcpy(plain, host + 1, size - 2);
+		plain[size - 2] = '\0';
+		host = plain;
+	}
+	if (uv_ip6_addr(host, port, in6) != 0)
+		return UV_EINVAL;
+	ret_addr->size = sizeof(*in6);
+	return 0;
+}
+
+void listen_address_format(const struct listen_address *addr, char *text,
+			   size_t size)
+{
+	const struct sockaddr *sa = (const struct sockaddr *)&addr->addr;
+	char host[64] = "";
+
+	switch (sa->sa_family) {
+	case AF_INET:
+		uv_ip4_name((const struct sockaddr_in *)sa, host, sizeof(host));
+		snprintf(text, size, "%s:%d", host,
+			 ntohs(((const struct sockaddr_in *)sa)->sin_port));
+		break;
+	case AF_INET6:
+		uv_ip6_name((const struct sockaddr_in6 *)sa, host,
+			    sizeof(host));
+		snprintf(text, size, "[%s]:%d", host,
+			 ntohs(((const struct sockaddr_in6 *)sa)->sin6_port));
+		break;
+	default:
+		snprintf(text, size, "unix/:%s",
+			 ((const struct sockaddr_un *)sa)->sun_path);
+		break;
+	}
+}
+
+/* True when nobody answers on the unix socket's file any more. */
+static bool is_stale(const struct listen_address *addr)
+{
+	const struct sockaddr *sa = (const struct sockaddr *)&addr->addr;
+	bool stale = false;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return false;
+	if (connect(fd, sa, addr->size) != 0)
+		stale = errno == ECONNREFUSED;
+	close(fd);
+	return stale;
+}
+
+static int bind_socket(int fd, const struct listen_address *addr)
+{
+	const struct sockaddr *sa = (const struct sockaddr *)&addr->addr;
+
+	if (bind(fd, sa, addr->size) == 0)
+		return 0;
+	if (errno != EADDRINUSE || sa->sa_family != AF_UNIX)
+		return -errno;
+	if (!is_stale(addr))
+		return UV_EADDRINUSE;
+	if (unlink(((const struct sockaddr_un *)sa)->sun_path) != 0)
+		return -errno;
+	return bind(fd, sa, addr->size) == 0 ? 0 : -errno;
+}
+
+static int open_socket(const struct listen_address *addr, bool reuse_port)
+{
+	int family = addr->addr.ss_family;
+	int one = 1;
+	int fd, rc;
+
+	fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (family != AF_UNIX &&
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0)
+		goto fail_fd;
+	if (family != AF_UNIX && reuse_port &&
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) != 0)
+		goto fail_fd;
+	rc = bind_socket(fd, addr);
+	if (rc == 0)
+		return fd;
+	close(fd);
+	return rc;
+fail_fd:
+	rc = -errno;
+	close(fd);
+	return rc;
+}
+
+/* Remember which file is ours. */
+static void note_file(struct listener *l, const struct listen_address *addr)
+{
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->addr;
+	struct stat st;
+
+	l->path[0] = '\0';
+	if (!l->unix_socket || stat(un->sun_path, &st) != 0)
+		return;
+	memcpy(l->path, un->sun_path, sizeof(l->path));
+	l->dev = st.st_dev;
+	l->ino = st.st_ino;
+}
+
+static void remove_file(struct listener *l)
+{
+	struct stat st;
+
+	if (l->path[0] == '\0' || stat(l->path, &st) != 0)
+		return;
+	if (st.st_dev == l->dev && st.st_ino == l->ino)
+		unlink(l->path);
+	l->path[0] = '\0';
+}
+
+static void on_connection(uv_stream_t *handle, int status)
+{
+	struct listener *l = (struct listener *)handle;
+
+	l->on_connection(l, status);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct listener *l = (struct listener *)handle;
+
+	l->on_closed(l);
+}
+
+int listener_open(struct listener *l, uv_loop_t *loop,
+		  const struct listen_address *addr,
+		  const struct listen_options *opts, bool *ret_opened)
+{
+	int backlog = opts->backlog > 0 ? opts->backlog : BACKLOG;
+	int rc;
+
+	*ret_opened = false;
+	l->unix_socket = addr->addr.ss_family == AF_UNIX;
+	rc = open_socket(addr, opts->reuse_port);
+	if (rc < 0)
+		return rc;
+	l->fd = rc;
+	note_file(l, addr);
+	/* Listening before libuv has it: what can fail comes first. */
+	if (listen(l->fd, backlog) != 0) {
+		rc = -errno;
+		goto fail_fd;
+	}
+	rc = l->unix_socket ? uv_pipe_init(loop, &l->uv.pipe, 0)
+			    : uv_tcp_init(loop, &l->uv.tcp);
+	if (rc != 0)
+		goto fail_fd;
+	rc = l->unix_socket ? uv_pipe_open(&l->uv.pipe, l->fd)
+			    : uv_tcp_open(&l->uv.tcp, l->fd);
+	*ret_opened = true;
+	if (rc == 0) /* the handle owns the descriptor now */
+		return uv_listen(&l->uv.stream, backlog, on_connection);
+fail_fd:
+	remove_file(l);
+	close(l->fd);
+	l->fd = -1;
+	return rc;
+}
+
+int listener_address(const struct listener *l, struct listen_address *ret_addr)
+{
+	memset(ret_addr, 0, sizeof(*ret_addr));
+	ret_addr->size = sizeof(ret_addr->addr);
+	if (getsockname(l->fd, (struct sockaddr *)&ret_addr->addr,
+			&ret_addr->size) != 0)
+		return -errno;
+	return 0;
+}
+
+int listener_take(struct listener *l)
+{
+	int fd;
+
+	do
+		fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
+	return fd < 0 ? UV_EAGAIN : fd;
+}
+
+void listener_close(struct listener *l)
+{
+	remove_file(l);
+	l->fd = -1;
+	uv_close(&l->uv.handle, on_closed);
+}

@@ -1,0 +1,72 @@
+/* Listening sockets: TCP and unix, over libuv. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <uv.h>
+
+/** Where to listen. */
+struct listen_address {
+	struct sockaddr_storage addr;
+	socklen_t size;
+};
+
+struct listen_options {
+	int backlog;     /* 0: 4096 */
+	bool reuse_port; /* several workers may listen on the same port */
+};
+
+struct listener {
+	union {
+		uv_handle_t handle;
+		uv_stream_t stream;
+		uv_tcp_t tcp;
+		uv_pipe_t pipe;
+	} uv;
+	int fd;
+	bool unix_socket;
+	dev_t dev; /* of the unix socket's file, so that only it is removed */
+	ino_t ino;
+	char path[108];
+	/** A connection waits: take it with stream_accept(), or leave it: no
+	 * more are reported until it is taken. A negative status: accepting
+	 * failed, another attempt follows. */
+	void (*on_connection)(struct listener *l, int status);
+	void (*on_closed)(struct listener *l);
+	void *arg;
+};
+
+/**
+ * The address of @a host (IPv4, IPv6 with or without brackets, "localhost",
+ * NULL, "" or "*" for every one) and @a port; a unix socket is "unix/:PATH".
+ * Returns 0, UV_EINVAL (no such form; a name), UV_ENAMETOOLONG.
+ */
+int listen_address_parse(struct listen_address *ret_addr, const char *host,
+			 unsigned port);
+
+/** The other way: "127.0.0.1:80", "[::1]:80", "unix/:PATH". */
+void listen_address_format(const struct listen_address *addr, char *text,
+			   size_t size);
+
+/**
+ * Bind and listen. A unix socket's file that nobody answers on is replaced.
+ * The callbacks and arg must be set. Returns 0 or UV_E*; in both cases, when
+ * *ret_opened, it must be closed with listener_close().
+ */
+int listener_open(struct listener *l, uv_loop_t *loop,
+		  const struct listen_address *addr,
+		  const struct listen_options *opts, bool *ret_opened);
+
+/** The address it got, with the port the system chose. */
+int listener_address(const struct listener *l, struct listen_address *ret_addr);
+
+/**
+ * Take a connection that nobody has been told of yet, past libuv: for the
+ * last round before closing. Returns a non-blocking descriptor, or UV_EAGAIN.
+ */
+int listener_take(struct listener *l);
+
+/** Close; a unix socket's file is removed. on_closed() follows, later. */
+void listener_close(struct listener *l);

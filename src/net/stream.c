@@ -1,0 +1,201 @@
+/* Byte streams over libuv. See stream.h. */
+#include "net/stream.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/inject.h"
+
+enum { WRITE_BUFS = 4 };
+
+/** Bytes on their way, copied: the caller's may be gone by then. */
+struct stream_rest {
+	uv_write_t req;
+	char data[];
+};
+
+static struct stream *stream_of(void *handle)
+{
+	return (struct stream *)handle; /* the union comes first */
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+	struct stream_group *group = stream_of(handle)->group;
+
+	(void)suggested;
+	*buf = uv_buf_init(group->buffer, group->buffer_size);
+}
+
+static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buf)
+{
+	struct stream *s = stream_of(handle);
+
+	if (size == 0) /* nothing after all */
+		return;
+	if (size > 0) {
+		s->group->reads++;
+		s->group->bytes_in += size;
+	}
+	s->group->on_read(s, buf->base, size);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct stream *s = stream_of(handle);
+
+	s->group->on_closed(s);
+}
+
+static int stream_init(struct stream *s, struct stream_group *group,
+		       bool unix_socket)
+{
+	s->group = group;
+	if (unix_socket)
+		return uv_pipe_init(group->loop, &s->uv.pipe, 0);
+	return uv_tcp_init(group->loop, &s->uv.tcp);
+}
+
+int stream_accept(struct stream *s, struct stream_group *group,
+		  uv_stream_t *server, bool *ret_opened)
+{
+	bool unix_socket = server->type == UV_NAMED_PIPE;
+	int rc = stream_init(s, group, unix_socket);
+
+	*ret_opened = rc == 0;
+	if (rc != 0)
+		return rc;
+	rc = uv_accept(server, &s->uv.stream);
+	if (rc == 0 && !unix_socket)
+		uv_tcp_nodelay(&s->uv.tcp, 1); /* answers leave whole */
+	return rc;
+}
+
+int stream_open(struct stream *s, struct stream_group *group, int fd,
+		bool unix_socket, bool *ret_opened)
+{
+	int rc = stream_init(s, group, unix_socket);
+
+	*ret_opened = rc == 0;
+	if (rc != 0)
+		return rc;
+	if (unix_socket)
+		return uv_pipe_open(&s->uv.pipe, fd);
+	rc = uv_tcp_open(&s->uv.tcp, fd);
+	if (rc == 0)
+		uv_tcp_nodelay(&s->uv.tcp, 1);
+	return rc;
+}
+
+int stream_read_start(struct stream *s)
+{
+	return uv_read_start(&s->uv.stream, on_alloc, on_read);
+}
+
+void stream_read_stop(struct stream *s)
+{
+	uv_read_stop(&s->uv.stream);
+}
+
+static void on_written(uv_write_t *req, int status)
+{
+	struct stream *s = stream_of(req->handle);
+
+	mem_free(req->data);
+	if (status == UV_ECANCELED) /* being closed */
+		return;
+	if (status != 0 || stream_unsent(s) == 0)
+		s->group->on_drained(s, status);
+}
+
+/* Queue what is left of @a bufs after the first @a sent bytes. */
+static int write_rest(struct stream *s, const uv_buf_t *bufs, unsigned count,
+		      size_t sent, size_t total)
+{
+	struct stream_rest *rest;
+	uv_buf_t buf;
+	char *to;
+	int rc;
+
+	rest = mem_alloc(sizeof(*rest) + total - sent);
+	if (rest == NULL)
+		return UV_ENOMEM;
+	to = rest->data;
+	for (unsigned i = 0; i < count; i++) {
+		size_t skip = sent < bufs[i].len ? sent : bufs[i].len;
+		size_t size = bufs[i].len - skip;
+
+		sent -= skip;
+		if (size > 0)
+			to = (char *)memcpy(to, bufs[i].base + skip, size) +
+			     size;
+	}
+	rest->req.data = rest;
+	buf = uv_buf_init(rest->data, to - rest->data);
+	rc = uv_write(&rest->req, &s->uv.stream, &buf, 1, on_written);
+	if (rc != 0)
+		mem_free(rest);
+	return rc;
+}
+
+int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count)
+{
+	size_t total = 0;
+	int rc;
+
+	for (unsigned i = 0; i < count; i++)
+		total += bufs[i].len;
+	if (total == 0)
+		return 0;
+	s->group->bytes_out += total;
+	s->group->writes++;
+	rc = inject("stream_write") ? UV_EAGAIN
+				    : uv_try_write(&s->uv.stream, bufs, count);
+	if (rc < 0 && rc != UV_EAGAIN)
+		return rc;
+	if (rc > 0 && (size_t)rc == total)
+		return 0;
+	return write_rest(s, bufs, count, rc > 0 ? rc : 0, total);
+}
+
+static int stream_fd(const struct stream *s)
+{
+	uv_os_fd_t fd;
+
+	if (uv_fileno(&s->uv.handle, &fd) != 0)
+		return -1;
+	return fd;
+}
+
+int stream_shutdown(struct stream *s)
+{
+	/* The queue is empty, so the request that uv_shutdown() takes for
+	 * waiting behind it would only cost memory. */
+	return shutdown(stream_fd(s), SHUT_WR) == 0 ? 0 : -errno;
+}
+
+bool stream_has_input(const struct stream *s)
+{
+	char byte;
+	ssize_t n = recv(stream_fd(s), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
+int stream_peer(const struct stream *s, struct sockaddr_storage *ret_addr)
+{
+	socklen_t size = sizeof(*ret_addr);
+
+	memset(ret_addr, 0, sizeof(*ret_addr));
+	if (getpeername(stream_fd(s), (struct sockaddr *)ret_addr, &size) != 0)
+		return -errno;
+	return 0;
+}
+
+void stream_close(struct stream *s)
+{
+	uv_close(&s->uv.handle, on_closed);
+}

@@ -1,0 +1,86 @@
+/*
+ * Byte streams between peers: what a protocol needs of a connection, and
+ * nothing of how it is done. Today libuv does it; TLS and io_uring come in
+ * behind the same calls.
+ *
+ * All streams of one protocol on one worker form a group: they share a read
+ * buffer and their callbacks, so an idle stream costs its handle and a pointer.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <uv.h>
+
+struct stream;
+
+/** What the streams of one protocol and worker have in common. */
+struct stream_group {
+	uv_loop_t *loop;
+	char *buffer; /* every read lands here */
+	size_t buffer_size;
+	/** @a size > 0 bytes of the group's buffer, good until this returns
+	 * and writable; or UV_EOF, or another UV_E*: no more will come. */
+	void (*on_read)(struct stream *s, char *data, ssize_t size);
+	/** Everything handed to stream_write() has left (0), or failed. */
+	void (*on_drained)(struct stream *s, int status);
+	/** After stream_close(): the memory is the owner's again. */
+	void (*on_closed)(struct stream *s);
+	uint64_t reads;  /* reads that brought bytes */
+	uint64_t writes; /* system calls begun to write */
+	uint64_t bytes_in;
+	uint64_t bytes_out; /* handed over to be written */
+};
+
+/** One connection. Lives inside its owner's struct. */
+struct stream {
+	union {
+		uv_handle_t handle;
+		uv_stream_t stream;
+		uv_tcp_t tcp;
+		uv_pipe_t pipe;
+	} uv;
+	struct stream_group *group;
+};
+
+/**
+ * Take the next connection of the listening handle @a server, TCP or unix.
+ * Returns 0, or UV_E*: nothing is open then, but when *ret_opened it must be
+ * closed with stream_close() all the same.
+ */
+int stream_accept(struct stream *s, struct stream_group *group,
+		  uv_stream_t *server, bool *ret_opened);
+
+/** As stream_accept() for a connected, non-blocking socket @a fd, which the
+ * stream takes over when 0 is returned. */
+int stream_open(struct stream *s, struct stream_group *group, int fd,
+		bool unix_socket, bool *ret_opened);
+
+/** Deliver, or stop delivering, what the peer sends. */
+int stream_read_start(struct stream *s);
+void stream_read_stop(struct stream *s);
+
+/**
+ * Send all of @a bufs: what the kernel takes at once leaves in one call, the
+ * rest is copied and follows; on_drained() tells when. Returns 0 or UV_E*.
+ */
+int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count);
+
+/** Bytes handed to stream_write() that have not left. */
+static inline size_t stream_unsent(const struct stream *s)
+{
+	return s->uv.stream.write_queue_size;
+}
+
+/** Tell the peer that no more will come; all must have left. */
+int stream_shutdown(struct stream *s);
+
+/** True when bytes, or an end, wait to be read. */
+bool stream_has_input(const struct stream *s);
+
+/** The peer's address. Returns 0 or UV_E*. */
+int stream_peer(const struct stream *s, struct sockaddr_storage *ret_addr);
+
+/** Close; what was not sent is dropped. on_closed() follows, later. */
+void stream_close(struct stream *s);
