@@ -197,6 +197,18 @@ static void conn_fail(struct load *l, struct conn *c, const char *text, int err)
 		conn_kick(l, c);
 }
 
+/* The other side has ended it, or the network (err). */
+static void conn_ended(struct load *l, struct conn *c, int err)
+{
+	if (c->partial_size == 0 &&
+	    (c->inflight == 0 || l->cfg->server_may_end)) {
+		l->result->closed += c->inflight;
+		conn_close(l, c);
+	} else {
+		conn_fail(l, c, "the server closed a connection", err);
+	}
+}
+
 static void conn_flush(struct load *l, struct conn *c)
 {
 	while (c->out_size > 0) {
@@ -205,7 +217,7 @@ static void conn_flush(struct load *l, struct conn *c)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno != EAGAIN) {
-			conn_fail(l, c, "cannot send", errno);
+			conn_ended(l, c, errno);
 			return;
 		}
 		if (n < 0) {
@@ -372,19 +384,12 @@ static void conn_readable(struct load *l, struct conn *c)
 	if (kept > 0)
 		memcpy(l->read_buf, c->partial, kept);
 	n = recv(c->fd, l->read_buf + kept, READ_SIZE, MSG_DONTWAIT);
-	if (n < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			conn_fail(l, c, "cannot receive", errno);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	}
-	if (n == 0) {
-		if (c->inflight > 0)
-			conn_fail(l, c, "the server closed a connection", 0);
-		else
-			conn_close(l, c);
-		return;
-	}
-	take_replies(l, c, l->read_buf, kept + (size_t)n);
+	if (n <= 0)
+		conn_ended(l, c, n < 0 ? errno : 0);
+	else
+		take_replies(l, c, l->read_buf, kept + (size_t)n);
 }
 
 /* --- the run --- */
@@ -461,7 +466,7 @@ static bool load_advance(struct load *l)
 			r->seconds = (double)(l->now - l->warm_ns) / 1e9;
 		l->counting = false;
 	}
-	if (l->busy == 0 && !l->ending)
+	if (l->busy == 0 && !l->ending && !l->cfg->server_may_end)
 		note_error(l, 1, "no connection is left", 0);
 	return l->busy > 0;
 }

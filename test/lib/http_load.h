@@ -45,6 +45,8 @@ struct load_cfg {
 	double warm_seconds;   /* before it: sent, judged, not counted */
 	double stall_seconds; /* silence of all connections that ends the run */
 	uint64_t max_errors;  /* so many end the run */
+	bool server_may_end; /* a connection that ends between two replies is no
+				 error: counted as closed, not opened again */
 	const atomic_bool *stop; /* true ends the run; may be NULL */
 	/**
 	 * Write request @a id into @a out, at most LOAD_REQUEST_MAX bytes;
@@ -66,6 +68,7 @@ struct load_result {
 	uint64_t sent;     /* in the whole run */
 	uint64_t answered; /* in the whole run, rightly */
 	uint64_t errors;   /* in the whole run */
+	uint64_t closed;   /* unanswered: see server_may_end */
 	uint64_t counted;  /* right answers in the counted time */
 	double seconds;    /* the counted time */
 	double p50_us, p99_us, max_us;
