@@ -36,9 +36,14 @@ deps-lint:
 build: deps-build
 	@cmake/build.sh release $(JOBS)
 
-run: build
+run: build $(EXAMPLE)/hello.so
 	@echo "run: $(EXAMPLE), leave the console with Ctrl-D"
 	@build/neap -i $(EXAMPLE)/app.lua
+
+# As anybody builds a module: the compiler and the one public header.
+$(EXAMPLE)/hello.so: $(EXAMPLE)/hello.c src/include/neap/module.h
+	@echo "run: compiling $<"
+	@$(CC) -shared -fPIC -Isrc/include -o $@ $<
 
 test: deps-test
 	@cmake/build.sh release $(JOBS)
