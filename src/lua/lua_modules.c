@@ -5,6 +5,9 @@
 
 #include "lua/lua_builtins.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_json.h"
+#include "lua/lua_msgpack.h"
+#include "lua/lua_yaml.h"
 #include "lua_src/lua.h"
 
 const struct lua_module lua_module_builtins = {
@@ -17,5 +20,8 @@ static const struct lua_module module_fiber = {
 
 const struct lua_module *const lua_modules[] = {
 	&module_fiber,
+	&lua_module_json,
+	&lua_module_msgpack,
+	&lua_module_yaml,
 	NULL,
 };

@@ -47,6 +47,7 @@ static void open_libs(lua_State *L, void *arg)
 	lua_newtable(L);
 	vm->noted_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_error_open(L);
+	lua_value_open(L, &vm->values);
 }
 
 /* The loader of a module of ours: upvalues are the C half's open function and

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "base/list.h"
+#include "lua/lua_value.h"
 
 struct sched;
 struct lua_fiber;
@@ -45,6 +46,7 @@ struct lua_vm {
 		const char *name;      /* for messages; static */
 	} classes[LUA_CLASS_COUNT];
 	int noted_ref;      /* registry: {error value, its first traceback} */
+	struct lua_value_refs values; /* null and other kept values */
 	lua_uncaught_f on_uncaught;
 	void *on_uncaught_arg;
 };

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/buf.h"
 #include "base/diag.h"
 #include "port/number.h"
 #include "port/utf8.h"
@@ -21,7 +22,7 @@ const struct json_decode_opts json_decode_default = {
 
 /* The run over one text. */
 struct reader {
-	struct json_decoder *d;
+	struct buf *text; /* a string whose escapes are undone */
 	const struct json_decode_opts *opts;
 	struct port_sink *sink;
 	const char *data, *end, *p;
@@ -116,7 +117,7 @@ static int unicode_escape(struct reader *r, const char *p, char *to,
 	return 0;
 }
 
-/* The escape at r->p, undone behind d->text. */
+/* The escape at r->p, undone behind text. */
 static int undo_escape(struct reader *r)
 {
 	static const char plain[256] = {
@@ -138,7 +139,7 @@ static int undo_escape(struct reader *r)
 			return fail(r, p, "no such escape");
 		r->p = p + 2;
 	}
-	if (buf_append(&r->d->text, text, size) != 0) {
+	if (buf_append(r->text, text, size) != 0) {
 		diag_set_oom(size, "a JSON string");
 		return -1;
 	}
@@ -146,13 +147,13 @@ static int undo_escape(struct reader *r)
 }
 
 /*
- * The string whose opening quote is behind us: where it stands, or in d->text
+ * The string whose opening quote is behind us: where it stands, or in text
  * once there was an escape.
  */
 static int take_string(struct reader *r, const char **ret, size_t *ret_size)
 {
-	const char *from = r->p; /* first byte not in d->text yet */
-	struct buf *text = &r->d->text;
+	const char *from = r->p; /* first byte not in text yet */
+	struct buf *text = r->text;
 	unsigned n;
 
 	text->size = 0;
@@ -380,11 +381,12 @@ static int enter(struct reader *r)
 	return closer == '}' ? take_key(r) : 0;
 }
 
-int json_decode(struct json_decoder *d, const char *data, const char *end,
-		const struct json_decode_opts *opts, struct port_sink *sink)
+int json_decode(const char *data, const char *end,
+		const struct json_decode_opts *opts, struct buf *scratch,
+		struct port_sink *sink)
 {
-	struct reader r = { .d = d, .opts = opts, .sink = sink, .data = data,
-			    .end = end, .p = data };
+	struct reader r = { .text = scratch, .opts = opts, .sink = sink,
+			    .data = data, .end = end, .p = data };
 	int depth, rc;
 
 	assert(opts->max_depth <= PORT_DEPTH_MAX);
@@ -411,9 +413,4 @@ int json_decode(struct json_decoder *d, const char *data, const char *end,
 	if (r.p < r.end)
 		return fail(&r, r.p, "expected the end");
 	return 0;
-}
-
-void json_decoder_destroy(struct json_decoder *d)
-{
-	buf_destroy(&d->text);
 }

@@ -1,8 +1,9 @@
 /* JSON in: tells the value of a text to a sink. */
 #pragma once
 
-#include "base/buf.h"
 #include "port/sink.h"
+
+struct buf;
 
 struct json_decode_opts {
 	int max_depth;          /* containers inside each other, 1..128 */
@@ -12,19 +13,15 @@ struct json_decode_opts {
 
 extern const struct json_decode_opts json_decode_default;
 
-/** A decoder: what must outlive a sink that jumps away. Zero is a new one. */
-struct json_decoder {
-	struct buf text; /* a string whose escapes are undone */
-};
-
-void json_decoder_destroy(struct json_decoder *d);
-
 /**
- * Decode the JSON text data..end (RFC 8259), all of it, into @a sink. Text
+ * Decode the JSON text data..end (RFC 8259), all of it, into @a sink. The
+ * buffer @a scratch takes strings whose escapes are undone; it is the caller's,
+ * so that a sink which jumps away loses nothing. Text
  * must be UTF-8; a byte order mark before it is skipped. Integers that 64 bits
  * hold are exact. Counts are unknown to the sink.
  * Returns 0, or -1 with diag set: no JSON (with line and character), nested
  * too deep, out of memory, what the sink says.
  */
-int json_decode(struct json_decoder *d, const char *data, const char *end,
-		const struct json_decode_opts *opts, struct port_sink *sink);
+int json_decode(const char *data, const char *end,
+		const struct json_decode_opts *opts, struct buf *scratch,
+		struct port_sink *sink);

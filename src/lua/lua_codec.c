@@ -1,0 +1,233 @@
+/* What the modules msgpack, json and yaml have in common. See lua_codec.h. */
+#include "lua/lua_codec.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/diag.h"
+#include "lua/lua_error.h"
+#include "lua/lua_state.h"
+#include "port/json_encode.h"
+#include "port/number.h"
+
+enum {
+	TEXT_KEEP = 64 * 1024, /* of a buffer between calls */
+	TEXT_MAX = 1 << 30,    /* a string can hardly be longer */
+};
+
+static const char *const text_class = "neap.codec.text";
+
+/* One option: its name, place and limits. max 0: a boolean. */
+struct option {
+	const char *name;
+	size_t offset;
+	int min, max;
+};
+
+#define OPTION(name, min, max) \
+	{ #name, offsetof(struct lua_serialize_cfg, name), min, max }
+
+static const struct option options[] = {
+	OPTION(encode_sparse_convert, 0, 0),
+	OPTION(encode_sparse_ratio, 0, 1 << 30),
+	OPTION(encode_sparse_safe, 0, 1 << 30),
+	OPTION(encode_max_depth, 1, PORT_DEPTH_MAX),
+	OPTION(encode_deep_as_nil, 0, 0),
+	OPTION(encode_invalid_numbers, 0, 0),
+	OPTION(encode_number_precision, 1, NUMBER_PRECISION_MAX),
+	OPTION(encode_load_metatables, 0, 0),
+	OPTION(encode_use_tostring, 0, 0),
+	OPTION(encode_invalid_as_nil, 0, 0),
+	OPTION(decode_invalid_numbers, 0, 0),
+	OPTION(decode_save_metatables, 0, 0),
+	OPTION(decode_max_depth, 1, PORT_DEPTH_MAX),
+};
+
+static const char *const utf8_names[] = {
+	[JSON_UTF8_REPLACE] = "replace",
+	[JSON_UTF8_ERROR] = "error",
+	[JSON_UTF8_PASS] = "pass",
+};
+
+/* Read the option that is the value on top. */
+static void read_option(lua_State *L, const struct option *o,
+			struct lua_serialize_cfg *cfg)
+{
+	char *place = (char *)cfg + o->offset;
+	lua_Number v = lua_tonumber(L, -1);
+
+	if (o->max == 0) {
+		if (!lua_isboolean(L, -1))
+			lua_error_usage(L, "%s must be a boolean", o->name);
+		*(bool *)place = lua_toboolean(L, -1);
+		return;
+	}
+	if (lua_type(L, -1) != LUA_TNUMBER || !(v >= o->min && v <= o->max))
+		lua_error_usage(L, "%s must be a number from %d to %d", o->name,
+				o->min, o->max);
+	*(int *)place = (int)v;
+}
+
+static void push_option(lua_State *L, const struct option *o,
+			const struct lua_serialize_cfg *cfg)
+{
+	const char *place = (const char *)cfg + o->offset;
+
+	if (o->max == 0)
+		lua_pushboolean(L, *(const bool *)place);
+	else
+		lua_pushinteger(L, *(const int *)place);
+}
+
+static int read_utf8(lua_State *L)
+{
+	const char *name = lua_tostring(L, -1);
+
+	for (int i = 0; name != NULL && i <= JSON_UTF8_PASS; i++) {
+		if (strcmp(name, utf8_names[i]) == 0)
+			return i;
+	}
+	return lua_error_usage(L, "encode_invalid_utf8 must be 'replace', "
+			       "'error' or 'pass'");
+}
+
+void lua_codec_read_cfg(lua_State *L, int idx, struct lua_serialize_cfg *cfg)
+{
+	struct lua_serialize_cfg fresh = *cfg;
+
+	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+		lua_getfield(L, idx, options[i].name);
+		if (!lua_isnil(L, -1))
+			read_option(L, &options[i], &fresh);
+		lua_pop(L, 1);
+	}
+	lua_getfield(L, idx, "encode_invalid_utf8");
+	if (!lua_isnil(L, -1))
+		fresh.encode_invalid_utf8 = read_utf8(L);
+	lua_pop(L, 1);
+	*cfg = fresh;
+}
+
+/* Show in the table on top what is set. */
+static void show_cfg(lua_State *L, const struct lua_serialize_cfg *cfg)
+{
+	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+		push_option(L, &options[i], cfg);
+		lua_setfield(L, -2, options[i].name);
+	}
+	lua_pushstring(L, utf8_names[cfg->encode_invalid_utf8]);
+	lua_setfield(L, -2, "encode_invalid_utf8");
+}
+
+struct lua_codec *lua_codec_self(lua_State *L)
+{
+	return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* module.cfg{...}: sets options, and shows them as the fields of module.cfg. */
+static int l_codec_cfg(lua_State *L)
+{
+	struct lua_codec *self = lua_codec_self(L);
+
+	if (!lua_istable(L, 1) || !lua_istable(L, 2))
+		return lua_error_usage(L, "usage: cfg{option = value, ...}");
+	lua_codec_read_cfg(L, 2, &self->cfg);
+	lua_settop(L, 1);
+	show_cfg(L, &self->cfg);
+	return 0;
+}
+
+static int l_codec_gc(lua_State *L)
+{
+	struct lua_codec *self = lua_touserdata(L, 1);
+
+	buf_destroy(&self->text);
+	return 0;
+}
+
+static int l_text_gc(lua_State *L)
+{
+	struct buf *text = lua_touserdata(L, 1);
+
+	buf_destroy(text);
+	return 0;
+}
+
+/* Give the userdata on top a metatable with just a finalizer. */
+static void set_gc(lua_State *L, const char *class, lua_CFunction gc)
+{
+	if (luaL_newmetatable(L, class)) {
+		lua_pushcfunction(L, gc);
+		lua_setfield(L, -2, "__gc");
+	}
+	lua_setmetatable(L, -2);
+}
+
+void lua_codec_push(lua_State *L, const luaL_Reg *functions)
+{
+	const struct lua_value_refs *refs = &lua_vm_of(L)->values;
+	struct lua_codec *self;
+
+	luaL_checkstack(L, 8, "no room for a module");
+	lua_newtable(L);
+	self = lua_newuserdata(L, sizeof *self);
+	*self = (struct lua_codec){ .cfg = lua_serialize_default };
+	set_gc(L, "neap.codec", l_codec_gc);
+	for (; functions->name != NULL; functions++) {
+		lua_pushvalue(L, -1);
+		lua_pushcclosure(L, functions->func, 1);
+		lua_setfield(L, -3, functions->name);
+	}
+	lua_newtable(L);
+	show_cfg(L, &self->cfg);
+	lua_newtable(L);
+	lua_pushvalue(L, -3);
+	lua_pushcclosure(L, l_codec_cfg, 1);
+	lua_setfield(L, -2, "__call");
+	lua_setmetatable(L, -2);
+	lua_setfield(L, -3, "cfg");
+	lua_pop(L, 1);
+	lua_value_push_null(L);
+	lua_setfield(L, -2, "NULL");
+	lua_rawgeti(L, LUA_REGISTRYINDEX, refs->array_mt);
+	lua_setfield(L, -2, "array_mt");
+	lua_rawgeti(L, LUA_REGISTRYINDEX, refs->map_mt);
+	lua_setfield(L, -2, "map_mt");
+}
+
+void lua_codec_begin(lua_State *L, struct lua_codec *self,
+		     struct lua_codec_call *call, int options_idx)
+{
+	call->codec = self;
+	call->cfg = self->cfg;
+	call->text = &self->text;
+	if (options_idx != 0 && lua_istable(L, options_idx))
+		lua_codec_read_cfg(L, options_idx, &call->cfg);
+	luaL_checkstack(L, 8, "too many values");
+	if (self->busy) {
+		/* Called by a __serialize function, or a finalizer. */
+		call->text = lua_newuserdata(L, sizeof *call->text);
+		*call->text = (struct buf){ 0 };
+		set_gc(L, text_class, l_text_gc);
+	}
+	call->text->limit = TEXT_MAX;
+	call->text->size = 0;
+}
+
+int lua_codec_run(lua_State *L, struct lua_codec_call *call, int idx,
+		  void (*release)(struct lua_codec_call *call))
+{
+	bool nested = call->text != &call->codec->text;
+	int n;
+
+	lua_job_begin(L, &call->job);
+	lua_pushvalue(L, idx);
+	call->codec->busy = true;
+	n = lua_job_end(L, &call->job, 1);
+	if (release != NULL)
+		release(call);
+	buf_reset(call->text, nested ? 0 : TEXT_KEEP);
+	if (!nested)
+		call->codec->busy = false;
+	return n < 0 ? lua_error_throw(L) : n;
+}

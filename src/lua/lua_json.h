@@ -1,0 +1,6 @@
+/* The module json: encode, decode, new, cfg, NULL. */
+#pragma once
+
+#include "lua/lua_state.h"
+
+extern const struct lua_module lua_module_json;

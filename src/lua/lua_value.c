@@ -1,0 +1,357 @@
+/* Values that Lua's C API cannot make. See lua_value.h. */
+#include "lua/lua_value.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "base/diag.h"
+#include "lua/lua_error.h"
+#include "lua/lua_state.h"
+
+#if !NEAP_LUAJIT_SYSTEM
+#include <lj_obj.h>
+
+#include <lj_ctype.h>
+#include <lj_cdata.h>
+#endif
+
+static const char *const ext_class = "neap.msgpack.ext";
+
+/* Doubles are exact up to here. */
+static const uint64_t exact_max = (uint64_t)1 << 53;
+
+static void push_ref(lua_State *L, size_t field)
+{
+	const char *refs = (const char *)&lua_vm_of(L)->values;
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, *(const int *)(refs + field));
+}
+
+#define PUSH_REF(L, name) push_ref(L, offsetof(struct lua_value_refs, name))
+
+void lua_value_push_null(lua_State *L)
+{
+	PUSH_REF(L, null);
+}
+
+/* A new cdata of eight bytes, which are where lua_topointer() says. */
+static void *push_wide(lua_State *L, size_t type)
+{
+	push_ref(L, type);
+	lua_call(L, 0, 1);
+	return (void *)lua_topointer(L, -1);
+}
+
+void lua_value_push_sint(lua_State *L, int64_t v)
+{
+	if (v >= -(int64_t)exact_max && v <= (int64_t)exact_max)
+		lua_pushnumber(L, (lua_Number)v);
+	else
+		memcpy(push_wide(L, offsetof(struct lua_value_refs, sint_type)),
+		       &v, sizeof v);
+}
+
+void lua_value_push_uint(lua_State *L, uint64_t v)
+{
+	if (v <= exact_max)
+		lua_pushnumber(L, (lua_Number)v);
+	else
+		memcpy(push_wide(L, offsetof(struct lua_value_refs, uint_type)),
+		       &v, sizeof v);
+}
+
+#if NEAP_LUAJIT_SYSTEM
+
+/* Of a system library only the API is known: its FFI answers in Lua. */
+static const char describe_source[] =
+	"local ffi = require('ffi')\n"
+	"local kinds = {}\n"
+	"for kind, names in pairs({\n"
+	"    [2] = 'bool',\n"
+	"    [3] = 'char int8_t int16_t int32_t int64_t',\n"
+	"    [4] = 'uint8_t uint16_t uint32_t uint64_t',\n"
+	"    [5] = 'float', [6] = 'double',\n"
+	"}) do\n"
+	"    for name in names:gmatch('%S+') do\n"
+	"        kinds[tonumber(ffi.typeof(name))] = kind\n"
+	"    end\n"
+	"end\n"
+	"return function(v)\n"
+	"    if v == nil then return 1, 0 end\n"
+	"    local type = ffi.typeof(v)\n"
+	"    return kinds[tonumber(type)] or 0, ffi.sizeof(type) or 0\n"
+	"end\n";
+
+static void open_describe(lua_State *L)
+{
+	if (luaL_loadbuffer(L, describe_source, sizeof describe_source - 1,
+			    "=neap/value.lua") != 0)
+		lua_error(L);
+	lua_call(L, 0, 1);
+}
+
+static enum lua_cdata_kind describe(lua_State *L, int idx, size_t *ret_size)
+{
+	int kind;
+
+	lua_pushvalue(L, idx);
+	PUSH_REF(L, describe);
+	lua_insert(L, -2);
+	lua_call(L, 1, 2);
+	kind = (int)lua_tointeger(L, -2);
+	*ret_size = (size_t)lua_tointeger(L, -1);
+	lua_pop(L, 2);
+	return (enum lua_cdata_kind)kind;
+}
+
+#else
+
+static void open_describe(lua_State *L)
+{
+	lua_pushboolean(L, 0);
+}
+
+_Static_assert((uint32_t)LUA_VALUE_CDATA == ~LJ_TCDATA, "LuaJIT's type numbers");
+
+static enum lua_cdata_kind describe(lua_State *L, int idx, size_t *ret_size)
+{
+	cTValue *o = idx > 0 ? L->base + idx - 1 : L->top + idx;
+	const GCcdata *cd = cdataV(o);
+	CType *ct = ctype_raw(ctype_ctsG(G(L)), cd->ctypeid);
+
+	*ret_size = ct->size;
+	if (ctype_isptr(ct->info))
+		return cdata_getptr(cdataptr(cd), ct->size) == NULL ?
+			       LUA_CDATA_NULL :
+			       LUA_CDATA_OTHER;
+	if (!ctype_isnum(ct->info) || ct->size > 8)
+		return LUA_CDATA_OTHER;
+	if (ct->info & CTF_BOOL)
+		return LUA_CDATA_BOOL;
+	if (ct->info & CTF_FP)
+		return ct->size == 4 ? LUA_CDATA_FLOAT : LUA_CDATA_DOUBLE;
+	return ct->info & CTF_UNSIGNED ? LUA_CDATA_UINT : LUA_CDATA_SINT;
+}
+
+#endif
+
+static uint64_t load_uint(const void *p, size_t size)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, p, size); /* little end first, as all that LuaJIT runs on */
+	return v;
+}
+
+void lua_value_read_cdata(lua_State *L, int idx, struct lua_cdata *ret)
+{
+	const void *p = lua_topointer(L, idx);
+	unsigned unused;
+	size_t size = 0;
+
+	ret->kind = describe(L, idx, &size);
+	switch (ret->kind) {
+	case LUA_CDATA_BOOL:
+		ret->boolean = *(const bool *)p;
+		break;
+	case LUA_CDATA_UINT:
+		ret->uint = load_uint(p, size);
+		break;
+	case LUA_CDATA_SINT:
+		unused = (unsigned)(8 - size) * 8;
+		ret->sint = (int64_t)(load_uint(p, size) << unused) >> unused;
+		break;
+	case LUA_CDATA_FLOAT:
+		memcpy(&ret->real32, p, sizeof ret->real32);
+		break;
+	case LUA_CDATA_DOUBLE:
+		memcpy(&ret->real, p, sizeof ret->real);
+		break;
+	default:
+		break;
+	}
+}
+
+void lua_value_push_typename(lua_State *L, int idx)
+{
+	const char *name;
+
+	lua_pushvalue(L, idx);
+	PUSH_REF(L, typeof_f);
+	lua_insert(L, -2);
+	lua_call(L, 1, 1);
+	/* "ctype<struct point>" */
+	if (luaL_callmeta(L, -1, "__tostring"))
+		lua_replace(L, -2);
+	name = lua_tostring(L, -1);
+	if (name == NULL)
+		name = "?";
+	if (strncmp(name, "ctype<", 6) == 0 && name[strlen(name) - 1] == '>')
+		lua_pushlstring(L, name + 6, strlen(name) - 7);
+	else
+		lua_pushstring(L, name);
+	lua_replace(L, -2);
+}
+
+void lua_value_push_ext(lua_State *L, int8_t type, const char *data,
+			size_t size)
+{
+	struct lua_ext *ext = lua_newuserdata(L, sizeof *ext + size);
+
+	ext->type = type;
+	ext->size = size;
+	if (size > 0)
+		memcpy(ext->data, data, size);
+	luaL_getmetatable(L, ext_class);
+	lua_setmetatable(L, -2);
+}
+
+const struct lua_ext *lua_value_test_ext(lua_State *L, int idx)
+{
+	const struct lua_ext *ext = lua_touserdata(L, idx);
+	bool ours;
+
+	if (ext == NULL || lua_type(L, idx) != LUA_TUSERDATA ||
+	    !lua_getmetatable(L, idx))
+		return NULL;
+	luaL_getmetatable(L, ext_class);
+	ours = lua_rawequal(L, -1, -2);
+	lua_pop(L, 2);
+	return ours ? ext : NULL;
+}
+
+int l_value_ext(lua_State *L)
+{
+	lua_Number type = lua_tonumber(L, 1);
+	const char *data;
+	size_t size;
+
+	if (lua_type(L, 1) != LUA_TNUMBER || lua_type(L, 2) != LUA_TSTRING ||
+	    type != (lua_Number)(int8_t)type)
+		return lua_error_usage(L, "usage: ext(type from -128 to 127, "
+				       "bytes as a string)");
+	data = lua_tolstring(L, 2, &size);
+	lua_value_push_ext(L, (int8_t)type, data, size);
+	return 1;
+}
+
+static int l_ext_index(lua_State *L)
+{
+	const struct lua_ext *ext = luaL_checkudata(L, 1, ext_class);
+	const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) :
+							  "";
+
+	if (strcmp(key, "type") == 0)
+		lua_pushinteger(L, ext->type);
+	else if (strcmp(key, "data") == 0)
+		lua_pushlstring(L, ext->data, ext->size);
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
+static int l_ext_eq(lua_State *L)
+{
+	const struct lua_ext *a = luaL_checkudata(L, 1, ext_class);
+	const struct lua_ext *b = luaL_checkudata(L, 2, ext_class);
+
+	lua_pushboolean(L, a->type == b->type && a->size == b->size &&
+				   memcmp(a->data, b->data, a->size) == 0);
+	return 1;
+}
+
+static int l_ext_tostring(lua_State *L)
+{
+	const struct lua_ext *ext = luaL_checkudata(L, 1, ext_class);
+
+	lua_pushfstring(L, "msgpack extension of type %d, %d bytes", ext->type,
+			(int)ext->size);
+	return 1;
+}
+
+static void open_ext(lua_State *L)
+{
+	static const luaL_Reg methods[] = {
+		{ "__index", l_ext_index },
+		{ "__eq", l_ext_eq },
+		{ "__tostring", l_ext_tostring },
+		{ NULL, NULL },
+	};
+
+	luaL_newmetatable(L, ext_class);
+	luaL_register(L, NULL, methods);
+	lua_pushboolean(L, 0);
+	lua_setfield(L, -2, "__metatable");
+	lua_pop(L, 1);
+}
+
+static int l_guard(lua_State *L)
+{
+	struct lua_job *job = lua_touserdata(L, 1);
+	int n;
+
+	lua_remove(L, 1);
+	n = job->run(L, job);
+	job->failed = n < 0;
+	return n < 0 ? 0 : n;
+}
+
+void lua_job_begin(lua_State *L, struct lua_job *job)
+{
+	job->failed = false;
+	PUSH_REF(L, guard);
+	lua_pushlightuserdata(L, job);
+}
+
+int lua_job_end(lua_State *L, struct lua_job *job, int nargs)
+{
+	int base = lua_gettop(L) - nargs - 2;
+
+	if (lua_pcall(L, nargs + 1, LUA_MULTRET, 0) != 0) {
+		diag_set_error(lua_error_from_value(L, -1));
+		lua_settop(L, base);
+		return -1;
+	}
+	return job->failed ? -1 : lua_gettop(L) - base;
+}
+
+static int make_hint(lua_State *L, const char *hint)
+{
+	lua_createtable(L, 0, 1);
+	lua_pushstring(L, hint);
+	lua_setfield(L, -2, "__serialize");
+	return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* ffi.<maker>(<type>), a reference to it. */
+static int make_ctype(lua_State *L, int ffi, const char *maker,
+		      const char *type)
+{
+	lua_getfield(L, ffi, maker);
+	lua_pushstring(L, type);
+	lua_call(L, 1, 1);
+	return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void lua_value_open(lua_State *L, struct lua_value_refs *refs)
+{
+	int ffi;
+
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "ffi");
+	lua_call(L, 1, 1);
+	ffi = lua_gettop(L);
+	refs->null = make_ctype(L, ffi, "new", "void *");
+	refs->sint_type = make_ctype(L, ffi, "typeof", "int64_t");
+	refs->uint_type = make_ctype(L, ffi, "typeof", "uint64_t");
+	lua_getfield(L, ffi, "typeof");
+	refs->typeof_f = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_pop(L, 1);
+	refs->array_mt = make_hint(L, "seq");
+	refs->map_mt = make_hint(L, "map");
+	lua_pushcfunction(L, l_guard);
+	refs->guard = luaL_ref(L, LUA_REGISTRYINDEX);
+	open_describe(L);
+	refs->describe = luaL_ref(L, LUA_REGISTRYINDEX);
+	open_ext(L);
+}
