@@ -21,15 +21,20 @@ local waiting = setmetatable({}, { __mode = 'k' })
 
 -- A coroutine that gives the park mark waits: so does the whole fiber. What
 -- the fiber is woken with goes in, and nobody in between sees anything.
-local function settle(co, ok, mark, ...)
+local settle
+
+local function go_on(co, ...)
+    waiting[co] = nil
+    return settle(co, resume(co, ...))
+end
+
+function settle(co, ok, mark, ...)
     if ok and mark == park_mark then
         if not isyieldable() then
             return settle(co, resume(co, unpark()))
         end
         waiting[co] = true
-        local status = yield(park_mark)
-        waiting[co] = nil
-        return settle(co, resume(co, status))
+        return go_on(co, yield(park_mark))
     end
     return ok, mark, ...
 end

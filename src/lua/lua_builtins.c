@@ -5,15 +5,21 @@
 #include <uv.h>
 
 #include "lua/lua_call.h"
+#include "lua/lua_fiber.h"
 #include "lua/lua_state.h"
 #include "runtime/fiber.h"
 
 /* unpark(): the running fiber has begun a wait inside a coroutine, and finds
  * that it cannot be put aside here. The wait is undone. Gives the status that
- * tells the waiting function so. */
+ * tells the waiting function so, or the results of a guest, which is told. */
 static int l_unpark(lua_State *L)
 {
-	fiber_unpark(lua_vm_of(L)->sched->current);
+	struct fiber *self = lua_vm_of(L)->sched->current;
+	struct lua_fiber *f = lua_fiber_of(self);
+
+	fiber_unpark(self);
+	if (f->guest != NULL)
+		return f->guest->resume(f, L, UV_ENOTSUP);
 	lua_pushinteger(L, UV_ENOTSUP);
 	return 1;
 }

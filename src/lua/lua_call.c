@@ -3,6 +3,8 @@
 
 #include <lauxlib.h>
 #include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <uv.h>
 
@@ -34,22 +36,49 @@ static const char *blocking_function(lua_State *L)
 	return "a C function";
 }
 
+/* Why L cannot wait, as text in @a why; false when it can. */
+static bool is_blocked(lua_State *L, char *why, size_t size)
+{
+	if (lua_vm_of(L)->sched->current == NULL)
+		snprintf(why, size, "cannot wait here: not inside a fiber");
+	else if (!lua_isyieldable(L))
+		snprintf(why, size, "cannot wait here: inside a callback of "
+			 "'%s', which cannot be put aside",
+			 blocking_function(L));
+	else
+		return false;
+	return true;
+}
+
 struct fiber *lua_wait_check(lua_State *L)
 {
-	struct fiber *self = lua_vm_of(L)->sched->current;
+	struct fiber *self;
+	char why[256];
 
-	if (self == NULL) {
-		lua_error_usage(L, "cannot wait here: not inside a fiber");
+	if (is_blocked(L, why, sizeof why)) {
+		lua_error_usage(L, "%s", why);
 		return NULL;
 	}
-	if (!lua_isyieldable(L)) {
-		lua_error_usage(L, "cannot wait here: inside a callback of "
-				"'%s', which cannot be put aside",
-				blocking_function(L));
-		return NULL;
-	}
+	self = lua_vm_of(L)->sched->current;
 	if (self->flags & FIBER_CANCELLED)
 		lua_wait_throw(L, UV_ECANCELED);
+	return self;
+}
+
+struct fiber *lua_wait_ready(lua_State *L)
+{
+	struct fiber *self;
+	char why[256];
+
+	if (is_blocked(L, why, sizeof why)) {
+		diag_set(IllegalParams, "%s", why);
+		return NULL;
+	}
+	self = lua_vm_of(L)->sched->current;
+	if (self->flags & FIBER_CANCELLED) {
+		diag_set(FiberIsCancelled, "fiber is cancelled");
+		return NULL;
+	}
 	return self;
 }
 

@@ -41,6 +41,9 @@ struct lua_vm;
  */
 struct fiber *lua_wait_check(lua_State *L);
 
+/** The same for C code that must not throw: NULL with diag set. */
+struct fiber *lua_wait_ready(lua_State *L);
+
 /** `return lua_wait(L)` after fiber_park() or fiber_yield_begin(). */
 int lua_wait(lua_State *L);
 

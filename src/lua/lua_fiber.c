@@ -202,6 +202,8 @@ void lua_fiber_drop(struct lua_fiber *f)
 void lua_fiber_abandon(struct lua_fiber *f)
 {
 	fiber_unpark(&f->base);
+	if (f->guest != NULL)
+		f->guest->abandon(f);
 	fiber_finish(&f->base, true);
 	fiber_release(f, false);
 }
@@ -300,6 +302,10 @@ static void fiber_resume(struct fiber *base)
 
 	if (nargs >= 0) {
 		f->nargs = -1;
+	} else if (f->guest != NULL) {
+		nargs = f->guest->resume(f, f->co, base->status);
+		if (nargs < 0)
+			return; /* it waits again */
 	} else {
 		lua_pushinteger(f->co, base->status);
 		nargs = 1;

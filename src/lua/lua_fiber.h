@@ -14,6 +14,24 @@ struct lua_vm;
 
 enum { FIBER_NAME_SIZE = 32 };
 
+struct lua_fiber;
+
+/**
+ * What goes on in a fiber in place of its coroutine: a function of a C module
+ * that was put aside on its C stack. The coroutine has yielded once, by
+ * lua_wait(), and stays so until the guest has ended, whatever it waits for in
+ * between. Whoever becomes the guest sets f->guest after lua_wait_ready().
+ */
+struct lua_guest {
+	/** The wait ended with @a status. Returns -1 when it waits again, or, when
+	 * it has ended and is the guest no more, the number of values it has
+	 * pushed on @a to: the results of the function that called lua_wait().
+	 * With UV_ENOTSUP it cannot wait again. Throws: no. */
+	int (*resume)(struct lua_fiber *f, lua_State *to, int status);
+	/** It never goes on: what it holds must go. */
+	void (*abandon)(struct lua_fiber *f);
+};
+
 struct lua_fiber {
 	struct fiber base;
 	struct lua_vm *vm;
@@ -28,6 +46,8 @@ struct lua_fiber {
 	 * on_uncaught only when this is NULL. */
 	void (*on_end)(struct lua_fiber *f, bool ok, void *arg);
 	void *on_end_arg;
+	const struct lua_guest *guest; /* NULL: none, which is the rule */
+	void *guest_arg;
 	char name[FIBER_NAME_SIZE];
 };
 
