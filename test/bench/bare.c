@@ -14,6 +14,7 @@
 #include <lua.h>
 #include <lualib.h>
 #include <msgpack.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -238,6 +239,22 @@ static int l_stop(lua_State *L)
 	return 1;
 }
 
+/* pin(core): this process and those it starts run there; -1: anywhere. */
+static int l_pin(lua_State *L)
+{
+	int core = (int)luaL_checkinteger(L, 1);
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	for (int i = 0; i < CPU_SETSIZE; i++) {
+		if (core < 0 || i == core)
+			CPU_SET(i, &set);
+	}
+	if (sched_setaffinity(0, sizeof(set), &set) != 0)
+		return luaL_error(L, "core %d: %s", core, strerror(errno));
+	return 0;
+}
+
 /* sleep(seconds) */
 static int l_sleep(lua_State *L)
 {
@@ -257,6 +274,7 @@ static const luaL_Reg functions[] = {
 	{ "run", l_run },
 	{ "start", l_start },
 	{ "stop", l_stop },
+	{ "pin", l_pin },
 	{ "sleep", l_sleep },
 	{ NULL, NULL },
 };

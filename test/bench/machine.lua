@@ -2,7 +2,7 @@
 
 local M = {}
 
-local function read(path)
+function M.read(path)
     local file = io.open(path)
     if not file then
         return ''
@@ -11,6 +11,7 @@ local function read(path)
     file:close()
     return text
 end
+local read = M.read
 
 local function output(command)
     local pipe = io.popen(command .. ' 2>/dev/null')
@@ -30,10 +31,6 @@ function M.cores()
         end
     end
     return cores
-end
-
-function M.has(program)
-    return output('command -v ' .. program) ~= ''
 end
 
 -- CPU time of a process so far: all its threads, user and kernel.
@@ -70,7 +67,7 @@ local function version(command, pattern)
 end
 
 -- Lines that say where and how the figures came to be.
-function M.about(neap, rounds)
+function M.about(neap, rounds, cores)
     local cpu = read('/proc/cpuinfo'):match('model name%s*:%s*([^\n]+)')
     local memory = tonumber(read('/proc/meminfo'):match('MemTotal:%s*(%d+)'))
     local system = read('/etc/os-release'):match('PRETTY_NAME="([^"]+)"')
@@ -84,7 +81,7 @@ function M.about(neap, rounds)
                                                   rounds),
         ('- Machine: %s, %d cores used of %d, %.0f GB; load average %s at '
          .. 'the end, %s over 5 minutes.'):format(
-            cpu or output('uname -m'), math.min(2, #M.cores()), #M.cores(),
+            cpu or output('uname -m'), math.min(2, #cores), #cores,
             (memory or 0) / 1e6, load1, load5),
         ('- System: %s, Linux %s, %s.'):format(
             system or 'unknown', output('uname -r'),

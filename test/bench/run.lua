@@ -42,24 +42,17 @@ do
     end
 end
 
--- One core for what is measured, one for what asks it.
+-- One core for what is measured, one for what asks it: what is started next
+-- runs there.
 local cores = machine.cores()
 local function on(core, ...)
-    if #cores >= 2 and machine.has('taskset') then
-        return 'taskset', '-c', tostring(cores[core]), ...
+    if #cores >= 2 then
+        bare.pin(cores[core])
     end
     return ...
 end
 
-local function read(path)
-    local file = io.open(path)
-    if not file then
-        return ''
-    end
-    local text = file:read('*a')
-    file:close()
-    return text
-end
+local read = machine.read
 
 local function last_line(text)
     return text:match('([^\n]+)\n*$') or 'no output'
@@ -223,6 +216,15 @@ local function run_all()
     end
 end
 
+local some = false
+for _, source in ipairs(figures.sources) do
+    some = some or not options.only or source.name:find(options.only)
+end
+if not some then
+    io.stderr:write('bench: no source has that name: ', options.only, '\n')
+    os.exit(2)
+end
+
 local begin = bare.clock()
 local ok, err = xpcall(run_all, debug.traceback)
 local stop_error = stop_servers()
@@ -230,8 +232,11 @@ if not ok then
     error(err, 0)
 end
 
+if #cores >= 2 then
+    bare.pin(-1)
+end
 local lines, failed = report.table(figures.rows, results)
-local about = machine.about(NEAP, options.rounds)
+local about = machine.about(NEAP, options.rounds, cores)
 print(table.concat(about, '\n') .. '\n')
 print(table.concat(lines, '\n'))
 if stop_error then
