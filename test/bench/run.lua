@@ -54,8 +54,15 @@ end
 
 local read = machine.read
 
+-- What a program said last, its traceback aside.
 local function last_line(text)
-    return text:match('([^\n]+)\n*$') or 'no output'
+    local last
+    for line in text:gmatch('[^\n]+') do
+        if not line:find('^%s') and line ~= 'stack traceback:' then
+            last = line
+        end
+    end
+    return last or 'no output'
 end
 
 local logs = 0
@@ -84,7 +91,8 @@ end
 local measure = {}
 
 function measure.micro(source, side)
-    local args = { unpack(source.args or { source.name }) }
+    local args = { unpack(options.quick and source.quick_args or source.args
+                          or { source.name }) }
     if source.bytes then
         args[#args + 1] = WORK .. '/mixed.msgpack'
     end
