@@ -60,7 +60,7 @@ end
 function M.mixed()
     local value = { id = 4711, name = 'a name of some length', ok = true,
                     ratio = 0.625, tags = {}, items = {} }
-    for i = 1, 8 do
+    for i = 1, 22 do
         value.tags[i] = 'tag number ' .. i
     end
     for i = 1, 10 do
