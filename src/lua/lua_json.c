@@ -1,4 +1,4 @@
-/* The module json. */
+/* The module `json`. */
 #include "lua/lua_json.h"
 
 #include "lua/lua_codec.h"
@@ -6,6 +6,37 @@
 #include "lua/lua_error.h"
 #include "port/json_decode.h"
 #include "port/json_encode.h"
+
+/***
+ * The module `json`: Lua values to JSON text and back.
+ *
+ * What becomes of a Lua value is the same for msgpack, json and yaml: integral
+ * numbers are integers, `int64_t` and `uint64_t` cdata are exact; a table is an
+ * array when its keys are 1, 2, 3..., with holes as null, and a map otherwise.
+ * A table or userdata whose metatable has `__serialize` is what that function
+ * returns for it, and for a table `__serialize` may say 'array' or 'map' ('seq'
+ * and 'map' on one line in YAML, 'sequence' and 'mapping' over many). Error
+ * objects are their message. Anything else (functions, threads, other userdata
+ * and cdata) throws an error that names the type and the path to it, and so
+ * does what nests deeper than 128 levels or contains itself.
+ *
+ * Integers past 2^53 come back as `int64_t` or `uint64_t` cdata, the rest as
+ * numbers; null comes back as `json.NULL`; decoded tables keep by metatable
+ * whether they were arrays or maps.
+ *
+ * Options of `json.cfg()`, with what they are at first: encode_sparse_convert
+ * (true: an array with many holes becomes a map, else an error), _ratio (2) and
+ * _safe (10: it has many when its last index is past the safe number and more
+ * than ratio times its elements; ratio 0: never), encode_max_depth (128),
+ * encode_deep_as_nil (false: deeper is an error, else null),
+ * encode_invalid_numbers (true: NaN and infinities are written as nan and inf,
+ * which is no JSON, else an error), encode_number_precision (14 digits of
+ * fractions), encode_load_metatables (true: mind `__serialize`),
+ * encode_use_tostring (false), encode_invalid_as_nil (false: what has no form),
+ * encode_invalid_utf8 ('replace' by U+FFFD, 'error' or 'pass' as it is),
+ * decode_invalid_numbers (true: nan and inf are read), decode_save_metatables
+ * (true), decode_max_depth (128).
+ */
 
 static int run_encode(lua_State *L, struct lua_job *job)
 {
@@ -24,7 +55,12 @@ static int run_encode(lua_State *L, struct lua_job *job)
 	return 1;
 }
 
-/* encode(value[, options]): the value as JSON text. */
+/***
+ * json.encode(value, [options]) -> string
+ * The @value as JSON text, on one line; @options as for `json.cfg()`, for this
+ * call alone. Keys of maps must be strings or integers. Yields: no. Throws: a
+ * value without a form in JSON.
+ */
 static int l_json_encode(lua_State *L)
 {
 	struct lua_codec_call call = { .job.run = run_encode };
@@ -55,7 +91,12 @@ static int run_decode(lua_State *L, struct lua_job *job)
 		       -1;
 }
 
-/* decode(text[, options]): the value that is the whole text. */
+/***
+ * json.decode(text, [options]) -> value
+ * The value that the whole @text is (RFC 8259, and nan, inf and -inf); @options
+ * as for `json.cfg()`, for this call alone. Yields: no. Throws: it is no JSON,
+ * with line and character, or no UTF-8.
+ */
 static int l_json_decode(lua_State *L)
 {
 	struct lua_codec_call call = { .job.run = run_decode };
@@ -78,7 +119,37 @@ static const luaL_Reg functions[] = {
 	{ NULL, NULL },
 };
 
-/* new(): the module again, with options of its own. */
+/***
+ * json.NULL
+ * json.null
+ * The value that stands for null in tables, where nil would leave a hole. It
+ * is a NULL pointer, so that `json.NULL == nil` is true, but it is not false in
+ * conditions. All of msgpack, json and yaml have the same one.
+ */
+
+/***
+ * json.array_mt
+ * A metatable for tables that are arrays whatever is in them, also empty ones.
+ * Decoded arrays have it.
+ */
+
+/***
+ * json.map_mt
+ * A metatable for tables that are maps whatever is in them, also empty ones.
+ * Decoded maps have it.
+ */
+
+/***
+ * json.cfg(options)
+ * Set @options of this instance, for each call from now on; the fields of
+ * `json.cfg` show them. Wrong names are left alone. Throws: a value of the
+ * wrong type or out of its limits. Yields: no.
+ */
+
+/***
+ * json.new() -> module
+ * The module once more, with options of its own. Yields: no.
+ */
 static int l_json_new(lua_State *L)
 {
 	lua_codec_push(L, functions);

@@ -1,4 +1,4 @@
-/* The module msgpack. */
+/* The module `msgpack`. */
 #include "lua/lua_msgpack.h"
 
 #include <math.h>
@@ -8,6 +8,30 @@
 #include "lua/lua_error.h"
 #include "port/mp_decode.h"
 #include "port/mp_encode.h"
+
+/***
+ * The module `msgpack`: Lua values to msgpack and back.
+ *
+ * What becomes of a Lua value is the same for msgpack, json and yaml: integral
+ * numbers are integers, `int64_t` and `uint64_t` cdata are exact; a table is an
+ * array when its keys are 1, 2, 3..., with holes as null, and a map otherwise.
+ * A table or userdata whose metatable has `__serialize` is what that function
+ * returns for it, and for a table `__serialize` may say 'array' or 'map' ('seq'
+ * and 'map' on one line in YAML, 'sequence' and 'mapping' over many). Error
+ * objects are their message. Anything else (functions, threads, other userdata
+ * and cdata) throws an error that names the type and the path to it, and so
+ * does what nests deeper than 128 levels or contains itself.
+ *
+ * Integers past 2^53 come back as `int64_t` or `uint64_t` cdata, the rest as
+ * numbers; null comes back as `msgpack.NULL`; decoded tables keep by metatable
+ * whether they were arrays or maps.
+ *
+ * Options of `msgpack.cfg()` are those of `json.cfg()`, as far as they mean
+ * something here. Numbers are packed as integers when they are integral (-0 is
+ * 0) and as doubles otherwise, `float` cdata as single floats; strings as str,
+ * also when they are not UTF-8. Both str and bin come back as strings, extension
+ * values as objects of `msgpack.ext()`.
+ */
 
 static int run_encode(lua_State *L, struct lua_job *job)
 {
@@ -21,7 +45,10 @@ static int run_encode(lua_State *L, struct lua_job *job)
 	return 1;
 }
 
-/* encode(value): the value as a string of msgpack. */
+/***
+ * msgpack.encode(value) -> string
+ * The @value as a string of msgpack. Yields: no. Throws: a value without a form.
+ */
 static int l_msgpack_encode(lua_State *L)
 {
 	struct lua_codec_call call = { .job.run = run_encode };
@@ -33,10 +60,12 @@ static int l_msgpack_encode(lua_State *L)
 	return lua_codec_run(L, &call, 1, NULL);
 }
 
-/*
- * decode(bytes[, offset]): the value that begins at the offset (1 unless
- * given), and the offset behind it. Nothing is owned here, so that running out
- * of memory may jump away.
+/***
+ * msgpack.decode(bytes, [offset]) -> value, number
+ * msgpack.decode_unchecked(bytes, [offset]) -> value, number
+ * The value that begins in the string @bytes at @offset (1 unless given), and
+ * the offset behind it. Both names do the same: nothing goes unchecked.
+ * Yields: no. Throws: it is no msgpack, is cut short or nests too deep.
  */
 static int l_msgpack_decode(lua_State *L)
 {
@@ -59,6 +88,7 @@ static int l_msgpack_decode(lua_State *L)
 				       "bounds");
 	lua_settop(L, 1);
 	luaL_checkstack(L, 8, "too many values");
+	/* Nothing is owned here: running out of memory may jump away. */
 	lua_builder_create(&b, L, &self->cfg, 0);
 	if (mp_decode(data + (size_t)offset - 1, data + size, &b.sink,
 		      &next) != 0)
@@ -78,7 +108,36 @@ static const luaL_Reg functions[] = {
 	{ NULL, NULL },
 };
 
-/* new(): the module again, with options of its own. */
+/***
+ * msgpack.NULL
+ * The value that stands for null in tables, where nil would leave a hole. It
+ * is a NULL pointer, so that `msgpack.NULL == nil` is true, but it is not false in
+ * conditions. All of msgpack, json and yaml have the same one.
+ */
+
+/***
+ * msgpack.array_mt
+ * A metatable for tables that are arrays whatever is in them, also empty ones.
+ * Decoded arrays have it.
+ */
+
+/***
+ * msgpack.map_mt
+ * A metatable for tables that are maps whatever is in them, also empty ones.
+ * Decoded maps have it.
+ */
+
+/***
+ * msgpack.cfg(options)
+ * Set @options of this instance, for each call from now on; the fields of
+ * `msgpack.cfg` show them. Wrong names are left alone. Throws: a value of the
+ * wrong type or out of its limits. Yields: no.
+ */
+
+/***
+ * msgpack.new() -> module
+ * The module once more, with options of its own. Yields: no.
+ */
 static int l_msgpack_new(lua_State *L)
 {
 	lua_codec_push(L, functions);

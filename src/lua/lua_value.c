@@ -1,4 +1,5 @@
-/* Values that Lua's C API cannot make. See lua_value.h. */
+/* Values that Lua's C API cannot make (for the module `msgpack`: extension
+ * values). See lua_value.h. */
 #include "lua/lua_value.h"
 
 #include <lauxlib.h>
@@ -220,6 +221,12 @@ const struct lua_ext *lua_value_test_ext(lua_State *L, int idx)
 	return ours ? ext : NULL;
 }
 
+/***
+ * msgpack.ext(type, data) -> ext_object
+ * An extension value of msgpack: a @type from -128 to 127 and its bytes, the
+ * string @data. Two are equal when both are. It is packed as what it is; json
+ * has no form for it. Yields: no.
+ */
 int l_value_ext(lua_State *L)
 {
 	lua_Number type = lua_tonumber(L, 1);

@@ -1,4 +1,4 @@
-/* The module yaml. */
+/* The module `yaml`. */
 #include "lua/lua_yaml.h"
 
 #include "lua/lua_codec.h"
@@ -6,6 +6,31 @@
 #include "lua/lua_error.h"
 #include "port/yaml_decode.h"
 #include "port/yaml_encode.h"
+
+/***
+ * The module `yaml`: Lua values to YAML and back.
+ *
+ * What becomes of a Lua value is the same for msgpack, json and yaml: integral
+ * numbers are integers, `int64_t` and `uint64_t` cdata are exact; a table is an
+ * array when its keys are 1, 2, 3..., with holes as null, and a map otherwise.
+ * A table or userdata whose metatable has `__serialize` is what that function
+ * returns for it, and for a table `__serialize` may say 'array' or 'map' ('seq'
+ * and 'map' on one line in YAML, 'sequence' and 'mapping' over many). Error
+ * objects are their message. Anything else (functions, threads, other userdata
+ * and cdata) throws an error that names the type and the path to it, and so
+ * does what nests deeper than 128 levels.
+ *
+ * Integers past 2^53 come back as `int64_t` or `uint64_t` cdata, the rest as
+ * numbers; null comes back as `yaml.NULL`; decoded tables keep by metatable
+ * whether they were arrays or maps.
+ *
+ * Options of `yaml.cfg()` are those of `json.cfg()`, as far as they mean
+ * something here. The text is what Tarantool's console prints, but that strings
+ * which other readers of YAML take for something else are quoted: the empty one
+ * and y, n, on, off, Yes, Null and the like. Strings that are not UTF-8 are
+ * !!binary, those of several lines blocks, and a table that comes more than
+ * once, or contains itself, is named once (`&0`) and meant again (`*0`).
+ */
 
 struct encode_call {
 	struct lua_codec_call call;
@@ -50,8 +75,12 @@ static const char *tag_option(lua_State *L, const char *name)
 	return tag;
 }
 
-/* encode(value[, options]): the value as a YAML document. The options may hold
- * tag_handle and tag_prefix, a %TAG to begin it with. */
+/***
+ * yaml.encode(value, [options]) -> string
+ * The @value as a YAML document, from `---` to `...`; @options as for
+ * `yaml.cfg()`, for this call alone, and besides tag_handle and tag_prefix, a
+ * %TAG to begin with. Yields: no. Throws: a value without a form in YAML.
+ */
 static int l_yaml_encode(lua_State *L)
 {
 	struct encode_call c = { .call.job.run = run_encode };
@@ -127,8 +156,15 @@ static void release_decode(struct lua_codec_call *call)
 		yaml_decoder_destroy(&c->decoder);
 }
 
-/* decode(text[, options]): a value for each document of the text. With
- * tag_only = true the handle and prefix of the first document's %TAG. */
+/***
+ * yaml.decode(text, [options]) -> value, ...
+ * A value for each document of @text, at most 64 MiB; @options as for
+ * `yaml.cfg()`, for this call alone. With tag_only = true in them, nothing but
+ * handle and prefix of the first document's %TAG. Plain scalars are null or ~,
+ * true or yes, false or no, numbers also in hexadecimal, inf and nan; all else
+ * is a string, also y, on and nothing at all. Yields: no. Throws: it is no YAML,
+ * with line and column.
+ */
 static int l_yaml_decode(lua_State *L)
 {
 	struct decode_call c = { .call.job.run = run_decode };
@@ -157,7 +193,36 @@ static const luaL_Reg functions[] = {
 	{ NULL, NULL },
 };
 
-/* new(): the module again, with options of its own. */
+/***
+ * yaml.NULL
+ * The value that stands for null in tables, where nil would leave a hole. It
+ * is a NULL pointer, so that `yaml.NULL == nil` is true, but it is not false in
+ * conditions. All of msgpack, json and yaml have the same one.
+ */
+
+/***
+ * yaml.array_mt
+ * A metatable for tables that are arrays whatever is in them, also empty ones.
+ * Decoded arrays have it.
+ */
+
+/***
+ * yaml.map_mt
+ * A metatable for tables that are maps whatever is in them, also empty ones.
+ * Decoded maps have it.
+ */
+
+/***
+ * yaml.cfg(options)
+ * Set @options of this instance, for each call from now on; the fields of
+ * `yaml.cfg` show them. Wrong names are left alone. Throws: a value of the
+ * wrong type or out of its limits. Yields: no.
+ */
+
+/***
+ * yaml.new() -> module
+ * The module once more, with options of its own. Yields: no.
+ */
 static int l_yaml_new(lua_State *L)
 {
 	lua_codec_push(L, functions);
