@@ -124,7 +124,34 @@ struct lua_codec *lua_codec_self(lua_State *L)
 	return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-/* module.cfg{...}: sets options, and shows them as the fields of module.cfg. */
+/***
+ * json.cfg(options)
+ * msgpack.cfg(options)
+ * yaml.cfg(options)
+ * Set what the table @options names, for this module, from now on; `cfg` is also
+ * a table that shows what is set. `new()` gives a module with options of its
+ * own; json and yaml take such a table for one call, too.
+ *
+ * | option | default | |
+ * |---|---|---|
+ * | `encode_max_depth` | 128 | containers inside each other, 1 to 128 |
+ * | `encode_deep_as_nil` | false | what is deeper becomes null, rather than an error |
+ * | `encode_sparse_convert` | true | a sparse array becomes a map, rather than an error |
+ * | `encode_sparse_ratio` | 2 | it is sparse when its last key is more than so many times its elements; 0: never |
+ * | `encode_sparse_safe` | 10 | an array up to this key is never sparse |
+ * | `encode_invalid_numbers` | true | NaN and infinities pass, rather than being an error |
+ * | `encode_number_precision` | 14 | digits of a fraction in text, 1 to 17 |
+ * | `encode_load_metatables` | true | mind `__serialize` |
+ * | `encode_use_tostring` | false | what has no form becomes `tostring(value)` |
+ * | `encode_invalid_as_nil` | false | what has no form becomes null |
+ * | `encode_invalid_utf8` | 'replace' | json: bytes that are no text are replaced; 'error', or 'pass' |
+ * | `decode_max_depth` | 128 | as `encode_max_depth` |
+ * | `decode_invalid_numbers` | true | NaN and infinities pass |
+ * | `decode_save_metatables` | true | decoded tables remember being array or map |
+ *
+ * Names that are none of these are left alone. Yields: no. Throws: a value of the
+ * wrong type or out of its limits.
+ */
 static int l_codec_cfg(lua_State *L)
 {
 	struct lua_codec *self = lua_codec_self(L);
@@ -187,10 +214,33 @@ void lua_codec_push(lua_State *L, const luaL_Reg *functions)
 	lua_setmetatable(L, -2);
 	lua_setfield(L, -3, "cfg");
 	lua_pop(L, 1);
+	/***
+	 * json.NULL
+	 * json.null
+	 * msgpack.NULL
+	 * yaml.NULL
+	 * The null of the formats, the same object in all modules. It equals nil
+	 * (`value == nil`), but is a value: a table can hold it, and `if` takes
+	 * it for true.
+	 */
 	lua_value_push_null(L);
 	lua_setfield(L, -2, "NULL");
+	/***
+	 * json.array_mt
+	 * msgpack.array_mt
+	 * yaml.array_mt
+	 * The metatable of decoded arrays: a table that has it is an array,
+	 * whatever its keys, also when it is empty.
+	 */
 	lua_rawgeti(L, LUA_REGISTRYINDEX, refs->array_mt);
 	lua_setfield(L, -2, "array_mt");
+	/***
+	 * json.map_mt
+	 * msgpack.map_mt
+	 * yaml.map_mt
+	 * The metatable of decoded maps: `setmetatable({}, json.map_mt)` is an
+	 * empty map.
+	 */
 	lua_rawgeti(L, LUA_REGISTRYINDEX, refs->map_mt);
 	lua_setfield(L, -2, "map_mt");
 }

@@ -10,32 +10,9 @@
 /***
  * The module `json`: Lua values to JSON text and back.
  *
- * What becomes of a Lua value is the same for msgpack, json and yaml: integral
- * numbers are integers, `int64_t` and `uint64_t` cdata are exact; a table is an
- * array when its keys are 1, 2, 3..., with holes as null, and a map otherwise.
- * A table or userdata whose metatable has `__serialize` is what that function
- * returns for it, and for a table `__serialize` may say 'array' or 'map' ('seq'
- * and 'map' on one line in YAML, 'sequence' and 'mapping' over many). Error
- * objects are their message. Anything else (functions, threads, other userdata
- * and cdata) throws an error that names the type and the path to it, and so
- * does what nests deeper than 128 levels or contains itself.
- *
- * Integers past 2^53 come back as `int64_t` or `uint64_t` cdata, the rest as
- * numbers; null comes back as `json.NULL`; decoded tables keep by metatable
- * whether they were arrays or maps.
- *
- * Options of `json.cfg()`, with what they are at first: encode_sparse_convert
- * (true: an array with many holes becomes a map, else an error), _ratio (2) and
- * _safe (10: it has many when its last index is past the safe number and more
- * than ratio times its elements; ratio 0: never), encode_max_depth (128),
- * encode_deep_as_nil (false: deeper is an error, else null),
- * encode_invalid_numbers (true: NaN and infinities are written as nan and inf,
- * which is no JSON, else an error), encode_number_precision (14 digits of
- * fractions), encode_load_metatables (true: mind `__serialize`),
- * encode_use_tostring (false), encode_invalid_as_nil (false: what has no form),
- * encode_invalid_utf8 ('replace' by U+FFFD, 'error' or 'pass' as it is),
- * decode_invalid_numbers (true: nan and inf are read), decode_save_metatables
- * (true), decode_max_depth (128).
+ * What becomes of a value is the same for json, yaml and msgpack:
+ * [values](values.md). Text is on one line. NaN and infinities are written as
+ * nan and inf, which is no JSON, unless `encode_invalid_numbers` is false.
  */
 
 static int run_encode(lua_State *L, struct lua_job *job)
@@ -118,33 +95,6 @@ static const luaL_Reg functions[] = {
 	{ "new", l_json_new },
 	{ NULL, NULL },
 };
-
-/***
- * json.NULL
- * json.null
- * The value that stands for null in tables, where nil would leave a hole. It
- * is a NULL pointer, so that `json.NULL == nil` is true, but it is not false in
- * conditions. All of msgpack, json and yaml have the same one.
- */
-
-/***
- * json.array_mt
- * A metatable for tables that are arrays whatever is in them, also empty ones.
- * Decoded arrays have it.
- */
-
-/***
- * json.map_mt
- * A metatable for tables that are maps whatever is in them, also empty ones.
- * Decoded maps have it.
- */
-
-/***
- * json.cfg(options)
- * Set @options of this instance, for each call from now on; the fields of
- * `json.cfg` show them. Wrong names are left alone. Throws: a value of the
- * wrong type or out of its limits. Yields: no.
- */
 
 /***
  * json.new() -> module

@@ -10,27 +10,13 @@
 #include "port/mp_encode.h"
 
 /***
- * The module `msgpack`: Lua values to msgpack and back.
+ * The module `msgpack`: Lua values to MessagePack and back.
  *
- * What becomes of a Lua value is the same for msgpack, json and yaml: integral
- * numbers are integers, `int64_t` and `uint64_t` cdata are exact; a table is an
- * array when its keys are 1, 2, 3..., with holes as null, and a map otherwise.
- * A table or userdata whose metatable has `__serialize` is what that function
- * returns for it, and for a table `__serialize` may say 'array' or 'map' ('seq'
- * and 'map' on one line in YAML, 'sequence' and 'mapping' over many). Error
- * objects are their message. Anything else (functions, threads, other userdata
- * and cdata) throws an error that names the type and the path to it, and so
- * does what nests deeper than 128 levels or contains itself.
- *
- * Integers past 2^53 come back as `int64_t` or `uint64_t` cdata, the rest as
- * numbers; null comes back as `msgpack.NULL`; decoded tables keep by metatable
- * whether they were arrays or maps.
- *
- * Options of `msgpack.cfg()` are those of `json.cfg()`, as far as they mean
- * something here. Numbers are packed as integers when they are integral (-0 is
- * 0) and as doubles otherwise, `float` cdata as single floats; strings as str,
- * also when they are not UTF-8. Both str and bin come back as strings, extension
- * values as objects of `msgpack.ext()`.
+ * What becomes of a value is the same for json, yaml and msgpack:
+ * [values](values.md). Numbers are packed as integers when they are integral
+ * (-0 is 0) and as doubles otherwise, `float` cdata as single floats; strings as
+ * str, also when they are not UTF-8. Both str and bin come back as strings,
+ * extension values as objects of `msgpack.ext()`.
  */
 
 static int run_encode(lua_State *L, struct lua_job *job)
@@ -107,32 +93,6 @@ static const luaL_Reg functions[] = {
 	{ "new", l_msgpack_new },
 	{ NULL, NULL },
 };
-
-/***
- * msgpack.NULL
- * The value that stands for null in tables, where nil would leave a hole. It
- * is a NULL pointer, so that `msgpack.NULL == nil` is true, but it is not false in
- * conditions. All of msgpack, json and yaml have the same one.
- */
-
-/***
- * msgpack.array_mt
- * A metatable for tables that are arrays whatever is in them, also empty ones.
- * Decoded arrays have it.
- */
-
-/***
- * msgpack.map_mt
- * A metatable for tables that are maps whatever is in them, also empty ones.
- * Decoded maps have it.
- */
-
-/***
- * msgpack.cfg(options)
- * Set @options of this instance, for each call from now on; the fields of
- * `msgpack.cfg` show them. Wrong names are left alone. Throws: a value of the
- * wrong type or out of its limits. Yields: no.
- */
 
 /***
  * msgpack.new() -> module

@@ -21,6 +21,38 @@
 #include "port/json_encode.h"
 #include "port/number.h"
 
+/***
+ * The page `values`: how Lua values become msgpack, json and yaml.
+ *
+ * The rules are the same for all three, for the arguments and results of C
+ * functions, and for what the console prints.
+ *
+ * | in Lua | outside |
+ * |---|---|
+ * | nil, `json.NULL`, a NULL pointer | null |
+ * | boolean | boolean |
+ * | a number without a fraction, below 2^64 | integer |
+ * | another number | floating point |
+ * | `int64_t`, `uint64_t` (`1LL`, `1ULL`) | integer, exact |
+ * | string | string; yaml writes bytes that are no text as `!!binary` |
+ * | table with the keys 1 to n | array; holes are null; with many holes a map |
+ * | empty table | array, unless its metatable is `map_mt` |
+ * | another table | map; keys of json are strings |
+ * | `msgpack.ext()` | extension, msgpack alone |
+ * | error object | its message |
+ * | a value whose metatable has `__serialize` | what that says |
+ * | function, thread, other userdata, other cdata | an error that names the path to it |
+ *
+ * `__serialize` is a function, which gets the value and returns what to tell in
+ * its place, and may not wait; or it says what a table is: 'seq' or 'map' (yaml
+ * writes it on one line), 'sequence' or 'mapping'. Containers nest 128 deep at
+ * most; a table that contains itself is an error, but for yaml.
+ *
+ * On the way back integers beyond 2^53 are `int64_t` or `uint64_t`, others are
+ * numbers; null is `NULL`, which equals nil but stays in its table. Arrays and
+ * maps remember what they were, so that an empty map stays one.
+ */
+
 const struct lua_serialize_cfg lua_serialize_default = {
 	.encode_sparse_convert = true,
 	.encode_sparse_ratio = 2,

@@ -10,25 +10,11 @@
 /***
  * The module `yaml`: Lua values to YAML and back.
  *
- * What becomes of a Lua value is the same for msgpack, json and yaml: integral
- * numbers are integers, `int64_t` and `uint64_t` cdata are exact; a table is an
- * array when its keys are 1, 2, 3..., with holes as null, and a map otherwise.
- * A table or userdata whose metatable has `__serialize` is what that function
- * returns for it, and for a table `__serialize` may say 'array' or 'map' ('seq'
- * and 'map' on one line in YAML, 'sequence' and 'mapping' over many). Error
- * objects are their message. Anything else (functions, threads, other userdata
- * and cdata) throws an error that names the type and the path to it, and so
- * does what nests deeper than 128 levels.
- *
- * Integers past 2^53 come back as `int64_t` or `uint64_t` cdata, the rest as
- * numbers; null comes back as `yaml.NULL`; decoded tables keep by metatable
- * whether they were arrays or maps.
- *
- * Options of `yaml.cfg()` are those of `json.cfg()`, as far as they mean
- * something here. The text is what Tarantool's console prints, but that strings
- * which other readers of YAML take for something else are quoted: the empty one
- * and y, n, on, off, Yes, Null and the like. Strings that are not UTF-8 are
- * !!binary, those of several lines blocks, and a table that comes more than
+ * What becomes of a value is the same for json, yaml and msgpack:
+ * [values](values.md). The text is what Tarantool's console prints, but that
+ * strings which other readers of YAML take for something else are quoted: the
+ * empty one and y, n, on, off, Yes, Null and the like. Strings that are not UTF-8
+ * are !!binary, those of several lines blocks, and a table that comes more than
  * once, or contains itself, is named once (`&0`) and meant again (`*0`).
  */
 
@@ -192,32 +178,6 @@ static const luaL_Reg functions[] = {
 	{ "new", l_yaml_new },
 	{ NULL, NULL },
 };
-
-/***
- * yaml.NULL
- * The value that stands for null in tables, where nil would leave a hole. It
- * is a NULL pointer, so that `yaml.NULL == nil` is true, but it is not false in
- * conditions. All of msgpack, json and yaml have the same one.
- */
-
-/***
- * yaml.array_mt
- * A metatable for tables that are arrays whatever is in them, also empty ones.
- * Decoded arrays have it.
- */
-
-/***
- * yaml.map_mt
- * A metatable for tables that are maps whatever is in them, also empty ones.
- * Decoded maps have it.
- */
-
-/***
- * yaml.cfg(options)
- * Set @options of this instance, for each call from now on; the fields of
- * `yaml.cfg` show them. Wrong names are left alone. Throws: a value of the
- * wrong type or out of its limits. Yields: no.
- */
 
 /***
  * yaml.new() -> module

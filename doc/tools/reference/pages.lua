@@ -38,13 +38,14 @@ local function owner_and_key(name, module)
     return owner, key or name
 end
 
--- Names of Lua's own belong to the page `lua`, wherever they are changed.
-local function page_name(entry)
+-- Where an entry belongs: names of Lua's own to the page `lua`, wherever they
+-- are changed; `json.x` to the module json; a class to its file's module.
+local function page_name(entry, modules)
     local owner = entry.name:match('^(.*)[.:]')
     if owner == nil or type(_G[owner]) == 'table' then
         return 'lua'
     end
-    return entry.module or ''
+    return modules[owner] ~= nil and owner or entry.module or ''
 end
 
 -- What an entry must say.
@@ -70,6 +71,19 @@ local function check_entry(entry, report)
     end
 end
 
+-- Names that share a comment are told once on each page, under the first.
+local function group(entry, module)
+    local comment = entry.same_as or entry
+    local first = module.told[comment]
+    if first == nil then
+        module.told[comment] = entry
+        entry.same_as, entry.also = nil, {}
+    elseif first ~= entry then
+        entry.same_as = first
+        first.also[#first.also + 1] = entry
+    end
+end
+
 local function sort_entries(doc, report)
     local modules = {}
     for _, intro in ipairs(doc.intros) do
@@ -79,11 +93,11 @@ local function sort_entries(doc, report)
         end
         modules[intro.name] = {
             kind = intro.kind, name = intro.name, intro = intro.text,
-            functions = {}, classes = {},
+            functions = {}, classes = {}, told = {},
         }
     end
     for _, entry in ipairs(doc.entries) do
-        local module = modules[page_name(entry)]
+        local module = modules[page_name(entry, modules)]
         if module == nil then
             report(('%s: %s belongs to no module: the file\'s opening comment '
                 .. 'names none that has an introduction')
@@ -92,6 +106,7 @@ local function sort_entries(doc, report)
             if entry.same_as == nil then
                 check_entry(entry, report)
             end
+            group(entry, module)
             local owner, key = owner_and_key(entry.name, module.name)
             local into = module.functions
             if owner ~= nil then

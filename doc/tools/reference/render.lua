@@ -79,7 +79,7 @@ local function add_entry(out, e)
     end
     out[#out + 1] = '### ' .. e.name
     out[#out + 1] = ''
-    if e.args ~= nil or e.returns ~= nil then
+    if e.args ~= nil or e.returns ~= nil or #e.also > 0 then
         add_signature(out, e)
         for _, other in ipairs(e.also) do
             add_signature(out, other)

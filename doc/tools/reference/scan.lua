@@ -129,12 +129,8 @@ local function take_comment(doc, text, code, place)
     local main
     for _, signature in ipairs(signatures) do
         local entry = new_entry(signature, doc, text, place)
-        if main == nil then
-            main, entry.also = entry, {}
-        else
-            entry.same_as = main
-            main.also[#main.also + 1] = entry
-        end
+        entry.same_as = main
+        main = main or entry
         doc.entries[#doc.entries + 1] = entry
     end
     trim_blank(text)
