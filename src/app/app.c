@@ -142,8 +142,7 @@ int app_run(struct app *app, const struct app_script *script)
 static void on_stuck(const char *kind, const char *detail, void *arg)
 {
 	(void)arg;
-	fprintf(stderr, "neap: a handle was left open: %s, %s\n", kind,
-		detail);
+	fprintf(stderr, "neap: a handle was left open: %s, %s\n", kind, detail);
 }
 
 int app_destroy(struct app *app)

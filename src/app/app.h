@@ -54,16 +54,17 @@ struct app {
 	struct lua_vm vm;
 	struct signals signals;
 	const struct settings *settings;
-	struct lua_fiber *main;   /* NULL: not started, or it has ended */
-	bool main_interrupted;    /* it ended by being cancelled */
+	struct lua_fiber *main; /* NULL: not started, or it has ended */
+	bool main_interrupted;  /* it ended by being cancelled */
 	bool main_failed;
 	enum app_end end;
-	int end_signal;           /* of APP_END_SIGNAL */
-	int exit_code;            /* of APP_END_EXIT */
-	int hooks_ref;            /* registry: runs the shutdown hooks */
-	struct lua_fiber *hooks;  /* runs them now */
-	bool drained;             /* the last drain ended in time */
-	bool late;                /* the time of this phase is over */
+	int end_signal;          /* of APP_END_SIGNAL */
+	int exit_code;           /* of APP_END_EXIT */
+	int hooks_ref;           /* registry: runs the shutdown hooks */
+	struct lua_fiber *hooks; /* runs them now */
+	bool interactive;        /* a console is open on standard input */
+	bool drained;            /* the last drain ended in time */
+	bool late;               /* the time of this phase is over */
 	struct timer phase_timer;
 	/* Told when the main script has ended well and the application goes
 	 * on. May be NULL. */
@@ -91,6 +92,11 @@ int app_destroy(struct app *app);
 
 /** Ask for the end; the first reason counts. */
 void app_end(struct app *app, enum app_end why);
+
+static inline bool app_is_ending(const struct app *app)
+{
+	return app->end != APP_GOES_ON;
+}
 
 /** The application of a Lua state. Throws: no. */
 struct app *app_of(lua_State *L);

@@ -45,14 +45,12 @@ static bool run_until(struct app *app, bool (*done)(struct app *app),
 
 static bool is_drained(struct app *app)
 {
-	return app->end == APP_END_EXIT ||
-	       drain_is_empty(&app->loop.drain);
+	return app->end == APP_END_EXIT || drain_is_empty(&app->loop.drain);
 }
 
 static void drain(struct app *app)
 {
-	double seconds = settings_seconds(app->settings,
-					  SETTING_DRAIN_TIMEOUT);
+	double seconds = settings_seconds(app->settings, SETTING_DRAIN_TIMEOUT);
 
 	if (drain_is_empty(&app->loop.drain)) {
 		drain_start(&app->loop.drain, 0, NULL, NULL);
@@ -62,15 +60,15 @@ static void drain(struct app *app)
 		log_info("%s: no new work; what is in progress has %g s",
 			 strsignal(app->end_signal), seconds);
 	drain_start(&app->loop.drain, (uint64_t)(seconds * 1000), NULL, NULL);
-	app->drained = run_until(app, is_drained,
-				 seconds + DRAIN_SLACK_MS / 1000.0);
+	app->drained =
+		run_until(app, is_drained, seconds + DRAIN_SLACK_MS / 1000.0);
 	if (app->drained)
 		return;
 	list_foreach(link, &app->loop.drain.members) {
 		struct drainable *d = list_entry(link, struct drainable, link);
 
-		log_error("%s has not finished after %g s and is cut",
-			  d->name, seconds);
+		log_error("%s has not finished after %g s and is cut", d->name,
+			  seconds);
 	}
 }
 
@@ -107,8 +105,7 @@ static void run_hooks(struct app *app)
 	app->hooks = f;
 	lua_fiber_start(f, 0);
 	if (!run_until(app, are_hooks_done,
-		       settings_seconds(app->settings,
-					SETTING_CANCEL_TIMEOUT)))
+		       settings_seconds(app->settings, SETTING_CANCEL_TIMEOUT)))
 		log_error("the shutdown hooks have not ended in time");
 }
 
@@ -135,13 +132,13 @@ static void end_fibers(struct app *app)
 	list_foreach(link, &app->sched.all)
 		fiber_cancel(list_entry(link, struct fiber, all));
 	if (!run_until(app, are_fibers_done,
-		       settings_seconds(app->settings,
-					SETTING_CANCEL_TIMEOUT)))
+		       settings_seconds(app->settings, SETTING_CANCEL_TIMEOUT)))
 		log_warn("%u fibers did not end when cancelled and are "
-			 "abandoned", app->sched.count);
+			 "abandoned",
+			 app->sched.count);
 	while (!list_empty(&app->sched.all))
-		lua_fiber_abandon(lua_fiber_of(list_entry(
-			app->sched.all.next, struct fiber, all)));
+		lua_fiber_abandon(lua_fiber_of(
+			list_entry(app->sched.all.next, struct fiber, all)));
 }
 
 /* Nothing can happen any more, and yet there are fibers that wait. */
@@ -151,16 +148,16 @@ static void tell_stuck(struct app *app)
 
 	if (app->main != NULL) {
 		report_error(app, "the script waits for what can never come: "
-			     "nothing else is alive");
+				  "nothing else is alive");
 		app->main_failed = true;
 		others--;
 	}
 	if (others > 0)
-		log_warn("%u fiber%s waited for what can never come",
-			 others, others == 1 ? "" : "s");
+		log_warn("%u fiber%s waited for what can never come", others,
+			 others == 1 ? "" : "s");
 }
 
-static int exit_code(struct app *app, bool served)
+static int exit_code(struct app *app, bool served, bool interactive)
 {
 	if (app->end == APP_END_EXIT)
 		return app->exit_code;
@@ -170,13 +167,14 @@ static int exit_code(struct app *app, bool served)
 		return 0;
 	if (served)
 		return app->drained ? 0 : 1;
-	/* The script itself was at work, and was stopped. */
-	return app->main_interrupted ? 128 + app->end_signal : 0;
+	/* The script or its user was at work, and was stopped. */
+	return app->main_interrupted || interactive ? 128 + app->end_signal : 0;
 }
 
 int ending_run(struct app *app)
 {
 	bool served = !drain_is_empty(&app->loop.drain);
+	bool interactive = app->interactive;
 
 	if (app->end == APP_END_IDLE)
 		tell_stuck(app);
@@ -186,5 +184,5 @@ int ending_run(struct app *app)
 	if (app->main != NULL && app->end == APP_END_SIGNAL)
 		app->main_interrupted = true; /* unless it ends well */
 	end_fibers(app);
-	return exit_code(app, served);
+	return exit_code(app, served, interactive);
 }

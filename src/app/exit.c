@@ -98,7 +98,7 @@ static int l_print(lua_State *L)
 		s = lua_tolstring(L, -1, &size);
 		if (s == NULL)
 			return luaL_error(L, "'tostring' must return a string "
-					  "to 'print'");
+					     "to 'print'");
 		if (i > 1)
 			putc_unlocked('\t', stdout);
 		fwrite_unlocked(s, 1, size, stdout);
@@ -146,7 +146,9 @@ static int luaopen_neap(lua_State *L)
 }
 
 const struct lua_module app_module_neap = {
-	"neap", luaopen_neap, lua_src_neap,
+	"neap",
+	luaopen_neap,
+	lua_src_neap,
 };
 
 void exit_open(lua_State *L)

@@ -12,8 +12,8 @@
 #include "base/inject.h"
 
 static const char *const log_levels[] = {
-	"fatal", "syserror", "error", "crit", "warn", "info", "verbose",
-	"debug", NULL,
+	"fatal", "syserror", "error", "crit", "warn",
+	"info",  "verbose",  "debug", NULL,
 };
 
 static const char *const log_formats[] = { "plain", "json", NULL };
@@ -74,7 +74,7 @@ void settings_destroy(struct settings *s)
 
 static int parse_switch(const char *text)
 {
-	static const char *const words[] = { "0", "1", "no", "yes",
+	static const char *const words[] = { "0",   "1",  "no",    "yes",
 					     "off", "on", "false", "true" };
 
 	for (unsigned i = 0; i < sizeof words / sizeof *words; i++) {
@@ -168,12 +168,13 @@ int settings_set(struct settings *s, enum setting_id id, const char *text,
 int settings_read_env(struct settings *s)
 {
 	for (int i = 0; i < SETTING_COUNT; i++) {
-		const char *text = settings_table[i].env == NULL ?
-					   NULL : getenv(settings_table[i].env);
+		const char *text = settings_table[i].env == NULL
+					   ? NULL
+					   : getenv(settings_table[i].env);
 
 		/* Set to nothing is not set, but where a text may be empty. */
-		if (text == NULL || (*text == '\0' &&
-				     settings_table[i].kind != SETTING_TEXT))
+		if (text == NULL ||
+		    (*text == '\0' && settings_table[i].kind != SETTING_TEXT))
 			continue;
 		if (settings_set(s, i, text, ORIGIN_ENV) != 0)
 			return -1;

@@ -35,11 +35,11 @@ enum setting_origin {
 
 /** A row of the table. */
 struct setting {
-	const char *name;     /* "log.level" */
+	const char *name; /* "log.level" */
 	enum setting_kind kind;
-	const char *fallback; /* the default, as text; NULL: none */
-	const char *env;      /* NULL: none */
-	const char *flag;     /* long flag with its dashes; NULL: none */
+	const char *fallback;       /* the default, as text; NULL: none */
+	const char *env;            /* NULL: none */
+	const char *flag;           /* long flag with its dashes; NULL: none */
 	const char *const *choices; /* of a SETTING_CHOICE; ends with NULL */
 	const char *value_name;     /* for the help: "LEVEL" */
 	const char *help;

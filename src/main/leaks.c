@@ -57,8 +57,10 @@ int leaks_report(const struct leaks *l)
 	}
 	now = count_descriptors(false);
 	if (now > l->descriptors) {
-		fprintf(stderr, "neap: leak: %d descriptors, %d at the "
-			"start\n", now, l->descriptors);
+		fprintf(stderr,
+			"neap: leak: %d descriptors, %d at the "
+			"start\n",
+			now, l->descriptors);
 		count_descriptors(true);
 		kinds++;
 	}

@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include "app/app.h"
+#include "app/report.h"
 #include "base/diag.h"
 #include "base/inject.h"
 #include "base/log.h"
 #include "config/settings.h"
+#include "console/repl.h"
 #include "main/leaks.h"
 #include "main/options.h"
 #include "main/version.h"
@@ -82,6 +84,28 @@ static struct app_step *steps_of(const struct options *o)
 	return steps;
 }
 
+static void on_repl_left(struct repl *repl, void *arg)
+{
+	(void)repl;
+	app_end(arg, APP_END_CONSOLE);
+}
+
+/* The console, when it was asked for, opens after the script. */
+static void open_console(struct app *app, void *arg)
+{
+	const struct options *o = arg;
+	struct error *e;
+
+	if (repl_start(app, o->quiet ? NULL : version_greeting(), on_repl_left,
+		       app) != NULL)
+		return;
+	e = diag_take();
+	report_error(app, e->message);
+	error_unref(e);
+	app->main_failed = true;
+	app_end(app, APP_END_FAILED);
+}
+
 static int run(const struct options *o, int argc, char **argv,
 	       const struct settings *settings)
 {
@@ -104,7 +128,12 @@ static int run(const struct options *o, int argc, char **argv,
 		code = fail(1);
 		goto out;
 	}
+	if (o->interactive || (o->script == 0 && !o->has_eval)) {
+		app.on_main_end = open_console;
+		app.on_main_end_arg = (void *)o;
+	}
 	code = app_run(&app, &script);
+	repl_stop(repl_running());
 	leaks_set_handles(&leaks, app_destroy(&app));
 	if (flush_output() != 0 && code == 0)
 		code = 1;

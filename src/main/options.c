@@ -19,7 +19,7 @@ enum action {
 
 struct flag {
 	char letter;
-	const char *name;  /* long form; NULL: none */
+	const char *name; /* long form; NULL: none */
 	enum action action;
 	const char *value; /* what it takes, for the help; NULL: nothing */
 	const char *help;
@@ -68,8 +68,7 @@ static const struct flag *find_long(const char *name, size_t size)
 	return NULL;
 }
 
-static void add_step(struct options *o, enum option_kind kind,
-		     const char *text)
+static void add_step(struct options *o, enum option_kind kind, const char *text)
 {
 	o->steps[o->step_count++] = (struct option_step){ kind, text };
 }
@@ -183,15 +182,18 @@ static int check_word(const char *word)
 {
 	for (unsigned i = 0; i < sizeof verbs / sizeof *verbs; i++) {
 		if (strcmp(word, verbs[i]) == 0) {
-			diag_set(IllegalParams, "'neap %s' is not there yet "
+			diag_set(IllegalParams,
+				 "'neap %s' is not there yet "
 				 "(to run a file of that name: ./%s)",
 				 word, word);
 			return -1;
 		}
 	}
 	if (ends_with(word, ".yaml") || ends_with(word, ".yml")) {
-		diag_set(IllegalParams, "%s: servers from a configuration "
-			 "file are not there yet", word);
+		diag_set(IllegalParams,
+			 "%s: servers from a configuration "
+			 "file are not there yet",
+			 word);
 		return -1;
 	}
 	return 0;
@@ -210,9 +212,9 @@ static int parse(struct options *o, int argc, char **argv,
 				o->script = i;
 			return 0;
 		}
-		if (argv[i][1] == '-' ?
-			    parse_long(o, argc, argv, &i, settings) != 0 :
-			    parse_short(o, argc, argv, &i) != 0)
+		if (argv[i][1] == '-'
+			    ? parse_long(o, argc, argv, &i, settings) != 0
+			    : parse_short(o, argc, argv, &i) != 0)
 			return -1;
 	}
 	if (i >= argc)
@@ -281,12 +283,13 @@ void options_print_help(FILE *out)
 		if (t->flag != NULL || t->fallback != NULL)
 			fprintf(out, "  %-30s   (%s%s%s%s)\n", "",
 				t->flag == NULL ? "" : t->env,
-				t->flag == NULL || t->fallback == NULL ? "" :
-									 "; ",
+				t->flag == NULL || t->fallback == NULL ? ""
+								       : "; ",
 				t->fallback == NULL ? "" : "default ",
 				t->fallback == NULL ? "" : t->fallback);
 	}
 	fputs("\nexit codes: 0; 1 an error nobody caught, or no such script; "
 	      "2 a wrong command line;\n128+N ended by signal N; "
-	      "os.exit(n) gives n.\n", out);
+	      "os.exit(n) gives n.\n",
+	      out);
 }

@@ -3,21 +3,26 @@
 
 #include "versions.h"
 
-const char *version_short(void)
+#if NEAP_LUAJIT_SYSTEM
+#define WARNING                                                          \
+	"\nBuilt with the system's LuaJIT: loops that the JIT compiler " \
+	"has compiled cannot be interrupted."
+#else
+#define WARNING ""
+#endif
+
+const char *version_greeting(void)
 {
-	return "neap " NEAP_VERSION;
+	return "neap " NEAP_VERSION
+	       "; \\help for help, Ctrl-D to leave" WARNING;
 }
 
 void version_print(FILE *out)
 {
-	fprintf(out, "%s (%s, %s)\n", version_short(), NEAP_BUILD,
-		NEAP_COMPILER);
+	fprintf(out, "neap %s (%s, %s)%s\n", NEAP_VERSION, NEAP_BUILD,
+		NEAP_COMPILER, WARNING);
 #define X(name, version, licence, origin) \
 	fprintf(out, "%-12s %-34s %-16s %s\n", name, version, licence, origin);
 	NEAP_PARTS(X)
 #undef X
-#if NEAP_LUAJIT_SYSTEM
-	fputs("Built with the system's LuaJIT: loops that the JIT compiler "
-	      "has compiled cannot be interrupted.\n", out);
-#endif
 }

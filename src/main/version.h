@@ -6,5 +6,5 @@
 /** neap's version, and a line for each outside part. */
 void version_print(FILE *out);
 
-/** The first line alone: "neap 0.1.0". */
-const char *version_short(void);
+/** What the console says when it opens. */
+const char *version_greeting(void);

@@ -19,7 +19,7 @@ static const int taken[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
 enum { TAKEN = sizeof taken / sizeof *taken };
 
 static struct {
-	struct signals *self;       /* NULL: not started */
+	struct signals *self; /* NULL: not started */
 	struct sigaction old[TAKEN];
 	volatile sig_atomic_t pending[TAKEN];
 	volatile sig_atomic_t fatal[TAKEN];
@@ -70,8 +70,7 @@ static void on_pipe(int signo)
 	(void)signo; /* a handler, unlike SIG_IGN, is not inherited by exec */
 }
 
-int signals_start(struct signals *s, struct loop *loop, signals_f fn,
-		  void *arg)
+int signals_start(struct signals *s, struct loop *loop, signals_f fn, void *arg)
 {
 	struct sigaction sa = { .sa_handler = on_pipe, .sa_flags = SA_RESTART };
 	int rc = uv_async_init(&loop->uv, &s->async, on_async);
@@ -95,8 +94,7 @@ int signals_start(struct signals *s, struct loop *loop, signals_f fn,
 		state.fatal[i] = taken[i] != SIGUSR1;
 		sigaction(taken[i], NULL, &state.old[i]);
 		/* nohup's wish is kept. */
-		if (taken[i] != SIGHUP ||
-		    state.old[i].sa_handler != SIG_IGN)
+		if (taken[i] != SIGHUP || state.old[i].sa_handler != SIG_IGN)
 			sigaction(taken[i], &sa, NULL);
 	}
 	return 0;

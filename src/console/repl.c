@@ -1,0 +1,308 @@
+/*
+ * The console on standard input and output. See repl.h.
+ *
+ * Answers go to standard output; prompts belong to the terminal, and only
+ * appear when standard input is one.
+ */
+#include "console/repl.h"
+
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "base/diag.h"
+#include "base/inject.h"
+#include "base/log.h"
+#include "config/settings.h"
+#include "console/history.h"
+#include "console/reader.h"
+#include "console/session.h"
+
+static const char prompt_first[] = "neap> ";
+static const char prompt_more[] = "    > ";
+
+struct repl {
+	struct app *app;
+	struct session session;
+	struct reader reader;
+	uv_signal_t resized;   /* SIGWINCH */
+	uv_signal_t continued; /* SIGCONT */
+	bool on_terminal;      /* standard input is one */
+	bool editing;          /* with the line editor */
+	bool leaving;
+	bool ended;       /* the end of input has come */
+	int handles_open; /* of the reader and the two above */
+	repl_left_f on_left;
+	void *arg;
+};
+
+static struct repl *running;
+
+/* What the terminal was like, for an end inside a signal handler. */
+static struct termios terminal_before;
+static bool terminal_known;
+
+static void give_terminal_back(void)
+{
+	if (terminal_known)
+		tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
+}
+
+struct repl *repl_running(void)
+{
+	return running;
+}
+
+static void leave(struct repl *p)
+{
+	if (p->leaving)
+		return;
+	p->leaving = true;
+	if (p->on_left != NULL)
+		p->on_left(p, p->arg);
+}
+
+static void ask(struct repl *p, const char *remember)
+{
+	const char *prompt = "";
+
+	if (p->leaving || app_is_ending(p->app))
+		return;
+	if (p->on_terminal)
+		prompt = p->session.continuing ? prompt_more : prompt_first;
+	reader_ask(&p->reader, prompt, remember);
+}
+
+static void on_write(struct session *s, const char *data, size_t size)
+{
+	struct repl *p = s->arg;
+
+	fwrite(data, 1, size, stdout);
+	if (p->on_terminal)
+		putc('\n', stdout); /* air between answer and prompt */
+	fflush(stdout);             /* a failure is looked at in on_ready() */
+}
+
+static void on_ready(struct session *s, const char *entry)
+{
+	struct repl *p = s->arg;
+
+	/* Nobody reads the answers any more, or nothing is left to answer. */
+	if (ferror(stdout) || p->ended)
+		leave(p);
+	else
+		ask(p, p->editing ? entry : NULL);
+}
+
+static void on_leave(struct session *s)
+{
+	leave(s->arg);
+}
+
+static const struct session_ops session_ops = { on_write, on_ready, on_leave };
+
+static void on_line(struct reader *r, enum reader_result result,
+		    const char *line, size_t size)
+{
+	struct repl *p = r->arg;
+
+	if (p->leaving || app_is_ending(p->app))
+		return;
+	switch (result) {
+	case READER_LINE:
+		if (session_feed(&p->session, line, size) == 0)
+			return;
+		log_error("console: %s", diag_last()->message);
+		diag_clear();
+		break;
+	case READER_EOF:
+		p->ended = true;
+		if (session_feed(&p->session, NULL, 0) != 0) {
+			diag_clear();
+			leave(p);
+		}
+		return;
+	case READER_CANCELLED:
+		session_interrupt(&p->session);
+		break;
+	case READER_TOO_LONG:
+		log_error("console: a line of more than %d bytes was passed "
+			  "over",
+			  READER_LINE_MAX);
+		break;
+	}
+	ask(p, NULL);
+}
+
+static void add_candidate(const char *candidate, void *arg)
+{
+	buf_append(arg, candidate, strlen(candidate) + 1);
+}
+
+static size_t on_complete(struct reader *r, const char *text, size_t size,
+			  struct buf *out)
+{
+	struct repl *p = r->arg;
+	size_t start = size;
+
+	if (session_complete(p->session.vm, text, size, &start, add_candidate,
+			     out) != 0)
+		diag_clear();
+	return start;
+}
+
+static const struct reader_ops reader_ops = { on_line, on_complete };
+
+/* Ctrl-C: what runs, or else the line that is being typed. */
+static bool on_interrupt(struct app *app, void *arg)
+{
+	struct repl *p = arg;
+
+	(void)app;
+	if (session_is_busy(&p->session))
+		session_interrupt(&p->session);
+	else
+		reader_cancel(&p->reader);
+	return true;
+}
+
+static void on_resized(uv_signal_t *h, int signo)
+{
+	reader_redraw(&((struct repl *)h->data)->reader, signo == SIGWINCH);
+}
+
+static void watch_terminal(struct repl *p)
+{
+	struct {
+		uv_signal_t *handle;
+		int signo;
+	} watched[] = {
+		{ &p->resized, SIGWINCH },
+		{ &p->continued, SIGCONT },
+	};
+
+	for (int i = 0; i < 2; i++) {
+		uv_signal_init(&p->app->loop.uv, watched[i].handle);
+		uv_signal_start(watched[i].handle, on_resized,
+				watched[i].signo);
+		uv_unref((uv_handle_t *)watched[i].handle);
+		watched[i].handle->data = p;
+	}
+	p->handles_open += 2;
+	terminal_known = tcgetattr(STDIN_FILENO, &terminal_before) == 0;
+	signals_set_last_words(give_terminal_back);
+	signals_set_fatal(SIGINT, false);
+	p->app->on_interrupt = on_interrupt;
+	p->app->on_interrupt_arg = p;
+}
+
+/* Letters beyond ASCII are typed, whatever the environment forgot to say. */
+static void set_locale(void)
+{
+	if (setlocale(LC_CTYPE, "") == NULL || MB_CUR_MAX == 1)
+		setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+static FILE *choose_terminal(void)
+{
+	const char *term = getenv("TERM");
+
+	if (!isatty(STDIN_FILENO) || term == NULL || strcmp(term, "dumb") == 0)
+		return NULL;
+	if (isatty(STDOUT_FILENO))
+		return stdout;
+	return isatty(STDERR_FILENO) ? stderr : NULL;
+}
+
+struct repl *repl_start(struct app *app, const char *greeting,
+			repl_left_f on_left, void *arg)
+{
+	struct reader_options opts = { 0 };
+	struct repl *p;
+	char *history;
+	int rc;
+
+	if (running != NULL) {
+		diag_set(IllegalParams, "the console is open already");
+		return NULL;
+	}
+	p = mem_zalloc(sizeof *p);
+	if (p == NULL) {
+		diag_set_oom(sizeof *p, "the console");
+		return NULL;
+	}
+	p->app = app;
+	p->on_left = on_left;
+	p->arg = arg;
+	p->on_terminal = isatty(STDIN_FILENO);
+	if (session_create(&p->session, &app->vm, &session_ops, p) != 0)
+		goto fail_session;
+	opts.out = choose_terminal();
+	opts.use_editor = p->editing = opts.out != NULL;
+	if (opts.out == NULL)
+		opts.out = isatty(STDOUT_FILENO) ? stdout : stderr;
+	if (p->editing)
+		set_locale();
+	history = p->editing
+			  ? history_default_path(settings_text(app->settings,
+							       SETTING_HISTORY))
+			  : NULL;
+	opts.history_path = history;
+	rc = reader_start(&p->reader, &app->loop, &opts, &reader_ops, p);
+	mem_free(history);
+	if (rc != 0)
+		goto fail_reader;
+	running = p;
+	app->interactive = true;
+	p->handles_open = 1;
+	if (p->on_terminal) {
+		watch_terminal(p);
+		if (greeting != NULL)
+			fprintf(opts.out, "%s\n", greeting);
+	}
+	ask(p, NULL);
+	return p;
+fail_reader:
+	session_destroy(&p->session);
+fail_session:
+	mem_free(p);
+	return NULL;
+}
+
+static void free_when_closed(struct repl *p)
+{
+	if (--p->handles_open == 0)
+		mem_free(p);
+}
+
+static void on_handle_closed(uv_handle_t *h)
+{
+	free_when_closed(h->data);
+}
+
+static void on_reader_closed(struct reader *r)
+{
+	free_when_closed(r->arg);
+}
+
+void repl_stop(struct repl *p)
+{
+	if (p == NULL)
+		return;
+	running = NULL;
+	p->leaving = true;
+	p->app->interactive = false;
+	reader_stop(&p->reader, on_reader_closed);
+	session_destroy(&p->session);
+	if (p->on_terminal) {
+		p->app->on_interrupt = NULL;
+		signals_set_fatal(SIGINT, true);
+		signals_set_last_words(NULL);
+		uv_close((uv_handle_t *)&p->resized, on_handle_closed);
+		uv_close((uv_handle_t *)&p->continued, on_handle_closed);
+	}
+}

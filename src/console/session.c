@@ -1,0 +1,196 @@
+/*
+ * A console session. See session.h; what it says is made in session.lua.
+ *
+ * The fiber of a line runs step(state, line) and leaves three results: the
+ * answer, the input when it was complete, and what comes next.
+ */
+#include "console/session.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "base/diag.h"
+#include "console/lua_parts.h"
+#include "lua/lua_call.h"
+#include "lua/lua_fiber.h"
+#include "lua/lua_state.h"
+
+static void open_state(lua_State *L, void *arg)
+{
+	struct session *s = arg;
+
+	lua_parts_push(L, LUA_PART_SESSION);
+	lua_getfield(L, -1, "new");
+	lua_call(L, 0, 1);
+	s->state_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+int session_create(struct session *s, struct lua_vm *vm,
+		   const struct session_ops *ops, void *arg)
+{
+	*s = (struct session){
+		.vm = vm,
+		.ops = ops,
+		.arg = arg,
+		.state_ref = LUA_NOREF,
+	};
+	return lua_vm_protect(vm, open_state, s);
+}
+
+void session_destroy(struct session *s)
+{
+	struct lua_fiber *f = s->fiber;
+
+	luaL_unref(s->vm->L, LUA_REGISTRYINDEX, s->state_ref);
+	s->state_ref = LUA_NOREF;
+	if (f == NULL)
+		return;
+	s->fiber = NULL;
+	f->on_end_arg = NULL; /* on_end() stays, and keeps quiet */
+	fiber_cancel(&f->base);
+}
+
+/* What the user would not see otherwise: the fiber itself failed. */
+static void write_failure(struct session *s, struct lua_fiber *f)
+{
+	static const char head[] = "---\n- error: 'console: ";
+	const char *text = lua_type(f->co, -1) == LUA_TSTRING
+				   ? lua_tostring(f->co, -1)
+				   : "the line could not be evaluated";
+
+	s->ops->write(s, head, sizeof head - 1);
+	for (; *text != '\0'; text++)
+		s->ops->write(s, *text == '\'' ? "''" : text,
+			      *text == '\'' ? 2 : 1);
+	s->ops->write(s, "'\n...\n", 6);
+}
+
+static void on_end(struct lua_fiber *f, bool ok, void *arg)
+{
+	struct session *s = arg;
+	const char *entry = NULL, *next = "";
+	const char *text;
+	size_t size;
+
+	if (s == NULL)
+		return;
+	s->fiber = NULL;
+	s->continuing = false;
+	if (!ok) {
+		write_failure(s, f);
+		s->ops->ready(s, NULL);
+		return;
+	}
+	lua_settop(f->co, 3); /* within the stack's own slack: cannot throw */
+	text = lua_tolstring(f->co, 1, &size);
+	if (lua_type(f->co, 2) == LUA_TSTRING)
+		entry = lua_tostring(f->co, 2);
+	if (lua_type(f->co, 3) == LUA_TSTRING)
+		next = lua_tostring(f->co, 3);
+	if (text != NULL && size > 0)
+		s->ops->write(s, text, size);
+	s->continuing = strcmp(next, "more") == 0;
+	if (strcmp(next, "leave") == 0)
+		s->ops->leave(s);
+	else
+		s->ops->ready(s, entry);
+}
+
+struct feeding {
+	struct session *session;
+	struct lua_fiber *fiber;
+	const char *line;
+	size_t size;
+};
+
+static void push_step(lua_State *L, void *arg)
+{
+	struct feeding *feed = arg;
+
+	lua_parts_push(L, LUA_PART_SESSION);
+	lua_getfield(L, -1, "step");
+	lua_rawgeti(L, LUA_REGISTRYINDEX, feed->session->state_ref);
+	if (feed->line == NULL)
+		lua_pushnil(L);
+	else
+		lua_pushlstring(L, feed->line, feed->size);
+	lua_xmove(L, feed->fiber->co, 3);
+}
+
+int session_feed(struct session *s, const char *line, size_t size)
+{
+	struct feeding feed = { s, lua_fiber_get(s->vm), line, size };
+
+	if (feed.fiber == NULL)
+		return -1;
+	if (lua_vm_protect(s->vm, push_step, &feed) != 0) {
+		lua_fiber_drop(feed.fiber);
+		return -1;
+	}
+	memcpy(feed.fiber->name, "console", sizeof "console");
+	feed.fiber->on_end = on_end;
+	feed.fiber->on_end_arg = s;
+	s->fiber = feed.fiber;
+	lua_fiber_start(feed.fiber, 2);
+	return 0;
+}
+
+static void forget_lines(lua_State *L, void *arg)
+{
+	struct session *s = arg;
+
+	lua_parts_push(L, LUA_PART_SESSION);
+	lua_getfield(L, -1, "forget");
+	lua_rawgeti(L, LUA_REGISTRYINDEX, s->state_ref);
+	lua_call(L, 1, 0);
+}
+
+void session_interrupt(struct session *s)
+{
+	if (s->fiber != NULL) {
+		fiber_cancel(&s->fiber->base);
+		return;
+	}
+	if (!s->continuing)
+		return;
+	s->continuing = false;
+	if (lua_vm_protect(s->vm, forget_lines, s) != 0)
+		diag_clear();
+}
+
+struct completing {
+	const char *text;
+	size_t size;
+	size_t replaced;
+	void (*fn)(const char *candidate, void *arg);
+	void *arg;
+};
+
+static void complete(lua_State *L, void *arg)
+{
+	struct completing *cp = arg;
+
+	lua_parts_push(L, LUA_PART_COMPLETE);
+	lua_pushlstring(L, cp->text, cp->size);
+	lua_call(L, 1, 2);
+	cp->replaced = (size_t)lua_tointeger(L, -2);
+	for (int i = 1;; i++) {
+		lua_rawgeti(L, -1, i);
+		if (lua_isnil(L, -1))
+			break;
+		cp->fn(lua_tostring(L, -1), cp->arg);
+		lua_pop(L, 1);
+	}
+}
+
+int session_complete(struct lua_vm *vm, const char *text, size_t size,
+		     size_t *ret_start,
+		     void (*fn)(const char *candidate, void *arg), void *arg)
+{
+	struct completing cp = { text, size, 0, fn, arg };
+
+	if (lua_vm_protect(vm, complete, &cp) != 0)
+		return -1;
+	*ret_start = size - cp.replaced;
+	return 0;
+}

@@ -1,0 +1,75 @@
+/*
+ * A console session, whatever carries it: lines in, text out. Each line is
+ * evaluated in a fiber of its own, so it may wait; the carrier gives the next
+ * one when the session is ready again.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct lua_fiber;
+struct lua_vm;
+struct session;
+
+enum {
+	/* Lines of one input, together: what is longer is refused. */
+	SESSION_INPUT_MAX = 1024 * 1024,
+};
+
+struct session_ops {
+	/** Text for the user; valid during the call. */
+	void (*write)(struct session *s, const char *data, size_t size);
+	/**
+	 * The line is dealt with; the next one may be fed, also from here.
+	 * @a entry is the whole input when one was complete (for a history),
+	 * else NULL.
+	 */
+	void (*ready)(struct session *s, const char *entry);
+	/** The user wants to leave; the session takes no more lines. */
+	void (*leave)(struct session *s);
+};
+
+struct session {
+	struct lua_vm *vm;
+	const struct session_ops *ops;
+	void *arg;               /* the carrier's */
+	int state_ref;           /* registry: the Lua half's state */
+	struct lua_fiber *fiber; /* evaluates now; NULL: none */
+	bool continuing;         /* an input has begun and wants more lines */
+};
+
+/** Returns 0, or -1 with diag set. The memory is the caller's. */
+int session_create(struct session *s, struct lua_vm *vm,
+		   const struct session_ops *ops, void *arg);
+
+/**
+ * Forget the session. A fiber that evaluates is cancelled, and nobody hears
+ * of its end.
+ */
+void session_destroy(struct session *s);
+
+/**
+ * Evaluate a line, without its newline (text with newlines is several lines
+ * at once). NULL is the end of the input: lines begun are not complete and are
+ * told as an error. The session must not be busy. ops->ready or ops->leave follows,
+ * perhaps from inside. Returns 0, or -1 with diag set: the line is lost.
+ */
+int session_feed(struct session *s, const char *line, size_t size);
+
+/** Cancel what is evaluated, or else forget the lines begun. */
+void session_interrupt(struct session *s);
+
+static inline bool session_is_busy(const struct session *s)
+{
+	return s->fiber != NULL;
+}
+
+/**
+ * What could stand in the place of the end of @a text: tell @a fn of each
+ * candidate. @a ret_start is where the part begins that they replace. Runs no
+ * Lua code but our own. Returns 0, or -1 with diag set.
+ */
+int session_complete(struct lua_vm *vm, const char *text, size_t size,
+		     size_t *ret_start,
+		     void (*fn)(const char *candidate, void *arg), void *arg);

@@ -1,0 +1,189 @@
+-- The Lua half of a console session: lines to chunks, values to text.
+--
+-- Answers are, byte for byte, what users of Tarantool's console know.
+local c = ...
+
+local loadstring, pcall, select, type, tostring =
+    loadstring, pcall, select, type, tostring
+local format = string.format
+local yaml = require('yaml').new()
+yaml.cfg({
+    encode_invalid_numbers = true,
+    encode_load_metatables = true,
+    encode_use_tostring = true,
+    encode_invalid_as_nil = true,
+    encode_deep_as_nil = true,
+    encode_sparse_ratio = 0,
+})
+local null = yaml.NULL
+local lua_text = c.lua_text
+local INPUT_MAX = c.input_max
+
+local HELP = [[
+Lua is evaluated line by line; an expression shows its values.
+
+  \help                   this text
+  \set output yaml|lua    how values are shown
+  \set language lua       the language of the lines
+  \quit, \q               leave the console
+]]
+
+local function yaml_text(results, count)
+    if count == 0 then
+        return '---\n...\n'
+    end
+    for i = 1, count do
+        if results[i] == nil then
+            results[i] = null
+        end
+    end
+    local ok, text = pcall(yaml.encode, results)
+    if ok then
+        return text
+    end
+    return yaml.encode({ { error = 'the result cannot be shown: '
+        .. tostring(text) } })
+end
+
+local formats = {
+    yaml = yaml_text,
+    lua = lua_text,
+}
+
+local function answer(state, ok, ...)
+    local count = select('#', ...)
+    if ok then
+        return formats[state.output]({ ... }, count)
+    end
+    local err = ...
+    if err == nil then
+        err = null
+    end
+    return formats[state.output]({ { error = err } }, 1)
+end
+
+-- A syntax error that further lines may mend: all but a string that its line
+-- should have closed.
+local function ends_early(err)
+    return err:find(" near '<eof>'", 1, true) ~= nil
+        and err:find('unfinished string', 1, true) == nil
+end
+
+-- A chunk; or nil and its error, with true when more lines may mend it.
+local function compile(text)
+    local shown = text:match('^%s*=(.*)$')
+    if shown ~= nil then
+        text = shown
+    end
+    local chunk, first = loadstring('return ' .. text)
+    if chunk ~= nil then
+        return chunk
+    end
+    local err
+    chunk, err = loadstring(text)
+    if chunk ~= nil then
+        return chunk
+    end
+    return nil, err, ends_early(err) or ends_early(first)
+end
+
+local set = {}
+
+function set.output(state, value)
+    if formats[value] == nil then
+        return false, 'output: yaml or lua'
+    end
+    state.output = value
+    return true, true
+end
+
+function set.language(_, value)
+    if value ~= 'lua' then
+        return false, 'language: lua'
+    end
+    return true, true
+end
+
+local commands = {}
+
+function commands.help()
+    return true, HELP
+end
+
+function commands.set(state, rest)
+    local name, value = rest:match('^(%w+)%s+(%S+)$')
+    local f = name ~= nil and set[name] or nil
+    if f == nil then
+        return false, '\\set output yaml|lua, or \\set language lua'
+    end
+    return f(state, value)
+end
+
+-- A line that begins with a backslash. Returns text and an action.
+local function command(state, line)
+    local name, rest = line:match('^\\(%w*)%s*(.-)%s*$')
+    if (name == 'q' or name == 'quit') and rest == '' then
+        return '', 'leave'
+    end
+    local f = commands[name]
+    if f == nil then
+        return answer(state, false, format(
+            'Invalid command %s. Type \\help for help.', line))
+    end
+    return answer(state, f(state, rest))
+end
+
+local M = {}
+
+--- The state of a session.
+function M.new()
+    return { output = 'yaml', lines = nil }
+end
+
+--- Forget the lines of an input that has begun.
+function M.forget(state)
+    state.lines = nil
+end
+
+-- The end of the input while lines wait for more.
+local function refuse_rest(state)
+    local text = state.lines
+    state.lines = nil
+    if text == nil then
+        return ''
+    end
+    local _, err = compile(text)
+    return answer(state, false, err), text
+end
+
+--- Deal with a line; nil is the end of the input. Returns the text of the answer, the whole input when it
+-- was complete, and 'more' or 'leave' when that is what comes next. Runs in a
+-- fiber of its own and waits as long as the user's code does.
+function M.step(state, line)
+    if line == nil then
+        return refuse_rest(state)
+    end
+    local text = line
+    if state.lines ~= nil then
+        text = state.lines .. '\n' .. line
+        state.lines = nil
+    elseif line:find('^%s*\\') then
+        line = line:match('^%s*(.*)$')
+        local out, action = command(state, line)
+        return out, line, action
+    end
+    if #text > INPUT_MAX then
+        return answer(state, false, format(
+            'input of %d bytes: at most %d are taken', #text, INPUT_MAX))
+    end
+    local chunk, err, unfinished = compile(text)
+    if chunk ~= nil then
+        return answer(state, pcall(chunk)), text
+    elseif unfinished then
+        state.lines = text
+        return '', nil, 'more'
+    end
+    return answer(state, false, err), text
+end
+
+return M
