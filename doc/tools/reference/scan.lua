@@ -79,8 +79,8 @@ local function signature_of_code(line, module)
         return nil
     end
     local owner, sep, key = name:match('^([%w_]+)([.:])([%w_]+)$')
-    if owner == nil then
-        return nil
+    if owner == nil or module == nil then
+        return nil -- a file of no module is not public
     end
     if owner == 'M' then
         owner = module
@@ -123,7 +123,7 @@ local function take_comment(doc, text, code, place)
     end
     local signatures = take_signatures(text)
     if #signatures == 0 then
-        signatures[1] = signature_of_code(code, doc.module or '?')
+        signatures[1] = signature_of_code(code, doc.module)
     end
     -- Further names share the text of the first one.
     local main
