@@ -17,7 +17,7 @@ target_compile_definitions(neap_flags INTERFACE
   _GNU_SOURCE $<$<CONFIG:Debug>:NEAP_INJECT>)
 
 # The program's own tables are read-only once it runs.
-add_link_options(-Wl,-z,relro,-z,now)
+add_link_options(-Wl,--as-needed,-z,relro,-z,now)
 
 if(NEAP_SANITIZE)
   add_compile_options(

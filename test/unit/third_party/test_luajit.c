@@ -131,6 +131,34 @@ static void test_endless_match_is_stopped(void **unused)
 	assert_null(run("assert(('key=value'):match('^(%w+)=') == 'key')"));
 }
 
+static void test_long_plain_find_is_linear(void **unused)
+{
+	(void)unused;
+	/* Some 6 s where each place is compared whole; 3 ms here. */
+	assert_null(run("local s = ('a'):rep(1e6)\n"
+			"local from = os.clock()\n"
+			"assert(not s:find(('a'):rep(5e5) .. 'b', 1, true))\n"
+			"assert(os.clock() - from < 1)"));
+	/* The same places at every length around the change of method. */
+	assert_null(
+		run("local s = ('ab'):rep(40) .. ('ba'):rep(40) .. 'c'\n"
+		    "for length = 1, 80 do\n"
+		    "    for i = 1, #s - length + 1 do\n"
+		    "        local p, at = s:sub(i, i + length - 1)\n"
+		    "        for j = 1, i do\n"
+		    "            if s:sub(j, j + length - 1) == p then\n"
+		    "                at = j\n"
+		    "                break\n"
+		    "            end\n"
+		    "        end\n"
+		    "        assert(s:find(p, 1, true) == at)\n"
+		    "    end\n"
+		    "    assert(not s:find(('x'):rep(length), 1, true))\n"
+		    "end\n"
+		    "assert(('x'):rep(40):find(('x'):rep(40), 1, true) == 1)\n"
+		    "assert(not ('x'):rep(39):find(('x'):rep(40), 1, true))"));
+}
+
 #endif
 
 static void test_interface(void **unused)
@@ -151,6 +179,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_failed_load_restores_hook,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_endless_match_is_stopped,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_long_plain_find_is_linear,
 						setup, teardown),
 #endif
 		cmocka_unit_test_setup_teardown(test_interface, setup,
