@@ -11,9 +11,11 @@
 #include "app/app.h"
 #include "app/report.h"
 #include "base/diag.h"
+#include "base/inject.h"
 #include "lua/lua_call.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_paths.h"
 #include "lua_src/app.h"
 
 /* load(path) -> function | nil, reason; "-" is standard input. */
@@ -139,9 +141,28 @@ static void on_main_end(struct lua_fiber *f, bool ok, void *arg)
 	app_end(app, APP_END_FAILED);
 }
 
+static int set_paths(struct app *app, const struct app_script *script)
+{
+	const char *path = script->script > 0 ? script->argv[script->script]
+					      : NULL;
+	char *app_dir = lua_paths_app_dir(path);
+	char *share_dir = lua_paths_share_dir();
+	int rc = -1;
+
+	if (app_dir != NULL)
+		rc = lua_paths_set(&app->vm, app_dir, share_dir);
+	mem_free(share_dir);
+	mem_free(app_dir);
+	return rc;
+}
+
 int script_start(struct app *app, const struct app_script *script)
 {
-	struct starting st = { script, lua_fiber_get(&app->vm) };
+	struct starting st = { script, NULL };
+
+	if (set_paths(app, script) != 0)
+		return -1;
+	st.fiber = lua_fiber_get(&app->vm);
 
 	if (st.fiber == NULL)
 		return -1;
