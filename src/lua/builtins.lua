@@ -119,6 +119,13 @@ end
 --- require(name) -> value
 -- Load the module @name once. Its top level may wait; two fibers that require
 -- the same module load it once, the second waits for the first.
+--
+-- It looks for `?.lua`, `?/init.lua` and `?.so` in the folder of the script;
+-- in `rocks/` there and in the folders above, up to the root of the project (with
+-- `.git`, `luarocks.lock` or a rockspec); in `LUA_PATH` and `LUA_CPATH`; beside
+-- neap; and where Debian's `lua-*` packages are. `package.path` and
+-- `package.cpath` show it.
+--
 -- Yields: when the module does. Throws: not found; what the module throws.
 function require(name)
     if type(name) ~= 'string' then
