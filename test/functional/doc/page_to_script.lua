@@ -12,7 +12,8 @@
 --                         must end well, when the next one starts or the page
 --                         is over
 --   console session       "$ command", then what is typed behind each prompt
---                         ("neap> " or "    > "), and what is answered
+--                         ("neap> " or "    > "), and what is answered; empty
+--                         lines and the greeting do not count
 --
 -- The script calls the functions that test_guide.sh has: file, step,
 -- background, session.
@@ -65,7 +66,7 @@ local function take_session(lines, place)
             or lines[i]:match('^%s*>%s(.*)$')
         if typed ~= nil then
             input[#input + 1] = typed
-        else
+        elseif lines[i] ~= '' and not lines[i]:find('^neap %d') then
             want[#want + 1] = lines[i]
         end
     end

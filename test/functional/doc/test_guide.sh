@@ -45,7 +45,8 @@ step() {
 
 session() {
 	local place=$1 command=${2//8080/$port} want=${4//8080/$port} got
-	got=$(eval "$command -i" <<< "${3//8080/$port}" 2> "$work/err")
+	got=$(eval "$command -i" <<< "${3//8080/$port}" 2> "$work/err" |
+		grep -v '^$')
 	if matches "$got" "$want"; then
 		echo "ok: $place: session"
 	else
