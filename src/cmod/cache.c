@@ -288,6 +288,11 @@ const char *cmod_file(const struct cmod *m)
 	return m->file;
 }
 
+const struct identity *cmod_identity(const struct cmod *m)
+{
+	return &m->image.id;
+}
+
 unsigned cmod_live_count(void)
 {
 	unsigned count;

@@ -55,6 +55,9 @@ bool cmod_is_cached(const struct cmod *m);
 /** The resolved file it was loaded from. Lives as long as the instance. */
 const char *cmod_file(const struct cmod *m);
 
+/** The state of the file that it was loaded from. Lives as long. */
+const struct identity *cmod_identity(const struct cmod *m);
+
 /** Instances alive in this process, orphans included. */
 unsigned cmod_live_count(void);
 
@@ -79,6 +82,9 @@ int cmod_use_create(struct cmod_use *use, struct cmod *m, const char *name,
 
 /** Let go of it; its counts go to the function. Empty is fine. */
 void cmod_use_destroy(struct cmod_use *use);
+
+/** Destroy @a to and move @a from there, which is empty afterwards. */
+void cmod_use_move(struct cmod_use *to, struct cmod_use *from);
 
 /** Another reference on a function the caller holds, and back. */
 struct cmod_func *cmod_func_ref(struct cmod_func *f);

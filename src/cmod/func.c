@@ -175,6 +175,17 @@ void cmod_use_destroy(struct cmod_use *use)
 		cmod__close(closing);
 }
 
+void cmod_use_move(struct cmod_use *to, struct cmod_use *from)
+{
+	cmod_use_destroy(to);
+	cmod__lock();
+	*to = *from;
+	list_del(&from->link);
+	list_add_tail(&to->func->uses, &to->link);
+	cmod__unlock();
+	from->func = NULL;
+}
+
 struct cmod_func *cmod_func_ref(struct cmod_func *f)
 {
 	cmod__lock();

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct fiber;
 struct neap_call;
 
 /**
@@ -23,8 +24,13 @@ struct cmod_host {
 		       uint64_t timeout_ns);
 	/** What wait_fd() waited for, after it: events, or 0. Ends it. */
 	int (*end_wait_fd)(struct neap_call *call);
-	/** The fiber of @a call was told to end. */
-	bool (*is_cancelled)(struct neap_call *call);
+	/** The fiber that runs, or NULL. */
+	struct fiber *(*self)(void);
+	/** It was told to end. */
+	bool (*is_cancelled)(void);
+	/** End the sleep of a fiber; tell it to end. */
+	void (*wakeup)(struct fiber *f);
+	void (*cancel)(struct fiber *f);
 };
 
 /** For the whole process, before the first call. */

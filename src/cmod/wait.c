@@ -61,22 +61,30 @@ static struct neap_call *waiter(void)
 	return c;
 }
 
-int wait_sleep(double seconds)
+static int sleep_ns(uint64_t ns)
 {
 	struct neap_call *c = waiter();
 	int status;
 
 	if (c == NULL)
 		return -1;
-	if (!(seconds > 0))
-		return wait_yield();
-	if (host->sleep(c, to_ns(seconds)) != 0)
+	if (host->sleep(c, ns) != 0)
 		return fail();
 	status = call_wait(c);
 	/* The end of its time is how a sleep ends; so is a wakeup. */
 	if (status == 0 || status == UV_ETIMEDOUT)
 		return 0;
 	return fail_status(status);
+}
+
+int wait_sleep(double seconds)
+{
+	return seconds > 0 ? sleep_ns(to_ns(seconds)) : wait_yield();
+}
+
+int wait_wakeup(void)
+{
+	return sleep_ns(UINT64_MAX);
 }
 
 int wait_yield(void)
@@ -118,8 +126,7 @@ int wait_fd(int fd, int events, double timeout)
 	return fail_status(status);
 }
 
-bool wait_is_cancelled(void)
+const struct cmod_host *wait_host(void)
 {
-	return call_current != NULL && host != NULL &&
-	       host->is_cancelled(call_current);
+	return host;
 }

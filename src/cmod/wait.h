@@ -2,7 +2,7 @@
  * call's error set when the wait cannot begin or the fiber is cancelled. */
 #pragma once
 
-#include <stdbool.h>
+struct cmod_host;
 
 /** 0 after @a seconds; none, less or NaN is wait_yield(). */
 int wait_sleep(double seconds);
@@ -13,5 +13,8 @@ int wait_yield(void);
 /** The events (NEAP_READ, NEAP_WRITE) that came, or 0 after @a timeout. */
 int wait_fd(int fd, int events, double timeout);
 
-/** The fiber of the running call was told to end. */
-bool wait_is_cancelled(void);
+/** 0 when somebody has woken the fiber. */
+int wait_wakeup(void);
+
+/** The host, or NULL before there is one. */
+const struct cmod_host *wait_host(void);

@@ -1,0 +1,195 @@
+/*
+ * The functions of neap/compat/module.h: calls, errors, fibers, the log. That
+ * header gives each a name of the peer's and links it to one of these.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/diag.h"
+#include "base/log.h"
+#include "cmod/call.h"
+#include "cmod/compat.h"
+#include "cmod/host.h"
+#include "cmod/wait.h"
+
+int neap_compat_box_return_mp(neap_call_t *call, const char *mp,
+			      const char *mp_end)
+{
+	return neap_return_mp(call, mp, mp_end);
+}
+
+const char *neap_compat_box_error_type(const struct error *e)
+{
+	return e->type->name;
+}
+
+uint32_t neap_compat_box_error_code(const struct error *e)
+{
+	return (uint32_t)e->code;
+}
+
+const char *neap_compat_box_error_message(const struct error *e)
+{
+	return e->message;
+}
+
+struct error *neap_compat_box_error_last(void)
+{
+	return call_last_error();
+}
+
+void neap_compat_box_error_clear(void)
+{
+	call_set_error(NULL);
+}
+
+int neap_compat_box_error_set(const char *file, unsigned line, uint32_t code,
+			      const char *format, ...)
+{
+	struct error *e;
+	va_list ap;
+
+	va_start(ap, format);
+	e = error_newv(&ClientError, (int)code, file, line, format, ap);
+	va_end(ap);
+	return call_set_error(e);
+}
+
+void neap_compat_fiber_sleep(double s)
+{
+	wait_sleep(s);
+}
+
+void neap_compat_fiber_yield(void)
+{
+	wait_wakeup();
+}
+
+void neap_compat_fiber_reschedule(void)
+{
+	wait_yield();
+}
+
+struct fiber *neap_compat_fiber_self(void)
+{
+	return wait_host() == NULL ? NULL : wait_host()->self();
+}
+
+void neap_compat_fiber_wakeup(struct fiber *f)
+{
+	if (wait_host() != NULL)
+		wait_host()->wakeup(f);
+}
+
+void neap_compat_fiber_cancel(struct fiber *f)
+{
+	if (wait_host() != NULL)
+		wait_host()->cancel(f);
+}
+
+bool neap_compat_fiber_is_cancelled(void)
+{
+	return wait_host() != NULL && wait_host()->is_cancelled();
+}
+
+int neap_compat_coio_wait(int fd, int event, double timeout)
+{
+	struct stat st;
+	int events;
+
+	/* A plain file is always ready, and no event loop will say so. */
+	if (fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
+		return event;
+	events = wait_fd(fd, event, timeout);
+	return events < 0 ? 0 : events;
+}
+
+static uint64_t read_clock(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t neap_compat_clock_realtime64(void)
+{
+	return read_clock(CLOCK_REALTIME);
+}
+
+uint64_t neap_compat_clock_monotonic64(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t neap_compat_clock_process64(void)
+{
+	return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+uint64_t neap_compat_clock_thread64(void)
+{
+	return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
+double neap_compat_clock_realtime(void)
+{
+	return read_clock(CLOCK_REALTIME) / 1e9;
+}
+
+double neap_compat_clock_monotonic(void)
+{
+	return read_clock(CLOCK_MONOTONIC) / 1e9;
+}
+
+double neap_compat_clock_process(void)
+{
+	return read_clock(CLOCK_PROCESS_CPUTIME_ID) / 1e9;
+}
+
+double neap_compat_clock_thread(void)
+{
+	return read_clock(CLOCK_THREAD_CPUTIME_ID) / 1e9;
+}
+
+uint64_t neap_compat_fiber_time64(void)
+{
+	return read_clock(CLOCK_REALTIME) / 1000;
+}
+
+uint64_t neap_compat_fiber_clock64(void)
+{
+	return read_clock(CLOCK_MONOTONIC) / 1000;
+}
+
+bool neap_compat_say_log_level_is_enabled(int level)
+{
+	return level <= (int)log_level;
+}
+
+void neap_compat_say(int level, const char *file, int line, const char *error,
+		     const char *format, ...)
+{
+	char text[4096];
+	va_list ap;
+	int n;
+
+	if (level < 0 || level >= LOG_LEVEL_COUNT)
+		level = LOG_ERROR;
+	va_start(ap, format);
+	n = vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	if (error == NULL)
+		log_write((enum log_level)level, file, (unsigned)line, "%s",
+			  text);
+	else
+		log_write((enum log_level)level, file, (unsigned)line, "%s: %s",
+			  text, error);
+}

@@ -1,0 +1,224 @@
+/* Functions that follow their file. See live.h. */
+#include "cmod/live.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/diag.h"
+#include "base/inject.h"
+#include "base/log.h"
+#include "cmod/resolve.h"
+
+/*
+ * A file may change without its identity doing so: within a tick of its
+ * clock, or when its writer has mapped it. For a while after a change it is
+ * therefore looked at again, bad builds as well as good ones.
+ */
+#define SETTLE_NS UINT64_C(2000000000)
+#define LOOK_NS   UINT64_C(50000000)
+
+/* What lasts no longer than this is a build under way, and not worth a word;
+ * and one that takes long is not worth a word for each of its writes. */
+#define GRACE_NS UINT64_C(200000000)
+#define RELOG_NS UINT64_C(1000000000)
+
+/* Its granularity, some milliseconds, is enough, and it costs little. */
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void expect_change(struct cmod_live *live, uint64_t now)
+{
+	live->look_again_ns = now + LOOK_NS;
+	live->settled_ns = now + SETTLE_NS;
+}
+
+/* Believe what was found for a moment, or, when it has settled, for good. */
+static void postpone_look(struct cmod_live *live, uint64_t now)
+{
+	live->look_again_ns = now >= live->settled_ns ? UINT64_MAX
+						      : now + LOOK_NS;
+}
+
+static int set_paths(struct cmod_live *live, const char *found)
+{
+	char cwd[PATH_MAX] = "";
+	size_t size;
+
+	if (found[0] != '/' && getcwd(cwd, sizeof cwd) == NULL)
+		cwd[0] = '\0';
+	size = strlen(cwd) + 1 + strlen(found) + 1;
+	live->file = mem_alloc(size);
+	live->path = mem_alloc(size);
+	if (live->file == NULL || live->path == NULL) {
+		diag_set_oom(size, "a path");
+		return -1;
+	}
+	snprintf(live->file, size, "%s%s%s", cwd, cwd[0] != '\0' ? "/" : "",
+		 found);
+	strcpy(live->path, live->file);
+	live->path[strlen(live->path) - strlen(".so")] = '\0';
+	return 0;
+}
+
+int cmod_live_create(struct cmod_live *live, const char *path,
+		     const char *cpath, const char *name, size_t name_size)
+{
+	struct resolved r;
+	struct cmod *m;
+	int rc;
+
+	memset(live, 0, sizeof *live);
+	if (resolve(path, cpath, &r) != 0)
+		return -1;
+	if (set_paths(live, r.found) != 0)
+		goto fail;
+	live->name = mem_strdup(name);
+	if (live->name == NULL) {
+		diag_set_oom(name_size, "a function's name");
+		goto fail;
+	}
+	m = cmod_load(live->path, NULL);
+	if (m == NULL)
+		goto fail;
+	live->good = *cmod_identity(m);
+	rc = cmod_use_create(&live->use, m, name, name_size);
+	cmod_unref(m);
+	if (rc != 0)
+		goto fail;
+	expect_change(live, now_ns());
+	return 0;
+fail:
+	cmod_live_destroy(live);
+	return -1;
+}
+
+void cmod_live_destroy(struct cmod_live *live)
+{
+	cmod_use_destroy(&live->use);
+	mem_free(live->path);
+	mem_free(live->file);
+	mem_free(live->name);
+	live->path = live->file = live->name = NULL;
+}
+
+/* The newest build's function takes the place of the one in use. */
+static int take_new(struct cmod_live *live)
+{
+	struct cmod *m = cmod_load(live->path, NULL);
+	struct cmod_use use;
+	int rc;
+
+	if (m == NULL)
+		return -1;
+	if (m == cmod_func_module(live->use.func)) {
+		live->good = *cmod_identity(m);
+		cmod_unref(m);
+		return 0;
+	}
+	rc = cmod_use_create(&use, m, live->name, strlen(live->name));
+	if (rc == 0) {
+		live->good = *cmod_identity(m);
+		cmod_use_move(&live->use, &use);
+	}
+	cmod_unref(m);
+	return rc;
+}
+
+/* The error in the diag keeps the old build serving: tell, or not yet. */
+static void note_wrong(struct cmod_live *live, uint64_t now, bool old)
+{
+	struct error *e = diag_take();
+
+	if (live->wrong_since_ns == 0)
+		live->wrong_since_ns = now;
+	if (!live->logged && (old || now - live->wrong_since_ns >= GRACE_NS) &&
+	    (live->last_log_ns == 0 || now - live->last_log_ns >= RELOG_NS)) {
+		log_warn("cmod.live: %s; the former build of '%s' goes on "
+			 "serving",
+			 e->message, live->file);
+		live->logged = true;
+		live->last_log_ns = now;
+	}
+	error_unref(e);
+}
+
+static bool is_old(const struct identity *id)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	return (now.tv_sec - id->mtime.tv_sec) * 1000000000 + now.tv_nsec -
+		       id->mtime.tv_nsec >=
+	       (int64_t)GRACE_NS;
+}
+
+static void look(struct cmod_live *live, const struct identity *id,
+		 uint64_t now)
+{
+	bool known_bad = live->has_bad && identity_equal(id, &live->bad);
+
+	if (!known_bad && !identity_equal(id, &live->good))
+		expect_change(live, now);
+	else
+		postpone_look(live, now);
+	if (take_new(live) == 0) {
+		live->has_bad = live->logged = false;
+		live->wrong_since_ns = 0;
+		return;
+	}
+	if (!known_bad) {
+		live->has_bad = true;
+		live->logged = false;
+		live->bad = *id;
+	}
+	note_wrong(live, now, is_old(id));
+}
+
+/* A file that is gone is not looked for more often than is worth logging. */
+static void note_missing(struct cmod_live *live, int err)
+{
+	if (live->logged && !live->has_bad)
+		return;
+	diag_set_system(err, "cannot stat '%s'", live->file);
+	if (live->has_bad)
+		live->has_bad = live->logged = false;
+	note_wrong(live, now_ns(), false);
+}
+
+void cmod_live_follow(struct cmod_live *live)
+{
+	struct identity id;
+	struct stat st;
+	uint64_t now;
+
+	if (stat(live->file, &st) != 0) {
+		note_missing(live, errno);
+		return;
+	}
+	id = identity_of(&st);
+	if (identity_equal(&id, &live->good) && live->wrong_since_ns != 0 &&
+	    !live->has_bad) {
+		/* The very file is back. */
+		live->wrong_since_ns = 0;
+		live->logged = false;
+	}
+	if (!identity_equal(&id, &live->good) &&
+	    !(live->has_bad && identity_equal(&id, &live->bad))) {
+		look(live, &id, now_ns());
+		return;
+	}
+	if (live->look_again_ns == UINT64_MAX)
+		return;
+	now = now_ns();
+	if (now >= live->look_again_ns)
+		look(live, &id, now);
+}

@@ -1,0 +1,41 @@
+/*
+ * A function that follows its file: called through here, it is always the
+ * newest build's. While there is a build that cannot be used (damaged,
+ * half-written, without the function, missing), the old one goes on serving;
+ * one that stays so for more than a moment, as a linker needs, is logged once.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "cmod/cmod.h"
+#include "cmod/identity.h"
+
+struct cmod_live {
+	struct cmod_use use;  /* the function as it is now */
+	struct identity good; /* the file that it came from */
+	struct identity bad;  /* the last one that could not be used */
+	bool has_bad;
+	bool logged;             /* what is wrong now was logged */
+	uint64_t wrong_since_ns; /* nothing usable since; 0: all is well */
+	uint64_t last_log_ns;
+	uint64_t look_again_ns; /* until then equal identities are believed */
+	uint64_t settled_ns;    /* from then on for good */
+	char *path;             /* absolute, without the ending */
+	char *file;             /* the same with it: what is stat'ed */
+	char *name;             /* of the function */
+};
+
+/**
+ * Load the function @a name of the module @a path. Errors: as cmod_load() and
+ * cmod_use_create(). Returns 0, or -1 with diag set and @a live empty.
+ */
+int cmod_live_create(struct cmod_live *live, const char *path,
+		     const char *cpath, const char *name, size_t name_size);
+
+/** Empty is fine. */
+void cmod_live_destroy(struct cmod_live *live);
+
+/** Before each call: bring live->use up to date. One stat when nothing has
+ * changed. Never fails: at worst all stays as it is. */
+void cmod_live_follow(struct cmod_live *live);

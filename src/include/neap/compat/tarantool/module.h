@@ -1,0 +1,2 @@
+/* <tarantool/module.h>, as many modules spell it. */
+#include "../module.h"
