@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "lua/lua_builtins.h"
+#include "lua/lua_cmod.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_json.h"
 #include "lua/lua_msgpack.h"
@@ -19,6 +20,7 @@ static const struct lua_module module_fiber = {
 };
 
 const struct lua_module *const lua_modules[] = {
+	&lua_module_cmod,
 	&module_fiber,
 	&lua_module_json,
 	&lua_module_msgpack,

@@ -1,0 +1,48 @@
+-- The module `cmod`: C functions from shared libraries, loaded, replaced and
+-- unloaded while the server runs.
+--
+-- A library is a module; what its file was when it was loaded is an instance.
+-- When the file has changed, the next `cmod.load()` gives a new instance; the
+-- old one, an orphan from then on, lives until nobody holds it any more: its
+-- handles, its functions, calls in progress. What runs is a private copy, so
+-- overwriting the file cannot harm it.
+--
+-- A function is called with any values that can be told as MessagePack:
+-- `func(...)` gives `true, ...`, a lone `true` when it returns nothing, or
+-- `nil, err`. A failure inside is never thrown: the function's own error, an
+-- argument that cannot be told, results that are not MessagePack, want of memory
+-- are all `nil, err`; only calling an unloaded function throws (IllegalParams).
+-- The call yields when the C function waits.
+--
+-- Handles are told apart by `tostring()`; fields are nil once it is unloaded,
+-- and so are unknown ones. Collecting a handle unloads it.
+local c = ...
+
+local M = {}
+
+--- cmod.load(path) -> module
+-- Load the library @path, which is written without its `.so`: a path with a
+-- slash, or a name, whose dots are folders, that is looked for in the working
+-- directory, in the trees `rocks/` there and in its parents, and in
+-- `package.cpath`. A library that has not changed since it was last loaded is
+-- not read again. Throws: IllegalParams (no path, not a string, empty),
+-- SystemError (the file cannot be opened, read or stat'ed), ClientError (no such
+-- module; not a loadable library), OutOfMemory. Yields: no.
+M.load = c.load
+
+--- cmod.live(path, name) -> live_function
+-- The function @name of the library @path (as for `cmod.load()`), which follows
+-- its file: each call is made to the newest build that can be used, calls in
+-- progress end on the old one. A build that stays
+-- unusable (damaged, without the function, gone) is logged once, and the former
+-- one goes on serving. Throws: as `cmod.load()` and `module:load()`. Yields: no.
+M.live = c.live
+
+--- cmod.list() -> table
+-- All instances alive in this process, oldest first, each a table: `path`,
+-- `file`, `state`, `version` (of NEAP_MODULE), `device`, `inode`, `size`,
+-- `mtime`, `since` (loaded at), `references`, `functions`, `calls`, `errors` and
+-- `never_closes` (the system's loader keeps it mapped for good). Yields: no.
+M.list = c.list
+
+return M

@@ -1,0 +1,85 @@
+/*
+ * The module `cmod`: C modules, their functions and calls.
+ *
+ *	lua_cmod.c         load, live, list
+ *	lua_cmod_handle.c  what Lua holds: modules, functions, live functions
+ *	lua_cmod_call.c    calling one, also when it waits
+ *	lua_cmod_args.c    arguments to msgpack
+ *	lua_cmod_wait.c    how functions wait, over the fibers of runtime
+ */
+#pragma once
+
+#include <lua.h>
+#include <stdint.h>
+
+#include "cmod/cmod.h"
+#include "cmod/live.h"
+#include "lua/lua_state.h"
+
+struct buf;
+struct neap_call;
+
+/** What a module's userdata holds. */
+struct cmod_module_box {
+	struct cmod *module; /* NULL: unloaded */
+	char path[];         /* as given */
+};
+
+/** What a function's userdata holds; a live function's too. */
+struct cmod_func_box {
+	uintptr_t mark;       /* see lua_cmod_mark() */
+	struct cmod_use *use; /* inside the union; its func NULL: unloaded */
+	union {
+		struct cmod_use plain;
+		struct cmod_live live;
+	};
+	char name[]; /* "<module>.<symbol>" */
+};
+
+/**
+ * What a function's userdata begins with: nothing else does, so that a call
+ * can tell its handle without a look at the metatable.
+ */
+static inline uintptr_t lua_cmod_mark(const struct cmod_func_box *box)
+{
+	return (uintptr_t)box ^ (uintptr_t)0x636d6f642e66756eu;
+}
+
+extern const struct lua_module lua_module_cmod;
+
+/** Make the classes of handles; once a state. Throws: out of memory. */
+void lua_cmod_open_handles(lua_State *L);
+
+/** A module's handle, pushed, with nothing in it. Throws: out of memory. */
+struct cmod_module_box *lua_cmod_push_module(lua_State *L, const char *path);
+
+/** A live function's handle, pushed, empty. Throws: out of memory. */
+struct cmod_func_box *lua_cmod_push_live(lua_State *L, const char *path,
+					 const char *symbol);
+
+/** The string argument @a idx, which @a what names in errors: not empty and
+ * without NULs. Throws: usage. */
+const char *lua_cmod_check_text(lua_State *L, int idx, const char *what,
+				size_t *ret_size);
+
+/** Refuse options, of which there are none yet. Throws: usage. */
+void lua_cmod_check_options(lua_State *L, int idx, const char *what);
+
+/** The metamethods __call. */
+int lua_cmod_call_plain(lua_State *L);
+int lua_cmod_call_live(lua_State *L);
+
+/** What calls need in a state. Throws: out of memory. */
+void lua_cmod_open_call(lua_State *L);
+
+/**
+ * Pack the stack from index @a first to its top as the arguments of a call.
+ * Returns 0, or -1 with diag set. Throws: no.
+ */
+int lua_cmod_pack(lua_State *L, int first, struct buf *out);
+
+/** Teach calls to wait; once a process, again is harmless. */
+void lua_cmod_set_host(void);
+
+/** A call that waits is given up: what it waits for must not find it. */
+void lua_cmod_forget_wait(struct neap_call *c);

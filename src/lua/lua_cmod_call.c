@@ -1,0 +1,263 @@
+/*
+ * Calling a C function (the module `cmod`). The way of a call that does not wait is short: the
+ * arguments are packed into a pooled call, the function is called on the
+ * call's stack, its results are unpacked; nothing is allocated but what the
+ * results themselves are.
+ *
+ * A call that waits goes like this. The function, on its C stack, asks for a
+ * wait: lua_cmod_wait.c parks the fiber, and the C stack is left. The __call
+ * below sees that the function has not ended, makes the call the fiber's guest
+ * and yields. On each wakeup the scheduler goes straight to the C stack; the
+ * coroutine is not touched before the function has ended, and gets the results
+ * then.
+ *
+ * References. A call that does not wait needs none: its handle is in slot 1 of
+ * a running function, so it is not collected, and nothing of Lua runs while the
+ * function does. Once it waits, the call itself holds the function.
+ */
+#include <assert.h>
+#include <lauxlib.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <string.h>
+#include <uv.h>
+
+#include "base/diag.h"
+#include "cmod/call.h"
+#include "lua/lua_call.h"
+#include "lua/lua_cmod.h"
+#include "lua/lua_error.h"
+#include "lua/lua_fiber.h"
+#include "lua/lua_serialize.h"
+#include "lua/lua_state.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+
+/* Key of push_diag() in the registry. */
+static const char failure_key;
+
+/* The diag as an error object: may throw, when memory is short. */
+static int push_diag(lua_State *L)
+{
+	lua_error_push_diag(L);
+	return 1;
+}
+
+void lua_cmod_open_call(lua_State *L)
+{
+	lua_pushlightuserdata(L, (void *)&failure_key);
+	lua_pushcfunction(L, push_diag);
+	lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+/* Push nil and the diag as an error object, or, without memory for one, the
+ * text that Lua keeps for that case. Returns 2. Throws: no. */
+static int push_failure(lua_State *L)
+{
+	lua_pushnil(L);
+	lua_pushlightuserdata(L, (void *)&failure_key);
+	lua_rawget(L, LUA_REGISTRYINDEX);
+	if (lua_pcall(L, 0, 1, 0) != 0)
+		diag_clear();
+	return 2;
+}
+
+/* What most results are needs no decoder. False: it is something else. */
+static bool push_small(lua_State *L, const unsigned char *p, size_t size)
+{
+	if (size == 1 && (*p < 0x80 || *p >= 0xe0)) {
+		lua_pushinteger(L, (signed char)*p);
+		return true;
+	}
+	if (size == 1 && (*p == 0xc2 || *p == 0xc3)) {
+		lua_pushboolean(L, *p & 1);
+		return true;
+	}
+	if (size == 2 && *p == 0xcc) {
+		lua_pushinteger(L, p[1]);
+		return true;
+	}
+	if (size == 3 && *p == 0xcd) {
+		lua_pushinteger(L, p[1] << 8 | p[2]);
+		return true;
+	}
+	return false;
+}
+
+static int push_result(lua_State *L, uint32_t index, const char *p, size_t size)
+{
+	struct error *cause;
+	int n;
+
+	if (likely(push_small(L, (const unsigned char *)p, size)))
+		return 0;
+	n = lua_unpack(L, p, p + size);
+	if (n == 1)
+		return 0;
+	if (n >= 0) {
+		diag_set_code(ClientError, ER_PROC_C,
+			      "result %u holds %d MessagePack values, not one",
+			      index, n);
+		return -1;
+	}
+	if (diag_last()->type == &OutOfMemory)
+		return -1;
+	cause = diag_take();
+	diag_set_code(ClientError, ER_PROC_C, "result %u cannot be decoded: %s",
+		      index, cause->message);
+	error_set_cause(diag_last(), cause);
+	return -1;
+}
+
+/* Push true and the results; or nothing, with diag set. Throws: no. */
+static int push_results(lua_State *L, const struct neap_call *c)
+{
+	const char *p = c->out.data;
+	call_size_t size;
+
+	if (c->results > LUA_MINSTACK / 2 &&
+	    (c->results > INT_MAX / 2 ||
+	     !lua_checkstack(L, (int)c->results + LUA_MINSTACK))) {
+		diag_set_code(ClientError, ER_PROC_C,
+			      "%u results are more than the Lua stack takes",
+			      c->results);
+		return -1;
+	}
+	lua_pushboolean(L, 1);
+	for (uint32_t i = 1; i <= c->results; i++) {
+		memcpy(&size, p, sizeof size);
+		p += sizeof size;
+		if (push_result(L, i, p, size) != 0) {
+			lua_pop(L, (int)i);
+			return -1;
+		}
+		p += size;
+	}
+	return 0;
+}
+
+/* Push what the call gives. Returns how many values; *ret_failed tells that
+ * they are nil and an error. Throws: no. */
+static int push_outcome(lua_State *L, struct neap_call *c, bool *ret_failed)
+{
+	*ret_failed = false;
+	if (likely(call_succeeded(c))) {
+		if (likely(push_results(L, c) == 0))
+			return (int)c->results + 1;
+	} else {
+		diag_set_error(call_take_error(c));
+	}
+	*ret_failed = true;
+	return push_failure(L);
+}
+
+/* Each count has one writer, its handle's thread; list() reads from others. */
+static inline void count(uint64_t *n)
+{
+	__atomic_store_n(n, *n + 1, __ATOMIC_RELAXED);
+}
+
+static int guest_resume(struct lua_fiber *f, lua_State *to, int status)
+{
+	struct neap_call *c = f->guest_arg;
+	lua_State *L = f->vm->L;
+	bool failed;
+	int n;
+
+	if (status == UV_ENOTSUP)
+		c->flags |= CALL_NO_WAIT;
+	if (!call_resume(c, status))
+		return -1;
+	f->guest = NULL;
+	/* A coroutine that has yielded is not to be worked on. */
+	n = push_outcome(L, c, &failed);
+	if (failed)
+		cmod_func_count_error(c->func);
+	call_put(c);
+	if (!lua_checkstack(to, n)) {
+		lua_pop(L, n);
+		diag_set(ClientError,
+			 "%d results are more than the Lua stack takes", n);
+		n = push_failure(L);
+	}
+	lua_xmove(L, to, n);
+	return n;
+}
+
+static void guest_abandon(struct lua_fiber *f)
+{
+	struct neap_call *c = f->guest_arg;
+
+	f->guest = NULL;
+	lua_cmod_forget_wait(c);
+	call_abandon(c);
+}
+
+/* The function waits: its fiber has been parked by lua_cmod_wait.c. */
+static int begin_wait(lua_State *L, struct neap_call *c)
+{
+	static const struct lua_guest guest = { guest_resume, guest_abandon };
+	struct lua_fiber *f = lua_fiber_of(lua_vm_of(L)->sched->current);
+
+	assert(f->guest == NULL);
+	f->guest = &guest;
+	f->guest_arg = c;
+	return lua_wait(L);
+}
+
+static int call(lua_State *L, struct cmod_func_box *box)
+{
+	struct neap_call *c = call_get();
+	bool failed;
+	int n;
+
+	if (__builtin_expect(c == NULL, 0))
+		return push_failure(L);
+	if (__builtin_expect(lua_cmod_pack(L, 2, &c->in) != 0, 0)) {
+		call_put(c);
+		return push_failure(L);
+	}
+	/* A __serialize function among the arguments may have unloaded it. */
+	if (__builtin_expect(box->use->func == NULL, 0)) {
+		call_put(c);
+		return lua_error_usage(L, "function '%s' is unloaded",
+				       box->name);
+	}
+	count(&box->use->calls);
+	if (!likely(call_run(c, box->use->func, L)))
+		return begin_wait(L, c);
+	n = push_outcome(L, c, &failed);
+	if (__builtin_expect(failed, 0))
+		count(&box->use->errors);
+	call_put(c);
+	return n;
+}
+
+static struct cmod_func_box *check_callee(lua_State *L)
+{
+	struct cmod_func_box *box = lua_touserdata(L, 1);
+
+	if (__builtin_expect(box == NULL || lua_objlen(L, 1) < sizeof *box ||
+				     box->mark != lua_cmod_mark(box),
+			     0)) {
+		lua_error_usage(L, "a function of a C module is wanted, not %s",
+				luaL_typename(L, 1));
+		return NULL;
+	}
+	if (__builtin_expect(box->use->func == NULL, 0))
+		lua_error_usage(L, "function '%s' is unloaded", box->name);
+	return box;
+}
+
+int lua_cmod_call_plain(lua_State *L)
+{
+	return call(L, check_callee(L));
+}
+
+int lua_cmod_call_live(lua_State *L)
+{
+	struct cmod_func_box *box = check_callee(L);
+
+	cmod_live_follow(&box->live);
+	return call(L, box);
+}

@@ -1,0 +1,358 @@
+/*
+ * What Lua holds of C modules (the module `cmod`): handles of modules,
+ * functions and live functions. A handle is a userdata that was made and given its class before
+ * anything was put into it, so that nothing is lost when Lua throws.
+ *
+ * Unknown string keys are nil, as the fields of a handle that was unloaded.
+ */
+#include <lauxlib.h>
+#include <string.h>
+
+#include "base/diag.h"
+#include "lua/lua_class.h"
+#include "lua/lua_cmod.h"
+#include "lua/lua_error.h"
+
+static const char *state_name(const struct cmod *m)
+{
+	return cmod_is_cached(m) ? "cached" : "orphan";
+}
+
+struct cmod_module_box *lua_cmod_push_module(lua_State *L, const char *path)
+{
+	size_t size = strlen(path) + 1;
+	struct cmod_module_box *box = lua_newuserdata(L, sizeof *box + size);
+
+	box->module = NULL;
+	memcpy(box->path, path, size);
+	lua_class_metatable(L, LUA_CLASS_CMOD_MODULE);
+	lua_setmetatable(L, -2);
+	return box;
+}
+
+static struct cmod_func_box *push_func(lua_State *L, enum lua_class id,
+				       const char *path, const char *symbol)
+{
+	size_t path_size = strlen(path), symbol_size = strlen(symbol);
+	struct cmod_func_box *box = lua_newuserdata(
+		L, sizeof *box + path_size + 1 + symbol_size + 1);
+
+	memset(box, 0, sizeof *box);
+	box->mark = lua_cmod_mark(box);
+	box->use = id == LUA_CLASS_CMOD_LIVE ? &box->live.use : &box->plain;
+	memcpy(box->name, path, path_size);
+	box->name[path_size] = '.';
+	memcpy(box->name + path_size + 1, symbol, symbol_size + 1);
+	lua_class_metatable(L, id);
+	lua_setmetatable(L, -2);
+	return box;
+}
+
+struct cmod_func_box *lua_cmod_push_live(lua_State *L, const char *path,
+					 const char *symbol)
+{
+	return push_func(L, LUA_CLASS_CMOD_LIVE, path, symbol);
+}
+
+/* The keys of a handle are strings. Pushes the method of that name and
+ * returns NULL, or returns the key. Upvalue 1: the methods. */
+static const char *index_key(lua_State *L)
+{
+	if (lua_type(L, 2) != LUA_TSTRING)
+		lua_error_usage(L, "a field's name is wanted, not %s",
+				luaL_typename(L, 2));
+	lua_settop(L, 2);
+	lua_pushvalue(L, 2);
+	lua_rawget(L, lua_upvalueindex(1));
+	return lua_isnil(L, -1) ? lua_tostring(L, 2) : NULL;
+}
+
+static struct cmod_module_box *check_module(lua_State *L)
+{
+	return lua_class_check(L, 1, LUA_CLASS_CMOD_MODULE);
+}
+
+static struct cmod_module_box *check_loaded_module(lua_State *L)
+{
+	struct cmod_module_box *box = check_module(L);
+
+	if (box->module == NULL)
+		lua_error_usage(L, "module '%s' is unloaded", box->path);
+	return box;
+}
+
+/***
+ * module:load(name) -> func
+ * The function @name of the library, at most 256 bytes. Functions outlive their
+ * module's handle: they hold the instance themselves. Throws: IllegalParams (no
+ * name, not a string, empty, too long, holds a NUL; the module is unloaded),
+ * ClientError (no such function; the symbol is data or another library's),
+ * OutOfMemory. Yields: no.
+ */
+static int l_module_load(lua_State *L)
+{
+	struct cmod_module_box *m = check_loaded_module(L);
+	struct cmod_func_box *box;
+	const char *name;
+	size_t size;
+
+	name = lua_cmod_check_text(L, 2, "module:load: the function's name",
+				   &size);
+	if (size > CMOD_NAME_MAX)
+		lua_error_usage(L,
+				"module:load: the function's name "
+				"'%.32s...' has %d bytes, at most %d are "
+				"allowed",
+				name, (int)size, CMOD_NAME_MAX);
+	lua_cmod_check_options(L, 3, "module:load");
+	box = push_func(L, LUA_CLASS_CMOD_FUNC, m->path, name);
+	/* Making it may have run a finalizer, which may have unloaded m. */
+	if (m->module == NULL)
+		lua_error_usage(L, "module '%s' is unloaded", m->path);
+	if (cmod_use_create(box->use, m->module, name, size) != 0)
+		return lua_error_throw(L);
+	return 1;
+}
+
+/***
+ * module:unload() -> true
+ * Let go of the module. Its functions stay. Throws: IllegalParams (not a module;
+ * unloaded already). Yields: no.
+ */
+static int l_module_unload(lua_State *L)
+{
+	struct cmod_module_box *box = check_loaded_module(L);
+	struct cmod *m = box->module;
+
+	box->module = NULL;
+	cmod_unref(m);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int l_module_gc(lua_State *L)
+{
+	struct cmod_module_box *box = check_module(L);
+	struct cmod *m = box->module;
+
+	box->module = NULL;
+	cmod_unref(m);
+	return 0;
+}
+
+/***
+ * module.path -> string | nil
+ * The path as given to `cmod.load()`.
+ */
+
+/***
+ * module.file -> string | nil
+ * The file that it was loaded from, links resolved.
+ */
+
+/***
+ * module.state -> string | nil
+ * `cached` while `cmod.load()` would give this very instance out again, `orphan`
+ * once a newer one has taken its place.
+ */
+static int l_module_index(lua_State *L)
+{
+	struct cmod_module_box *box = check_module(L);
+	const char *key = index_key(L);
+
+	if (key == NULL || box->module == NULL)
+		return 1;
+	if (strcmp(key, "path") == 0)
+		lua_pushstring(L, box->path);
+	else if (strcmp(key, "file") == 0)
+		lua_pushstring(L, cmod_file(box->module));
+	else if (strcmp(key, "state") == 0)
+		lua_pushstring(L, state_name(box->module));
+	return 1;
+}
+
+static int l_module_tostring(lua_State *L)
+{
+	struct cmod_module_box *box = check_module(L);
+
+	lua_pushfstring(L, "module: %s%s", box->path,
+			box->module == NULL ? " (unloaded)" : "");
+	return 1;
+}
+
+static int l_module_serialize(lua_State *L)
+{
+	struct cmod_module_box *box = check_module(L);
+
+	lua_createtable(L, 0, 2);
+	if (box->module == NULL)
+		return 1;
+	lua_pushstring(L, box->path);
+	lua_setfield(L, -2, "path");
+	lua_pushstring(L, state_name(box->module));
+	lua_setfield(L, -2, "state");
+	return 1;
+}
+
+/* A function of either kind. */
+static struct cmod_func_box *check_func(lua_State *L)
+{
+	struct cmod_func_box *box = lua_class_test(L, 1, LUA_CLASS_CMOD_FUNC);
+
+	if (box == NULL)
+		box = lua_class_check(L, 1, LUA_CLASS_CMOD_LIVE);
+	return box;
+}
+
+static void empty_func(struct cmod_func_box *box)
+{
+	if (box->use == &box->plain)
+		cmod_use_destroy(&box->plain);
+	else
+		cmod_live_destroy(&box->live);
+}
+
+/***
+ * func:unload() -> true
+ * Let go of the function; calls in progress end well. Throws: IllegalParams (not a
+ * function; unloaded already). Yields: no.
+ */
+static int l_func_unload(lua_State *L)
+{
+	struct cmod_func_box *box = check_func(L);
+
+	if (box->use->func == NULL)
+		lua_error_usage(L, "function '%s' is unloaded", box->name);
+	empty_func(box);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int l_func_gc(lua_State *L)
+{
+	empty_func(check_func(L));
+	return 0;
+}
+
+/***
+ * func.name -> string | nil
+ * `<module>.<symbol>`; it is what the console shows.
+ */
+
+/***
+ * func.symbol -> string | nil
+ * The name in the library.
+ */
+
+/***
+ * func.module -> string | nil
+ * The path as given to `cmod.load()` or `cmod.live()`.
+ */
+
+/***
+ * func.file -> string | nil
+ * The file that its instance was loaded from.
+ */
+
+/***
+ * func.state -> string | nil
+ * `cached` or `orphan`: as `module.state`, of its instance.
+ */
+static int l_func_index(lua_State *L)
+{
+	struct cmod_func_box *box = check_func(L);
+	const struct cmod_func *f = box->use->func;
+	const char *key = index_key(L);
+	const char *symbol;
+
+	if (key == NULL || f == NULL)
+		return 1;
+	symbol = cmod_func_symbol(f);
+	if (strcmp(key, "name") == 0)
+		lua_pushstring(L, box->name);
+	else if (strcmp(key, "symbol") == 0)
+		lua_pushstring(L, symbol);
+	else if (strcmp(key, "module") == 0)
+		lua_pushlstring(L, box->name,
+				strlen(box->name) - strlen(symbol) - 1);
+	else if (strcmp(key, "file") == 0)
+		lua_pushstring(L, cmod_file(cmod_func_module(f)));
+	else if (strcmp(key, "state") == 0)
+		lua_pushstring(L, state_name(cmod_func_module(f)));
+	return 1;
+}
+
+static int l_func_tostring(lua_State *L)
+{
+	struct cmod_func_box *box = check_func(L);
+
+	lua_pushfstring(L, "%s: %s%s",
+			box->use == &box->plain ? "function" : "live function",
+			box->name, box->use->func == NULL ? " (unloaded)" : "");
+	return 1;
+}
+
+static int l_func_serialize(lua_State *L)
+{
+	struct cmod_func_box *box = check_func(L);
+
+	lua_createtable(L, 0, 1);
+	if (box->use->func == NULL)
+		return 1;
+	lua_pushstring(L, box->name);
+	lua_setfield(L, -2, "name");
+	return 1;
+}
+
+/* Make a class whose __index knows @a methods. */
+static void open_class(lua_State *L, enum lua_class id, const char *name,
+		       const luaL_Reg *meta, lua_CFunction index,
+		       const luaL_Reg *methods)
+{
+	lua_class_new(L, id, name, meta);
+	lua_newtable(L);
+	luaL_register(L, NULL, methods);
+	lua_pushcclosure(L, index, 1);
+	lua_setfield(L, -2, "__index");
+	lua_pop(L, 1);
+}
+
+void lua_cmod_open_handles(lua_State *L)
+{
+	static const luaL_Reg module_meta[] = {
+		{ "__gc", l_module_gc },
+		{ "__tostring", l_module_tostring },
+		{ "__serialize", l_module_serialize },
+		{ NULL, NULL },
+	};
+	static const luaL_Reg module_methods[] = {
+		{ "load", l_module_load },
+		{ "unload", l_module_unload },
+		{ NULL, NULL },
+	};
+	static const luaL_Reg func_meta[] = {
+		{ "__gc", l_func_gc },
+		{ "__tostring", l_func_tostring },
+		{ "__serialize", l_func_serialize },
+		{ "__call", lua_cmod_call_plain },
+		{ NULL, NULL },
+	};
+	static const luaL_Reg live_meta[] = {
+		{ "__gc", l_func_gc },
+		{ "__tostring", l_func_tostring },
+		{ "__serialize", l_func_serialize },
+		{ "__call", lua_cmod_call_live },
+		{ NULL, NULL },
+	};
+	static const luaL_Reg func_methods[] = {
+		{ "unload", l_func_unload },
+		{ NULL, NULL },
+	};
+
+	open_class(L, LUA_CLASS_CMOD_MODULE, "module", module_meta,
+		   l_module_index, module_methods);
+	open_class(L, LUA_CLASS_CMOD_FUNC, "function", func_meta, l_func_index,
+		   func_methods);
+	open_class(L, LUA_CLASS_CMOD_LIVE, "live function", live_meta,
+		   l_func_index, func_methods);
+}
