@@ -4,16 +4,19 @@ local render = {}
 local notice = '<!-- Made by doc/tools/reference/generate.lua from the comments of the '
     .. 'code:\n     change those, then run it. -->\n\n'
 
--- `@name` of an argument becomes *name*; code and addresses stay as they are.
+-- `@name` of an argument becomes *name*, and no word in angle brackets is taken
+-- for a tag; code stays as it is.
 local function inline(line)
-    if line:find('^    ') then
+    if line:find('^    ') or line:find('^\t') then
         return line
     end
     local out, in_code = {}, false
     for part, tick in (line .. '\0'):gmatch('([^`%z]*)([`%z])') do
         if not in_code then
-            part = (' ' .. part):gsub('@a ([%a_][%w_]*)', '*%1*'):gsub('([^%w_])@([%a_][%w_]*)', '%1*%2*')
-                :sub(2)
+            part = part:gsub('<([%w_/.]+%.h)>', '`<%1>`')
+                :gsub('%f[<`]<%f[%a]', '\\<')
+            part = (' ' .. part):gsub('@a ([%a_][%w_]*)', '*%1*')
+                :gsub('([^%w_])@([%a_][%w_]*)', '%1*%2*'):sub(2)
         end
         out[#out + 1] = part
         if tick == '`' then
@@ -131,7 +134,9 @@ function render.header(header)
             out[#out + 1] = '### ' .. item.name
             out[#out + 1] = ''
             out[#out + 1] = '```c'
-            add_text(out, { unpack(item.code) })
+            for _, line in ipairs(item.code) do
+                out[#out + 1] = line
+            end
             while header.items[i + 1] ~= nil and item.text ~= nil
                 and header.items[i + 1].text == item.text do
                 i = i + 1
