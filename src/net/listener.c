@@ -91,8 +91,14 @@ static bool is_stale(const struct listen_address *addr)
 {
 	const struct sockaddr *sa = (const struct sockaddr *)&addr->addr;
 	bool stale = false;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct stat st;
+	int fd;
 
+	/* Connecting to what is no socket is refused as well. */
+	if (lstat(((const struct sockaddr_un *)sa)->sun_path, &st) != 0 ||
+	    !S_ISSOCK(st.st_mode))
+		return false;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return false;
 	if (connect(fd, sa, addr->size) != 0)
@@ -116,7 +122,8 @@ static int bind_socket(int fd, const struct listen_address *addr)
 	return bind(fd, sa, addr->size) == 0 ? 0 : -errno;
 }
 
-static int open_socket(const struct listen_address *addr, bool reuse_port)
+static int open_socket(const struct listen_address *addr,
+		       const struct listen_options *opts)
 {
 	int family = addr->addr.ss_family;
 	int one = 1;
@@ -128,8 +135,11 @@ static int open_socket(const struct listen_address *addr, bool reuse_port)
 	if (family != AF_UNIX &&
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0)
 		goto fail_fd;
-	if (family != AF_UNIX && reuse_port &&
+	if (family != AF_UNIX && opts->reuse_port &&
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) != 0)
+		goto fail_fd;
+	/* The file gets the socket's own mode: nobody comes in before. */
+	if (family == AF_UNIX && opts->mode != 0 && fchmod(fd, opts->mode) != 0)
 		goto fail_fd;
 	rc = bind_socket(fd, addr);
 	if (rc == 0)
@@ -190,7 +200,7 @@ int listener_open(struct listener *l, uv_loop_t *loop,
 
 	*ret_opened = false;
 	l->unix_socket = addr->addr.ss_family == AF_UNIX;
-	rc = open_socket(addr, opts->reuse_port);
+	rc = open_socket(addr, opts);
 	if (rc < 0)
 		return rc;
 	l->fd = rc;

@@ -16,6 +16,7 @@ struct listen_address {
 struct listen_options {
 	int backlog;     /* 0: 4096 */
 	bool reuse_port; /* several workers may listen on the same port */
+	mode_t mode; /* at most, of a unix socket's file; 0: as umask says */
 };
 
 struct listener {
