@@ -12,7 +12,10 @@
 #include "base/inject.h"
 #include "base/log.h"
 #include "config/settings.h"
+#include "console/console_module.h"
+#include "console/remote.h"
 #include "console/repl.h"
+#include "lua/lua_state.h"
 #include "main/leaks.h"
 #include "main/options.h"
 #include "main/version.h"
@@ -128,12 +131,18 @@ static int run(const struct options *o, int argc, char **argv,
 		code = fail(1);
 		goto out;
 	}
+	if (lua_vm_register(&app.vm, &console_module) != 0) {
+		code = fail(1);
+		goto out_app;
+	}
 	if (o->interactive || (o->script == 0 && !o->has_eval)) {
 		app.on_main_end = open_console;
 		app.on_main_end_arg = (void *)o;
 	}
 	code = app_run(&app, &script);
 	repl_stop(repl_running());
+	remote_close_all();
+out_app:
 	leaks_set_handles(&leaks, app_destroy(&app));
 	if (flush_output() != 0 && code == 0)
 		code = 1;

@@ -1,0 +1,153 @@
+/* The C half of the module `console`. */
+#include "console/console_module.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "app/app.h"
+#include "base/diag.h"
+#include "console/remote.h"
+#include "console/repl.h"
+#include "lua/lua_call.h"
+#include "lua/lua_error.h"
+#include "lua_src/console.h"
+#include "runtime/fiber.h"
+
+static const char *const server_class = "neap.console_server";
+
+struct server_box {
+	struct remote *remote; /* NULL: it was closed */
+};
+
+static struct server_box *check_server(lua_State *L)
+{
+	return luaL_checkudata(L, 1, server_class);
+}
+
+static void on_remote_close(void *arg)
+{
+	struct server_box *box = arg;
+
+	box->remote = NULL;
+}
+
+/* listen(path) -> server | nil, err */
+static int l_console_listen(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	struct server_box *box = lua_newuserdata(L, sizeof *box);
+
+	box->remote = NULL;
+	luaL_getmetatable(L, server_class);
+	lua_setmetatable(L, -2);
+	box->remote = remote_listen(app_of(L), path);
+	if (box->remote == NULL)
+		return lua_error_fail(L);
+	remote_set_on_close(box->remote, on_remote_close, box);
+	return 1;
+}
+
+static int l_server_close(lua_State *L)
+{
+	struct server_box *box = check_server(L);
+
+	if (box->remote != NULL)
+		remote_close(box->remote);
+	return 0;
+}
+
+/* A server goes on without its object. */
+static int l_server_gc(lua_State *L)
+{
+	struct server_box *box = check_server(L);
+
+	if (box->remote != NULL)
+		remote_set_on_close(box->remote, NULL, NULL);
+	box->remote = NULL;
+	return 0;
+}
+
+static int l_server_index(lua_State *L)
+{
+	struct server_box *box = check_server(L);
+	const char *key = luaL_checkstring(L, 2);
+
+	if (strcmp(key, "close") == 0)
+		lua_pushcfunction(L, l_server_close);
+	else if (strcmp(key, "path") == 0 && box->remote != NULL)
+		lua_pushstring(L, remote_path(box->remote));
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
+static int l_server_tostring(lua_State *L)
+{
+	struct server_box *box = check_server(L);
+
+	lua_pushfstring(L, "console: %s",
+			box->remote == NULL ? "closed"
+					    : remote_path(box->remote));
+	return 1;
+}
+
+static void on_left(struct repl *repl, void *arg)
+{
+	(void)repl;
+	fiber_wakeup(arg, 0);
+}
+
+/* start_begin() -> status | nil, err */
+static int l_console_start_begin(lua_State *L)
+{
+	struct fiber *self = lua_wait_check(L);
+
+	if (repl_start(app_of(L), NULL, on_left, self) == NULL)
+		return lua_error_fail(L);
+	fiber_park(self, NULL, NULL, UINT64_MAX);
+	return lua_wait(L);
+}
+
+static int l_console_start_end(lua_State *L)
+{
+	(void)L;
+	repl_stop(repl_running());
+	return 0;
+}
+
+static int l_console_failed(lua_State *L)
+{
+	return lua_wait_throw(L, luaL_checkint(L, 1));
+}
+
+static int luaopen_neap_console(lua_State *L)
+{
+	static const luaL_Reg functions[] = {
+		{ "listen", l_console_listen },
+		{ "start_begin", l_console_start_begin },
+		{ "start_end", l_console_start_end },
+		{ "failed", l_console_failed },
+		{ NULL, NULL },
+	};
+	static const luaL_Reg meta[] = {
+		{ "__gc", l_server_gc },
+		{ "__index", l_server_index },
+		{ "__tostring", l_server_tostring },
+		{ "__serialize", l_server_tostring },
+		{ NULL, NULL },
+	};
+
+	luaL_newmetatable(L, server_class);
+	luaL_register(L, NULL, meta);
+	lua_pushboolean(L, 0);
+	lua_setfield(L, -2, "__metatable");
+	lua_newtable(L);
+	luaL_register(L, NULL, functions);
+	return 1;
+}
+
+const struct lua_module console_module = {
+	"console",
+	luaopen_neap_console,
+	lua_src_console,
+};

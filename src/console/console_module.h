@@ -1,0 +1,6 @@
+/* The module `console`. */
+#pragma once
+
+#include "lua/lua_state.h"
+
+extern const struct lua_module console_module;

@@ -1,0 +1,491 @@
+/* The console over a unix socket. See remote.h. */
+#include "console/remote.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "app/app.h"
+#include "base/buf.h"
+#include "base/diag.h"
+#include "base/inject.h"
+#include "base/log.h"
+#include "console/session.h"
+#include "net/listener.h"
+#include "net/stream.h"
+
+enum {
+	CONNECTIONS_MAX = 100,
+	INPUT_MAX = SESSION_INPUT_MAX + 1, /* unread lines of a connection */
+	UNSENT_MAX = 1024 * 1024,
+	READ_SIZE = 64 * 1024,
+	FLUSH_MS = 5000,   /* for the last answer to a client that reads */
+	VANISHED_MS = 500, /* between two looks whether it is still there */
+};
+
+struct remote {
+	struct app *app;
+	struct listener listener;
+	struct stream_group group;
+	struct list connections;
+	unsigned count;
+	struct drainable drainable;
+	struct timer deadline; /* of the drain */
+	struct list link;      /* in the list of all */
+	bool listening;        /* the listener's handle is open */
+	bool draining;
+	bool closing;
+	void (*on_close)(void *arg);
+	void *on_close_arg;
+	char path[108];
+	char buffer[READ_SIZE];
+};
+
+struct connection {
+	struct stream stream;
+	struct session session;
+	struct remote *remote;
+	struct list link;
+	struct timer timer; /* one of FLUSH_MS and VANISHED_MS */
+	struct buf in;      /* lines not yet evaluated */
+	bool working;       /* inside work() */
+	bool at_end;        /* the client sends no more */
+	bool broken;        /* it cannot be written to */
+	bool leaving;       /* to be closed when all is sent */
+	bool closing;       /* the handle is being closed */
+};
+
+static struct list all = { &all, &all };
+
+static struct connection *connection_of(struct stream *s)
+{
+	return list_entry(s, struct connection, stream);
+}
+
+/* The remote goes when nothing of it is open any more. */
+static void free_when_done(struct remote *r)
+{
+	if (r->listening || r->count > 0)
+		return;
+	drain_remove(&r->drainable);
+	timer_stop(&r->app->sched.timers, &r->deadline);
+	list_del(&r->link);
+	mem_free(r);
+}
+
+static void on_stream_closed(struct stream *s)
+{
+	struct connection *c = connection_of(s);
+	struct remote *r = c->remote;
+
+	list_del(&c->link);
+	buf_destroy(&c->in);
+	mem_free(c);
+	r->count--;
+	if (r->closing || r->draining)
+		free_when_done(r);
+}
+
+static void close_connection(struct connection *c)
+{
+	if (c->closing)
+		return;
+	c->closing = true;
+	timer_stop(&c->remote->app->sched.timers, &c->timer);
+	session_destroy(&c->session);
+	stream_close(&c->stream);
+}
+
+static void on_flush_late(struct timer *t)
+{
+	close_connection(list_entry(t, struct connection, timer));
+}
+
+/* Close when the client has everything, or takes too long. */
+static void leave(struct connection *c)
+{
+	struct timers *timers = &c->remote->app->sched.timers;
+
+	if (c->broken || stream_unsent(&c->stream) == 0) {
+		close_connection(c);
+		return;
+	}
+	if (c->leaving)
+		return;
+	c->leaving = true;
+	stream_read_stop(&c->stream);
+	timer_start(timers, &c->timer, uv_hrtime() + FLUSH_MS * 1000000ull,
+		    on_flush_late);
+}
+
+static void write_text(struct connection *c, const char *data, size_t size)
+{
+	uv_buf_t buf = uv_buf_init((char *)data, size);
+
+	if (!c->broken && stream_write(&c->stream, &buf, 1) != 0)
+		c->broken = true;
+}
+
+static void write_error(struct connection *c, const char *text)
+{
+	struct buf answer = { 0 };
+
+	if (buf_printf(&answer, "---\n- error: '%s'\n...\n", text) == 0)
+		write_text(c, answer.data, answer.size);
+	buf_destroy(&answer);
+}
+
+/* Whether the peer has closed both ways, which an end of its data alone does
+ * not tell. */
+static bool has_vanished(struct connection *c)
+{
+	struct pollfd p = { .fd = -1 };
+
+	return uv_fileno(&c->stream.uv.handle, &p.fd) != 0 ||
+	       (poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR)));
+}
+
+static void on_look(struct timer *t);
+
+static void look_later(struct connection *c)
+{
+	timer_start(&c->remote->app->sched.timers, &c->timer,
+		    uv_hrtime() + VANISHED_MS * 1000000ull, on_look);
+}
+
+/* While a line is evaluated for a client that sends no more: it may go. */
+static void on_look(struct timer *t)
+{
+	struct connection *c = list_entry(t, struct connection, timer);
+
+	if (has_vanished(c))
+		close_connection(c);
+	else
+		look_later(c);
+}
+
+/* The next line of the input, to be consumed with *ret_used bytes. */
+static bool next_line(struct connection *c, size_t *ret_size, size_t *ret_used)
+{
+	char *end;
+
+	if (c->in.size == 0)
+		return false;
+	end = memchr(c->in.data, '\n', c->in.size);
+	if (end == NULL && !c->at_end)
+		return false;
+	*ret_size = end == NULL ? c->in.size : (size_t)(end - c->in.data);
+	*ret_used = end == NULL ? c->in.size : *ret_size + 1;
+	if (*ret_size > 0 && c->in.data[*ret_size - 1] == '\r')
+		(*ret_size)--;
+	return true;
+}
+
+static void feed(struct connection *c, const char *line, size_t size)
+{
+	struct error *e;
+
+	if (session_feed(&c->session, line, size) == 0)
+		return;
+	e = diag_take();
+	write_error(c, e->message);
+	error_unref(e);
+}
+
+/* What is to be done when no line is being evaluated. */
+static void settle(struct connection *c)
+{
+	if (c->broken || c->remote->closing) {
+		close_connection(c);
+	} else if (c->at_end || c->remote->draining) {
+		leave(c);
+	} else if (stream_unsent(&c->stream) > UNSENT_MAX) {
+		stream_read_stop(&c->stream); /* on_drained() goes on */
+	} else if (c->in.size >= INPUT_MAX) {
+		write_error(c, "the line is too long");
+		leave(c);
+	} else if (stream_read_start(&c->stream) != 0) {
+		close_connection(c);
+	}
+}
+
+static bool may_evaluate(struct connection *c)
+{
+	return !c->broken && !c->leaving && !c->closing &&
+	       !c->remote->draining && !c->remote->closing &&
+	       !session_is_busy(&c->session) &&
+	       stream_unsent(&c->stream) <= UNSENT_MAX;
+}
+
+/* Evaluate the lines that are there, one after the other. */
+static void work(struct connection *c)
+{
+	size_t size, used;
+
+	if (c->working || c->closing || c->leaving)
+		return;
+	timer_stop(&c->remote->app->sched.timers, &c->timer);
+	c->working = true;
+	while (may_evaluate(c) && next_line(c, &size, &used)) {
+		feed(c, c->in.data, size);
+		buf_consume(&c->in, used);
+	}
+	if (may_evaluate(c) && c->at_end && c->session.continuing)
+		feed(c, NULL, 0);
+	c->working = false;
+	if (c->closing)
+		return;
+	if (!session_is_busy(&c->session) && !c->leaving)
+		settle(c);
+	else if (session_is_busy(&c->session) && c->at_end)
+		look_later(c);
+}
+
+static void on_write(struct session *s, const char *data, size_t size)
+{
+	write_text(s->arg, data, size);
+}
+
+static void on_ready(struct session *s, const char *entry)
+{
+	(void)entry;
+	work(s->arg);
+}
+
+static void on_leave(struct session *s)
+{
+	leave(s->arg);
+}
+
+static const struct session_ops session_ops = { on_write, on_ready, on_leave };
+
+static void on_read(struct stream *s, char *data, ssize_t size)
+{
+	struct connection *c = connection_of(s);
+
+	if (size < 0) {
+		c->at_end = true;
+		stream_read_stop(s);
+		if (has_vanished(c) || size != UV_EOF) {
+			close_connection(c);
+			return;
+		}
+	} else if (buf_append(&c->in, data, (size_t)size) != 0) {
+		write_error(c, "not enough memory");
+		leave(c);
+		return;
+	} else if (c->in.size >= INPUT_MAX) {
+		stream_read_stop(s); /* settle() goes on, or refuses */
+	}
+	work(c);
+}
+
+static void on_drained(struct stream *s, int status)
+{
+	struct connection *c = connection_of(s);
+
+	if (status != 0)
+		c->broken = true;
+	if (c->closing)
+		return;
+	if (c->leaving || c->broken)
+		close_connection(c);
+	else
+		work(c);
+}
+
+static void greet(struct connection *c)
+{
+	static const char text[] = "neap (Lua console)\n"
+				   "type '\\help' for help\n";
+
+	write_text(c, text, sizeof text - 1);
+}
+
+static void refuse(struct connection *c, const char *why)
+{
+	write_error(c, why);
+	leave(c);
+}
+
+static void on_connection(struct listener *l, int status)
+{
+	struct remote *r = l->arg;
+	struct connection *c;
+	bool opened;
+	int rc;
+
+	if (status != 0) {
+		log_error("console '%s': %s", r->path, uv_strerror(status));
+		return;
+	}
+	c = mem_zalloc(sizeof *c);
+	if (c == NULL) {
+		log_error("console '%s': not enough memory", r->path);
+		return;
+	}
+	c->remote = r;
+	rc = stream_accept(&c->stream, &r->group, &l->uv.stream, &opened);
+	if (!opened) {
+		mem_free(c);
+		return;
+	}
+	list_add_tail(&r->connections, &c->link);
+	r->count++;
+	if (session_create(&c->session, &r->app->vm, &session_ops, c) != 0) {
+		struct error *e = diag_take();
+
+		log_error("console '%s': %s", r->path, e->message);
+		error_unref(e);
+		rc = UV_ENOMEM;
+	}
+	if (rc != 0)
+		close_connection(c);
+	else if (r->count > CONNECTIONS_MAX)
+		refuse(c, "too many connections");
+	else {
+		greet(c);
+		work(c);
+	}
+}
+
+static void on_listener_closed(struct listener *l)
+{
+	struct remote *r = l->arg;
+
+	r->listening = false;
+	free_when_done(r);
+}
+
+static void tell_closed(struct remote *r)
+{
+	void (*fn)(void *arg) = r->on_close;
+
+	r->on_close = NULL;
+	if (fn != NULL)
+		fn(r->on_close_arg);
+}
+
+static void on_drain_late(struct timer *t)
+{
+	struct remote *r = list_entry(t, struct remote, deadline);
+
+	list_foreach_safe(link, next, &r->connections)
+		close_connection(list_entry(link, struct connection, link));
+}
+
+static void on_drain(struct drainable *d, uint64_t deadline_ms)
+{
+	struct remote *r = list_entry(d, struct remote, drainable);
+
+	if (r->closing)
+		return;
+	r->draining = true;
+	tell_closed(r);
+	timer_start(&r->app->sched.timers, &r->deadline,
+		    uv_hrtime() + deadline_ms * 1000000, on_drain_late);
+	list_foreach_safe(link, next, &r->connections)
+		work(list_entry(link, struct connection, link));
+	listener_close(&r->listener);
+}
+
+void remote_close(struct remote *r)
+{
+	if (r->closing)
+		return;
+	r->closing = true;
+	timer_stop(&r->app->sched.timers, &r->deadline);
+	tell_closed(r);
+	list_foreach_safe(link, next, &r->connections)
+		close_connection(list_entry(link, struct connection, link));
+	if (!r->draining)
+		listener_close(&r->listener);
+}
+
+void remote_close_all(void)
+{
+	list_foreach_safe(link, next, &all)
+		remote_close(list_entry(link, struct remote, link));
+}
+
+const char *remote_path(const struct remote *r)
+{
+	return r->path;
+}
+
+void remote_set_on_close(struct remote *r, void (*fn)(void *arg), void *arg)
+{
+	r->on_close = fn;
+	r->on_close_arg = arg;
+}
+
+/* Returns 0, or UV_E*; when *ret_opened the listener must be closed. */
+static int open_listener(struct remote *r, bool *ret_opened)
+{
+	struct listen_options opts = { .mode = 0600 };
+	struct listen_address addr;
+	char text[128];
+	int rc;
+
+	*ret_opened = false;
+	snprintf(text, sizeof text, "unix/:%s", r->path);
+	rc = listen_address_parse(&addr, text, 0);
+	if (rc != 0)
+		return rc;
+	r->listener.on_connection = on_connection;
+	r->listener.on_closed = on_listener_closed;
+	r->listener.arg = r;
+	return listener_open(&r->listener, &r->app->loop.uv, &addr, &opts,
+			     ret_opened);
+}
+
+struct remote *remote_listen(struct app *app, const char *path)
+{
+	struct remote *r;
+	int rc;
+
+	if (strlen(path) >= sizeof r->path) {
+		diag_set(IllegalParams,
+			 "console.listen: the path of a unix "
+			 "socket has at most %d bytes, not %zu",
+			 (int)sizeof r->path - 1, strlen(path));
+		return NULL;
+	}
+	r = mem_zalloc(sizeof *r);
+	if (r == NULL) {
+		diag_set_oom(sizeof *r, "a console");
+		return NULL;
+	}
+	r->app = app;
+	r->group = (struct stream_group){
+		.loop = &app->loop.uv,
+		.buffer = r->buffer,
+		.buffer_size = sizeof r->buffer,
+		.on_read = on_read,
+		.on_drained = on_drained,
+		.on_closed = on_stream_closed,
+	};
+	list_init(&r->connections);
+	list_add_tail(&all, &r->link);
+	memcpy(r->path, path, strlen(path) + 1);
+	r->drainable.name = "console";
+	r->drainable.start = on_drain;
+	rc = drain_add(&app->loop.drain, &r->drainable);
+	if (rc != 0) {
+		diag_set(ClientError,
+			 "console.listen('%s'): the process is "
+			 "ending",
+			 path);
+		free_when_done(r);
+		return NULL;
+	}
+	rc = open_listener(r, &r->listening);
+	if (rc == 0)
+		return r;
+	diag_set_system(rc, "console.listen('%s')", path);
+	if (r->listening)
+		remote_close(r);
+	else
+		free_when_done(r);
+	return NULL;
+}
