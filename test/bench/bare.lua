@@ -82,10 +82,10 @@ end
 function figures.cmod_sum()
     local call, sum = bare.add, nil
     measure.print('rate', measure.rate(function(n)
-        for i = 1, n do
-            sum = call(i, 2)
+        for _ = 1, n do
+            sum = call(1, 2)
         end
-        assert(sum == n + 2)
+        assert(sum == 3)
     end))
 end
 

@@ -92,10 +92,10 @@ function figures.cmod_sum()
     local ok, sum = call(1, 2)
     assert(ok == true and sum == 3)
     measure.print('rate', measure.rate(function(n)
-        for i = 1, n do
-            ok, sum = call(i, 2)
+        for _ = 1, n do
+            ok, sum = call(1, 2)
         end
-        assert(ok == true and sum == n + 2)
+        assert(ok == true and sum == 3)
     end))
 end
 
