@@ -52,6 +52,24 @@ static void close_stuck(uv_handle_t *h, void *arg)
 	uv_close(h, NULL);
 }
 
+static void count_closing(uv_handle_t *h, void *arg)
+{
+	*(int *)arg += uv_is_closing(h) != 0;
+}
+
+/* Close callbacks that are due. They may close further handles: what a chain of
+ * them has not reached yet is not stuck, and must not be closed twice. */
+static void finish_closing(struct loop *loop, uint64_t end)
+{
+	int closing;
+
+	do {
+		uv_run(&loop->uv, UV_RUN_NOWAIT);
+		closing = 0;
+		uv_walk(&loop->uv, count_closing, &closing);
+	} while (closing > 0 && uv_hrtime() < end);
+}
+
 int loop_destroy(struct loop *loop, loop_stuck_f on_stuck, void *arg)
 {
 	struct closing c = { on_stuck, arg, 0 };
@@ -59,9 +77,7 @@ int loop_destroy(struct loop *loop, loop_stuck_f on_stuck, void *arg)
 
 	if (loop->running)
 		return UV_EBUSY;
-	/* Close callbacks that are due; they may close further handles. */
-	for (int i = 0; i < 4; i++)
-		uv_run(&loop->uv, UV_RUN_NOWAIT);
+	finish_closing(loop, end);
 	uv_walk(&loop->uv, close_stuck, &c);
 	/* Thread-pool requests cannot be cut: wait for them, with an end. */
 	while (uv_run(&loop->uv, UV_RUN_NOWAIT) != 0 && uv_hrtime() < end)
