@@ -88,7 +88,7 @@ static void arm(struct timers *ts)
 {
 	uint64_t due_ms, now_ms;
 
-	if (ts->firing)
+	if (ts->firing_ns != 0)
 		return;
 	if (ts->root == NULL) {
 		uv_timer_stop(&ts->handle);
@@ -108,12 +108,12 @@ static void on_tick(uv_timer_t *handle)
 	uint64_t now = uv_hrtime();
 	struct timer *t;
 
-	ts->firing = true;
+	ts->firing_ns = now;
 	while ((t = ts->root) != NULL && t->due_ns <= now) {
 		take_out(ts, t);
 		t->fn(t);
 	}
-	ts->firing = false;
+	ts->firing_ns = 0;
 	arm(ts);
 }
 
@@ -121,7 +121,7 @@ int timers_create(struct timers *ts, struct loop *loop)
 {
 	ts->root = NULL;
 	ts->armed_ns = UINT64_MAX;
-	ts->firing = false;
+	ts->firing_ns = 0;
 	ts->handle.data = ts;
 	return uv_timer_init(&loop->uv, &ts->handle);
 }
@@ -138,7 +138,11 @@ void timer_start(struct timers *ts, struct timer *t, uint64_t due_ns,
 {
 	if (timer_active(t))
 		take_out(ts, t);
-	t->due_ns = due_ns == 0 ? 1 : due_ns;
+	/* One that is started overdue by a callback has its turn in the next
+	 * round of the loop: others want theirs. */
+	if (due_ns <= ts->firing_ns)
+		due_ns = ts->firing_ns + 1;
+	t->due_ns = due_ns;
 	t->fn = fn;
 	ts->root = meld(ts->root, t);
 	if (t->due_ns < ts->armed_ns)

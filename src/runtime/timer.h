@@ -27,7 +27,7 @@ struct timer {
 struct timers {
 	struct timer *root; /* the earliest */
 	uint64_t armed_ns;  /* what the handle is set for; UINT64_MAX: nothing */
-	bool firing;        /* inside the handle's callback */
+	uint64_t firing_ns; /* inside the handle's callback: its time; else 0 */
 	uv_timer_t handle;
 };
 
