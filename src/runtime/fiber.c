@@ -151,6 +151,8 @@ static void on_timeout(struct timer *t)
 void fiber_park(struct fiber *f, fiber_undo_f undo, void *undo_arg,
 		uint64_t timeout_ns)
 {
+	uint64_t due_ns;
+
 	assert(f->state == FIBER_RUNNING && f->sched->current == f);
 	f->state = FIBER_WAITING;
 	f->flags &= ~(FIBER_WAKEABLE | FIBER_UNCANCELLABLE | FIBER_YIELDED);
@@ -158,9 +160,11 @@ void fiber_park(struct fiber *f, fiber_undo_f undo, void *undo_arg,
 	f->undo_arg = undo_arg;
 	if (!(f->flags & FIBER_SYSTEM))
 		f->sched->waiting++;
-	if (timeout_ns != UINT64_MAX)
-		timer_start(&f->sched->timers, &f->timer,
-			    uv_hrtime() + timeout_ns, on_timeout);
+	if (timeout_ns == UINT64_MAX)
+		return;
+	if (__builtin_add_overflow(uv_hrtime(), timeout_ns, &due_ns))
+		due_ns = UINT64_MAX;
+	timer_start(&f->sched->timers, &f->timer, due_ns, on_timeout);
 }
 
 void fiber_yield_begin(struct fiber *f)

@@ -133,7 +133,8 @@ void fiber_unpark(struct fiber *f);
 /** End the wait from outside: undo, then wake. Only if the wait allows it. */
 bool fiber_interrupt(struct fiber *f, int status);
 
-/** Ask @a f to end: its wait ends with UV_ECANCELED, now or when it comes. */
+/** Ask @a f to end: its wait ends with UV_ECANCELED. When it does not wait, who
+ * begins its next wait looks at FIBER_CANCELLED first, as lua_wait_check(). */
 void fiber_cancel(struct fiber *f);
 
 /**
