@@ -42,6 +42,9 @@ void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *ptr, size_t size);
 void __libc_free(void *ptr);
 
+/* Libraries must find them as well. */
+#define LEAK_SEEN __attribute__((visibility("default")))
+
 static size_t leak_counted;
 
 static inline void *leak_count(void *ptr)
@@ -51,17 +54,17 @@ static inline void *leak_count(void *ptr)
 	return ptr;
 }
 
-void *malloc(size_t size)
+LEAK_SEEN void *malloc(size_t size)
 {
 	return leak_count(__libc_malloc(size));
 }
 
-void *calloc(size_t count, size_t size)
+LEAK_SEEN void *calloc(size_t count, size_t size)
 {
 	return leak_count(__libc_calloc(count, size));
 }
 
-void *realloc(void *ptr, size_t size)
+LEAK_SEEN void *realloc(void *ptr, size_t size)
 {
 	size_t old_size = malloc_usable_size(ptr);
 	void *p = __libc_realloc(ptr, size);
@@ -71,7 +74,7 @@ void *realloc(void *ptr, size_t size)
 	return leak_count(p);
 }
 
-void free(void *ptr)
+LEAK_SEEN void free(void *ptr)
 {
 	__atomic_fetch_sub(&leak_counted, malloc_usable_size(ptr),
 			   __ATOMIC_RELAXED);

@@ -98,11 +98,12 @@ static void stuck_handles_are_named(void **state)
 	static uv_timer_t active, inactive;
 	static uv_pipe_t pipe;
 	static uv_async_t async;
-	int fds[2], before = unit_open_fds();
+	int fds[2], before;
 	struct loop loop;
 	char want[64];
 
 	(void)state;
+	before = unit_open_fds();
 	assert_int_equal(loop_create(&loop), 0);
 	uv_timer_init(&loop.uv, &active);
 	uv_timer_start(&active, reenter, 100000, 0);
