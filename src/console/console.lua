@@ -1,13 +1,16 @@
 -- The module `console`: the server's console, on its terminal and on sockets.
+-- See doc/guide-console.md for the console itself.
+
 local c = ...
 
-local type, error, getmetatable = type, error, getmetatable
+local type, error = type, error
 
 local M = {}
 
---- Open the console on standard input and wait until the user has left it.
--- One at a time in the process. Returns true; or nil and an error when it
--- cannot be opened. Yields. Throws 'fiber is cancelled'.
+--- console.start() -> true | nil, err
+-- Open the console on standard input and wait until the user has left it; the
+-- script goes on then. It cannot be opened twice at a time. Yields: yes.
+-- Throws: cancelled, and the console is closed.
 function M.start()
     local status, err = c.start_begin()
     if status == nil then
@@ -20,9 +23,11 @@ function M.start()
     return true
 end
 
---- Serve the console on a unix socket: @path, also written 'unix/:PATH'. Its
--- file has mode 0600; the one of a server that is gone is replaced. Returns an
--- object with the method close() and the field path; or nil and an error.
+--- console.listen(path) -> console_server | nil, err
+-- Serve the console on a unix socket: @path, which may also be written
+-- 'unix/:PATH'. Its file has mode 0600: who may open it may run anything here.
+-- The file of a server that is gone is replaced. The server works on without
+-- its object, and keeps the process running. Yields: no.
 function M.listen(path)
     if type(path) ~= 'string' or path == '' then
         error(('console.listen(path): a path is wanted, not %s')

@@ -47,6 +47,11 @@ static int l_console_listen(lua_State *L)
 	return 1;
 }
 
+/***
+ * console_server:close()
+ * Stop listening and close the connections; what is evaluated there is
+ * cancelled. One that is closed already is left alone. Yields: no.
+ */
 static int l_server_close(lua_State *L)
 {
 	struct server_box *box = check_server(L);
@@ -67,6 +72,10 @@ static int l_server_gc(lua_State *L)
 	return 0;
 }
 
+/***
+ * console_server.path -> string | nil
+ * Where it listens; nil: it was closed.
+ */
 static int l_server_index(lua_State *L)
 {
 	struct server_box *box = check_server(L);

@@ -1,6 +1,7 @@
 -- An object of each documented class, so that its methods can be compared with
 -- the reference: 'module/class' -> a function that makes one.
 local cmod = require('cmod')
+local console = require('console')
 local fiber = require('fiber')
 
 -- Any library will do for handles: one that the program itself is linked with.
@@ -28,6 +29,11 @@ return {
     end,
     ['errors/err'] = function()
         return select(2, pcall(fiber.sleep, 'soon'))
+    end,
+    ['console/console_server'] = function()
+        local path = os.tmpname()
+        os.remove(path)
+        return assert(console.listen(path))
     end,
     ['fiber/cond'] = function()
         return fiber.cond()
