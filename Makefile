@@ -66,6 +66,7 @@ fmt: deps-lint
 	@cmake/lint/format --mend
 
 clean:
+	rm -f $(EXAMPLE)/hello.so
 	rm -rf build build-debug build-asan build-tsan build-clang
 
 .PHONY: all deps deps-build deps-test deps-lint build run test soak bench \

@@ -10,7 +10,7 @@
 set -euo pipefail
 
 release=bookworm
-port=${NEAP_FRESH_PORT:-}
+port=${NEAP_FRESH_PORT:-$((20000 + RANDOM % 10000))}
 
 say() {
 	echo "fresh: $*" >&2
@@ -93,18 +93,13 @@ get() {
 	exec 3>&-
 }
 
-if [ -z "$port" ]; then
-	port=$(grep -oE '\b(port *= *|:)[0-9]{4,5}' \
-		"$source/doc/examples/hello/app.lua" | grep -oE '[0-9]+' | head -n 1)
-fi
-
 # --- make run: the example answers, and so does its console ----------------
 say "make run"
 start=$SECONDS
 mkfifo "$root/keys"
 set -m
 # script(1) gives it a terminal of its own; what is typed comes from the fifo.
-inside 'script -qefc "make run" /run.log < /keys > /dev/null' &
+inside "PORT=$port "'script -qefc "make run" /run.log < /keys > /dev/null' &
 console=$!
 set +m
 exec 4> "$root/keys"
