@@ -6,6 +6,7 @@
 #include "lua/lua_builtins.h"
 #include "lua/lua_cmod.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_http_server.h"
 #include "lua/lua_json.h"
 #include "lua/lua_msgpack.h"
 #include "lua/lua_yaml.h"
@@ -25,5 +26,6 @@ const struct lua_module *const lua_modules[] = {
 	&lua_module_json,
 	&lua_module_msgpack,
 	&lua_module_yaml,
+	&lua_module_http_server,
 	NULL,
 };

@@ -57,6 +57,7 @@ struct http_request {
 	llhttp_t parser;
 	struct http_server *server;
 	struct http1_conn *conn; /* NULL: the peer has gone */
+	void *owner;             /* the handler's */
 	char *base;              /* first byte of the message; valid while it
 				    * is parsed, or from then on own */
 	char *own;               /* the copy, once the handler waits */
@@ -132,6 +133,7 @@ struct http_server {
 	bool accept_paused; /* a connection waits to be accepted */
 	bool running;
 	bool draining;
+	bool disposed;  /* frees itself when all has closed */
 	bool turn_open; /* the handle of turns is open */
 	void (*on_drained)(struct http_server *server, void *arg);
 	void *drained_arg;

@@ -39,6 +39,16 @@ struct http_server *http_request_server(const struct http_request *req)
 	return req->server;
 }
 
+void http_request_set_owner(struct http_request *req, void *owner)
+{
+	req->owner = owner;
+}
+
+void *http_request_owner(const struct http_request *req)
+{
+	return req->owner;
+}
+
 const char *http_request_method(const struct http_request *req)
 {
 	return llhttp_method_name(req->method);
@@ -47,6 +57,11 @@ const char *http_request_method(const struct http_request *req)
 unsigned http_request_method_number(const struct http_request *req)
 {
 	return req->method;
+}
+
+const char *http_method_name(unsigned number)
+{
+	return number <= HTTP_FLUSH ? llhttp_method_name(number) : NULL;
 }
 
 struct http_text http_request_target(const struct http_request *req)
@@ -168,6 +183,7 @@ void http1__request_release(struct http_request *req)
 	req->waiting = false;
 	req->generation++;
 	req->conn = NULL;
+	req->owner = NULL;
 	mem_free(req->own);
 	req->own = NULL;
 	req->base = NULL;

@@ -50,9 +50,16 @@ struct http_request *http_request_find(struct http_server *server,
 
 struct http_server *http_request_server(const struct http_request *req);
 
+/** Something of the handler's, NULL when the request comes: who works at it. */
+void http_request_set_owner(struct http_request *req, void *owner);
+void *http_request_owner(const struct http_request *req);
+
 /** "GET", ...: a static string. The number is llhttp's. */
 const char *http_request_method(const struct http_request *req);
 unsigned http_request_method_number(const struct http_request *req);
+
+/** The name of a method's number; NULL past the last one. */
+const char *http_method_name(unsigned number);
 
 /** The target as sent, its path and its query without the "?"; not decoded. */
 struct http_text http_request_target(const struct http_request *req);

@@ -114,6 +114,10 @@ static void check_drained(struct http_server *server)
 	server->draining = false;
 	server->running = false;
 	server->on_drained = NULL;
+	if (server->disposed) {
+		http_server_free(server);
+		return;
+	}
 	if (on_drained != NULL)
 		on_drained(server, server->drained_arg); /* may free it */
 }
@@ -319,6 +323,31 @@ void http_server_free(struct http_server *server)
 	buf_destroy(&server->out);
 	mem_free(server->group.buffer);
 	mem_free(server);
+}
+
+void http_server_dispose(struct http_server *server)
+{
+	if (server == NULL)
+		return;
+	if (!server->running) {
+		http_server_free(server);
+		return;
+	}
+	server->disposed = true;
+	server->on_drained = NULL;
+	for_each(server, http1__close);
+	if (!server->draining) {
+		server->draining = true;
+		listener_close(&server->listener);
+	}
+	http1__timeouts_stop(server);
+	timer_stop(server->timers, &server->drain_timer);
+	timer_stop(server->timers, &server->accept_timer);
+}
+
+void *http_server_arg(const struct http_server *server)
+{
+	return server->arg;
 }
 
 void http_server_stat(const struct http_server *server, struct http_stat *ret)

@@ -85,4 +85,11 @@ bool http_server_is_running(const struct http_server *server);
 /** Free; it must not be running. Unanswered requests end unanswered. */
 void http_server_free(struct http_server *server);
 
+/** Close everything at once, and free when that is done. Nothing is called
+ * back; the timers are not used any more when this returns. NULL is fine. */
+void http_server_dispose(struct http_server *server);
+
+/** The argument of on_request. */
+void *http_server_arg(const struct http_server *server);
+
 void http_server_stat(const struct http_server *server, struct http_stat *ret);

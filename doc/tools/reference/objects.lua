@@ -3,6 +3,7 @@
 local cmod = require('cmod')
 local console = require('console')
 local fiber = require('fiber')
+local http_server = require('http.server')
 
 -- Any library will do for handles: one that the program itself is linked with.
 local function library()
@@ -12,6 +13,31 @@ local function library()
             return path
         end
     end
+end
+
+-- A request, from a peer who does not mind what is answered.
+local function request()
+    local req
+    local server = http_server.new('127.0.0.1', 0, { handler = function(_, r)
+        req = r
+        while true do
+            fiber.sleep(1)
+        end
+    end }):start()
+    local pipe = io.popen(('bash -c "exec 3<>/dev/tcp/127.0.0.1/%d; '
+        .. 'printf \'GET / HTTP/1.0\\r\\n\\r\\n\' >&3; cat <&3" 2>&1')
+        :format(server:port()))
+    for _ = 1, 1000 do
+        if req ~= nil then
+            break
+        end
+        fiber.sleep(0.01)
+    end
+    fiber.create(function()
+        server:stop(0)
+        pipe:close()
+    end)
+    return req
 end
 
 return {
@@ -34,6 +60,13 @@ return {
         local path = os.tmpname()
         os.remove(path)
         return assert(console.listen(path))
+    end,
+    ['http.server/httpd'] = function()
+        return http_server.new('127.0.0.1', 0)
+    end,
+    ['http.server/req'] = request,
+    ['http.server/resp'] = function()
+        return request():response()
     end,
     ['fiber/cond'] = function()
         return fiber.cond()

@@ -140,7 +140,8 @@ end
 function scan.lua_file(path, doc)
     local lines = lines_of(path)
     local i = 1
-    doc.module = nil
+    -- "The requests of the module `x`": a file that is a part of it
+    doc.module = (lines[1] or ''):match('^%-%- .*module `([%w_.]+)`')
     while i <= #lines do
         local first = lines[i]:match('^%s*%-%-%-%s?(.*)$')
         if first == nil and i == 1 then

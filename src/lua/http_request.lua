@@ -1,0 +1,345 @@
+-- The requests and responses of the module `http.server`.
+--
+-- The fields of a request are those of Tarantool's http rock, and may be called
+-- as well: `req.method` and `req:method()` are the same.
+
+local c, router = ...
+
+local c_params, c_decode, c_is_request = c.params, c.decode, c.is_request
+
+local request, response = {}, {}
+local response_mt = { __index = response }
+
+local M = {
+    reply = c.reply,
+    is_request = c.is_request,
+}
+
+local json
+
+local function the_json()
+    json = json or require('json')
+    return json
+end
+
+-- Text of a body that is a table.
+function M.encode(value)
+    return the_json().encode(value)
+end
+
+--- req.method -> string
+-- The method, as "GET"; also `req:method()`, and so on with the other fields.
+
+--- req.path -> string
+-- The path, without its escapes.
+
+--- req.query -> string
+-- What is behind the "?", as it was sent; "" if there is nothing.
+
+--- req.target -> string
+-- Path and query as they were sent.
+
+--- req.headers -> table
+-- All header fields, their names in small letters; the values of several of the
+-- same name are joined by commas, cookies by semicolons.
+
+--- req.body -> string
+-- The whole body.
+
+--- req.proto -> table
+-- The version of HTTP: `{1, 1}` or `{1, 0}`.
+
+--- req.peer -> table | nil
+-- Who asks: `{host=, port=, family=, type=, protocol=}`, as `socket:peer()` has
+-- it; nil when the peer has gone.
+
+--- req:header(name) -> string | nil
+-- The header field @name, case aside; several of the same name are joined by
+-- commas. Yields: no.
+request.header = c.header
+
+--- req:is_gone() -> boolean
+-- Nobody waits for the answer any more. Yields: no.
+request.is_gone = c.is_gone
+
+--- req:query_param([name]) -> string | nil | table
+-- The value of @name in the query, the first one if there are several; without
+-- @name a table of all, where a name that is repeated has a list of its values.
+-- Yields: no. Throws: more than 1,000 parameters.
+function request:query_param(name)
+    local all = self._query
+    if all == nil then
+        all = c_params(self.query)
+        self._query = all
+    end
+    if name == nil then
+        return all
+    end
+    local value = all[name]
+    return type(value) == 'table' and value[1] or value
+end
+
+--- req:post_param([name]) -> string | nil | table
+-- The value of @name in a body of type application/x-www-form-urlencoded, or
+-- without a type; other bodies have no parameters. Otherwise as
+-- `req:query_param()`. Yields: no. Throws: more than 1,000 parameters.
+function request:post_param(name)
+    local all = self._post
+    if all == nil then
+        local kind = self:header('content-type') or ''
+        all = {}
+        if kind == '' or
+           kind:lower():find('application/x-www-form-urlencoded', 1, true) then
+            all = c_params(self.body)
+        end
+        self._post = all
+    end
+    if name == nil then
+        return all
+    end
+    local value = all[name]
+    return type(value) == 'table' and value[1] or value
+end
+
+--- req:param([name]) -> string | nil | table
+-- Parameter @name of the body, or else of the query; without @name a table of
+-- all. Yields: no.
+function request:param(name)
+    if name ~= nil then
+        local value = self:post_param(name)
+        if value == nil then
+            value = self:query_param(name)
+        end
+        return value
+    end
+    local all = {}
+    for k, v in pairs(self:query_param()) do
+        all[k] = v
+    end
+    for k, v in pairs(self:post_param()) do
+        all[k] = v
+    end
+    return all
+end
+
+--- req:cookie(name) -> string | nil
+-- The value of the cookie @name, without its escapes. Yields: no.
+function request:cookie(name)
+    local text = self:header('cookie')
+    if text == nil then
+        return nil
+    end
+    for pair in text:gmatch('[^;]+') do
+        local k, v = pair:match('^%s*([^=%s]+)%s*=%s*(.-)%s*$')
+        if k == name then
+            return c_decode(v:match('^"(.*)"$') or v)
+        end
+    end
+    return nil
+end
+
+--- req:stash(name, [value]) -> any
+-- The value of placeholder @name of the route, or what was put there: with
+-- @value it is set. Without @name the whole table. Yields: no.
+function request:stash(name, ...)
+    local stash = self._stash
+    if stash == nil then
+        stash = {}
+        self._stash = stash
+    end
+    if name == nil then
+        return stash
+    end
+    if select('#', ...) > 0 then
+        stash[name] = (...)
+    end
+    return stash[name]
+end
+
+--- req:read([what]) -> string
+-- The body, or what is left of it: all, @what bytes, or up to and with the text
+-- @what; `{chunk=, delimiter=}` gives both. At its end the empty string. The
+-- whole body has come before the handler runs. Yields: no.
+function request:read(what)
+    local body, at = self.body, self._read or 1
+    local size, delimiter = #body, nil
+    if type(what) == 'number' then
+        size = what
+    elseif type(what) == 'string' then
+        delimiter = what
+    elseif type(what) == 'table' then
+        size = what.chunk or what.size or size
+        delimiter = what.delimiter
+    elseif what ~= nil then
+        error('req:read(what): bytes, a delimiter or a table is wanted', 2)
+    end
+    local stop = math.min(#body, at + math.max(0, size) - 1)
+    if delimiter ~= nil and delimiter ~= '' then
+        local _, to = body:find(delimiter, at, true)
+        if to ~= nil and to < stop then
+            stop = to
+        end
+    end
+    self._read = stop + 1
+    return body:sub(at, stop)
+end
+
+--- req:json() -> any | nil, err
+-- The value whose JSON text the body is. Yields: no.
+function request:json()
+    local ok, value = pcall(the_json().decode, self.body)
+    if ok then
+        return value
+    end
+    return nil, value
+end
+
+--- req:request_line() -> string
+-- As "GET /path?query HTTP/1.1". Yields: no.
+function request:request_line()
+    return ('%s %s HTTP/1.%d'):format(self.method, self.target, self.proto[2])
+end
+
+--- req:url_for(name, [args], [query]) -> string
+-- The path of the route called @name ("current": this request's), with @args in
+-- its placeholders and @query behind it. Yields: no. Throws: no such route, no
+-- value for a placeholder.
+function request:url_for(name, args, query)
+    if name == 'current' then
+        name = self.route or self.httpd:match(self.method, self.path).endpoint
+    end
+    return self.httpd:url_for(name, args, query)
+end
+
+--- req:redirect_to(target, [args], [query], [status]) -> response
+-- A response that sends the peer elsewhere: @target is a URL, a path, or the
+-- name of a route, which takes @args and @query as `url_for()` does. @status is
+-- 302 unless given. Yields: no.
+function request:redirect_to(target, args, query, status)
+    if not target:find('^%a[%w+.-]*:') and target:sub(1, 1) ~= '/' then
+        target = self:url_for(target, args, query)
+    end
+    return setmetatable({
+        status = status or 302,
+        headers = { location = target },
+    }, response_mt)
+end
+
+--- req:render(what) -> response
+-- A response of `{json = any}`, `{text = string}` or `{data = string}`, with
+-- `status` and `headers` if given. Yields: no. Throws: @what is none of these,
+-- or cannot be JSON.
+function request:render(what)
+    if type(what) ~= 'table' then
+        error('req:render{json=|text=|data=}: a table is wanted', 2)
+    end
+    local headers = {}
+    for k, v in pairs(what.headers or {}) do
+        headers[k] = v
+    end
+    local kind, body
+    if what.json ~= nil then
+        kind, body = 'application/json; charset=utf-8', M.encode(what.json)
+    elseif what.text ~= nil then
+        kind = 'text/plain; charset=' .. (self.httpd.options.charset)
+        body = tostring(what.text)
+    elseif what.data ~= nil then
+        kind, body = 'application/octet-stream', tostring(what.data)
+    else
+        error('req:render{json=|text=|data=}: there are no templates here', 2)
+    end
+    if headers['content-type'] == nil and headers['Content-Type'] == nil then
+        headers['content-type'] = kind
+    end
+    return setmetatable({ status = what.status, headers = headers,
+                          body = body }, response_mt)
+end
+
+local units = { s = 1, m = 2592000, h = 3600, d = 86400, y = 31536000 }
+
+local function expires(value)
+    if value == 'now' then
+        value = 0
+    elseif type(value) == 'string' then
+        local n, unit = value:match('^%+?(%d+)([shdmy])$')
+        if n == nil then
+            return value
+        end
+        value = tonumber(n) * units[unit]
+    end
+    return os.date('!%a, %d %b %Y %H:%M:%S GMT', os.time() + value)
+end
+
+--- resp:setcookie(cookie) -> response
+-- Have the peer keep the @cookie `{name=, value=, path=, domain=, expires=,
+-- max_age=, secure=, httponly=, samesite=}`. `expires` is a date, or a time from
+-- now such as "+1d" (s, h, d, m: 30 days, y). Yields: no.
+function response:setcookie(cookie)
+    if type(cookie.name) ~= 'string' or
+       not cookie.name:find("^[%w!#$%%&'*+%-.^_`|~]+$") then
+        error('resp:setcookie{name=, value=}: the name is no token', 2)
+    end
+    if cookie.value == nil then
+        error('resp:setcookie{name=, value=}: no value', 2)
+    end
+    local parts = { cookie.name .. '=' .. router.escape(cookie.value) }
+    local function add(name, value)
+        value = tostring(value)
+        if value:find('[;%c]') then
+            error(('resp:setcookie: %s has a semicolon or a control')
+                :format(name), 3)
+        end
+        parts[#parts + 1] = name .. '=' .. value
+    end
+    if cookie.path ~= nil then add('path', cookie.path) end
+    if cookie.domain ~= nil then add('domain', cookie.domain) end
+    if cookie.expires ~= nil then add('expires', expires(cookie.expires)) end
+    if cookie.max_age ~= nil then add('max-age', cookie.max_age) end
+    if cookie.samesite ~= nil then add('samesite', cookie.samesite) end
+    if cookie.secure then parts[#parts + 1] = 'secure' end
+    if cookie.httponly then parts[#parts + 1] = 'httponly' end
+    self.headers = self.headers or {}
+    local all = self.headers['set-cookie']
+    if all == nil then
+        all = {}
+    elseif type(all) ~= 'table' then
+        all = { all }
+    end
+    all[#all + 1] = table.concat(parts, '; ')
+    self.headers['set-cookie'] = all
+    return self
+end
+
+--- req:response([fields]) -> response
+-- A response of the table @fields, with methods. Yields: no.
+function request:response(fields)
+    return setmetatable(fields or { headers = {} }, response_mt)
+end
+
+-- A field that is a table may be called; so may one that is a string, but only
+-- with a request: any other call of a string fails as ever.
+local table_mt = { __call = function(self) return self end }
+
+local function call_string(self, req, ...)
+    if c_is_request(req) and select('#', ...) == 0 then
+        return self
+    end
+    local info = debug.getinfo(1, 'n')
+    if info.name then
+        error(("attempt to call %s '%s' (a string value)")
+            :format(info.namewhat, info.name), 2)
+    end
+    error('attempt to call a string value', 2)
+end
+
+c.set_methods(request, table_mt)
+c.set_tostring(function(req)
+    local lines = { req:request_line() }
+    for name, value in pairs(req.headers) do
+        lines[#lines + 1] = name .. ': ' .. value
+    end
+    return table.concat(lines, '\r\n') .. '\r\n\r\n' .. req.body
+end)
+getmetatable('').__call = call_string
+
+return M

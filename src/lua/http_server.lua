@@ -1,0 +1,388 @@
+-- The module `http.server`: an HTTP/1.1 server.
+--
+--     local httpd = require('http.server').new('127.0.0.1', 8080)
+--     httpd:route({path = '/hello/:name', method = 'GET'}, function(req)
+--         return {status = 200, body = 'hello ' .. req:stash('name')}
+--     end)
+--     httpd:start()
+--
+-- Each request runs its handler in a fiber of its own; while one waits, the
+-- others go on. Names and behaviour are those of Tarantool's http rock where it
+-- has them; what differs is said at the function.
+local c = ...
+
+local request, router = c.request, c.router
+
+local type, error = type, error
+local reply, encode = request.reply, request.encode
+
+local M, server = {}, {}
+local server_mt = { __index = server }
+
+local JSON = 'application/json; charset=utf-8'
+local DEADLINE = 30
+
+local known = {
+    max_header_size = 'number', max_uri_size = 'number',
+    max_body_size = 'number', max_requests = 'number',
+    max_connections = 'number', idle_timeout = 'number',
+    header_timeout = 'number', body_timeout = 'number',
+    send_timeout = 'number', backlog = 'number', reuseport = 'boolean',
+    charset = 'string', display_errors = 'boolean', handler = 'function',
+    log_requests = 'boolean or function', log_errors = 'boolean or function',
+}
+
+local function check_options(options)
+    if type(options) ~= 'table' then
+        error(('http.server.new(host, port, options): options are a table, '
+            .. 'not %s'):format(type(options)), 3)
+    end
+    for name, value in pairs(options) do
+        local wanted = known[name]
+        if wanted == nil then
+            error(("http.server.new: there is no option '%s'")
+                :format(tostring(name)), 3)
+        end
+        if not wanted:find(type(value), 1, true) then
+            error(('http.server.new: %s is a %s, not %s')
+                :format(name, wanted, type(value)), 3)
+        end
+    end
+end
+
+local function place_of(f)
+    local info = debug.getinfo(f, 'S')
+    return ('%s:%d'):format(info.short_src, info.linedefined)
+end
+
+local function bad_response(handler, what)
+    error(('the handler at %s %s'):format(place_of(handler), what), 0)
+end
+
+-- Answer with what the handler gave.
+local function answer(self, req, handler, resp)
+    local status, headers, body, kind = 200, nil, resp, self.text_type
+    if type(resp) == 'table' then
+        status, headers, body = resp.status or 200, resp.headers, resp.body
+        if type(body) == 'table' then
+            body, kind = encode(body), JSON
+        end
+        if type(status) ~= 'number' or status % 1 ~= 0 then
+            bad_response(handler, 'returned a response whose status is no '
+                .. 'whole number')
+        end
+        if headers ~= nil and type(headers) ~= 'table' then
+            bad_response(handler, 'returned a response whose headers are no '
+                .. 'table')
+        end
+        if body ~= nil and type(body) ~= 'string' and
+           type(body) ~= 'number' then
+            bad_response(handler, ('returned a response whose body is a %s: '
+                .. 'a string or a table is wanted'):format(type(body)))
+        end
+    elseif resp ~= nil and type(resp) ~= 'string' then
+        bad_response(handler, ('returned a %s: a response table, a string or '
+            .. 'nothing is wanted'):format(type(resp)))
+    end
+    local done, why = reply(req, status, headers, body, kind)
+    if done == nil then
+        bad_response(handler, 'returned what cannot be sent: ' .. why)
+    end
+    return status
+end
+
+local function no_route(self, method, key)
+    local allowed = self.router:allowed(key)
+    if allowed == nil then
+        return { status = 404, body = 'Not Found\n' }
+    end
+    return { status = 405, headers = { allow = allowed },
+             body = 'Method Not Allowed\n' }
+end
+
+-- A request by the long way: hooks, logs, patterns.
+local function dispatch(self, req, method, key)
+    local hooks = self.hooks
+    if self.options.handler then
+        return self.options.handler, self.options.handler(self, req)
+    end
+    if hooks.before_dispatch then
+        hooks.before_dispatch(self, req)
+    end
+    local route, stash = self.router:find(method, key)
+    if route == nil then
+        return no_route, no_route(self, method, key)
+    end
+    req.route = route
+    if stash ~= nil then
+        req._stash = stash
+    end
+    local resp = route.handler(req)
+    if hooks.after_dispatch then
+        if resp == nil then
+            resp = {}
+        elseif type(resp) == 'string' then
+            resp = { body = resp }
+        end
+        hooks.after_dispatch(req, resp)
+    end
+    return route.handler, resp
+end
+
+local function log_request(self, req, route, line, status)
+    local log = self.options.log_requests
+    if route ~= nil and route.log_requests ~= nil then
+        log = route.log_requests
+    end
+    if type(log) == 'function' then
+        log('%s %d', line, status)
+    elseif log then
+        c.log('info', ('%s %d'):format(line, status))
+    end
+end
+
+local function serve_fully(self, req, method, key)
+    local line = self.logs and req:request_line()
+    local status = answer(self, req, dispatch(self, req, method, key))
+    if line then
+        log_request(self, req, req.route, line, status)
+    end
+end
+
+-- With a log function of the user's the error is his: it does not leave here.
+local function serve_guarded(self, req, method, key)
+    local line = req:request_line()
+    local ok, text = xpcall(serve_fully, function(err)
+        return debug.traceback(tostring(err), 2)
+    end, self, req, method, key)
+    if not ok then
+        self.options.log_errors('%s: %s', line, text)
+        if not req:is_gone() then
+            reply(req, 500, nil, self.options.display_errors and text or
+                'Internal Server Error\n', self.text_type)
+        end
+    end
+end
+
+-- What runs for each request. The short way is for routes without
+-- placeholders, while nobody hooks or logs.
+local function make_serve(self)
+    local take = c.take(self.c, self)
+    local exact = self.router.exact
+    local guarded = type(self.options.log_errors) == 'function'
+    return function(number)
+        local req, method, key = take(number)
+        local methods = exact[key]
+        local route = methods and (methods[method] or methods.ANY)
+        if route and route.plain and self.plain then
+            local handler = route.handler
+            answer(self, req, handler, handler(req))
+        elseif guarded then
+            serve_guarded(self, req, method, key)
+        else
+            serve_fully(self, req, method, key)
+        end
+    end
+end
+
+-- The fast way is open while nothing stands in it.
+local function update(self)
+    local options = self.options
+    self.logs = options.log_requests and true or self.route_logs
+    self.plain = next(self.hooks) == nil and not options.handler and
+        not self.logs and type(options.log_errors) ~= 'function'
+end
+
+--- http.server.new(host, port, [options]) -> httpd
+-- A server that is not started yet. @host is an IPv4 or IPv6 address,
+-- "localhost", "*", or "unix/:PATH" ("unix/" with the path as @port will do);
+-- @port 0 takes a free one, which `httpd:port()` tells. @options:
+--
+-- | option | default | what |
+-- |---|---|---|
+-- | `max_header_size` | 16384 | bytes of a header (at most 100 fields); else 431 |
+-- | `max_uri_size` | 8192 | bytes of a URI; else 414 |
+-- | `max_body_size` | 8388608 | bytes of a body; else 413 |
+-- | `max_connections` | by `ulimit -n` | open at once; else 503 |
+-- | `max_requests` | none | on a connection, which then is closed |
+-- | `idle_timeout` | 60 | seconds without a request; then closed |
+-- | `header_timeout` | 10 | seconds from a request's first byte to its header's end; else 408 |
+-- | `body_timeout` | 60 | seconds for each 64 KiB of body; else 408 |
+-- | `send_timeout` | 60 | seconds in which a peer reads nothing; then closed |
+-- | `backlog` | 4096 | connections that wait to be accepted |
+-- | `reuseport` | false | several processes may listen on the port |
+-- | `charset` | "utf-8" | of text without a content type |
+-- | `handler` | none | `handler(httpd, req)` for every request; routes and hooks are not used |
+-- | `display_errors` | false | tell the peer the traceback of a handler's error |
+-- | `log_requests` | false | log every request; a function gets a format and its arguments |
+-- | `log_errors` | true | log the errors of handlers; a function gets a format and its arguments |
+--
+-- Yields: no.
+function M.new(host, port, options)
+    options = options or {}
+    check_options(options)
+    local copy = { charset = 'utf-8', log_errors = true, backlog = 0 }
+    for name, value in pairs(options) do
+        copy[name] = value
+    end
+    if host == 'unix/' and type(port) == 'string' then
+        host, port = 'unix/:' .. port, 0
+    end
+    host = host or '*'
+    if type(host) ~= 'string' then
+        error(('http.server.new(host, port): host is a string, not %s')
+            :format(type(host)), 2)
+    end
+    port = tonumber(port or 0)
+    if port == nil then
+        error('http.server.new(host, port): port is a number', 2)
+    end
+    local self = setmetatable({
+        host = host,
+        wanted_port = port,
+        options = copy,
+        router = router.new(),
+        hooks = {},
+        route_logs = false,
+        text_type = 'text/plain; charset=' .. copy.charset,
+        c = c.new(copy),
+    }, server_mt)
+    update(self)
+    c.set_serve(self.c, make_serve(self))
+    return self
+end
+
+--- httpd:route(route, handler) -> httpd
+-- Have @handler answer the requests that @route = `{path=, method=, name=,
+-- log_requests=}` takes. In `path`, ":name" stands for a segment and "*name" for
+-- any rest, once; `req:stash(name)` gives them. A slash at the end makes no
+-- difference. `method` is one, a list, or "ANY", which is the default; GET
+-- answers HEAD, too. Without a route a request is answered 404, without one for
+-- its method 405.
+--
+-- @handler(req) returns a response `{status=, headers=, body=}`; `body` is a
+-- string, or a table, which is sent as JSON; a value of `headers` may be a list.
+-- A string alone is a body; nothing is an empty answer. Anything else, and an
+-- error, is answered 500 and logged.
+-- Yields: no. Throws: the route exists.
+function server:route(route, handler)
+    if type(route) ~= 'table' or type(route.path) ~= 'string' then
+        error('httpd:route({path=, method=, name=}, handler): a path is '
+            .. 'wanted', 2)
+    end
+    if type(handler) ~= 'function' then
+        error(('httpd:route({path=}, handler): handler is a function, not %s')
+            :format(type(handler)), 2)
+    end
+    local methods = {}
+    local list = route.method or 'ANY'
+    for _, method in ipairs(type(list) == 'table' and list or { list }) do
+        if type(method) ~= 'string' or not method:find('^[%w-]+$') then
+            error('httpd:route: method is a string or a list of them', 2)
+        end
+        methods[method:upper()] = true
+    end
+    local ok, why = self.router:add({
+        path = route.path,
+        name = route.name,
+        methods = methods,
+        handler = handler,
+        log_requests = route.log_requests,
+        plain = true,
+    })
+    if not ok then
+        error(('httpd:route: %s: %s'):format(route.path, why), 2)
+    end
+    if route.log_requests ~= nil then
+        self.route_logs = true
+        update(self)
+    end
+    return self
+end
+
+--- httpd:hook(name, f) -> httpd
+-- Have @f called with every request: with @name "before_dispatch" f(httpd, req)
+-- before its route is sought, with "after_dispatch" f(req, resp) before the
+-- answer is sent. Nil for @f takes it away. Yields: no.
+function server:hook(name, f)
+    if name ~= 'before_dispatch' and name ~= 'after_dispatch' then
+        error(("httpd:hook: there is no hook '%s'"):format(tostring(name)), 2)
+    end
+    if f ~= nil and type(f) ~= 'function' then
+        error('httpd:hook(name, f): f is a function', 2)
+    end
+    self.hooks[name] = f
+    update(self)
+    return self
+end
+
+--- httpd:url_for(name, [args], [query]) -> string
+-- The path of the route called @name, with @args in its placeholders and @query,
+-- a text or a table, behind it. Yields: no. Throws: no such route, no value for
+-- a placeholder.
+function server:url_for(name, args, query)
+    local route = type(name) == 'table' and name or self.router.names[name]
+    if route == nil then
+        error(("httpd:url_for: there is no route '%s'"):format(tostring(name)),
+            2)
+    end
+    local url, why = router.url(route, args, query)
+    if url == nil then
+        error('httpd:url_for: ' .. why, 2)
+    end
+    return url
+end
+
+--- httpd:match(method, path) -> table | nil
+-- The route that @method and @path would take: `{endpoint=, stash=}`. Yields: no.
+function server:match(method, path)
+    local route, stash = self.router:find(method, path)
+    return route and { endpoint = route, stash = stash or {} } or nil
+end
+
+--- httpd:start() -> httpd
+-- Listen and serve; the program goes on while it does. Yields: no.
+-- Throws: the address cannot be had (SystemError); started already.
+function server:start()
+    c.listen(self.c, self.host, self.wanted_port, self.options.backlog,
+        self.options.reuseport)
+    return self
+end
+
+--- httpd:stop([deadline]) -> boolean
+-- Take no more connections, close the idle ones and end the others with their
+-- answers; what has not ended @deadline seconds (30) later is cut. Waits until
+-- all is over; asked by a handler of its own, it does not wait. It may be started
+-- again then. Yields: yes. Throws: cancelled.
+function server:stop(deadline)
+    local status = c.stop(self.c, deadline or DEADLINE)
+    if status ~= 0 then
+        c.failed(status)
+    end
+    return true
+end
+
+--- httpd:port() -> number | string | nil
+-- The port it listens on, or the path of its unix socket; nil when it does not
+-- listen. Yields: no.
+function server:port()
+    return (select(2, c.address(self.c)))
+end
+
+--- httpd:address() -> string, number | string
+-- The address it listens on and the port, or "unix/" and the path; nil when it
+-- does not listen. Yields: no.
+function server:address()
+    return c.address(self.c)
+end
+
+--- httpd:stat() -> table
+-- Counters since it was made: accepted, refused_connections, accept_failed,
+-- requests, refused_requests, timeouts, gone, reads, writes, bytes_in,
+-- bytes_out; what is now: connections, waiting (requests not yet answered),
+-- running. Yields: no.
+function server:stat()
+    return c.stat(self.c)
+end
+
+return M

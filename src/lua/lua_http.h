@@ -1,0 +1,45 @@
+/*
+ * What the two C halves of `http.server` share: the objects.
+ *
+ * A request object knows its request by number, so that it may be kept for
+ * longer than the request lives. Its environment table holds the server's
+ * object, and what the handler puts into the request.
+ */
+#pragma once
+
+#include <lua.h>
+#include <stdbool.h>
+
+#include "net/http_request.h"
+#include "net/http_server.h"
+#include "runtime/cond.h"
+#include "runtime/drain.h"
+
+struct lua_vm;
+
+/** A server object. Anchored in the registry while it runs. */
+struct lua_http_server {
+	struct http_server *http; /* NULL: the state is being closed */
+	struct lua_vm *vm;
+	struct drainable drainable;
+	struct cond drained;     /* fibers in stop() wait here */
+	int self_ref;            /* registry: this object, while it runs */
+	int serve_ref;           /* registry: the function run for a request */
+	const void *environment; /* of requests without fields of their own */
+	bool display_errors;     /* tell the peer the traceback */
+	bool log_errors;
+};
+
+/** A request object. */
+struct lua_http_request {
+	struct lua_http_server *server;
+	http_handle handle;
+};
+
+/** Push the function take(number), which makes the request object, of the
+ * server whose object is at @a idx, and its table in Lua behind it. Throws: out
+ * of memory. */
+void lua_http_push_take(lua_State *L, int idx);
+
+/** Push the C half of requests. Throws: out of memory. */
+void lua_http_push_request_half(lua_State *L);

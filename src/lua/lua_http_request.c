@@ -1,0 +1,654 @@
+/*
+ * HTTP requests in Lua, C half: the request object.
+ *
+ * It is filled on demand: what a handler does not look at is never made. Its
+ * fields are computed at each look, but for tables, which are kept, as the
+ * handler's own fields are, in the object's environment table.
+ */
+#include <lauxlib.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/un.h>
+#include <uv.h>
+
+#include "base/diag.h"
+#include "lua/lua_class.h"
+#include "lua/lua_error.h"
+#include "lua/lua_http.h"
+
+/** Fields of a request that are no methods. */
+enum request_field {
+	FIELD_METHOD = 1,
+	FIELD_PATH,
+	FIELD_QUERY,
+	FIELD_BODY,
+	FIELD_TARGET,
+	FIELD_PROTO, /* from here on tables, which are kept */
+	FIELD_HEADERS,
+	FIELD_PEER,
+};
+
+enum { PARAMS_MAX = 1000 };
+
+static void push_text(lua_State *L, struct http_text t)
+{
+	lua_pushlstring(L, t.data, t.size);
+}
+
+/* The request behind the object at @a idx; throws when it is over. */
+static struct http_request *check_request(lua_State *L, int idx)
+{
+	struct lua_http_request *box =
+		lua_class_check(L, idx, LUA_CLASS_HTTP_REQUEST);
+	struct http_request *req = NULL;
+
+	if (box->server->http != NULL)
+		req = http_request_find(box->server->http, box->handle);
+	if (req == NULL)
+		lua_error_usage(L, "the request has been answered: what is "
+				   "needed later must be kept before");
+	return req;
+}
+
+static int hex_digit(unsigned char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 32;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* What the escape at @a p stands for, or -1 when there is none. */
+static int escaped(const char *p, const char *end)
+{
+	int high, low;
+
+	if (end - p < 3 || *p != '%')
+		return -1;
+	high = hex_digit(p[1]);
+	low = hex_digit(p[2]);
+	return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
+/* Push @a t without its escapes. A broken one stays as it is. With @a plus a
+ * "+" is a space; with @a key "%2F" and "%25" stay, for routes are matched
+ * before a slash inside a segment becomes one. */
+static void push_decoded(lua_State *L, struct http_text t, bool plus, bool key)
+{
+	const char *p = t.data, *end = p + t.size;
+	luaL_Buffer b;
+	int c;
+
+	if (memchr(p, '%', t.size) == NULL &&
+	    (!plus || memchr(p, '+', t.size) == NULL)) {
+		push_text(L, t);
+		return;
+	}
+	luaL_buffinit(L, &b);
+	for (; p < end; p++) {
+		c = escaped(p, end);
+		if (c < 0) {
+			luaL_addchar(&b, plus && *p == '+' ? ' ' : *p);
+			continue;
+		}
+		if (key && c == '/')
+			luaL_addlstring(&b, "%2F", 3);
+		else if (key && c == '%')
+			luaL_addlstring(&b, "%25", 3);
+		else
+			luaL_addchar(&b, (char)c);
+		p += 2;
+	}
+	luaL_pushresult(&b);
+}
+
+/* decode(text) -> text: without escapes. */
+static int l_decode(lua_State *L)
+{
+	struct http_text t;
+
+	t.data = luaL_checklstring(L, 1, &t.size);
+	push_decoded(L, t, lua_toboolean(L, 2), false);
+	return 1;
+}
+
+/* t[name] = value, or when it is there a list of values; both are on top of
+ * the table. */
+static void add_param(lua_State *L)
+{
+	lua_pushvalue(L, -2);
+	lua_rawget(L, -4);
+	switch (lua_type(L, -1)) {
+	case LUA_TNIL:
+		lua_pop(L, 1);
+		lua_rawset(L, -3);
+		return;
+	case LUA_TTABLE:
+		lua_insert(L, -2);
+		lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
+		lua_pop(L, 2);
+		return;
+	default:
+		lua_createtable(L, 2, 0);
+		lua_insert(L, -3); /* table, name, list, new, old */
+		lua_rawseti(L, -3, 1);
+		lua_rawseti(L, -2, 2);
+		lua_rawset(L, -3);
+		return;
+	}
+}
+
+/* params(text) -> table: of "a=1&b=2". */
+static int l_params(lua_State *L)
+{
+	struct http_text text, name, value;
+	const char *end, *next;
+	unsigned count = 0;
+
+	text.data = luaL_checklstring(L, 1, &text.size);
+	end = text.data + text.size;
+	lua_newtable(L);
+	for (const char *p = text.data; p < end; p = next + 1) {
+		const char *equals;
+
+		next = memchr(p, '&', end - p);
+		if (next == NULL)
+			next = end;
+		if (next == p)
+			continue;
+		if (++count > PARAMS_MAX)
+			return luaL_error(L, "more than %d parameters",
+					  PARAMS_MAX);
+		equals = memchr(p, '=', next - p);
+		name = (struct http_text){ p, (equals ? equals : next) - p };
+		value = (struct http_text){ "", 0 };
+		if (equals != NULL)
+			value = (struct http_text){ equals + 1,
+						    next - equals - 1 };
+		push_decoded(L, name, true, false);
+		push_decoded(L, value, true, false);
+		add_param(L);
+	}
+	return 1;
+}
+
+/* What joins the values of fields with the same name. */
+static const char *separator(const char *name, size_t size)
+{
+	return size == 6 && strncasecmp(name, "cookie", 6) == 0 ? "; " : ", ";
+}
+
+/* Push the value of all header fields of that name, or nil. */
+static void push_header(lua_State *L, const struct http_request *req,
+			const char *name, size_t size)
+{
+	size_t count = http_request_field_count(req);
+	unsigned found = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct http_field f = http_request_field(req, i);
+
+		if (f.name.size != size ||
+		    strncasecmp(f.name.data, name, size) != 0)
+			continue;
+		if (found++ > 0)
+			lua_pushstring(L, separator(name, size));
+		push_text(L, f.value);
+		if (found > 1)
+			lua_concat(L, 3);
+	}
+	if (found == 0)
+		lua_pushnil(L);
+}
+
+/* header(req, name) -> string | nil */
+static int l_header(lua_State *L)
+{
+	struct http_request *req = check_request(L, 1);
+	size_t size;
+	const char *name = luaL_checklstring(L, 2, &size);
+
+	push_header(L, req, name, size);
+	return 1;
+}
+
+/* Push the field's name in small letters. */
+static void push_lower(lua_State *L, struct http_text t)
+{
+	char small[64];
+
+	if (t.size > sizeof small) {
+		luaL_Buffer b;
+
+		luaL_buffinit(L, &b);
+		for (size_t i = 0; i < t.size; i++)
+			luaL_addchar(&b, t.data[i] >= 'A' && t.data[i] <= 'Z'
+						 ? t.data[i] | 32
+						 : t.data[i]);
+		luaL_pushresult(&b);
+		return;
+	}
+	for (size_t i = 0; i < t.size; i++)
+		small[i] = t.data[i] >= 'A' && t.data[i] <= 'Z' ? t.data[i] | 32
+								: t.data[i];
+	lua_pushlstring(L, small, t.size);
+}
+
+static void push_headers(lua_State *L, const struct http_request *req)
+{
+	size_t count = http_request_field_count(req);
+
+	lua_createtable(L, 0, (int)count);
+	for (size_t i = 0; i < count; i++) {
+		struct http_field f = http_request_field(req, i);
+
+		push_lower(L, f.name);
+		lua_pushvalue(L, -1);
+		lua_rawget(L, -3);
+		if (lua_isnil(L, -1)) {
+			lua_pop(L, 1);
+			push_text(L, f.value);
+		} else {
+			lua_pushstring(L, separator(f.name.data, f.name.size));
+			push_text(L, f.value);
+			lua_concat(L, 3);
+		}
+		lua_rawset(L, -3);
+	}
+}
+
+static void set_string(lua_State *L, const char *name, const char *value)
+{
+	lua_pushstring(L, value);
+	lua_setfield(L, -2, name);
+}
+
+/* As socket:peer() gives it; nil when the peer has gone. */
+static void push_peer(lua_State *L, const struct http_request *req)
+{
+	struct sockaddr_storage addr;
+	const struct sockaddr *sa = (const struct sockaddr *)&addr;
+	char host[64];
+
+	if (http_request_peer(req, &addr) != 0) {
+		lua_pushnil(L);
+		return;
+	}
+	lua_createtable(L, 0, 5);
+	set_string(L, "type", "SOCK_STREAM");
+	if (sa->sa_family == AF_UNIX) {
+		set_string(L, "family", "AF_UNIX");
+		set_string(L, "host", "unix/");
+		set_string(L, "port",
+			   ((const struct sockaddr_un *)sa)->sun_path);
+		return;
+	}
+	uv_ip_name(sa, host, sizeof host);
+	set_string(L, "host", host);
+	set_string(L, "family",
+		   sa->sa_family == AF_INET ? "AF_INET" : "AF_INET6");
+	set_string(L, "protocol", "tcp");
+	lua_pushinteger(
+		L,
+		ntohs(sa->sa_family == AF_INET
+			      ? ((const struct sockaddr_in *)sa)->sin_port
+			      : ((const struct sockaddr_in6 *)sa)->sin6_port));
+	lua_setfield(L, -2, "port");
+}
+
+static void push_field(lua_State *L, const struct http_request *req, int field)
+{
+	switch ((enum request_field)field) {
+	case FIELD_METHOD:
+		lua_pushstring(L, http_request_method(req));
+		break;
+	case FIELD_PATH:
+		push_decoded(L, http_request_path(req), false, false);
+		break;
+	case FIELD_QUERY:
+		push_text(L, http_request_query(req));
+		break;
+	case FIELD_BODY:
+		push_text(L, http_request_body(req));
+		break;
+	case FIELD_TARGET:
+		push_text(L, http_request_target(req));
+		break;
+	case FIELD_PROTO:
+		lua_createtable(L, 2, 0);
+		lua_pushinteger(L, 1);
+		lua_rawseti(L, -2, 1);
+		lua_pushinteger(L, http_request_minor(req));
+		lua_rawseti(L, -2, 2);
+		break;
+	case FIELD_HEADERS:
+		push_headers(L, req);
+		break;
+	case FIELD_PEER:
+		push_peer(L, req);
+		break;
+	}
+}
+
+/* Push the table of the object's own values (the object is at 1), which is
+ * made now if it has none. */
+static void push_extras(lua_State *L)
+{
+	struct lua_http_request *box = lua_touserdata(L, 1);
+
+	lua_getfenv(L, 1);
+	if (lua_topointer(L, -1) != box->server->environment)
+		return;
+	lua_createtable(L, 1, 4);
+	lua_pushvalue(L, -2); /* which holds the server */
+	lua_rawseti(L, -2, 1);
+	lua_getfield(L, -2, "httpd");
+	lua_setfield(L, -2, "httpd");
+	lua_pushvalue(L, -1);
+	lua_setfenv(L, 1);
+	lua_replace(L, -2);
+}
+
+/* A field that is a table is made once, so that changes to it stay. */
+static void keep_table(lua_State *L)
+{
+	lua_pushvalue(L, lua_upvalueindex(2));
+	lua_setmetatable(L, -2);
+	push_extras(L);
+	lua_pushvalue(L, 2);
+	lua_pushvalue(L, -3);
+	lua_rawset(L, -3);
+	lua_pop(L, 1);
+}
+
+/* upvalues: names -> method | number of a field; metatable of tables */
+static int l_index(lua_State *L)
+{
+	struct lua_http_request *box =
+		lua_class_check(L, 1, LUA_CLASS_HTTP_REQUEST);
+	int field;
+
+	lua_settop(L, 2);
+	lua_pushvalue(L, 2);
+	lua_rawget(L, lua_upvalueindex(1));
+	if (lua_isfunction(L, 3))
+		return 1;
+	field = (int)lua_tointeger(L, 3);
+	lua_getfenv(L, 1);
+	if (field == 0 || lua_topointer(L, 4) != box->server->environment) {
+		lua_pushvalue(L, 2);
+		lua_rawget(L, 4);
+		if (field == 0 || !lua_isnil(L, 5))
+			return 1;
+	}
+	push_field(L, check_request(L, 1), field);
+	if (field >= FIELD_PROTO && !lua_isnil(L, -1))
+		keep_table(L);
+	return 1;
+}
+
+static int l_newindex(lua_State *L)
+{
+	lua_class_check(L, 1, LUA_CLASS_HTTP_REQUEST);
+	lua_settop(L, 3);
+	if (lua_type(L, 2) != LUA_TSTRING)
+		return lua_error_usage(L, "a request's fields have names");
+	push_extras(L);
+	lua_insert(L, 2);
+	lua_rawset(L, 2);
+	return 0;
+}
+
+/* is_gone(req) -> boolean: nobody waits for the answer. */
+static int l_is_gone(lua_State *L)
+{
+	struct lua_http_request *box =
+		lua_class_check(L, 1, LUA_CLASS_HTTP_REQUEST);
+	struct http_request *req = NULL;
+
+	if (box->server->http != NULL)
+		req = http_request_find(box->server->http, box->handle);
+	lua_pushboolean(L, req == NULL || http_request_is_gone(req));
+	return 1;
+}
+
+static int l_is_request(lua_State *L)
+{
+	lua_pushboolean(L,
+			lua_class_test(L, 1, LUA_CLASS_HTTP_REQUEST) != NULL);
+	return 1;
+}
+
+/** An answer on its way from Lua; its strings stay on the stack. */
+struct answer {
+	struct http_response resp;
+	struct http_field fields[HTTP_FIELDS_MAX];
+	bool typed; /* has a Content-Type */
+};
+
+static bool is_named(const char *name, size_t size, const char *other)
+{
+	return size == strlen(other) && strncasecmp(name, other, size) == 0;
+}
+
+/* One field, its name at -2 and its value on top: text or number. Returns NULL
+ * and leaves something below the two that keeps the value, or what is wrong. */
+static const char *add_field(lua_State *L, struct answer *a)
+{
+	struct http_field f;
+
+	f.name.data = lua_tolstring(L, -2, &f.name.size);
+	if (!lua_isstring(L, -1))
+		return "the value is no string or number";
+	if (a->resp.field_count == HTTP_FIELDS_MAX)
+		return "there are too many";
+	luaL_checkstack(L, 4, "too many header fields");
+	f.value.data = lua_tolstring(L, -1, &f.value.size);
+	lua_pushvalue(L, -1);
+	lua_insert(L, -3);
+	if (is_named(f.name.data, f.name.size, "connection")) {
+		/* Anything else in it is the server's business. */
+		a->resp.close |= is_named(f.value.data, f.value.size, "close");
+		return NULL;
+	}
+	if (is_named(f.name.data, f.name.size, "content-length"))
+		return NULL; /* it is counted */
+	a->typed |= is_named(f.name.data, f.name.size, "content-type");
+	a->fields[a->resp.field_count++] = f;
+	return NULL;
+}
+
+/* A list of values: a field each. */
+static const char *add_list(lua_State *L, struct answer *a)
+{
+	int count = (int)lua_objlen(L, -1);
+	const char *why;
+
+	for (int i = 1; i <= count; i++) {
+		lua_pushvalue(L, -2);
+		lua_rawgeti(L, -2, i);
+		why = add_field(L, a);
+		if (why != NULL) {
+			lua_pop(L, 2);
+			return why;
+		}
+		/* name, list, kept, name, value -> kept, name, list */
+		lua_pop(L, 2);
+		lua_insert(L, -3);
+	}
+	return NULL;
+}
+
+/* All fields of the table at @a idx. Returns NULL, or what is wrong with the
+ * field whose name is then on top. */
+static const char *add_fields(lua_State *L, int idx, struct answer *a)
+{
+	const char *why;
+
+	lua_pushnil(L);
+	while (lua_next(L, idx)) {
+		if (lua_type(L, -2) != LUA_TSTRING) {
+			lua_pushliteral(L, "?");
+			return "a name is no string";
+		}
+		why = lua_istable(L, -1) ? add_list(L, a) : add_field(L, a);
+		lua_pop(L, 1);
+		if (why != NULL)
+			return why;
+	}
+	lua_pushliteral(L, "");
+	return NULL;
+}
+
+static int refused(lua_State *L, const struct answer *a)
+{
+	size_t at;
+	const char *why = http_response_check(&a->resp, &at);
+
+	lua_pushnil(L);
+	if (at == a->resp.field_count) {
+		lua_pushstring(L, why);
+		return 2;
+	}
+	push_text(L, a->fields[at].name);
+	lua_pushfstring(L, "header field '%s': %s", lua_tostring(L, -1), why);
+	lua_remove(L, -2);
+	return 2;
+}
+
+/* reply(req, status, headers | nil, body | nil, type) -> true | false (nobody
+ * waits any more) | nil, what is wrong with the answer */
+static int l_reply(lua_State *L)
+{
+	struct http_request *req = check_request(L, 1);
+	struct answer a;
+	const char *why;
+	int rc;
+
+	a.resp = (struct http_response){ .fields = a.fields };
+	a.typed = false;
+	lua_settop(L, 5);
+	a.resp.status = (int)lua_tointeger(L, 2);
+	if (!lua_isnil(L, 3)) {
+		why = add_fields(L, 3, &a);
+		if (why != NULL) {
+			lua_pushnil(L);
+			lua_pushfstring(L, "header field '%s': %s",
+					lua_tostring(L, -2), why);
+			return 2;
+		}
+	}
+	a.resp.body.data = lua_tolstring(L, 4, &a.resp.body.size);
+	if (!a.typed && a.resp.body.size > 0 &&
+	    a.resp.field_count < HTTP_FIELDS_MAX) {
+		struct http_field *f = &a.fields[a.resp.field_count++];
+
+		f->name = (struct http_text){ "Content-Type", 12 };
+		f->value.data = luaL_checklstring(L, 5, &f->value.size);
+	}
+	rc = http_request_reply(req, &a.resp);
+	if (rc == UV_EINVAL)
+		return refused(L, &a);
+	lua_pushboolean(L, rc == 0);
+	return 1;
+}
+
+/* take(number) -> req, method, key of the path; upvalues: the server, the
+ * names of the methods by number. The function's environment becomes that of
+ * the object. */
+static int l_take(lua_State *L)
+{
+	struct lua_http_server *s = lua_touserdata(L, lua_upvalueindex(1));
+	http_handle handle = (http_handle)lua_tonumber(L, 1);
+	struct http_request *req;
+	struct lua_http_request *box;
+
+	box = lua_class_box(L, LUA_CLASS_HTTP_REQUEST, sizeof *box);
+	box->server = s;
+	box->handle = handle;
+	req = check_request(L, -1);
+	lua_rawgeti(L, lua_upvalueindex(2),
+		    (int)http_request_method_number(req) + 1);
+	push_decoded(L, http_request_path(req), false, true);
+	return 3;
+}
+
+void lua_http_push_take(lua_State *L, int idx)
+{
+	struct lua_http_server *s = lua_touserdata(L, idx);
+
+	lua_pushvalue(L, idx);
+	lua_newtable(L);
+	for (unsigned i = 0; http_method_name(i) != NULL; i++) {
+		lua_pushstring(L, http_method_name(i));
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+	lua_pushcclosure(L, l_take, 2);
+	lua_createtable(L, 1, 1);
+	lua_pushvalue(L, idx);
+	lua_rawseti(L, -2, 1);
+	lua_pushvalue(L, idx + 1);
+	lua_setfield(L, -2, "httpd");
+	s->environment = lua_topointer(L, -1);
+	lua_setfenv(L, -2);
+}
+
+/* set_methods(methods, metatable of tables): the Lua half's. */
+static int l_set_methods(lua_State *L)
+{
+	static const struct {
+		const char *name;
+		enum request_field field;
+	} fields[] = {
+		{ "method", FIELD_METHOD },   { "path", FIELD_PATH },
+		{ "query", FIELD_QUERY },     { "body", FIELD_BODY },
+		{ "target", FIELD_TARGET },   { "proto", FIELD_PROTO },
+		{ "headers", FIELD_HEADERS }, { "peer", FIELD_PEER },
+	};
+
+	luaL_checktype(L, 1, LUA_TTABLE);
+	luaL_checktype(L, 2, LUA_TTABLE);
+	lua_settop(L, 2);
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+		lua_pushinteger(L, fields[i].field);
+		lua_setfield(L, 1, fields[i].name);
+	}
+	lua_pushcclosure(L, l_index, 2);
+	lua_class_metatable(L, LUA_CLASS_HTTP_REQUEST);
+	lua_insert(L, 1);
+	lua_setfield(L, 1, "__index");
+	return 0;
+}
+
+static int l_set_tostring(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TFUNCTION);
+	lua_class_metatable(L, LUA_CLASS_HTTP_REQUEST);
+	lua_pushvalue(L, 1);
+	lua_setfield(L, -2, "__tostring");
+	return 0;
+}
+
+void lua_http_push_request_half(lua_State *L)
+{
+	static const luaL_Reg functions[] = {
+		{ "params", l_params },
+		{ "decode", l_decode },
+		{ "header", l_header },
+		{ "is_gone", l_is_gone },
+		{ "is_request", l_is_request },
+		{ "reply", l_reply },
+		{ "set_methods", l_set_methods },
+		{ "set_tostring", l_set_tostring },
+		{ NULL, NULL },
+	};
+	static const luaL_Reg meta[] = {
+		{ "__newindex", l_newindex },
+		{ NULL, NULL },
+	};
+
+	lua_class_new(L, LUA_CLASS_HTTP_REQUEST, "http request", meta);
+	lua_pop(L, 1);
+	lua_newtable(L);
+	luaL_register(L, NULL, functions);
+}
