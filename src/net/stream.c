@@ -92,7 +92,9 @@ int stream_open(struct stream *s, struct stream_group *group, int fd,
 
 int stream_read_start(struct stream *s)
 {
-	return uv_read_start(&s->uv.stream, on_alloc, on_read);
+	int rc = uv_read_start(&s->uv.stream, on_alloc, on_read);
+
+	return rc == UV_EALREADY ? 0 : rc;
 }
 
 void stream_read_stop(struct stream *s)

@@ -57,7 +57,7 @@ int stream_accept(struct stream *s, struct stream_group *group,
 int stream_open(struct stream *s, struct stream_group *group, int fd,
 		bool unix_socket, bool *ret_opened);
 
-/** Deliver, or stop delivering, what the peer sends. */
+/** Deliver, or stop delivering, what the peer sends; twice is harmless. */
 int stream_read_start(struct stream *s);
 void stream_read_stop(struct stream *s);
 
