@@ -50,8 +50,7 @@ end
 -- The version of HTTP: `{1, 1}` or `{1, 0}`.
 
 --- req.peer -> table | nil
--- Who asks: `{host=, port=, family=, type=, protocol=}`, as `socket:peer()` has
--- it; nil when the peer has gone.
+-- Who asks: `{host=, port=, family=, type=, protocol=}`; nil when the peer has gone.
 
 --- req:header(name) -> string | nil
 -- The header field @name, case aside; several of the same name are joined by
