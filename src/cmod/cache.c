@@ -305,6 +305,8 @@ unsigned cmod_live_count(void)
 
 static void count_functions(const struct cmod *m, struct cmod_info *info)
 {
+	info->calls = m->calls;
+	info->errors = m->errors;
 	for (struct cmod_func *f = m->funcs; f != NULL; f = f->hh.next) {
 		info->functions++;
 		info->calls += f->calls;

@@ -152,6 +152,8 @@ static struct cmod *drop(struct cmod_func *f)
 	assert(f->refs > 0);
 	if (--f->refs > 0)
 		return NULL;
+	m->calls += f->calls;
+	m->errors += f->errors;
 	HASH_DEL(m->funcs, f);
 	mem_free(f);
 	return cmod__drop(m) ? m : NULL;

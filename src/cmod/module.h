@@ -29,6 +29,8 @@ struct cmod {
 	struct link_map *map;           /* what the loader knows of it */
 	const struct neap_module *info; /* its ABI block, or NULL */
 	struct cmod_func *funcs;        /* by symbol */
+	uint64_t calls;                 /* of functions that are gone */
+	uint64_t errors;
 	char *path; /* as given by the first who loaded it */
 	char file[];
 };

@@ -10,6 +10,8 @@
 #pragma once
 
 #include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "cmod/cmod.h"
@@ -27,11 +29,11 @@ struct cmod_module_box {
 
 /** What a function's userdata holds; a live function's too. */
 struct cmod_func_box {
-	uintptr_t mark;       /* see lua_cmod_mark() */
-	struct cmod_use *use; /* inside the union; its func NULL: unloaded */
+	uintptr_t mark; /* see lua_cmod_mark() */
+	bool is_live;
 	union {
-		struct cmod_use plain;
-		struct cmod_live live;
+		struct cmod_use use;   /* its func is NULL: unloaded */
+		struct cmod_live live; /* begins with a use, too */
 	};
 	char name[]; /* "<module>.<symbol>" */
 };

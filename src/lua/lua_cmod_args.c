@@ -16,12 +16,12 @@ enum {
 	QUICK_SIZE = 1 + QUICK_COUNT * (1 + QUICK_TEXT),
 };
 
-/* A whole number of 32 bits; -0 is none, as it would lose its sign. */
+/* A whole number of 32 bits, when it is one. */
 static char *put_number(char *p, double d)
 {
 	int32_t i = d >= -2147483648.0 && d <= 2147483647.0 ? (int32_t)d : 0;
 
-	if ((double)i != d || (i == 0 && __builtin_signbit(d)))
+	if ((double)i != d)
 		return NULL;
 	if (i >= -32 && i <= 127) {
 		*p++ = (char)i;

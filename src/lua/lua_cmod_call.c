@@ -218,17 +218,17 @@ static int call(lua_State *L, struct cmod_func_box *box)
 		return push_failure(L);
 	}
 	/* A __serialize function among the arguments may have unloaded it. */
-	if (__builtin_expect(box->use->func == NULL, 0)) {
+	if (__builtin_expect(box->use.func == NULL, 0)) {
 		call_put(c);
 		return lua_error_usage(L, "function '%s' is unloaded",
 				       box->name);
 	}
-	count(&box->use->calls);
-	if (!likely(call_run(c, box->use->func, L)))
+	count(&box->use.calls);
+	if (!likely(call_run(c, box->use.func, L)))
 		return begin_wait(L, c);
 	n = push_outcome(L, c, &failed);
 	if (__builtin_expect(failed, 0))
-		count(&box->use->errors);
+		count(&box->use.errors);
 	call_put(c);
 	return n;
 }
@@ -244,7 +244,7 @@ static struct cmod_func_box *check_callee(lua_State *L)
 				luaL_typename(L, 1));
 		return NULL;
 	}
-	if (__builtin_expect(box->use->func == NULL, 0))
+	if (__builtin_expect(box->use.func == NULL, 0))
 		lua_error_usage(L, "function '%s' is unloaded", box->name);
 	return box;
 }

@@ -13,6 +13,9 @@
 #include "lua/lua_cmod.h"
 #include "lua/lua_error.h"
 
+_Static_assert(offsetof(struct cmod_live, use) == 0,
+	       "a live function is a function");
+
 static const char *state_name(const struct cmod *m)
 {
 	return cmod_is_cached(m) ? "cached" : "orphan";
@@ -39,7 +42,7 @@ static struct cmod_func_box *push_func(lua_State *L, enum lua_class id,
 
 	memset(box, 0, sizeof *box);
 	box->mark = lua_cmod_mark(box);
-	box->use = id == LUA_CLASS_CMOD_LIVE ? &box->live.use : &box->plain;
+	box->is_live = id == LUA_CLASS_CMOD_LIVE;
 	memcpy(box->name, path, path_size);
 	box->name[path_size] = '.';
 	memcpy(box->name + path_size + 1, symbol, symbol_size + 1);
@@ -109,7 +112,7 @@ static int l_module_load(lua_State *L)
 	/* Making it may have run a finalizer, which may have unloaded m. */
 	if (m->module == NULL)
 		lua_error_usage(L, "module '%s' is unloaded", m->path);
-	if (cmod_use_create(box->use, m->module, name, size) != 0)
+	if (cmod_use_create(&box->use, m->module, name, size) != 0)
 		return lua_error_throw(L);
 	return 1;
 }
@@ -206,10 +209,10 @@ static struct cmod_func_box *check_func(lua_State *L)
 
 static void empty_func(struct cmod_func_box *box)
 {
-	if (box->use == &box->plain)
-		cmod_use_destroy(&box->plain);
-	else
+	if (box->is_live)
 		cmod_live_destroy(&box->live);
+	else
+		cmod_use_destroy(&box->use);
 }
 
 /***
@@ -221,7 +224,7 @@ static int l_func_unload(lua_State *L)
 {
 	struct cmod_func_box *box = check_func(L);
 
-	if (box->use->func == NULL)
+	if (box->use.func == NULL)
 		lua_error_usage(L, "function '%s' is unloaded", box->name);
 	empty_func(box);
 	lua_pushboolean(L, 1);
@@ -261,7 +264,7 @@ static int l_func_gc(lua_State *L)
 static int l_func_index(lua_State *L)
 {
 	struct cmod_func_box *box = check_func(L);
-	const struct cmod_func *f = box->use->func;
+	const struct cmod_func *f = box->use.func;
 	const char *key = index_key(L);
 	const char *symbol;
 
@@ -287,8 +290,8 @@ static int l_func_tostring(lua_State *L)
 	struct cmod_func_box *box = check_func(L);
 
 	lua_pushfstring(L, "%s: %s%s",
-			box->use == &box->plain ? "function" : "live function",
-			box->name, box->use->func == NULL ? " (unloaded)" : "");
+			box->is_live ? "live function" : "function", box->name,
+			box->use.func == NULL ? " (unloaded)" : "");
 	return 1;
 }
 
@@ -297,7 +300,7 @@ static int l_func_serialize(lua_State *L)
 	struct cmod_func_box *box = check_func(L);
 
 	lua_createtable(L, 0, 1);
-	if (box->use->func == NULL)
+	if (box->use.func == NULL)
 		return 1;
 	lua_pushstring(L, box->name);
 	lua_setfield(L, -2, "name");

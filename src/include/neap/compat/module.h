@@ -5,7 +5,7 @@
  *
  * Names, types and values are those of Tarantool's public module.h. What needs
  * its database or its Lua helpers (tuples, spaces, transactions, luaT_*) is not
- * here, and does not compile. New modules use <neap/module.h>.
+ * here, and does not compile: see absent.h. New modules use <neap/module.h>.
  *
  * Everything is linked under a name of neap's own, so that a function here never
  * meets one of the same name inside the server.
@@ -227,5 +227,7 @@ void neap_compat_say(int level, const char *file, int line, const char *error,
 #ifdef __cplusplus
 }
 #endif
+
+#include "absent.h"
 
 #endif
