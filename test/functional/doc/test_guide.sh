@@ -78,7 +78,10 @@ background() {
 stop() {
 	[ -n "$pid" ] || return 0
 	kill -s TERM "$pid" 2> /dev/null
-	wait "$pid" || fail "the server ended with exit code $?"
+	wait "$pid" || {
+		fail "the server ended with exit code $?"
+		cat "$work/log"
+	}
 	pid=
 }
 
