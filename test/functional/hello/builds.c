@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -220,18 +219,24 @@ static void after_garbage(const struct builds *b, unsigned n)
 
 static const struct {
 	const char *name;
+	bool in_place;
 	void (*go)(const struct builds *b, unsigned n);
 } ways[WAYS] = {
-	{ "written by the compiler", by_compiler },
-	{ "renamed", by_rename },
-	{ "copied over in place", by_copy },
-	{ "copied over, its header last", by_header_last },
-	{ "after a truncated one", after_truncated },
-	{ "after a half of zeros", after_zeroed },
-	{ "after a syntax error", after_syntax_error },
-	{ "after it was missing", after_missing },
-	{ "after garbage", after_garbage },
+	{ "written by the compiler", true, by_compiler },
+	{ "renamed", false, by_rename },
+	{ "copied over in place", true, by_copy },
+	{ "copied over, its header last", true, by_header_last },
+	{ "after a truncated one", false, after_truncated },
+	{ "after a half of zeros", false, after_zeroed },
+	{ "after a syntax error", true, after_syntax_error },
+	{ "after it was missing", true, after_missing },
+	{ "after garbage", false, after_garbage },
 };
+
+bool builds_in_place(unsigned way)
+{
+	return ways[way].in_place;
+}
 
 const char *builds_way(unsigned way)
 {

@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 /** Where it happens: all files lie in the working folder. */
 struct builds {
 	const char *compiler;
@@ -16,6 +18,14 @@ struct builds {
 };
 
 enum { WAYS = 9 };
+
+/**
+ * True when that way writes into the file that the server looks at. A file has
+ * its new time before it has its new bytes: the server may have seen the final
+ * time with other bytes, and needs a second look some milliseconds later. A
+ * renamed file is seen by the very next call.
+ */
+bool builds_in_place(unsigned way);
 
 /** What way number @a way is. */
 const char *builds_way(unsigned way);
