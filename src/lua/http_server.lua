@@ -13,7 +13,7 @@ local c = ...
 
 local request, router = c.request, c.router
 
-local type, error = type, error
+local type, error, pcall = type, error, pcall
 local reply, encode = request.reply, request.encode
 
 local M, server = {}, {}
@@ -65,7 +65,12 @@ local function answer(self, req, handler, resp)
     if type(resp) == 'table' then
         status, headers, body = resp.status or 200, resp.headers, resp.body
         if type(body) == 'table' then
-            body, kind = encode(body), JSON
+            local ok, text = pcall(encode, body)
+            if not ok then
+                bad_response(handler, 'returned a body that cannot be JSON: '
+                    .. tostring(text))
+            end
+            body, kind = text, JSON
         end
         if type(status) ~= 'number' or status % 1 ~= 0 then
             bad_response(handler, 'returned a response whose status is no '
