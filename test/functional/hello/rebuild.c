@@ -34,6 +34,7 @@ struct stress {
 	struct load_result result;
 	int rc;
 	atomic_bool stop;
+	atomic_bool under_way; /* a right answer has come */
 	unsigned floors[RING]; /* oldest build that may answer, by request */
 };
 
@@ -154,6 +155,7 @@ static const char *stress_check(void *arg, uint64_t id,
 		return "an old build after the new one had answered";
 	if (build > atomic_load(&newest_build))
 		return "a build that there is not";
+	atomic_store(&s->under_way, true);
 	return NULL;
 }
 
@@ -362,7 +364,7 @@ int main(void)
 
 	/* The end comes while requests are under way. */
 	stress_start(&stress, true);
-	while (ask_build() != next - 1)
+	while (ask_build() != next - 1 || !atomic_load(&stress.under_way))
 		continue;
 	code = server_stop(&server);
 	stress_finish(&stress);
