@@ -11,7 +11,10 @@ cd "$(dirname "$0")/.."
 folder=build
 if [ "$preset" != release ]; then folder=build-$preset; fi
 
-if [ ! -e "$folder/build.ninja" ]; then
+# Again when packages have come or gone: a part may be there now.
+stamp=$folder/.configured
+if [ ! -e "$folder/build.ninja" ] || [ ! -e "$stamp" ] ||
+	[ /var/lib/dpkg/status -nt "$stamp" ]; then
 	echo "build: configuring $preset in $folder"
 	log=$(mktemp)
 	trap 'rm -f "$log"' EXIT
@@ -20,6 +23,7 @@ if [ ! -e "$folder/build.ninja" ]; then
 		cat "$log"
 		exit 1
 	fi
+	touch "$stamp"
 fi
 echo "build: compiling $preset in $folder"
 cmake --build "$folder" -j "$jobs"

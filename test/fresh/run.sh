@@ -163,6 +163,8 @@ fi
 tail -n 12 "$root/test.log" >&2
 grep -q '^100% tests passed' "$root/test.log" ||
 	{ say "FAILED: make test: ctest did not say so"; exit 1; }
+grep -q 'unit/base/.* Passed' "$root/test.log" ||
+	{ say "FAILED: make test: the unit tests were left out"; exit 1; }
 say "make test: passed in $((SECONDS - start)) s"
 
 # The rest of the packages, for lint and the checks.
