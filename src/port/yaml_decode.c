@@ -282,7 +282,8 @@ static int tell_scalar(struct target *t)
 	if (tag != NULL)
 		rc = tell_tagged(t, tag, s, size);
 	if (rc == 1) {
-		if (t->d->event.data.scalar.plain_implicit)
+		if (t->d->event.data.scalar.plain_implicit &&
+		    t->d->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
 			rc = tell_plain(t, s, size);
 		else
 			rc = port_str(t->sink, s, size);
