@@ -5,6 +5,7 @@
 #include <lauxlib.h>
 #include <limits.h>
 #include <math.h>
+#include <string.h>
 
 #include "base/diag.h"
 #include "lua/lua_serialize.h"
@@ -13,6 +14,9 @@
 
 /* Slots that any event may use: the value, and what moves it. */
 enum { BUILDER_SLOTS = 6 };
+
+/* Doubles are exact up to here. */
+#define EXACT ((int64_t)1 << 53)
 
 static struct lua_builder *builder(struct port_sink *s)
 {
@@ -26,6 +30,12 @@ static int check_stack(lua_State *L)
 		return 0;
 	diag_set(ClientError, "more values than the Lua stack takes");
 	return -1;
+}
+
+/* Is the next value a key? */
+static bool at_key(const struct lua_builder *b)
+{
+	return b->open[b->depth].map && !(b->open[b->depth].index & 1);
 }
 
 /* The value on top is what the pending anchor names. */
@@ -47,18 +57,10 @@ static int put(struct lua_builder *b)
 	if (b->depth == 0)
 		return check_stack(L);
 	index = ++b->open[b->depth].index;
-	if (!b->open[b->depth].map) {
-		lua_rawseti(L, -2, (int)index);
-		return 0;
-	}
-	if (index & 1) {
-		if (lua_type(L, -1) != LUA_TNUMBER ||
-		    lua_tonumber(L, -1) == lua_tonumber(L, -1))
-			return 0;
-		diag_set(ClientError, "NaN cannot be a key of a table");
-		return -1;
-	}
-	lua_rawset(L, -3);
+	if (!b->open[b->depth].map)
+		lua_fast_seti(L, index);
+	else if (!(index & 1))
+		lua_rawset(L, -3);
 	return 0;
 }
 
@@ -70,19 +72,25 @@ static int on_nil(struct port_sink *s)
 
 static int on_boolean(struct port_sink *s, bool value)
 {
-	lua_pushboolean(builder(s)->L, value);
+	lua_fast_pushboolean(builder(s)->L, value);
 	return put(builder(s));
 }
 
 static int on_sint(struct port_sink *s, int64_t value)
 {
-	lua_value_push_sint(builder(s)->L, value);
+	if (value >= -EXACT && value <= EXACT)
+		lua_fast_pushint(builder(s)->L, (double)value);
+	else
+		lua_value_push_sint(builder(s)->L, value);
 	return put(builder(s));
 }
 
 static int on_uint(struct port_sink *s, uint64_t value)
 {
-	lua_value_push_uint(builder(s)->L, value);
+	if (value <= (uint64_t)EXACT)
+		lua_fast_pushint(builder(s)->L, (double)value);
+	else
+		lua_value_push_uint(builder(s)->L, value);
 	return put(builder(s));
 }
 
@@ -92,6 +100,10 @@ static int on_real(struct port_sink *s, double value)
 
 	if (!isfinite(value) && !b->cfg->decode_invalid_numbers) {
 		diag_set(ClientError, "a number must not be NaN or infinite");
+		return -1;
+	}
+	if (value != value && at_key(b)) {
+		diag_set(ClientError, "NaN cannot be a key of a table");
 		return -1;
 	}
 	lua_pushnumber(b->L, value);
@@ -105,8 +117,13 @@ static int on_real32(struct port_sink *s, float value)
 
 static int on_str(struct port_sink *s, const char *data, size_t size)
 {
-	lua_pushlstring(builder(s)->L, data, size);
-	return put(builder(s));
+	struct lua_builder *b = builder(s);
+
+	if (at_key(b))
+		lua_fast_pushkey(b->L, &b->keys, data, size);
+	else
+		lua_pushlstring(b->L, data, size);
+	return put(b);
 }
 
 static int on_ext(struct port_sink *s, int8_t type, const char *data,
@@ -127,16 +144,15 @@ static int begin(struct port_sink *s, bool map, uint32_t count)
 	if (check_stack(L) != 0)
 		return -1;
 	lua_createtable(L, map ? 0 : size, map ? size : 0);
-	if (b->cfg->decode_save_metatables) {
-		const struct lua_value_refs *refs = &lua_vm_of(L)->values;
-
-		lua_rawgeti(L, LUA_REGISTRYINDEX,
-			    map ? refs->map_mt : refs->array_mt);
-		lua_setmetatable(L, -2);
-	}
+	if (b->cfg->decode_save_metatables)
+		lua_fast_setmetatable(L, map, b->refs);
 	/* An alias inside may mean the table that is being built. */
 	if (b->pending != 0)
 		keep_anchored(b);
+	if (map && !b->keyed) {
+		memset(&b->keys, 0, sizeof b->keys);
+		b->keyed = true;
+	}
 	b->depth++;
 	b->open[b->depth].index = 0;
 	b->open[b->depth].map = map;
@@ -202,4 +218,7 @@ void lua_builder_create(struct lua_builder *b, lua_State *L,
 	b->anchors = anchors;
 	b->pending = 0;
 	b->depth = 0;
+	b->open[0].map = false;
+	b->keyed = false;
+	b->refs = &lua_vm_of(L)->values;
 }

@@ -3,6 +3,7 @@
 
 #include <lua.h>
 
+#include "lua/lua_fast.h"
 #include "port/sink.h"
 
 struct lua_serialize_cfg;
@@ -12,9 +13,12 @@ struct lua_builder {
 	struct port_sink sink;
 	lua_State *L;
 	const struct lua_serialize_cfg *cfg;
+	const struct lua_value_refs *refs;
 	int anchors;      /* stack index of the table of anchored values; 0 */
 	unsigned pending; /* anchor of the next value, plus one; 0: none */
 	unsigned depth;
+	bool keyed; /* keys is in use */
+	struct lua_fast_keys keys;
 	struct {
 		unsigned index; /* array: elements so far; map: odd when a key
 				   waits for its value */

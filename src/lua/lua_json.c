@@ -3,6 +3,7 @@
 
 #include "lua/lua_codec.h"
 #include "lua/lua_deserialize.h"
+#include "lua/lua_direct.h"
 #include "lua/lua_error.h"
 #include "port/json_decode.h"
 #include "port/json_encode.h"
@@ -26,8 +27,12 @@ static int run_encode(lua_State *L, struct lua_job *job)
 	struct json_encoder e;
 
 	json_encoder_create(&e, call->text, &opts);
-	if (lua_serialize(L, 1, &e.sink, &call->cfg) != 0)
-		return -1;
+	if (!lua_direct_tell(L, 1, &call->cfg, &e.sink)) {
+		call->text->size = 0;
+		json_encoder_create(&e, call->text, &opts);
+		if (lua_serialize(L, 1, &e.sink, &call->cfg) != 0)
+			return -1;
+	}
 	lua_pushlstring(L, call->text->data, call->text->size);
 	return 1;
 }

@@ -5,6 +5,7 @@
 
 #include "lua/lua_codec.h"
 #include "lua/lua_deserialize.h"
+#include "lua/lua_direct.h"
 #include "lua/lua_error.h"
 #include "port/mp_decode.h"
 #include "port/mp_encode.h"
@@ -24,9 +25,12 @@ static int run_encode(lua_State *L, struct lua_job *job)
 	struct lua_codec_call *call = (struct lua_codec_call *)job;
 	struct mp_encoder e;
 
-	mp_encoder_create(&e, call->text);
-	if (lua_serialize(L, 1, &e.sink, &call->cfg) != 0)
-		return -1;
+	if (!lua_direct_pack(L, 1, 1, &call->cfg, call->text)) {
+		call->text->size = 0;
+		mp_encoder_create(&e, call->text);
+		if (lua_serialize(L, 1, &e.sink, &call->cfg) != 0)
+			return -1;
+	}
 	lua_pushlstring(L, call->text->data, call->text->size);
 	return 1;
 }

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/diag.h"
 #include "lua/lua_deserialize.h"
+#include "lua/lua_direct.h"
 #include "lua/lua_serialize.h"
 #include "lua/lua_value.h"
 #include "port/mp_decode.h"
@@ -49,7 +50,7 @@ static int too_many(int n)
 int lua_pack(lua_State *L, int first, int last, struct buf *out)
 {
 	struct pack_job p = { .job.run = run_pack, .out = out };
-	size_t old = out->size;
+	size_t old = out->size, head;
 	int n = last < first ? 0 : last - first + 1;
 
 	if (!lua_checkstack(L, n + JOB_SLOTS))
@@ -58,6 +59,10 @@ int lua_pack(lua_State *L, int first, int last, struct buf *out)
 		diag_set_oom(5, "the arguments of a call");
 		goto fail;
 	}
+	head = out->size;
+	if (lua_direct_pack(L, first, last, &lua_serialize_default, out))
+		return 0;
+	out->size = head;
 	lua_job_begin(L, &p.job);
 	for (int i = 0; i < n; i++)
 		lua_pushvalue(L, first + i);

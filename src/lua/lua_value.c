@@ -7,14 +7,8 @@
 
 #include "base/diag.h"
 #include "lua/lua_error.h"
+#include "lua/lua_internal.h"
 #include "lua/lua_state.h"
-
-#if !NEAP_LUAJIT_SYSTEM
-#include <lj_obj.h>
-
-#include <lj_ctype.h>
-#include <lj_cdata.h>
-#endif
 
 static const char *const ext_class = "neap.msgpack.ext";
 
@@ -322,11 +316,12 @@ int lua_job_end(lua_State *L, struct lua_job *job, int nargs)
 	return job->failed ? -1 : lua_gettop(L) - base;
 }
 
-static int make_hint(lua_State *L, const char *hint)
+static int make_hint(lua_State *L, const char *hint, const void **ret_table)
 {
 	lua_createtable(L, 0, 1);
 	lua_pushstring(L, hint);
 	lua_setfield(L, -2, "__serialize");
+	*ret_table = lua_topointer(L, -1);
 	return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
@@ -354,11 +349,14 @@ void lua_value_open(lua_State *L, struct lua_value_refs *refs)
 	lua_getfield(L, ffi, "typeof");
 	refs->typeof_f = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_pop(L, 1);
-	refs->array_mt = make_hint(L, "seq");
-	refs->map_mt = make_hint(L, "map");
+	refs->array_mt = make_hint(L, "seq", &refs->array_table);
+	refs->map_mt = make_hint(L, "map", &refs->map_table);
 	lua_pushcfunction(L, l_guard);
 	refs->guard = luaL_ref(L, LUA_REGISTRYINDEX);
 	open_describe(L);
 	refs->describe = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_pushliteral(L, "__serialize");
+	refs->serialize = lua_topointer(L, -1);
+	luaL_ref(L, LUA_REGISTRYINDEX); /* for as long as the state lives */
 	open_ext(L);
 }

@@ -25,6 +25,8 @@ struct lua_value_refs {
 	int typeof_f;  /* ffi.typeof */
 	int describe;  /* tells a cdata's kind, where the API cannot */
 	int guard;     /* C function that runs a struct lua_job */
+	const void *array_table, *map_table; /* the metatables themselves */
+	const void *serialize; /* the string "__serialize", which stays */
 };
 
 /** Make them, once a state. Throws: out of memory. */

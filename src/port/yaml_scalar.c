@@ -102,6 +102,9 @@ bool yaml_needs_quotes(const char *s, size_t size)
 		if (is_nocase(s, size, words[i]))
 			return true;
 	}
+	if (size > 2 && s[0] == '0' && (s[1] | 0x20) == 'b' &&
+	    strspn(s + 2, "01_") >= size - 2)
+		return true;
 	/* Hexadecimal fractions are strings to us, numbers to strtod(). */
 	if (size > 2 && s[0] == '0' && (s[1] | 0x20) == 'x' &&
 	    strspn(s + 2, "0123456789abcdefABCDEF.pP+-") >= size - 2)
