@@ -233,7 +233,7 @@ static int tell_userdata(struct walk *w)
 	return port_ext(w->sink, ext->type, ext->data, ext->size);
 }
 
-/* The open container that the value on top is, from @a first on; or 0. */
+/* The outermost place from @a first on where the value on top is open; or 0. */
 static int find_open(struct walk *w, int first)
 {
 	for (int i = first; i <= w->depth; i++) {
@@ -243,19 +243,28 @@ static int find_open(struct walk *w, int first)
 	return 0;
 }
 
+/* Fail for a circle that the value on top closes; it is open at @a first. Of
+ * the way to here the path takes no more than to where the circle closes. */
+static int tell_circle(struct walk *w, int first)
+{
+	int again = find_open(w, first + 1);
+	int round = (again != 0 ? again : w->depth + 1) - first, i = 1;
+
+	while (i < first && !lua_rawequal(w->L, w->tables[i],
+					  w->tables[i + round]))
+		i++;
+	w->path_depth = i + round - 1;
+	diag_set(IllegalParams, "cannot encode a table that contains itself");
+	return -1;
+}
+
 /* The table on top is deeper than allowed. */
 static int tell_too_deep(struct walk *w)
 {
-	int first = find_open(w, 1), again;
+	int first = find_open(w, 1);
 
-	if (first != 0) {
-		diag_set(IllegalParams,
-			 "cannot encode a table that contains itself");
-		/* The path goes round once. */
-		again = find_open(w, first + 1);
-		w->path_depth = again != 0 ? again - 1 : w->depth;
-		return -1;
-	}
+	if (first != 0)
+		return tell_circle(w, first);
 	if (w->cfg->encode_deep_as_nil)
 		return port_nil(w->sink);
 	diag_set(IllegalParams, "cannot encode tables nested deeper than %d "

@@ -80,7 +80,7 @@ local function same(a, b)
         end
     end
     for k in pairs(b) do
-        if a[k] == nil then
+        if type(a[k]) == 'nil' then -- a NULL pointer equals nil
             return false
         end
     end
