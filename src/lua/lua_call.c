@@ -52,38 +52,35 @@ static bool is_blocked(lua_State *L, char *why, size_t size)
 
 struct fiber *lua_wait_check(lua_State *L)
 {
-	struct fiber *self;
 	char why[256];
 
 	if (is_blocked(L, why, sizeof why)) {
 		lua_error_usage(L, "%s", why);
 		return NULL;
 	}
-	self = lua_vm_of(L)->sched->current;
-	if (self->flags & FIBER_CANCELLED)
-		lua_wait_throw(L, UV_ECANCELED);
-	return self;
+	return lua_vm_of(L)->sched->current;
 }
 
 struct fiber *lua_wait_ready(lua_State *L)
 {
-	struct fiber *self;
 	char why[256];
 
 	if (is_blocked(L, why, sizeof why)) {
 		diag_set(IllegalParams, "%s", why);
 		return NULL;
 	}
-	self = lua_vm_of(L)->sched->current;
-	if (self->flags & FIBER_CANCELLED) {
-		diag_set(FiberIsCancelled, "fiber is cancelled");
-		return NULL;
-	}
-	return self;
+	return lua_vm_of(L)->sched->current;
 }
 
 int lua_wait(lua_State *L)
 {
+	struct fiber *self = lua_vm_of(L)->sched->current;
+
+	/* A cancelled fiber's wait ends at once, but not before the others had
+	 * their turn: one that swallows the error in a loop keeps nobody from
+	 * running, nor the process from ending. */
+	if (self->flags & FIBER_CANCELLED)
+		fiber_cancel(self);
 	lua_push_park_mark(L);
 	return lua_yield(L, 1);
 }

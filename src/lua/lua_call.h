@@ -36,8 +36,8 @@ struct lua_vm;
 
 /**
  * The running fiber, when L may wait here; otherwise throws an error that
- * names what is in between (no fiber, a C function such as string.gsub).
- * Also throws the cancel error when the fiber is cancelled already.
+ * names what is in between (no fiber, a C function such as string.gsub). The
+ * wait of a fiber that is cancelled already ends with UV_ECANCELED.
  */
 struct fiber *lua_wait_check(lua_State *L);
 
