@@ -14,6 +14,7 @@
 
 enum {
 	ELF_PAGE = 4096,
+	ELF_TLS_MAX = 1 << 24,     /* size of a library's TLS block */
 	ELF_TAGS = DT_RELRENT + 1, /* dynamic tags kept by their number */
 };
 

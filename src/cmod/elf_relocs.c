@@ -75,19 +75,20 @@ struct kind {
 	bool symbol;        /* useless without one */
 	bool tls;           /* its symbol is in the TLS block */
 	bool aligned;       /* the linker aligns its place */
+	bool bare;          /* the linker gives it no addend */
 	bool plt;           /* may stand in DT_JMPREL */
 };
 
 static const struct kind kinds[] = {
-	[R_X86_64_64] = { 8, true, false, false, false },
-	[R_X86_64_GLOB_DAT] = { 8, true, false, true, false },
-	[R_X86_64_JUMP_SLOT] = { 8, true, false, true, true },
-	[R_X86_64_RELATIVE] = { 8, false, false, false, false },
-	[R_X86_64_IRELATIVE] = { 8, false, false, true, true },
-	[R_X86_64_DTPMOD64] = { 8, false, true, true, false },
-	[R_X86_64_DTPOFF64] = { 8, false, true, true, false },
-	[R_X86_64_TPOFF64] = { 8, false, true, true, false },
-	[R_X86_64_TLSDESC] = { 16, false, true, true, true },
+	[R_X86_64_64] = { 8, true, false, false, false, false },
+	[R_X86_64_GLOB_DAT] = { 8, true, false, true, true, false },
+	[R_X86_64_JUMP_SLOT] = { 8, true, false, true, true, true },
+	[R_X86_64_RELATIVE] = { 8, false, false, false, false, false },
+	[R_X86_64_IRELATIVE] = { 8, false, false, true, false, true },
+	[R_X86_64_DTPMOD64] = { 8, false, true, true, false, false },
+	[R_X86_64_DTPOFF64] = { 8, false, true, true, false, false },
+	[R_X86_64_TPOFF64] = { 8, false, true, true, false, false },
+	[R_X86_64_TLSDESC] = { 16, false, true, true, false, true },
 };
 
 enum {
@@ -106,19 +107,19 @@ static bool is_tls_offset(unsigned type)
 
 struct kind {
 	unsigned char size;
-	bool symbol, tls, aligned, plt;
+	bool symbol, tls, aligned, bare, plt;
 };
 
 static const struct kind kinds[] = {
-	[R_AARCH64_ABS64] = { 8, true, false, false, false },
-	[R_AARCH64_GLOB_DAT] = { 8, true, false, true, false },
-	[R_AARCH64_JUMP_SLOT] = { 8, true, false, true, true },
-	[R_AARCH64_RELATIVE] = { 8, false, false, false, false },
-	[R_AARCH64_IRELATIVE] = { 8, false, false, true, true },
-	[R_AARCH64_TLS_DTPMOD] = { 8, false, true, true, false },
-	[R_AARCH64_TLS_DTPREL] = { 8, false, true, true, false },
-	[R_AARCH64_TLS_TPREL] = { 8, false, true, true, false },
-	[R_AARCH64_TLSDESC] = { 16, false, true, true, true },
+	[R_AARCH64_ABS64] = { 8, true, false, false, false, false },
+	[R_AARCH64_GLOB_DAT] = { 8, true, false, true, true, false },
+	[R_AARCH64_JUMP_SLOT] = { 8, true, false, true, true, true },
+	[R_AARCH64_RELATIVE] = { 8, false, false, false, false, false },
+	[R_AARCH64_IRELATIVE] = { 8, false, false, true, false, true },
+	[R_AARCH64_TLS_DTPMOD] = { 8, false, true, true, false, false },
+	[R_AARCH64_TLS_DTPREL] = { 8, false, true, true, false, false },
+	[R_AARCH64_TLS_TPREL] = { 8, false, true, true, false, false },
+	[R_AARCH64_TLSDESC] = { 16, false, true, true, false, true },
 };
 
 enum {
@@ -135,6 +136,15 @@ static bool is_tls_offset(unsigned type)
 
 #endif
 
+/* An offset in this library's block, or in one not known here. */
+static bool is_in_tls(const struct elf_file *f, const Elf64_Sym *s,
+		      uint64_t addend)
+{
+	if (s->st_shndx == SHN_UNDEF && s->st_name != 0)
+		return addend <= ELF_TLS_MAX;
+	return addend <= f->tls_size && s->st_value + addend <= f->tls_size;
+}
+
 static int check_symbol(struct relocs *r, uint64_t i, const Elf64_Rela *rela,
 			const struct kind *k)
 {
@@ -147,8 +157,8 @@ static int check_symbol(struct relocs *r, uint64_t i, const Elf64_Rela *rela,
 	if (k->tls && s != 0 &&
 	    ELF64_ST_TYPE(r->f->symbols[s].st_info) != STT_TLS)
 		return BAD(r, i, "its symbol is not thread-local");
-	if (s == 0 && is_tls_offset(ELF64_R_TYPE(rela->r_info)) &&
-	    (uint64_t)rela->r_addend > r->f->tls_size)
+	if (is_tls_offset(ELF64_R_TYPE(rela->r_info)) &&
+	    !is_in_tls(r->f, &r->f->symbols[s], (uint64_t)rela->r_addend))
 		return BAD(r, i, "r_addend lies beyond the TLS block");
 	return 0;
 }
@@ -175,6 +185,8 @@ static int check_one(struct relocs *r, uint64_t i, const Elf64_Rela *rela,
 	if (type == TYPE_IRELATIVE &&
 	    !elf__is_code(r->f, (uint64_t)rela->r_addend))
 		return BAD(r, i, "its resolver is not code");
+	if (k->bare && rela->r_addend != 0)
+		return BAD(r, i, "r_addend is not 0");
 	if (k->aligned && rela->r_offset % 8 != 0)
 		return BAD(r, i, "r_offset is not aligned");
 	if (mark_place(r, i, rela->r_offset, k->size) != 0)

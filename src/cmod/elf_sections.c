@@ -47,6 +47,28 @@ static bool is_bss_in_relro(const struct elf_file *f, const Elf64_Shdr *s)
 	       memcmp(f->data + names->sh_offset + s->sh_name, ".bss", 5) == 0;
 }
 
+/* A writer that fills its file out of order leaves holes of zeros; a page of
+ * code is never all zero. */
+static int check_holes(struct elf_file *f, unsigned i)
+{
+	static const char zeros[ELF_PAGE];
+	const Elf64_Shdr *s = &f->sections[i];
+	uint64_t skip = -s->sh_offset & (ELF_PAGE - 1);
+	const char *page = f->data + s->sh_offset + skip;
+
+	if (skip > s->sh_size)
+		return 0;
+	for (uint64_t left = s->sh_size - skip; left >= ELF_PAGE;
+	     left -= ELF_PAGE, page += ELF_PAGE) {
+		if (memcmp(page, zeros, ELF_PAGE) == 0)
+			return elf__bad(f,
+					"section %u: a page of code is all "
+					"zero: a half-written file",
+					i);
+	}
+	return 0;
+}
+
 /* A section that is in memory lies in a segment of its kind. */
 static int check_allocated(struct elf_file *f, unsigned i)
 {
@@ -78,6 +100,8 @@ static int check_allocated(struct elf_file *f, unsigned i)
 		return elf__bad(f, "PT_GNU_RELRO: covers .bss");
 	if (s->sh_type == SHT_DYNSYM)
 		f->section_symbols = s->sh_size / sizeof(Elf64_Sym);
+	if (s->sh_type == SHT_PROGBITS && (s->sh_flags & SHF_EXECINSTR) != 0)
+		return check_holes(f, i);
 	return 0;
 }
 

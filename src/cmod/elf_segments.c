@@ -2,11 +2,9 @@
  * The ELF check: program headers. What PT_LOAD maps comes first, as everything
  * else is looked up in it; then the headers the loader acts upon.
  */
-#include <string.h>
-
 #include "cmod/elf_file.h"
 
-enum { ALIGN_MAX = 1 << 30, TLS_MAX = 1 << 24, TLS_ALIGN_MAX = 1 << 16 };
+enum { ALIGN_MAX = 1 << 30, TLS_ALIGN_MAX = 1 << 16 };
 
 #define ADDRESS_MAX (UINT64_C(1) << 40)
 #define SEGMENT_MAX (UINT64_C(1) << 32)
@@ -14,25 +12,6 @@ enum { ALIGN_MAX = 1 << 30, TLS_MAX = 1 << 24, TLS_ALIGN_MAX = 1 << 16 };
 static bool is_power_of_two(uint64_t n)
 {
 	return n != 0 && (n & (n - 1)) == 0;
-}
-
-/* A writer that fills its file out of order leaves holes of zeros; a page of
- * code is never all zero. */
-static int check_holes(struct elf_file *f, unsigned i)
-{
-	static const char zeros[ELF_PAGE];
-	const Elf64_Phdr *p = &f->segments[i];
-	const char *page = f->data + p->p_offset;
-
-	for (uint64_t left = p->p_filesz; left >= ELF_PAGE;
-	     left -= ELF_PAGE, page += ELF_PAGE) {
-		if (memcmp(page, zeros, ELF_PAGE) == 0)
-			return elf__bad(f,
-					"segment %u: a page of code is all "
-					"zero: a half-written file",
-					i);
-	}
-	return 0;
 }
 
 static int check_load_place(struct elf_file *f, unsigned i)
@@ -75,8 +54,6 @@ static int check_load_flags(struct elf_file *f, unsigned i)
 				"segment %u: p_memsz asks for zeros in "
 				"read-only memory",
 				i);
-	if ((p->p_flags & PF_X) != 0)
-		return check_holes(f, i);
 	return 0;
 }
 
@@ -117,7 +94,7 @@ static int check_tls(struct elf_file *f, const Elf64_Phdr *p)
 {
 	if (f->has_tls)
 		return elf__bad(f, "PT_TLS: there are two");
-	if (p->p_filesz > p->p_memsz || p->p_memsz > TLS_MAX ||
+	if (p->p_filesz > p->p_memsz || p->p_memsz > ELF_TLS_MAX ||
 	    !is_power_of_two(p->p_align) || p->p_align > TLS_ALIGN_MAX)
 		return elf__bad(f, "PT_TLS: size or alignment");
 	if (p->p_filesz != 0 &&

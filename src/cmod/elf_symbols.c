@@ -138,16 +138,13 @@ static int check_undefined(struct elf_file *f, uint64_t i)
 	return 0;
 }
 
-/* (The value is not held against its section: linkers put _end and the like
- * outside.) */
+/* (Neither the section nor its extent is held against the symbol: linkers put
+ * _end outside, and rewriters of binaries leave numbers of sections behind.) */
 static int check_defined(struct elf_file *f, uint64_t i)
 {
 	const Elf64_Sym *s = &f->symbols[i];
 	unsigned type = ELF64_ST_TYPE(s->st_info);
 
-	if (f->section_count != 0 && s->st_shndx >= f->section_count)
-		return elf__bad(f, "symbol %lu: st_shndx %u", (unsigned long)i,
-				s->st_shndx);
 	if (s->st_value > (type == STT_TLS ? f->tls_size : f->end))
 		return elf__bad(f,
 				"symbol %lu: st_value lies beyond the "
