@@ -17,7 +17,7 @@ int neap_return_mp(neap_call_t *call, const char *begin, const char *end)
 	call_size_t head = (call_size_t)size;
 	char *p;
 
-	if (__builtin_expect(call != call_current, 0))
+	if (__builtin_expect(call != call_current || call == NULL, 0))
 		return NEAP_ERR("neap_return_mp: not the call that runs");
 	p = begin > end || size != head
 		    ? NULL

@@ -67,8 +67,14 @@ bool cstack_in_guard(const struct cstack *s, const void *address)
 
 #if defined(CSTACK_ASAN) || defined(CSTACK_TSAN)
 
+/*
+ * None of these is instrumented for threads: each begins in one of the tool's
+ * fibers and ends in another, and what the tool notes at both would not match.
+ */
+#define PLAIN __attribute__((no_sanitize("thread")))
+
 /* Before the stack pointer changes, and right after. */
-static void entering(struct cstack *s, void **ret_fake)
+PLAIN static void entering(struct cstack *s, void **ret_fake)
 {
 	(void)s, (void)ret_fake;
 #ifdef CSTACK_ASAN
@@ -80,7 +86,7 @@ static void entering(struct cstack *s, void **ret_fake)
 #endif
 }
 
-static void came_back(void *fake)
+PLAIN static void came_back(void *fake)
 {
 	(void)fake;
 #ifdef CSTACK_ASAN
@@ -88,7 +94,7 @@ static void came_back(void *fake)
 #endif
 }
 
-static void entered(struct cstack *s, void *fake)
+PLAIN static void entered(struct cstack *s, void *fake)
 {
 	(void)s, (void)fake;
 #ifdef CSTACK_ASAN
@@ -96,7 +102,7 @@ static void entered(struct cstack *s, void *fake)
 #endif
 }
 
-static void leaving(struct cstack *s, void **ret_fake)
+PLAIN static void leaving(struct cstack *s, void **ret_fake)
 {
 	(void)s, (void)ret_fake;
 #ifdef CSTACK_ASAN
@@ -108,10 +114,9 @@ static void leaving(struct cstack *s, void **ret_fake)
 #endif
 }
 
-/* The first frame on the stack. Not instrumented: it begins in one of the
- * tool's fibers and ends in another. */
-__attribute__((no_sanitize("thread"))) static int
-trampoline(struct neap_call *arg, const char *args, const char *args_end)
+/* The first frame on the stack. */
+PLAIN static int trampoline(struct neap_call *arg, const char *args,
+			    const char *args_end)
 {
 	struct cstack *s = (struct cstack *)(void *)arg;
 	int rc;
@@ -123,8 +128,9 @@ trampoline(struct neap_call *arg, const char *args, const char *args_end)
 	return rc;
 }
 
-bool cstack_call(struct cstack *s, cmod_func_f code, struct neap_call *call,
-		 const char *args, const char *args_end)
+PLAIN bool cstack_call(struct cstack *s, cmod_func_f code,
+		       struct neap_call *call, const char *args,
+		       const char *args_end)
 {
 	void *fake = NULL;
 	bool returned;
@@ -137,7 +143,7 @@ bool cstack_call(struct cstack *s, cmod_func_f code, struct neap_call *call,
 	return returned;
 }
 
-bool cstack_resume(struct cstack *s)
+PLAIN bool cstack_resume(struct cstack *s)
 {
 	void *fake = NULL;
 	bool returned;
@@ -148,7 +154,7 @@ bool cstack_resume(struct cstack *s)
 	return returned;
 }
 
-void cstack_leave(struct cstack *s)
+PLAIN void cstack_leave(struct cstack *s)
 {
 	void *fake = NULL;
 
