@@ -8,6 +8,8 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "cmod/cmod.h"
+
 /* The descriptors that are open, but for the one that looks. */
 static int count_descriptors(bool print)
 {
@@ -53,6 +55,11 @@ int leaks_report(const struct leaks *l)
 	if (l->handles > 0) {
 		fprintf(stderr, "neap: leak: %d handles in the loop\n",
 			l->handles);
+		kinds++;
+	}
+	if (cmod_live_count() > 0) {
+		fprintf(stderr, "neap: leak: %u C modules\n",
+			cmod_live_count());
 		kinds++;
 	}
 	now = count_descriptors(false);
