@@ -127,6 +127,7 @@ static void on_main_end(struct lua_fiber *f, bool ok, void *arg)
 
 	app->main = NULL;
 	if (ok && !app->main_failed) {
+		app->main_interrupted = false; /* it has made its own end */
 		if (app->end == APP_GOES_ON && app->on_main_end != NULL)
 			app->on_main_end(app, app->on_main_end_arg);
 		return;

@@ -1,0 +1,51 @@
+#!/bin/sh
+# on_shutdown(): at every orderly end, last one first, errors logged, in time.
+. "$NEAP_SOURCE_DIR/test/lib/cli.sh"
+
+cat > hooks.lua <<'END'
+local neap, fiber = require('neap'), require('fiber')
+neap.on_shutdown(function() print('first') end)
+neap.on_shutdown(function() error('bad hook') end)
+neap.on_shutdown(function() fiber.sleep(0.01) print('last') end)
+END
+run neap hooks.lua
+code_is 0
+out_is last first
+err_counts 'E> shutdown hook: ' 1
+err_has 'hooks.lua:3: bad hook'
+
+echo 'dofile("hooks.lua") os.exit(5)' > exit.lua
+run neap exit.lua
+code_is 5
+out_is last first
+echo 'dofile("hooks.lua") error("main")' > fail.lua
+run neap fail.lua
+code_is 1
+out_is last first
+err_counts 'fail.lua:1: main' 1
+
+# A hook may register, spawn, and end the process.
+run neap -e 'local n = require("neap")
+	n.on_shutdown(function() n.on_shutdown(function() print("inner") end) end)'
+out_is inner
+run neap -e 'local n, f = require("neap"), require("fiber")
+	n.on_shutdown(function() f.create(function() f.sleep(100) end) end)'
+code_is 0
+run neap -e 'require("neap").on_shutdown(function() os.exit(6) end)'
+code_is 6
+run neap -e 'require("neap").on_shutdown(1)'
+code_is 1
+err_has 'a function is wanted, not number'
+
+# One that does not end costs its time, and is cancelled.
+run neap --cancel-timeout 0.1 -e 'local n, f = require("neap"), require("fiber")
+	n.on_shutdown(function() f.sleep(1000) end)'
+code_is 0
+err_has 'E> the shutdown hooks have not ended in time'
+
+# Cancelled fibers clean up.
+run neap -e 'local f = require("fiber")
+	f.create(function() pcall(f.sleep, 1000) print("cleaned") end)
+	os.exit(0)'
+code_is 0
+out_is cleaned

@@ -1,0 +1,94 @@
+#!/bin/sh
+# SIGINT and SIGTERM at every moment of a program's life.
+#
+# test: timeout 120
+. "$NEAP_SOURCE_DIR/test/lib/cli.sh"
+
+# A shell ignores SIGINT for what it starts in the background, and so would
+# the program if it were sh's wish; ours takes it all the same.
+start() {
+	line="$*"
+	rm -f ready
+	"$NEAP_BIN" "$@" > out.txt 2> err.txt &
+	pid=$!
+	eventually test -e ready
+}
+
+ends_with() {
+	code=0
+	wait $pid || code=$?
+	out=$(cat out.txt; echo .)
+	out=${out%.}
+	err=$(cat err.txt)
+	[ "$code" = "$1" ] || fail "code $1 wanted"
+}
+
+ready='io.open("ready", "w"):close()'
+
+# The script itself at work: it is cancelled, cleans up, and the code says so.
+for signal in INT:130 TERM:143 HUP:129; do
+	start -e "local f = require('fiber') $ready
+		local ok, err = pcall(f.sleep, 1000) print(ok, err) error(err, 0)"
+	kill -s ${signal%:*} $pid
+	ends_with ${signal#*:}
+	out_is 'false	fiber is cancelled'
+	err_is ''
+done
+
+# It may decide otherwise.
+start -e "local f = require('fiber') $ready pcall(f.sleep, 1000) print('bye')"
+kill -s TERM $pid
+ends_with 0
+out_is bye
+start -e "local f = require('fiber') $ready pcall(f.sleep, 1000) os.exit(3)"
+kill -s TERM $pid
+ends_with 3
+# An error while it cleans up is one.
+start -e "local f = require('fiber') $ready pcall(f.sleep, 1000) error('while ending')"
+kill -s TERM $pid
+ends_with 1
+err_has 'while ending'
+
+# The main script is over, others work on: an ordinary end.
+start -e "local f = require('fiber')
+	f.create(function() pcall(f.sleep, 1000) print('cleaned') end) $ready"
+kill -s TERM $pid
+ends_with 0
+out_is cleaned
+err_is ''
+
+# A loop that never lets go: the second signal ends it at once.
+start -e "$ready while true do end"
+kill -s TERM $pid
+sleep 0.1
+kill -s INT $pid
+ends_with 130
+start -e "$ready while true do end"
+kill -s INT $pid
+sleep 0.1
+kill -s TERM $pid
+ends_with 143
+
+# Also while hooks take their time.
+start -e "local f, n = require('fiber'), require('neap')
+	n.on_shutdown(function() io.open('hook', 'w'):close() f.sleep(1000) end)
+	$ready f.sleep(1000)"
+kill -s TERM $pid
+eventually test -e hook
+kill -s TERM $pid
+ends_with 143
+
+# nohup's wish is kept.
+rm -f ready
+nohup "$NEAP_BIN" -e "local f = require('fiber') $ready f.sleep(0.5) print('done')" > out.txt 2> err.txt &
+pid=$!
+eventually test -e ready
+kill -s HUP $pid
+ends_with 0
+out_has 'done'
+
+# Programs that it starts have SIGPIPE as usual: only the number says it.
+run neap -e 'os.execute("kill -s PIPE $$; echo not here")'
+code_is 0
+out_is
+exit 0
