@@ -8,6 +8,7 @@
 
 #include "base/diag.h"
 #include "base/inject.h"
+#include "cmod/call.h"
 #include "lua/lua_call.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
@@ -135,6 +136,7 @@ void lua_vm_destroy(struct lua_vm *vm)
 {
 	lua_fiber_empty_pool(vm);
 	lua_close(vm->L);
+	call_empty_pool();
 	vm->L = NULL;
 	/* lua_close() frees the arena only when it finds its own allocator. */
 	if (lj_alloc_destroy != NULL && vm->alloc_arg != NULL)

@@ -11,6 +11,7 @@
 #include "base/diag.h"
 #include "base/inject.h"
 #include "base/log.h"
+#include "cmod/crash.h"
 #include "config/settings.h"
 #include "console/console_module.h"
 #include "console/remote.h"
@@ -186,6 +187,7 @@ int main(int argc, char **argv)
 	int code;
 
 	open_standard_files();
+	crash_install();
 	settings_create(&settings);
 	if (options_parse(&options, argc, argv, &settings) != 0) {
 		code = fail(EXIT_USAGE);

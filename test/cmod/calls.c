@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FUNCTION(name) \
+#define FUNCTION(name)                                            \
 	NEAP_EXPORT int name(neap_call_t *call, const char *args, \
-			     const char *args_end); \
+			     const char *args_end);               \
 	int name(neap_call_t *call, const char *args, const char *args_end)
 
 #define RETURN(call, bytes) \
@@ -223,7 +223,8 @@ FUNCTION(stubborn)
 	(void)args, (void)args_end;
 	while (refused < 3)
 		refused += neap_fiber_sleep(10) != 0;
-	return RETURN(call, "\xa8" "stubborn");
+	return RETURN(call, "\xa8"
+			    "stubborn");
 }
 
 /* Argument: how often. */
@@ -322,4 +323,36 @@ FUNCTION(use_stack)
 			return NEAP_ERR("the stack was changed at %u", i);
 	}
 	return neap_return_mp(call, "\x01", "\x01" + 1);
+}
+
+/* Deaths, for the report of a crash. */
+static int dig(int n)
+{
+	volatile char frame[500];
+
+	frame[n % 500] = (char)n;
+	return n == 0 ? 0 : dig(n - 1) + frame[n % 500];
+}
+
+FUNCTION(overflow)
+{
+	(void)call, (void)args, (void)args_end;
+	return dig(1000000);
+}
+
+static volatile int *volatile nowhere = (volatile int *)8;
+
+FUNCTION(null_write)
+{
+	(void)call, (void)args, (void)args_end;
+	if (neap_fiber_yield() != 0)
+		return -1;
+	*nowhere = 1;
+	return 0;
+}
+
+FUNCTION(die)
+{
+	(void)call, (void)args, (void)args_end;
+	abort();
 }

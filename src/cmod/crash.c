@@ -1,0 +1,149 @@
+/* The report of a crash. Only what is allowed in a signal handler. */
+#include "cmod/crash.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cmod/call.h"
+
+#if !defined(CSTACK_ASAN) && !defined(CSTACK_TSAN)
+
+enum { SIGNAL_STACK_SIZE = 32 * 1024 };
+
+static const struct {
+	int number;
+	const char *name;
+} fatal[] = {
+	{ SIGSEGV, "SIGSEGV" }, { SIGBUS, "SIGBUS" },   { SIGFPE, "SIGFPE" },
+	{ SIGILL, "SIGILL" },   { SIGABRT, "SIGABRT" },
+};
+
+/* The overflow of a stack is found by the signal that it raises: the handler
+ * cannot run on that stack. */
+static __thread void *signal_stack;
+
+/* A line that is put together piece by piece; too much is cut. */
+struct line {
+	char text[1024];
+	size_t size;
+};
+
+static void add(struct line *l, const char *text)
+{
+	size_t size = strlen(text), room = sizeof l->text - 1 - l->size;
+
+	if (size > room)
+		size = room;
+	memcpy(l->text + l->size, text, size);
+	l->size += size;
+}
+
+static void add_address(struct line *l, uintptr_t value)
+{
+	char digits[2 + 2 * sizeof value + 1];
+	char *p = digits + sizeof digits;
+
+	*--p = '\0';
+	do {
+		*--p = "0123456789abcdef"[value & 15];
+		value >>= 4;
+	} while (value != 0);
+	*--p = 'x';
+	*--p = '0';
+	add(l, p);
+}
+
+static const char *signal_name(int number)
+{
+	for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++) {
+		if (fatal[i].number == number)
+			return fatal[i].name;
+	}
+	return "a signal";
+}
+
+static void on_fatal(int number, siginfo_t *info, void *context)
+{
+	const struct neap_call *c = call_current;
+	struct line l = { .size = 0 };
+	ssize_t ignored;
+
+	(void)context;
+	add(&l, "neap: ");
+	add(&l, signal_name(number));
+	if (number != SIGABRT) {
+		add(&l, " at address ");
+		add_address(&l, (uintptr_t)info->si_addr);
+	}
+	if (c != NULL) {
+		if (cstack_in_guard(&c->stack, info->si_addr) &&
+		    number != SIGABRT)
+			add(&l, " (stack overflow)");
+		add(&l, " in C function '");
+		add(&l, cmod_func_symbol(c->func));
+		add(&l, "' of module '");
+		add(&l, cmod_file(cmod_func_module(c->func)));
+		add(&l, "'");
+	}
+	l.text[l.size++] = '\n';
+	ignored = write(STDERR_FILENO, l.text, l.size);
+	(void)ignored;
+	/* The handler is gone (SA_RESETHAND): now in earnest. */
+	raise(number);
+}
+
+void crash_thread_start(void)
+{
+	stack_t ss = { .ss_size = SIGNAL_STACK_SIZE };
+
+	ss.ss_sp = mmap(NULL, SIGNAL_STACK_SIZE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (ss.ss_sp == MAP_FAILED)
+		return;
+	if (sigaltstack(&ss, NULL) == 0)
+		signal_stack = ss.ss_sp;
+	else
+		munmap(ss.ss_sp, SIGNAL_STACK_SIZE);
+}
+
+void crash_thread_end(void)
+{
+	stack_t ss = { .ss_flags = SS_DISABLE };
+
+	if (signal_stack == NULL)
+		return;
+	sigaltstack(&ss, NULL);
+	munmap(signal_stack, SIGNAL_STACK_SIZE);
+	signal_stack = NULL;
+}
+
+void crash_install(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_fatal };
+
+	crash_thread_start();
+	sigemptyset(&sa.sa_mask);
+	sa.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER;
+	for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++)
+		sigaction(fatal[i].number, &sa, NULL);
+}
+
+#else
+
+void crash_install(void)
+{
+}
+
+void crash_thread_start(void)
+{
+}
+
+void crash_thread_end(void)
+{
+}
+
+#endif
