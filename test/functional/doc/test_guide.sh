@@ -6,14 +6,21 @@
 set -u
 
 : "${NEAP_SOURCE_DIR:?}" "${NEAP_BINARY_DIR:?}" "${NEAP_BIN:?}"
-here=$NEAP_SOURCE_DIR/test/functional/doc
+pages=$NEAP_SOURCE_DIR/test/functional/doc
 work=$PWD
 failed=0
 pid=
+address= port=
 
 fail() {
 	failed=1
 	echo "not ok: $*"
+}
+
+# Where the page's server listens: an address that no other test has.
+here() {
+	local text=${1//127.0.0.1/$address}
+	printf '%s' "${text//8080/$port}"
 }
 
 # What a page says was printed, as a pattern: "..." is anything.
@@ -28,11 +35,11 @@ matches() {
 
 file() {
 	mkdir -p "$(dirname "$1")"
-	printf '%s' "${2//8080/$port}" > "$1"
+	printf '%s\n' "$(here "$2")" > "$1"
 }
 
 step() {
-	local place=$1 command=${2//8080/$port} want=${3//8080/$port} got
+	local place=$1 command=$(here "$2") want=$(here "$3") got
 	eval "$command" > "$work/out" 2>&1 < /dev/null
 	got=$(< "$work/out")
 	if matches "$got" "$want"; then
@@ -44,8 +51,8 @@ step() {
 }
 
 session() {
-	local place=$1 command=${2//8080/$port} want=${4//8080/$port} got
-	got=$(eval "$command -i" <<< "${3//8080/$port}" 2> "$work/err" |
+	local place=$1 command=$(here "$2") want=$(here "$4") got
+	got=$(eval "$command -i" <<< "$(here "$3")" 2> "$work/err" |
 		grep -v '^$')
 	if matches "$got" "$want"; then
 		echo "ok: $place: session"
@@ -57,13 +64,13 @@ session() {
 }
 
 is_listening() {
-	(: < "/dev/tcp/127.0.0.1/$port") 2> /dev/null
+	(: < "/dev/tcp/$address/$port") 2> /dev/null
 }
 
 background() {
 	stop
 	echo "starting: $1: $2"
-	(eval "exec ${2//8080/$port}") > "$work/log" 2>&1 < /dev/null &
+	(eval "exec $(here "$2")") > "$work/log" 2>&1 < /dev/null &
 	pid=$!
 	for _ in {1..200}; do
 		is_listening && return
@@ -99,9 +106,9 @@ for page in "$NEAP_SOURCE_DIR"/README.md "$NEAP_SOURCE_DIR"/doc/guide*.md; do
 	ln -s "$NEAP_BINARY_DIR" build
 	ln -s "$NEAP_SOURCE_DIR/src" src
 	cp -r "$NEAP_SOURCE_DIR/doc/examples" doc/ 2> /dev/null
-	port=$((20000 + RANDOM % 20000))
-	while is_listening; do port=$((port + 1)); done
-	"$NEAP_BIN" "$here/page_to_script.lua" "$page" > "$work/$name.sh" ||
+	address=127.$((1 + RANDOM % 250)).$((RANDOM % 250)).$((1 + RANDOM % 250))
+	port=$((10000 + RANDOM % 20000)) # below those given to clients
+	"$NEAP_BIN" "$pages/page_to_script.lua" "$page" > "$work/$name.sh" ||
 		exit 1
 	# shellcheck disable=SC1090
 	. "$work/$name.sh"
