@@ -67,7 +67,7 @@ fmt: deps-lint
 
 clean:
 	rm -f $(EXAMPLE)/hello.so
-	rm -rf build build-debug build-asan build-tsan build-clang
+	rm -rf build build-debug build-asan build-tsan build-clang build-fuzz
 
 .PHONY: all deps deps-build deps-test deps-lint build run test soak bench \
 	lint fmt clean
