@@ -281,6 +281,9 @@ static enum reader_result edit_line(struct editor *e)
 
 	e->called_away = false;
 	buf_reset(&r->line, 4096);
+	/* Before the prompt, not after it as libedit would: what is typed at
+	 * once is for the editor, not for the terminal's own line. */
+	el_set(e->el, EL_PREP_TERM, 1);
 	line = el_gets(e->el, &count);
 	if (line == NULL || count <= 0) {
 		fputs(e->called_away ? "^C\n" : "\n", r->out);

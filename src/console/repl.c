@@ -32,6 +32,7 @@ struct repl {
 	uv_signal_t resized;   /* SIGWINCH */
 	uv_signal_t continued; /* SIGCONT */
 	bool on_terminal;      /* standard input is one */
+	bool airy;             /* an empty line between answer and prompt */
 	bool editing;          /* with the line editor */
 	bool leaving;
 	bool ended;       /* the end of input has come */
@@ -82,9 +83,9 @@ static void on_write(struct session *s, const char *data, size_t size)
 	struct repl *p = s->arg;
 
 	fwrite(data, 1, size, stdout);
-	if (p->on_terminal)
-		putc('\n', stdout); /* air between answer and prompt */
-	fflush(stdout);             /* a failure is looked at in on_ready() */
+	if (p->airy)
+		putc('\n', stdout);
+	fflush(stdout); /* a failure is looked at in on_ready() */
 }
 
 static void on_ready(struct session *s, const char *entry)
@@ -239,6 +240,7 @@ struct repl *repl_start(struct app *app, const char *greeting,
 	p->on_left = on_left;
 	p->arg = arg;
 	p->on_terminal = isatty(STDIN_FILENO);
+	p->airy = p->on_terminal && isatty(STDOUT_FILENO);
 	if (session_create(&p->session, &app->vm, &session_ops, p) != 0)
 		goto fail_session;
 	opts.out = choose_terminal();
