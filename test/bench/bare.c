@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -205,23 +204,21 @@ static int exit_code(int status)
 }
 
 /*
- * run(log, program, arg..): start it and wait for its end. Returns seconds,
- * peak memory in bytes, exit code (128 + signal).
+ * run(log, program, arg..): start it and wait for its end. Returns seconds and
+ * exit code (128 + signal).
  */
 static int l_run(lua_State *L)
 {
 	const char *log = luaL_checkstring(L, 1);
 	double begin = clock_s();
 	pid_t pid = start(L, 2, log);
-	struct rusage usage;
 	int status;
 
-	if (wait4(pid, &status, 0, &usage) < 0)
-		return luaL_error(L, "wait4: %s", strerror(errno));
+	if (waitpid(pid, &status, 0) < 0)
+		return luaL_error(L, "waitpid: %s", strerror(errno));
 	lua_pushnumber(L, clock_s() - begin);
-	lua_pushnumber(L, (double)usage.ru_maxrss * 1024);
 	lua_pushinteger(L, exit_code(status));
-	return 3;
+	return 2;
 }
 
 /* start(log, program, arg..): returns its process id. */
