@@ -1,6 +1,7 @@
 /* Start-up order, and its reverse. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,17 +56,27 @@ static int start_log(const struct settings *s)
 	return log_open(settings_text(s, SETTING_LOG_FILE));
 }
 
-/* What was printed must have arrived; a reader that left is no error. */
+static bool reader_is_gone(int fd)
+{
+	struct pollfd p = { .fd = fd };
+
+	return poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
+}
+
+/* What was printed must have arrived, now and before; a reader that left is no
+ * error. */
 static int flush_output(void)
 {
-	int failed = ferror(stdout);
+	bool failed = ferror(stdout);
 
 	errno = 0;
 	if (fflush(stdout) == 0 && !failed)
 		return 0;
-	if (errno == EPIPE || errno == 0)
+	if (errno == EPIPE || reader_is_gone(STDOUT_FILENO))
 		return 0;
-	fprintf(stderr, "neap: standard output: %s\n", strerror(errno));
+	/* Of a failure from before only the fact is known. */
+	fprintf(stderr, "neap: standard output: %s\n",
+		errno != 0 ? strerror(errno) : "not all could be written");
 	return -1;
 }
 
