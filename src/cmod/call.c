@@ -57,8 +57,7 @@ static void clean(struct neap_call *c)
 void call_put(struct neap_call *c)
 {
 	if (__builtin_expect(c->error != NULL || c->flags != 0 ||
-				     c->in.capacity > KEEP ||
-				     c->out.capacity > KEEP,
+				     (c->in.capacity | c->out.capacity) > KEEP,
 			     0))
 		clean(c);
 	if (__builtin_expect(call_idle >= POOL_MAX, 0)) {
@@ -84,30 +83,15 @@ void call_empty_pool(void)
 	}
 }
 
-bool call_run(struct neap_call *c, struct cmod_func *f, void *host)
-{
-	struct neap_call *outer = call_current;
-	bool ended;
-
-	c->func = f;
-	c->host = host;
-	call_current = c;
-	ended = cstack_call(&c->stack, cmod_func_code(f), c, c->in.data,
-			    c->in.data + c->in.size);
-	call_current = outer;
-	return ended;
-}
-
 bool call_resume(struct neap_call *c, int status)
 {
-	struct neap_call *outer = call_current;
 	bool ended;
 
-	assert(c->flags & CALL_WAITED);
+	assert((c->flags & CALL_WAITED) && call_current == NULL);
 	c->status = status;
 	call_current = c;
 	ended = cstack_resume(&c->stack);
-	call_current = outer;
+	call_current = NULL;
 	return ended;
 }
 

@@ -70,11 +70,24 @@ static inline struct neap_call *call_get(void)
 void call_put(struct neap_call *c);
 
 /**
- * Call @a f with the arguments in c->in. @a host is kept in the call.
- * Returns true when the function has ended, false when it waits; then the call
- * holds @a f.
+ * Call the function of @a use with the arguments in c->in. @a host is kept in
+ * the call. Returns true when the function has ended, false when it waits; then
+ * the call holds the function.
  */
-bool call_run(struct neap_call *c, struct cmod_func *f, void *host);
+static inline bool call_run(struct neap_call *c, const struct cmod_use *use,
+			    void *host)
+{
+	bool ended;
+
+	c->func = use->func;
+	c->host = host;
+	call_current = c;
+	ended = cstack_call(&c->stack, use->code, c, c->in.data,
+			    c->in.data + c->in.size);
+	/* No call is made inside another: functions cannot call Lua. */
+	call_current = NULL;
+	return ended;
+}
 
 /** The wait of @a c ended with @a status. Returns as call_run(). */
 bool call_resume(struct neap_call *c, int status);

@@ -67,6 +67,7 @@ unsigned cmod_live_count(void);
  */
 struct cmod_use {
 	struct cmod_func *func; /* NULL: none */
+	cmod_func_f code;       /* its code */
 	uint64_t calls;
 	uint64_t errors;  /* calls that failed */
 	struct list link; /* in the function's uses */
@@ -93,8 +94,7 @@ void cmod_func_unref(struct cmod_func *f);
 /** A call that outlived its user's hold has failed. */
 void cmod_func_count_error(struct cmod_func *f);
 
-/** Its code, its symbol, its module. Live as long as the function. */
-cmod_func_f cmod_func_code(const struct cmod_func *f);
+/** Its symbol, its module. Live as long as the function. */
 const char *cmod_func_symbol(const struct cmod_func *f);
 struct cmod *cmod_func_module(const struct cmod_func *f);
 

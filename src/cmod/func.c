@@ -138,6 +138,7 @@ int cmod_use_create(struct cmod_use *use, struct cmod *m, const char *name,
 		return -1;
 	use->calls = use->errors = 0;
 	use->func = f;
+	use->code = f->code;
 	cmod__lock();
 	list_add_tail(&f->uses, &use->link);
 	cmod__unlock();
@@ -213,11 +214,6 @@ void cmod_func_count_error(struct cmod_func *f)
 	cmod__lock();
 	f->errors++;
 	cmod__unlock();
-}
-
-cmod_func_f cmod_func_code(const struct cmod_func *f)
-{
-	return f->code;
 }
 
 const char *cmod_func_symbol(const struct cmod_func *f)

@@ -163,22 +163,4 @@ PLAIN void cstack_leave(struct cstack *s)
 	entered(s, fake);
 }
 
-#else
-
-bool cstack_call(struct cstack *s, cmod_func_f code, struct neap_call *call,
-		 const char *args, const char *args_end)
-{
-	return cstack__enter(s, code, call, args, args_end);
-}
-
-bool cstack_resume(struct cstack *s)
-{
-	return cstack__resume(s);
-}
-
-void cstack_leave(struct cstack *s)
-{
-	cstack__leave(s);
-}
-
 #endif

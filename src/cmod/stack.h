@@ -82,6 +82,14 @@ int cstack_create(struct cstack *s);
 /** The stack must not be in use, or never be entered again. */
 void cstack_destroy(struct cstack *s);
 
+/* The switch itself, in assembly or over ucontext. Results are 0 or 1. */
+int cstack__enter(struct cstack *s, cmod_func_f code, struct neap_call *call,
+		  const char *args, const char *args_end);
+int cstack__resume(struct cstack *s);
+void cstack__leave(struct cstack *s);
+
+#if defined(CSTACK_ASAN) || defined(CSTACK_TSAN)
+
 /**
  * Call @a code(call, args, args_end) on @a s. Returns true when it has
  * returned, with s->result; false when it has left by cstack_leave().
@@ -94,6 +102,27 @@ bool cstack_resume(struct cstack *s);
 
 /** On the stack: back to who called or resumed it, until it is resumed. */
 void cstack_leave(struct cstack *s);
+
+#else
+
+static inline bool cstack_call(struct cstack *s, cmod_func_f code,
+			       struct neap_call *call, const char *args,
+			       const char *args_end)
+{
+	return cstack__enter(s, code, call, args, args_end);
+}
+
+static inline bool cstack_resume(struct cstack *s)
+{
+	return cstack__resume(s);
+}
+
+static inline void cstack_leave(struct cstack *s)
+{
+	cstack__leave(s);
+}
+
+#endif
 
 /** True when @a address lies in the guard below the stack: it overflowed. */
 bool cstack_in_guard(const struct cstack *s, const void *address);

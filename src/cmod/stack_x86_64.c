@@ -16,8 +16,6 @@ _Static_assert(offsetof(struct cstack, parked) == 0, "known to the assembly");
 _Static_assert(offsetof(struct cstack, back) == 8, "known to the assembly");
 _Static_assert(offsetof(struct cstack, top) == 16, "known to the assembly");
 _Static_assert(offsetof(struct cstack, result) == 24, "known to the assembly");
-_Static_assert(offsetof(struct cstack, returned) == 28,
-	       "known to the assembly");
 _Static_assert(offsetof(struct cstack, fp_default) == 32,
 	       "known to the assembly");
 _Static_assert(offsetof(struct cstack, x87_default) == 36,
@@ -66,7 +64,6 @@ __asm__(".text\n"
 	"	call *%rax\n"
 	"	mov 8(%rbx), %rsp\n"
 	"	mov %eax, 24(%rbx)\n"
-	"	movl $1, 28(%rbx)\n"
 	"	mov $1, %eax\n"
 	"	pop %r15\n"
 	"	pop %r14\n"

@@ -4,7 +4,7 @@
  *	lua_cmod.c         load, live, list
  *	lua_cmod_handle.c  what Lua holds: modules, functions, live functions
  *	lua_cmod_call.c    calling one, also when it waits
- *	lua_cmod_args.c    arguments to msgpack
+ *	lua_cmod_quick.h   the short ways of a call
  *	lua_cmod_wait.c    how functions wait, over the fibers of runtime
  */
 #pragma once
@@ -18,7 +18,6 @@
 #include "cmod/live.h"
 #include "lua/lua_state.h"
 
-struct buf;
 struct neap_call;
 
 /** What a module's userdata holds. */
@@ -73,12 +72,6 @@ int lua_cmod_call_live(lua_State *L);
 
 /** What calls need in a state. Throws: out of memory. */
 void lua_cmod_open_call(lua_State *L);
-
-/**
- * Pack the stack from index @a first to its top as the arguments of a call.
- * Returns 0, or -1 with diag set. Throws: no.
- */
-int lua_cmod_pack(lua_State *L, int first, struct buf *out);
 
 /** Teach calls to wait; once a process, again is harmless. */
 void lua_cmod_set_host(void);

@@ -26,12 +26,12 @@
 #include "cmod/call.h"
 #include "lua/lua_call.h"
 #include "lua/lua_cmod.h"
+#include "lua/lua_cmod_quick.h"
 #include "lua/lua_error.h"
+#include "lua/lua_fast.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_serialize.h"
 #include "lua/lua_state.h"
-
-#define likely(x) __builtin_expect(!!(x), 1)
 
 /* Key of push_diag() in the registry. */
 static const char failure_key;
@@ -63,38 +63,33 @@ static int push_failure(lua_State *L)
 }
 
 /* What most results are needs no decoder. False: it is something else. */
-static bool push_small(lua_State *L, const unsigned char *p, size_t size)
+static inline bool push_small(lua_State *L, const unsigned char *p, size_t size)
 {
-	if (size == 1 && (*p < 0x80 || *p >= 0xe0)) {
-		lua_pushinteger(L, (signed char)*p);
-		return true;
-	}
-	if (size == 1 && (*p == 0xc2 || *p == 0xc3)) {
-		lua_pushboolean(L, *p & 1);
-		return true;
-	}
-	if (size == 2 && *p == 0xcc) {
-		lua_pushinteger(L, p[1]);
-		return true;
-	}
-	if (size == 3 && *p == 0xcd) {
-		lua_pushinteger(L, p[1] << 8 | p[2]);
-		return true;
-	}
-	return false;
+	if (likely(size == 1 && (*p < 0x80 || *p >= 0xe0)))
+		lua_fast_pushint(L, (signed char)*p);
+	else if (size == 1 && (*p == 0xc2 || *p == 0xc3))
+		lua_fast_pushboolean(L, *p & 1);
+	else if (size == 2 && *p == 0xcc)
+		lua_fast_pushint(L, p[1]);
+	else if (size == 3 && *p == 0xcd)
+		lua_fast_pushint(L, p[1] << 8 | p[2]);
+	else
+		return false;
+	return true;
 }
 
-static int push_result(lua_State *L, uint32_t index, const char *p, size_t size)
+/* Push what takes the decoder. Returns 0, or -1 with diag set. */
+static int push_decoded(lua_State *L, uint32_t index, const char *p,
+			size_t size)
 {
 	struct error *cause;
 	int n;
 
-	if (likely(push_small(L, (const unsigned char *)p, size)))
-		return 0;
 	n = lua_unpack(L, p, p + size);
 	if (n == 1)
 		return 0;
 	if (n >= 0) {
+		lua_pop(L, n);
 		diag_set_code(ClientError, ER_PROC_C,
 			      "result %u holds %d MessagePack values, not one",
 			      index, n);
@@ -110,7 +105,7 @@ static int push_result(lua_State *L, uint32_t index, const char *p, size_t size)
 }
 
 /* Push true and the results; or nothing, with diag set. Throws: no. */
-static int push_results(lua_State *L, const struct neap_call *c)
+static inline int push_results(lua_State *L, const struct neap_call *c)
 {
 	const char *p = c->out.data;
 	call_size_t size;
@@ -123,11 +118,12 @@ static int push_results(lua_State *L, const struct neap_call *c)
 			      c->results);
 		return -1;
 	}
-	lua_pushboolean(L, 1);
+	lua_fast_pushboolean(L, true);
 	for (uint32_t i = 1; i <= c->results; i++) {
 		memcpy(&size, p, sizeof size);
 		p += sizeof size;
-		if (push_result(L, i, p, size) != 0) {
+		if (!likely(push_small(L, (const unsigned char *)p, size)) &&
+		    push_decoded(L, i, p, size) != 0) {
 			lua_pop(L, (int)i);
 			return -1;
 		}
@@ -138,7 +134,8 @@ static int push_results(lua_State *L, const struct neap_call *c)
 
 /* Push what the call gives. Returns how many values; *ret_failed tells that
  * they are nil and an error. Throws: no. */
-static int push_outcome(lua_State *L, struct neap_call *c, bool *ret_failed)
+static inline int push_outcome(lua_State *L, struct neap_call *c,
+			       bool *ret_failed)
 {
 	*ret_failed = false;
 	if (likely(call_succeeded(c))) {
@@ -205,7 +202,7 @@ static int begin_wait(lua_State *L, struct neap_call *c)
 	return lua_wait(L);
 }
 
-static int call(lua_State *L, struct cmod_func_box *box)
+static inline int call(lua_State *L, struct cmod_func_box *box)
 {
 	struct neap_call *c = call_get();
 	bool failed;
@@ -213,7 +210,8 @@ static int call(lua_State *L, struct cmod_func_box *box)
 
 	if (__builtin_expect(c == NULL, 0))
 		return push_failure(L);
-	if (__builtin_expect(lua_cmod_pack(L, 2, &c->in) != 0, 0)) {
+	if (!likely(lua_cmod_quick_pack(L, &c->in)) &&
+	    lua_pack(L, 2, lua_gettop(L), &c->in) != 0) {
 		call_put(c);
 		return push_failure(L);
 	}
@@ -224,7 +222,7 @@ static int call(lua_State *L, struct cmod_func_box *box)
 				       box->name);
 	}
 	count(&box->use.calls);
-	if (!likely(call_run(c, box->use.func, L)))
+	if (!likely(call_run(c, &box->use, L)))
 		return begin_wait(L, c);
 	n = push_outcome(L, c, &failed);
 	if (__builtin_expect(failed, 0))
@@ -235,11 +233,9 @@ static int call(lua_State *L, struct cmod_func_box *box)
 
 static struct cmod_func_box *check_callee(lua_State *L)
 {
-	struct cmod_func_box *box = lua_touserdata(L, 1);
+	struct cmod_func_box *box = lua_cmod_quick_callee(L);
 
-	if (__builtin_expect(box == NULL || lua_objlen(L, 1) < sizeof *box ||
-				     box->mark != lua_cmod_mark(box),
-			     0)) {
+	if (__builtin_expect(box == NULL, 0)) {
 		lua_error_usage(L, "a function of a C module is wanted, not %s",
 				luaL_typename(L, 1));
 		return NULL;

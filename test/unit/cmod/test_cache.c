@@ -40,7 +40,7 @@ static void make(const char *so, int version)
 
 static int call(const struct cmod_use *use)
 {
-	return cmod_func_code(use->func)(NULL, NULL, NULL);
+	return use->code(NULL, NULL, NULL);
 }
 
 static int version_of(struct cmod *m)

@@ -144,7 +144,7 @@ static struct neap_call *start(const char *name, struct cmod_use *ret_use,
 	assert_int_equal(cmod_use_create(ret_use, module, name, strlen(name)),
 			 0);
 	buf_append(&c->in, "\x93\x01\x02\x03", 4);
-	*ret_ended = call_run(c, ret_use->func, NULL);
+	*ret_ended = call_run(c, ret_use, NULL);
 	assert_null(call_current);
 	return c;
 }

@@ -49,13 +49,13 @@ static int host_sleep(struct neap_call *c, uint64_t ns)
 static const struct cmod_host test_host = { .sleep = host_sleep };
 
 /* The version that a call answers, or -1. */
-static int call_version(struct cmod_func *f, bool waits)
+static int call_version(const struct cmod_use *use, bool waits)
 {
 	struct neap_call *c = call_get();
 	int version = -1;
 	bool ended;
 
-	ended = call_run(c, f, NULL);
+	ended = call_run(c, use, NULL);
 	if (ended == waits)
 		return -1;
 	if (!ended)
@@ -84,10 +84,10 @@ static void use_module(unsigned n)
 	    cmod_use_create(&waiting, m, "nap", 3) != 0)
 		abort();
 	cmod_unref(m); /* its functions hold it */
-	version = call_version(plain.func, false);
+	version = call_version(&plain, false);
 	for (int i = 0; i < 20; i++) {
-		if (call_version(plain.func, false) != version ||
-		    call_version(waiting.func, true) != version || version < 1)
+		if (call_version(&plain, false) != version ||
+		    call_version(&waiting, true) != version || version < 1)
 			atomic_fetch_add(&wrong, 1);
 		atomic_fetch_add(&calls, 2);
 	}
@@ -112,7 +112,7 @@ static void *run_follower(void *arg)
 		abort();
 	while (!atomic_load(&stop)) {
 		cmod_live_follow(&live);
-		if (call_version(live.use.func, false) < 1)
+		if (call_version(&live.use, false) < 1)
 			atomic_fetch_add(&wrong, 1);
 	}
 	cmod_live_destroy(&live);

@@ -1,0 +1,175 @@
+/*
+ * The short ways of a call, for what most calls are made with: a handle in the
+ * first slot, a few numbers and short strings behind it. Over LuaJIT's own
+ * layout where it is ours, else by the API. Whatever is not as expected is left
+ * to the long way, lua_pack(), which gives the same bytes for the same values.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "lua/lua_cmod.h"
+#include "lua/lua_internal.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+
+enum {
+	LUA_CMOD_QUICK_COUNT = 15, /* the array's header is one byte */
+	LUA_CMOD_QUICK_TEXT = 31,  /* and so is a string's */
+	LUA_CMOD_QUICK_SIZE =
+		1 + LUA_CMOD_QUICK_COUNT * (1 + LUA_CMOD_QUICK_TEXT),
+};
+
+/* A whole number of 32 bits; NULL for any other. */
+static inline char *lua_cmod_quick_number(char *p, double d)
+{
+	int32_t i = d >= -2147483648.0 && d <= 2147483647.0 ? (int32_t)d : 0;
+	uint32_t be;
+
+	if (!likely((double)i == d))
+		return NULL;
+	if (likely(i >= -32 && i <= 127)) {
+		*p = (char)i;
+		return p + 1;
+	}
+	if (i < 0)
+		return NULL;
+	be = __builtin_bswap32((uint32_t)i);
+	if (i <= 0xff) {
+		p[0] = (char)0xcc;
+		p[1] = (char)i;
+		return p + 2;
+	}
+	if (i <= 0xffff) {
+		p[0] = (char)0xcd;
+		memcpy(p + 1, (char *)&be + 2, 2);
+		return p + 3;
+	}
+	p[0] = (char)0xce;
+	memcpy(p + 1, &be, 4);
+	return p + 5;
+}
+
+static inline char *lua_cmod_quick_text(char *p, const char *text, size_t size)
+{
+	if (size > LUA_CMOD_QUICK_TEXT)
+		return NULL;
+	*p = (char)(0xa0 | size);
+	memcpy(p + 1, text, size);
+	return p + 1 + size;
+}
+
+#if !NEAP_LUAJIT_SYSTEM
+
+/** The function's handle in slot 1, or NULL: it is none. */
+static inline struct cmod_func_box *lua_cmod_quick_callee(lua_State *L)
+{
+	cTValue *o = L->base;
+	struct cmod_func_box *box;
+
+	if (!likely(o < L->top && tvisudata(o) &&
+		    udataV(o)->len >= sizeof *box))
+		return NULL;
+	box = uddata(udataV(o));
+	return likely(box->mark == lua_cmod_mark(box)) ? box : NULL;
+}
+
+static inline char *lua_cmod_quick_value(char *p, cTValue *o)
+{
+	if (likely(tvisnum(o)))
+		return lua_cmod_quick_number(p, numV(o));
+	if (tvisint(o))
+		return lua_cmod_quick_number(p, intV(o));
+	if (tvisstr(o))
+		return lua_cmod_quick_text(p, strVdata(o), strV(o)->len);
+	if (tvisnil(o)) {
+		*p = (char)0xc0;
+		return p + 1;
+	}
+	if (tvisbool(o)) {
+		*p = (char)(0xc2 + tvistrue(o));
+		return p + 1;
+	}
+	return NULL;
+}
+
+/** Pack the arguments, from slot 2 on. False: take the long way. */
+static inline bool lua_cmod_quick_pack(lua_State *L, struct buf *out)
+{
+	cTValue *o = L->base + 1, *top = L->top;
+	char *begin, *p;
+
+	if (!likely(top - o <= LUA_CMOD_QUICK_COUNT))
+		return false;
+	begin = buf_reserve(out, LUA_CMOD_QUICK_SIZE);
+	if (!likely(begin != NULL))
+		return false;
+	p = begin;
+	*p++ = (char)(0x90 | (top - o));
+	for (; o < top; o++) {
+		p = lua_cmod_quick_value(p, o);
+		if (!likely(p != NULL))
+			return false;
+	}
+	out->size = (size_t)(p - begin);
+	return true;
+}
+
+#else
+
+static inline struct cmod_func_box *lua_cmod_quick_callee(lua_State *L)
+{
+	struct cmod_func_box *box = lua_touserdata(L, 1);
+
+	if (!likely(box != NULL && lua_objlen(L, 1) >= sizeof *box))
+		return NULL;
+	return likely(box->mark == lua_cmod_mark(box)) ? box : NULL;
+}
+
+static inline char *lua_cmod_quick_value(char *p, lua_State *L, int idx)
+{
+	const char *text;
+	size_t size;
+
+	switch (lua_type(L, idx)) {
+	case LUA_TNUMBER:
+		return lua_cmod_quick_number(p, lua_tonumber(L, idx));
+	case LUA_TNIL:
+		*p = (char)0xc0;
+		return p + 1;
+	case LUA_TBOOLEAN:
+		*p = (char)(0xc2 + lua_toboolean(L, idx));
+		return p + 1;
+	case LUA_TSTRING:
+		text = lua_tolstring(L, idx, &size);
+		return lua_cmod_quick_text(p, text, size);
+	default:
+		return NULL;
+	}
+}
+
+static inline bool lua_cmod_quick_pack(lua_State *L, struct buf *out)
+{
+	int top = lua_gettop(L);
+	char *begin, *p;
+
+	if (top - 1 > LUA_CMOD_QUICK_COUNT)
+		return false;
+	begin = buf_reserve(out, LUA_CMOD_QUICK_SIZE);
+	if (begin == NULL)
+		return false;
+	p = begin;
+	*p++ = (char)(0x90 | (top - 1));
+	for (int i = 2; i <= top; i++) {
+		p = lua_cmod_quick_value(p, L, i);
+		if (p == NULL)
+			return false;
+	}
+	out->size = (size_t)(p - begin);
+	return true;
+}
+
+#endif
