@@ -24,8 +24,10 @@ struct option {
 	int min, max;
 };
 
+/* clang-format off */
 #define OPTION(name, min, max) \
 	{ #name, offsetof(struct lua_serialize_cfg, name), min, max }
+/* clang-format on */
 
 static const struct option options[] = {
 	OPTION(encode_sparse_convert, 0, 0),
@@ -88,7 +90,7 @@ static int read_utf8(lua_State *L)
 			return i;
 	}
 	return lua_error_usage(L, "encode_invalid_utf8 must be 'replace', "
-			       "'error' or 'pass'");
+				  "'error' or 'pass'");
 }
 
 void lua_codec_read_cfg(lua_State *L, int idx, struct lua_serialize_cfg *cfg)

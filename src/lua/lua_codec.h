@@ -38,7 +38,7 @@ void lua_codec_read_cfg(lua_State *L, int idx, struct lua_serialize_cfg *cfg);
 struct lua_codec_call {
 	struct lua_job job;
 	struct lua_codec *codec;
-	struct buf *text; /* to write to; limited */
+	struct buf *text;             /* to write to; limited */
 	struct lua_serialize_cfg cfg; /* of this call */
 };
 

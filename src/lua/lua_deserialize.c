@@ -137,8 +137,8 @@ static int begin(struct port_sink *s, bool map, uint32_t count)
 {
 	struct lua_builder *b = builder(s);
 	lua_State *L = b->L;
-	int size = count == PORT_COUNT_UNKNOWN || count > INT_MAX ? 0 :
-								    (int)count;
+	int size = count == PORT_COUNT_UNKNOWN || count > INT_MAX ? 0
+								  : (int)count;
 
 	assert(b->depth < PORT_DEPTH_MAX);
 	if (check_stack(L) != 0)

@@ -10,8 +10,7 @@ bool lua_direct_pack(lua_State *L, int first, int last,
 	return false;
 }
 
-bool lua_direct_tell(lua_State *L, int idx,
-		     const struct lua_serialize_cfg *cfg,
+bool lua_direct_tell(lua_State *L, int idx, const struct lua_serialize_cfg *cfg,
 		     struct port_sink *sink)
 {
 	(void)L, (void)idx, (void)cfg, (void)sink;
@@ -100,11 +99,11 @@ static bool put_string(struct direct *d, const GCstr *s)
 static bool put_begin(struct direct *d, const struct lua_shape *shape)
 {
 	if (d->out != NULL)
-		return (shape->array ? mp_pack_array(d->out, shape->count) :
-				       mp_pack_map(d->out, shape->count)) == 0;
-	return (shape->array ?
-			port_array(d->sink, shape->count, shape->style) :
-			port_map(d->sink, shape->count, shape->style)) == 0;
+		return (shape->array ? mp_pack_array(d->out, shape->count)
+				     : mp_pack_map(d->out, shape->count)) == 0;
+	return (shape->array
+			? port_array(d->sink, shape->count, shape->style)
+			: port_map(d->sink, shape->count, shape->style)) == 0;
 }
 
 static bool put_end(struct direct *d)
@@ -241,9 +240,9 @@ static bool resolve_shape(struct direct *d, const GCtab *t,
 
 	count_array_part(t, &k);
 	count_hash_part(t, &k);
-	shape->array = shape->hint == LUA_HINT_NONE ?
-			       k.indices :
-			       shape->hint == LUA_HINT_ARRAY;
+	shape->array = shape->hint == LUA_HINT_NONE
+			       ? k.indices
+			       : shape->hint == LUA_HINT_ARRAY;
 	if (shape->array && k.max != k.size) {
 		/* Holes are rare: the rules for them stand in one place. */
 		if (shape->hint != LUA_HINT_NONE || k.max > UINT32_MAX)
@@ -294,9 +293,8 @@ static bool tell_table(struct direct *d, const GCtab *t)
 	struct lua_shape shape;
 	bool ok;
 
-	if (d->depth >= d->cfg->encode_max_depth ||
-	    !read_hint(d, t, &shape) || !resolve_shape(d, t, &shape) ||
-	    !put_begin(d, &shape))
+	if (d->depth >= d->cfg->encode_max_depth || !read_hint(d, t, &shape) ||
+	    !resolve_shape(d, t, &shape) || !put_begin(d, &shape))
 		return false;
 	d->depth++;
 	ok = shape.array ? tell_elements(d, t, shape.count) : tell_pairs(d, t);
@@ -319,8 +317,8 @@ static bool tell(struct direct *d, cTValue *o)
 	if (tvisbool(o)) {
 		if (d->out == NULL)
 			return port_boolean(d->sink, tvistrue(o)) == 0;
-		return (tvistrue(o) ? mp_pack_true(d->out) :
-				      mp_pack_false(d->out)) == 0;
+		return (tvistrue(o) ? mp_pack_true(d->out)
+				    : mp_pack_false(d->out)) == 0;
 	}
 	if (tviscdata(o))
 		return tell_cdata(d, cdataV(o));
@@ -351,8 +349,7 @@ bool lua_direct_pack(lua_State *L, int first, int last,
 	return true;
 }
 
-bool lua_direct_tell(lua_State *L, int idx,
-		     const struct lua_serialize_cfg *cfg,
+bool lua_direct_tell(lua_State *L, int idx, const struct lua_serialize_cfg *cfg,
 		     struct port_sink *sink)
 {
 	struct direct d = direct_begin(L, cfg);

@@ -27,6 +27,5 @@ bool lua_direct_pack(lua_State *L, int first, int last,
 
 /** Tell the value at stack index @a idx to @a sink. As lua_direct_pack(); when
  * false the sink has been told a part, and diag is not set. */
-bool lua_direct_tell(lua_State *L, int idx,
-		     const struct lua_serialize_cfg *cfg,
+bool lua_direct_tell(lua_State *L, int idx, const struct lua_serialize_cfg *cfg,
 		     struct port_sink *sink);

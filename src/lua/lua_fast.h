@@ -70,7 +70,8 @@ static inline void lua_fast_pushkey(lua_State *L, struct lua_fast_keys *keys,
 		return;
 	}
 	slot = &keys->strings[(size * 5 + (unsigned char)s[0] * 3 +
-			       (unsigned char)s[size - 1]) % LUA_FAST_KEYS];
+			       (unsigned char)s[size - 1]) %
+			      LUA_FAST_KEYS];
 	known = *slot;
 	if (known != NULL && known->len == size &&
 	    memcmp(strdata(known), s, size) == 0) {

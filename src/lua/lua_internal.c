@@ -2,7 +2,8 @@
  * to themselves. See lua_internal.h. */
 #include "lua/lua_internal.h"
 
-#if !NEAP_LUAJIT_SYSTEM && (defined(LUA_USE_ASSERT) || defined(LUA_USE_APICHECK))
+#if !NEAP_LUAJIT_SYSTEM && \
+	(defined(LUA_USE_ASSERT) || defined(LUA_USE_APICHECK))
 
 #include <stdarg.h>
 #include <stdio.h>

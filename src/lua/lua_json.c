@@ -49,7 +49,7 @@ static int l_json_encode(lua_State *L)
 
 	if (lua_isnone(L, 1))
 		return lua_error_usage(L, "usage: json.encode(value[, "
-				       "{option = value}])");
+					  "{option = value}])");
 	lua_settop(L, 2);
 	lua_codec_begin(L, lua_codec_self(L), &call, 2);
 	return lua_codec_run(L, &call, 1, NULL);
@@ -68,9 +68,9 @@ static int run_decode(lua_State *L, struct lua_job *job)
 
 	text = lua_tolstring(L, 1, &size);
 	lua_builder_create(&b, L, &call->cfg, 0);
-	return json_decode(text, text + size, &opts, call->text, &b.sink) == 0 ?
-		       1 :
-		       -1;
+	return json_decode(text, text + size, &opts, call->text, &b.sink) == 0
+		       ? 1
+		       : -1;
 }
 
 /***
@@ -85,7 +85,7 @@ static int l_json_decode(lua_State *L)
 
 	if (!lua_isstring(L, 1))
 		return lua_error_usage(L, "usage: json.decode(text[, "
-				       "{option = value}])");
+					  "{option = value}])");
 	lua_settop(L, 2);
 	lua_tostring(L, 1); /* a number becomes its text */
 	lua_codec_begin(L, lua_codec_self(L), &call, 2);

@@ -68,20 +68,20 @@ static int l_msgpack_decode(lua_State *L)
 	if (lua_type(L, 1) != LUA_TSTRING ||
 	    !(lua_isnoneornil(L, 2) || lua_type(L, 2) == LUA_TNUMBER))
 		return lua_error_usage(L, "usage: msgpack.decode(bytes as a "
-				       "string[, offset])");
+					  "string[, offset])");
 	data = lua_tolstring(L, 1, &size);
 	if (lua_type(L, 2) == LUA_TNUMBER)
 		offset = lua_tonumber(L, 2);
 	if (!(offset >= 1 && offset <= (lua_Number)size) ||
 	    floor(offset) != offset)
 		return lua_error_usage(L, "msgpack.decode: offset is out of "
-				       "bounds");
+					  "bounds");
 	lua_settop(L, 1);
 	luaL_checkstack(L, 8, "too many values");
 	/* Nothing is owned here: running out of memory may jump away. */
 	lua_builder_create(&b, L, &self->cfg, 0);
-	if (mp_decode(data + (size_t)offset - 1, data + size, &b.sink,
-		      &next) != 0)
+	if (mp_decode(data + (size_t)offset - 1, data + size, &b.sink, &next) !=
+	    0)
 		return lua_error_throw(L);
 	lua_pushnumber(L, (lua_Number)(next - data + 1));
 	return 2;

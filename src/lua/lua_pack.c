@@ -95,7 +95,8 @@ static int run_unpack(lua_State *L, struct lua_job *job)
 
 int lua_unpack(lua_State *L, const char *data, const char *end)
 {
-	struct unpack_job u = { .job.run = run_unpack, .data = data,
+	struct unpack_job u = { .job.run = run_unpack,
+				.data = data,
 				.end = end };
 
 	if (!lua_checkstack(L, JOB_SLOTS))

@@ -16,7 +16,8 @@ enum { RESOLVE_MAX = 128 };
 
 static int invalid_hint(void)
 {
-	diag_set(IllegalParams, "invalid " SERIALIZE ": it must be a function, "
+	diag_set(IllegalParams,
+		 "invalid " SERIALIZE ": it must be a function, "
 		 "'array', 'seq', 'sequence', 'map' or 'mapping'");
 	return -1;
 }
@@ -118,8 +119,10 @@ int lua_resolve(lua_State *L, const struct lua_serialize_cfg *cfg, int cache,
 			return rc;
 		}
 		if (i >= RESOLVE_MAX) {
-			diag_set(IllegalParams, SERIALIZE " gives one object "
-				 "after the other, and never a plain value");
+			diag_set(IllegalParams,
+				 "%s gives one object after "
+				 "the other, and never a plain value",
+				 SERIALIZE);
 			return -1;
 		}
 		call_method(L, cache);
@@ -159,8 +162,10 @@ static void count_keys(lua_State *L, struct key_count *n)
 
 static int too_sparse(const struct key_count *n)
 {
-	diag_set(IllegalParams, "excessively sparse array: %.14g elements, "
-		 "the last at %.14g", n->size, n->max);
+	diag_set(IllegalParams,
+		 "excessively sparse array: %.14g elements, "
+		 "the last at %.14g",
+		 n->size, n->max);
 	return -1;
 }
 
@@ -172,9 +177,9 @@ int lua_resolve_shape(lua_State *L, const struct lua_serialize_cfg *cfg,
 	struct key_count n;
 
 	count_keys(L, &n);
-	shape->array = shape->hint == LUA_HINT_NONE ?
-			       n.indices :
-			       shape->hint == LUA_HINT_ARRAY;
+	shape->array = shape->hint == LUA_HINT_NONE
+			       ? n.indices
+			       : shape->hint == LUA_HINT_ARRAY;
 	if (shape->array && shape->hint == LUA_HINT_NONE &&
 	    lua_resolve_sparse(cfg, n.max, n.size)) {
 		if (!cfg->encode_sparse_convert)

@@ -75,8 +75,8 @@ struct walk {
 	const struct lua_serialize_cfg *cfg;
 	int depth;
 	int tables[PORT_DEPTH_MAX + 1]; /* stack index of each open one */
-	int seen;       /* stack index: references; 0: the sink has none */
-	int cache;      /* stack index: what __serialize gave; 0: none */
+	int seen;  /* stack index: references; 0: the sink has none */
+	int cache; /* stack index: what __serialize gave; 0: none */
 	unsigned anchors;
 	int path_depth; /* containers deeper than this are not part of it */
 	bool path_cut;
@@ -125,8 +125,9 @@ static int failed_in(struct walk *w, int idx)
 		break;
 	case LUA_TSTRING:
 		key = lua_tostring(w->L, idx);
-		snprintf(step, sizeof step, is_name(key) ? ".%.*s" : "[\"%.*s\"]",
-			 KEY_MAX_SIZE, key);
+		snprintf(step, sizeof step,
+			 is_name(key) ? ".%.*s" : "[\"%.*s\"]", KEY_MAX_SIZE,
+			 key);
 		for (char *p = step; *p != '\0'; p++) {
 			if ((unsigned char)*p < 0x20 || *p == 0x7f)
 				*p = '?';
@@ -250,8 +251,8 @@ static int tell_circle(struct walk *w, int first)
 	int again = find_open(w, first + 1);
 	int round = (again != 0 ? again : w->depth + 1) - first, i = 1;
 
-	while (i < first && !lua_rawequal(w->L, w->tables[i],
-					  w->tables[i + round]))
+	while (i < first &&
+	       !lua_rawequal(w->L, w->tables[i], w->tables[i + round]))
 		i++;
 	w->path_depth = i + round - 1;
 	diag_set(IllegalParams, "cannot encode a table that contains itself");
@@ -267,8 +268,9 @@ static int tell_too_deep(struct walk *w)
 		return tell_circle(w, first);
 	if (w->cfg->encode_deep_as_nil)
 		return port_nil(w->sink);
-	diag_set(IllegalParams, "cannot encode tables nested deeper than %d "
-		 "levels", w->cfg->encode_max_depth);
+	diag_set(IllegalParams,
+		 "cannot encode tables nested deeper than %d levels",
+		 w->cfg->encode_max_depth);
 	return -1;
 }
 
@@ -367,7 +369,8 @@ static int tell(struct walk *w)
 	int type = lua_type(L, -1);
 	struct lua_shape shape;
 
-	if (type == LUA_TTABLE || type == LUA_TUSERDATA || type == LUA_VALUE_CDATA) {
+	if (type == LUA_TTABLE || type == LUA_TUSERDATA ||
+	    type == LUA_VALUE_CDATA) {
 		luaL_checkstack(L, 10, "nested too deep");
 		if (lua_resolve(L, w->cfg, w->cache, &shape) != 0)
 			return -1;

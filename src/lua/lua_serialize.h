@@ -30,7 +30,7 @@ struct lua_serialize_cfg {
 	bool encode_load_metatables; /* mind __serialize */
 	bool encode_use_tostring;    /* other types become tostring(value) */
 	bool encode_invalid_as_nil;  /* other types become null */
-	int encode_invalid_utf8;     /* enum json_utf8: bytes that are no text */
+	int encode_invalid_utf8; /* enum json_utf8: bytes that are no text */
 	bool decode_invalid_numbers; /* NaN and infinities pass */
 	bool decode_save_metatables; /* tables remember array or map */
 	int decode_max_depth;        /* as encode_max_depth */

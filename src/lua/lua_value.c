@@ -106,7 +106,8 @@ static void open_describe(lua_State *L)
 	lua_pushboolean(L, 0);
 }
 
-_Static_assert((uint32_t)LUA_VALUE_CDATA == ~LJ_TCDATA, "LuaJIT's type numbers");
+_Static_assert((uint32_t)LUA_VALUE_CDATA == ~LJ_TCDATA,
+	       "LuaJIT's type numbers");
 
 static enum lua_cdata_kind describe(lua_State *L, int idx, size_t *ret_size)
 {
@@ -116,9 +117,9 @@ static enum lua_cdata_kind describe(lua_State *L, int idx, size_t *ret_size)
 
 	*ret_size = ct->size;
 	if (ctype_isptr(ct->info))
-		return cdata_getptr(cdataptr(cd), ct->size) == NULL ?
-			       LUA_CDATA_NULL :
-			       LUA_CDATA_OTHER;
+		return cdata_getptr(cdataptr(cd), ct->size) == NULL
+			       ? LUA_CDATA_NULL
+			       : LUA_CDATA_OTHER;
 	if (!ctype_isnum(ct->info) || ct->size > 8)
 		return LUA_CDATA_OTHER;
 	if (ct->info & CTF_BOOL)
@@ -230,7 +231,7 @@ int l_value_ext(lua_State *L)
 	if (lua_type(L, 1) != LUA_TNUMBER || lua_type(L, 2) != LUA_TSTRING ||
 	    type != (lua_Number)(int8_t)type)
 		return lua_error_usage(L, "usage: ext(type from -128 to 127, "
-				       "bytes as a string)");
+					  "bytes as a string)");
 	data = lua_tolstring(L, 2, &size);
 	lua_value_push_ext(L, (int8_t)type, data, size);
 	return 1;
@@ -239,8 +240,8 @@ int l_value_ext(lua_State *L)
 static int l_ext_index(lua_State *L)
 {
 	const struct lua_ext *ext = luaL_checkudata(L, 1, ext_class);
-	const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) :
-							  "";
+	const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2)
+							: "";
 
 	if (strcmp(key, "type") == 0)
 		lua_pushinteger(L, ext->type);

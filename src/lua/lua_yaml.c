@@ -71,18 +71,17 @@ static int l_yaml_encode(lua_State *L)
 {
 	struct encode_call c = { .call.job.run = run_encode };
 
-	if (lua_isnone(L, 1) ||
-	    !(lua_isnoneornil(L, 2) || lua_istable(L, 2)))
+	if (lua_isnone(L, 1) || !(lua_isnoneornil(L, 2) || lua_istable(L, 2)))
 		return lua_error_usage(L, "usage: yaml.encode(value[, "
-				       "{tag_handle = string, tag_prefix = "
-				       "string, option = value}])");
+					  "{tag_handle = string, tag_prefix = "
+					  "string, option = value}])");
 	lua_settop(L, 2);
 	if (lua_istable(L, 2)) {
 		c.opts.tag_handle = tag_option(L, "tag_handle");
 		c.opts.tag_prefix = tag_option(L, "tag_prefix");
 		if ((c.opts.tag_handle == NULL) != (c.opts.tag_prefix == NULL))
 			return lua_error_usage(L, "yaml.encode: tag_handle and "
-					       "tag_prefix go together");
+						  "tag_prefix go together");
 	}
 	lua_codec_begin(L, lua_codec_self(L), &c.call, 2);
 	c.opts.precision = c.call.cfg.encode_number_precision;
@@ -93,7 +92,7 @@ static int l_yaml_encode(lua_State *L)
 struct decode_call {
 	struct lua_codec_call call;
 	struct yaml_decoder decoder;
-	bool created;  /* the decoder is to be destroyed */
+	bool created; /* the decoder is to be destroyed */
 	bool tag_only;
 };
 
@@ -158,7 +157,7 @@ static int l_yaml_decode(lua_State *L)
 	if (!lua_isstring(L, 1) ||
 	    !(lua_isnoneornil(L, 2) || lua_istable(L, 2)))
 		return lua_error_usage(L, "usage: yaml.decode(text[, {tag_only "
-				       "= boolean, option = value}])");
+					  "= boolean, option = value}])");
 	lua_settop(L, 2);
 	lua_tostring(L, 1); /* a number becomes its text */
 	if (lua_istable(L, 2)) {

@@ -63,7 +63,8 @@ static const char *skip_plain(const char *p, const char *end)
 	while (end - p >= 8) {
 		memcpy(&w, p, 8);
 		if (((w | (w - ones * 0x20) | ((w ^ ones * '"') - ones) |
-		      ((w ^ ones * '\\') - ones)) & tops) != 0)
+		      ((w ^ ones * '\\') - ones)) &
+		     tops) != 0)
 			break;
 		p += 8;
 	}
@@ -105,9 +106,9 @@ static int unicode_escape(struct reader *r, const char *p, char *to,
 	r->p = p + 6;
 	if (c >= 0xd800 && c < 0xe000) {
 		low = c < 0xdc00 && r->end - r->p >= 6 && r->p[0] == '\\' &&
-				      r->p[1] == 'u' ?
-			      hex4(r->p + 2, r->end) :
-			      -1;
+				      r->p[1] == 'u'
+			      ? hex4(r->p + 2, r->end)
+			      : -1;
 		if (low < 0xdc00 || low > 0xdfff)
 			return fail(r, p, "half a surrogate pair");
 		c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
@@ -121,8 +122,8 @@ static int unicode_escape(struct reader *r, const char *p, char *to,
 static int undo_escape(struct reader *r)
 {
 	static const char plain[256] = {
-		['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b',
-		['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t',
+		['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+		['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t',
 	};
 	const char *p = r->p;
 	unsigned size = 1;
@@ -293,9 +294,8 @@ static int take_begin(struct reader *r)
 		return fail(r, r->p, "nested too deep");
 	r->p++;
 	r->closer[++r->depth] = map ? '}' : ']';
-	return map ? port_map(r->sink, PORT_COUNT_UNKNOWN, PORT_STYLE_BLOCK) :
-		     port_array(r->sink, PORT_COUNT_UNKNOWN,
-				PORT_STYLE_BLOCK);
+	return map ? port_map(r->sink, PORT_COUNT_UNKNOWN, PORT_STYLE_BLOCK)
+		   : port_array(r->sink, PORT_COUNT_UNKNOWN, PORT_STYLE_BLOCK);
 }
 
 /* A value, or the begin of one; r->p is not at the end. */
@@ -360,9 +360,9 @@ static int close_and_go_on(struct reader *r)
 			return closer == '}' ? take_key(r) : 0;
 		}
 		if (r->p == r->end || *r->p != closer)
-			return fail(r, r->p, closer == '}' ?
-					    "expected ',' or '}'" :
-					    "expected ',' or ']'");
+			return fail(r, r->p,
+				    closer == '}' ? "expected ',' or '}'"
+						  : "expected ',' or ']'");
 		r->p++;
 		if (port_end(r->sink) != 0)
 			return -1;
@@ -385,8 +385,12 @@ int json_decode(const char *data, const char *end,
 		const struct json_decode_opts *opts, struct buf *scratch,
 		struct port_sink *sink)
 {
-	struct reader r = { .text = scratch, .opts = opts, .sink = sink,
-			    .data = data, .end = end, .p = data };
+	struct reader r = { .text = scratch,
+			    .opts = opts,
+			    .sink = sink,
+			    .data = data,
+			    .end = end,
+			    .p = data };
 	int depth, rc;
 
 	assert(opts->max_depth <= PORT_DEPTH_MAX);

@@ -6,8 +6,8 @@
 struct buf;
 
 struct json_decode_opts {
-	int max_depth;          /* containers inside each other, 1..128 */
-	bool refuse_nonfinite;  /* nan, inf, -inf and infinity, which no
+	int max_depth;         /* containers inside each other, 1..128 */
+	bool refuse_nonfinite; /* nan, inf, -inf and infinity, which no
 				   standard has, are errors; else numbers */
 };
 

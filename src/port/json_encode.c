@@ -33,8 +33,10 @@ static int no_room(struct json_encoder *e)
 
 static int bad_key(const char *what)
 {
-	diag_set(IllegalParams, "json: a map key must be a string or an "
-		 "integer, not %s", what);
+	diag_set(IllegalParams,
+		 "json: a map key must be a string or an "
+		 "integer, not %s",
+		 what);
 	return -1;
 }
 
@@ -50,7 +52,7 @@ static char *lead(struct json_encoder *e, char *to)
 {
 	unsigned char *place = &e->place[e->depth];
 
-	switch ((enum json_place)*place) {
+	switch ((enum json_place) * place) {
 	case JSON_TOP:
 		break;
 	case JSON_ARRAY_FIRST:
@@ -116,16 +118,14 @@ static int on_sint(struct port_sink *s, int64_t value)
 {
 	char text[NUMBER_TEXT_MAX];
 
-	return put_integer(encoder(s), text,
-			   number_put_sint(text + 1, value));
+	return put_integer(encoder(s), text, number_put_sint(text + 1, value));
 }
 
 static int on_uint(struct port_sink *s, uint64_t value)
 {
 	char text[NUMBER_TEXT_MAX];
 
-	return put_integer(encoder(s), text,
-			   number_put_uint(text + 1, value));
+	return put_integer(encoder(s), text, number_put_uint(text + 1, value));
 }
 
 static int on_real(struct port_sink *s, double value)
@@ -150,9 +150,10 @@ static int on_real32(struct port_sink *s, float value)
 
 /* For each byte: 0 if it stands for itself; else, below 0x80, its escape. */
 static const char escapes[256] = {
-	[0 ... 7] = 'u',   ['\b'] = 'b', ['\t'] = 't',	   ['\n'] = 'n',
-	[0xb] = 'u',	   ['\f'] = 'f', ['\r'] = 'r',	   [0xe ... 0x1f] = 'u',
-	['"'] = '"',	   ['\\'] = '\\', [0x7f ... 0xff] = 'u',
+	[0 ... 7] = 'u', ['\b'] = 'b',          ['\t'] = 't',
+	['\n'] = 'n',    [0xb] = 'u',           ['\f'] = 'f',
+	['\r'] = 'r',    [0xe ... 0x1f] = 'u',  ['"'] = '"',
+	['\\'] = '\\',   [0x7f ... 0xff] = 'u',
 };
 
 /* Does a byte of this word need a look: control, '"', '\\' or past 0x7e? */
@@ -163,7 +164,8 @@ static bool word_special(uint64_t w)
 		 del = w ^ (ones * 0x7f);
 
 	return ((w | (w - ones * 0x20) | (quote - ones) | (slash - ones) |
-		 (del - ones)) & tops) != 0;
+		 (del - ones)) &
+		tops) != 0;
 }
 
 /* The place behind the bytes from @a p on that are copied as they are. */
@@ -185,8 +187,7 @@ static const char *skip_plain(const char *p, const char *end)
 static int put_escape(struct json_encoder *e, unsigned char c)
 {
 	static const char hex[] = "0123456789abcdef";
-	char text[6] = { '\\', escapes[c], '0', '0', hex[c >> 4],
-			 hex[c & 15] };
+	char text[6] = { '\\', escapes[c], '0', '0', hex[c >> 4], hex[c & 15] };
 
 	if (buf_append(e->out, text, text[1] == 'u' ? 6 : 2) != 0)
 		return no_room(e);
@@ -200,8 +201,10 @@ static int put_invalid(struct json_encoder *e, const char *p, size_t offset)
 
 	switch (e->opts.utf8) {
 	case JSON_UTF8_ERROR:
-		diag_set(IllegalParams, "json: a string is not UTF-8: byte "
-			 "0x%02x at offset %zu", (unsigned char)*p, offset);
+		diag_set(IllegalParams,
+			 "json: a string is not UTF-8: byte "
+			 "0x%02x at offset %zu",
+			 (unsigned char)*p, offset);
 		return -1;
 	case JSON_UTF8_PASS:
 		rc = buf_putc(e->out, *p);
@@ -225,9 +228,9 @@ static int put_special(struct json_encoder *e, const char *data,
 		p += n;
 	*at = p;
 	if (p > start)
-		return buf_append(e->out, start, (size_t)(p - start)) == 0 ?
-			       0 :
-			       no_room(e);
+		return buf_append(e->out, start, (size_t)(p - start)) == 0
+			       ? 0
+			       : no_room(e);
 	*at = p + 1;
 	if ((unsigned char)*p < 0x80)
 		return put_escape(e, (unsigned char)*p);
@@ -262,8 +265,10 @@ static int on_ext(struct port_sink *s, int8_t type, const char *data,
 	(void)s;
 	(void)data;
 	(void)size;
-	diag_set(IllegalParams, "json: extension values (this one of type %d) "
-		 "have no form in JSON", type);
+	diag_set(IllegalParams,
+		 "json: extension values (this one of type %d) "
+		 "have no form in JSON",
+		 type);
 	return -1;
 }
 

@@ -31,12 +31,12 @@ enum { MSGPACK_UNPACK_PARSE_ERROR = -1, MSGPACK_UNPACK_NOMEM_ERROR = -2 };
 /* What our callbacks fail with: diag is set. */
 enum { MP_STOPPED = -100 };
 
-#define msgpack_unpack_struct(name) struct mp_unpack##name
+#define msgpack_unpack_struct(name)    struct mp_unpack##name
 #define msgpack_unpack_func(ret, name) static inline ret mp_unpack##name
-#define msgpack_unpack_callback(name) mp_on##name
+#define msgpack_unpack_callback(name)  mp_on##name
 /* What the template keeps for a value: in containers, elements to come. */
 #define msgpack_unpack_object uint32_t
-#define msgpack_unpack_user struct mp_reader
+#define msgpack_unpack_user   struct mp_reader
 
 static inline uint32_t mp_on_root(struct mp_reader *r)
 {
@@ -44,19 +44,19 @@ static inline uint32_t mp_on_root(struct mp_reader *r)
 	return 0;
 }
 
-#define MP_ON_UINT(type, name)                                            \
-	static inline int mp_on##name(struct mp_reader *r, type v,        \
-				      uint32_t *left)                     \
-	{                                                                 \
-		*left = 0;                                                \
-		return port_uint(r->sink, v) == 0 ? 0 : MP_STOPPED;       \
+#define MP_ON_UINT(type, name)                                      \
+	static inline int mp_on##name(struct mp_reader *r, type v,  \
+				      uint32_t *left)               \
+	{                                                           \
+		*left = 0;                                          \
+		return port_uint(r->sink, v) == 0 ? 0 : MP_STOPPED; \
 	}
-#define MP_ON_SINT(type, name)                                            \
-	static inline int mp_on##name(struct mp_reader *r, type v,        \
-				      uint32_t *left)                     \
-	{                                                                 \
-		*left = 0;                                                \
-		return port_sint(r->sink, v) == 0 ? 0 : MP_STOPPED;       \
+#define MP_ON_SINT(type, name)                                      \
+	static inline int mp_on##name(struct mp_reader *r, type v,  \
+				      uint32_t *left)               \
+	{                                                           \
+		*left = 0;                                          \
+		return port_sint(r->sink, v) == 0 ? 0 : MP_STOPPED; \
 	}
 MP_ON_UINT(uint8_t, _uint8)
 MP_ON_UINT(uint16_t, _uint16)
@@ -116,7 +116,7 @@ static inline int mp_begin(struct mp_reader *r, uint64_t elements)
 	}
 	if (elements > r->budget) {
 		diag_set(ClientError, "msgpack: a container tells of more "
-			 "elements than there are bytes");
+				      "elements than there are bytes");
 		return MP_STOPPED;
 	}
 	r->budget -= elements;
@@ -169,8 +169,7 @@ static inline int mp_on_str(struct mp_reader *r, const char *base,
 {
 	(void)base;
 	*left = 0;
-	return port_str(r->sink, size > 0 ? p : "", size) == 0 ? 0 :
-								 MP_STOPPED;
+	return port_str(r->sink, size > 0 ? p : "", size) == 0 ? 0 : MP_STOPPED;
 }
 
 static inline int mp_on_bin(struct mp_reader *r, const char *base,
@@ -178,8 +177,7 @@ static inline int mp_on_bin(struct mp_reader *r, const char *base,
 {
 	(void)base;
 	*left = 0;
-	return port_bin(r->sink, size > 0 ? p : "", size) == 0 ? 0 :
-								 MP_STOPPED;
+	return port_bin(r->sink, size > 0 ? p : "", size) == 0 ? 0 : MP_STOPPED;
 }
 
 /* The size counts the type's byte. An ext 32 of 2^32 - 1 bytes wraps it. */
@@ -190,12 +188,12 @@ static inline int mp_on_ext(struct mp_reader *r, const char *base,
 	*left = 0;
 	if (size == 0) {
 		diag_set(ClientError, "msgpack: an extension value is longer "
-			 "than the bytes there are");
+				      "than the bytes there are");
 		return MP_STOPPED;
 	}
-	return port_ext(r->sink, *(const int8_t *)p, p + 1, size - 1) == 0 ?
-		       0 :
-		       MP_STOPPED;
+	return port_ext(r->sink, *(const int8_t *)p, p + 1, size - 1) == 0
+		       ? 0
+		       : MP_STOPPED;
 }
 
 #include <msgpack/unpack_template.h>
@@ -218,7 +216,9 @@ int mp_decode(const char *data, const char *end, struct port_sink *sink,
 		diag_set(ClientError, "msgpack: cut short after %zu bytes",
 			 size);
 	else if (rc != MP_STOPPED)
-		diag_set(ClientError, "msgpack: no value begins with the "
-			 "byte at offset %zu", at);
+		diag_set(ClientError,
+			 "msgpack: no value begins with the "
+			 "byte at offset %zu",
+			 at);
 	return -1;
 }

@@ -34,8 +34,10 @@ static int done(struct port_sink *s, int rc)
 
 static int too_long(const char *what, size_t size)
 {
-	diag_set(IllegalParams, "msgpack: a %s of %zu bytes is too long: "
-		 "4294967295 is the most", what, size);
+	diag_set(IllegalParams,
+		 "msgpack: a %s of %zu bytes is too long: "
+		 "4294967295 is the most",
+		 what, size);
 	return -1;
 }
 
@@ -97,7 +99,7 @@ static int on_ext(struct port_sink *s, int8_t type, const char *data,
 	if (size > UINT32_MAX)
 		return too_long("extension value", size);
 	return done(s, mp_pack_ext(b, size, type) ||
-		    mp_pack_append(b, data, size));
+			       mp_pack_append(b, data, size));
 }
 
 static int put_head(struct buf *b, bool map, uint32_t count)

@@ -89,8 +89,8 @@ struct parts {
 	bool integer; /* no point, no exponent */
 };
 
-static const char *take_digits(const char *p, const char *end,
-			       struct parts *n, int *count)
+static const char *take_digits(const char *p, const char *end, struct parts *n,
+			       int *count)
 {
 	for (*count = 0; p < end && *p >= '0' && *p <= '9'; p++) {
 		(*count)++;
@@ -176,8 +176,8 @@ int number_parse(const char *s, size_t size, struct number *ret)
 		}
 		if (n.digits <= (uint64_t)INT64_MAX + n.negative) {
 			ret->kind = NUMBER_SINT;
-			ret->sint = (int64_t)(n.negative ? -n.digits :
-							   n.digits);
+			ret->sint =
+				(int64_t)(n.negative ? -n.digits : n.digits);
 			return 0;
 		}
 	}
@@ -186,8 +186,8 @@ int number_parse(const char *s, size_t size, struct number *ret)
 	if (n.exact && n.digits <= (uint64_t)1 << 53 && n.exponent >= -22 &&
 	    n.exponent <= 22) {
 		v = (double)n.digits;
-		v = n.exponent < 0 ? v / tens[-n.exponent] :
-				     v * tens[n.exponent];
+		v = n.exponent < 0 ? v / tens[-n.exponent]
+				   : v * tens[n.exponent];
 		ret->real = n.negative ? -v : v;
 		return 0;
 	}

@@ -7,9 +7,9 @@
 struct port_sink;
 
 enum {
-	NUMBER_PRECISION = 14,    /* digits of a fraction unless told */
+	NUMBER_PRECISION = 14,     /* digits of a fraction unless told */
 	NUMBER_PRECISION_MAX = 17, /* enough for any double */
-	NUMBER_TEXT_MAX = 40,     /* no number's text is longer */
+	NUMBER_TEXT_MAX = 40,      /* no number's text is longer */
 };
 
 /** Write a number's text, without an end; returns its length. */

@@ -105,8 +105,7 @@ static void forget_anchors(struct yaml_decoder *d)
 }
 
 /* The anchor @a name, fresh: a name given again is another value's. */
-static struct yaml_anchor *make_anchor(struct yaml_decoder *d,
-				       const char *name)
+static struct yaml_anchor *make_anchor(struct yaml_decoder *d, const char *name)
 {
 	size_t size = strlen(name);
 	struct yaml_anchor *a;
@@ -171,7 +170,7 @@ static int tell_copy(struct target *t, const struct yaml_anchor *a)
 
 	if (to == NULL)
 		return fail(t->d, "the aliases up to here make a document "
-			    "larger than the limit");
+				  "larger than the limit");
 	memcpy(to, t->bytes->data + a->start, size);
 	t->bytes->size += size;
 	e->open[e->depth].count++;
@@ -295,8 +294,8 @@ static int tell_scalar(struct target *t)
 static int tell_begin(struct target *t, bool map)
 {
 	struct yaml_decoder *d = t->d;
-	yaml_char_t *name = map ? d->event.data.mapping_start.anchor :
-				  d->event.data.sequence_start.anchor;
+	yaml_char_t *name = map ? d->event.data.mapping_start.anchor
+				: d->event.data.sequence_start.anchor;
 	struct yaml_anchor *a;
 
 	if (d->depth >= d->opts.max_depth)
@@ -305,9 +304,8 @@ static int tell_begin(struct target *t, bool map)
 		return -1;
 	d->open[++d->depth] = a;
 	d->map[d->depth] = map;
-	return map ? port_map(t->sink, PORT_COUNT_UNKNOWN, PORT_STYLE_BLOCK) :
-		     port_array(t->sink, PORT_COUNT_UNKNOWN,
-				PORT_STYLE_BLOCK);
+	return map ? port_map(t->sink, PORT_COUNT_UNKNOWN, PORT_STYLE_BLOCK)
+		   : port_array(t->sink, PORT_COUNT_UNKNOWN, PORT_STYLE_BLOCK);
 }
 
 static int tell_end(struct target *t)
@@ -396,8 +394,8 @@ int yaml_decode_next(struct yaml_decoder *d, struct port_sink *sink)
 		return rc;
 	forget_anchors(d);
 	d->depth = 0;
-	rc = sink->flags & PORT_SINK_ALIASES ? tell_document(&t) :
-					       tell_expanded(d, sink);
+	rc = sink->flags & PORT_SINK_ALIASES ? tell_document(&t)
+					     : tell_expanded(d, sink);
 	return rc == 0 ? 1 : -1;
 }
 
@@ -425,8 +423,10 @@ int yaml_decoder_create(struct yaml_decoder *d, const char *text, size_t size,
 {
 	assert(opts->max_depth <= PORT_DEPTH_MAX);
 	if (size > opts->max_size) {
-		diag_set(ClientError, "yaml: a text of %zu bytes: the limit "
-			 "is %zu", size, opts->max_size);
+		diag_set(ClientError,
+			 "yaml: a text of %zu bytes: the limit "
+			 "is %zu",
+			 size, opts->max_size);
 		return -1;
 	}
 	memset(d, 0, sizeof *d);

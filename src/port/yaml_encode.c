@@ -72,10 +72,9 @@ static int put(struct yaml_encoder *e, const char *tag, const char *text,
 	if (size > INT32_MAX / 2)
 		return too_long(size);
 	return emit(e, &ev,
-		    yaml_scalar_event_initialize(&ev, anchor, chars(tag),
-						 chars(text), (int)size,
-						 tag == NULL, tag == NULL,
-						 style));
+		    yaml_scalar_event_initialize(
+			    &ev, anchor, chars(tag), chars(text), (int)size,
+			    tag == NULL, tag == NULL, style));
 }
 
 static int put_plain(struct yaml_encoder *e, const char *text, size_t size)
@@ -165,8 +164,10 @@ static int on_ext(struct port_sink *s, int8_t type, const char *data,
 	(void)s;
 	(void)data;
 	(void)size;
-	diag_set(IllegalParams, "yaml: extension values (this one of type %d) "
-		 "have no form in YAML", type);
+	diag_set(IllegalParams,
+		 "yaml: extension values (this one of type %d) "
+		 "have no form in YAML",
+		 type);
 	return -1;
 }
 
@@ -190,9 +191,9 @@ static int on_array(struct port_sink *s, uint32_t count, enum port_style style)
 	return emit(e, &ev,
 		    yaml_sequence_start_event_initialize(
 			    &ev, anchor, NULL, 1,
-			    style == PORT_STYLE_FLOW ?
-				    YAML_FLOW_SEQUENCE_STYLE :
-				    YAML_BLOCK_SEQUENCE_STYLE));
+			    style == PORT_STYLE_FLOW
+				    ? YAML_FLOW_SEQUENCE_STYLE
+				    : YAML_BLOCK_SEQUENCE_STYLE));
 }
 
 static int on_map(struct port_sink *s, uint32_t count, enum port_style style)
@@ -207,9 +208,9 @@ static int on_map(struct port_sink *s, uint32_t count, enum port_style style)
 	return emit(e, &ev,
 		    yaml_mapping_start_event_initialize(
 			    &ev, anchor, NULL, 1,
-			    style == PORT_STYLE_FLOW ?
-				    YAML_FLOW_MAPPING_STYLE :
-				    YAML_BLOCK_MAPPING_STYLE));
+			    style == PORT_STYLE_FLOW
+				    ? YAML_FLOW_MAPPING_STYLE
+				    : YAML_BLOCK_MAPPING_STYLE));
 }
 
 static int on_end(struct port_sink *s)
@@ -221,8 +222,9 @@ static int on_end(struct port_sink *s)
 	if (e->flow_depth == e->depth)
 		e->flow_depth = 0;
 	e->depth--;
-	return emit(e, &ev, map ? yaml_mapping_end_event_initialize(&ev) :
-				  yaml_sequence_end_event_initialize(&ev));
+	return emit(e, &ev,
+		    map ? yaml_mapping_end_event_initialize(&ev)
+			: yaml_sequence_end_event_initialize(&ev));
 }
 
 static int on_anchor(struct port_sink *s, unsigned id)
@@ -275,8 +277,9 @@ static int begin_document(struct yaml_encoder *e)
 	};
 	yaml_event_t ev;
 
-	if (emit(e, &ev, yaml_stream_start_event_initialize(
-				 &ev, YAML_UTF8_ENCODING)) != 0)
+	if (emit(e, &ev,
+		 yaml_stream_start_event_initialize(&ev, YAML_UTF8_ENCODING)) !=
+	    0)
 		return -1;
 	return emit(e, &ev,
 		    yaml_document_start_event_initialize(

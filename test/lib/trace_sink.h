@@ -53,8 +53,10 @@ static inline void trace_data(struct trace_sink *t, const char *lead,
 	for (size_t i = 0; i < size; i++) {
 		unsigned char c = (unsigned char)data[i];
 
-		buf_printf(&t->text, c < 0x20 || c >= 0x7f || c == '\'' ?
-				   "\\x%02x" : "%c", c);
+		buf_printf(&t->text,
+			   c < 0x20 || c >= 0x7f || c == '\'' ? "\\x%02x"
+							      : "%c",
+			   c);
 	}
 	buf_puts(&t->text, "' ");
 }
@@ -185,13 +187,20 @@ static inline int trace_alias(struct port_sink *s, unsigned id)
 static inline void trace_create(struct trace_sink *t, unsigned flags)
 {
 	static const struct port_sink_ops ops = {
-		.nil = trace_nil, .boolean = trace_boolean,
-		.sint = trace_sint, .uint = trace_uint,
-		.real = trace_real, .real32 = trace_real32,
-		.str = trace_str, .bin = trace_bin,
-		.ext = trace_ext, .array = trace_array,
-		.map = trace_map, .end = trace_end,
-		.anchor = trace_anchor, .alias = trace_alias,
+		.nil = trace_nil,
+		.boolean = trace_boolean,
+		.sint = trace_sint,
+		.uint = trace_uint,
+		.real = trace_real,
+		.real32 = trace_real32,
+		.str = trace_str,
+		.bin = trace_bin,
+		.ext = trace_ext,
+		.array = trace_array,
+		.map = trace_map,
+		.end = trace_end,
+		.anchor = trace_anchor,
+		.alias = trace_alias,
 	};
 
 	memset(t, 0, sizeof *t);

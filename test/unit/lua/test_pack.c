@@ -105,9 +105,11 @@ static void refused(void **state)
 	check_refused("coroutine.create(print)", "cannot encode a thread");
 	check_refused("io.stdout", "cannot encode a userdata");
 	check_refused("setmetatable({}, {__serialize = function() "
-		      "error('thrown', 0) end})", "thrown");
+		      "error('thrown', 0) end})",
+		      "thrown");
 	check_refused("setmetatable({}, {__serialize = function() "
-		      "error({}) end})", "table value");
+		      "error({}) end})",
+		      "table value");
 }
 
 static void depth(void **state)
@@ -127,7 +129,8 @@ static void depth(void **state)
 		lua_settop(L, 0);
 		if (n == 128)
 			assert_int_equal(lua_unpack(L, out.data + 1,
-						    out.data + out.size), 1);
+						    out.data + out.size),
+					 1);
 		lua_settop(L, 0);
 		diag_clear();
 	}
@@ -180,9 +183,11 @@ static void run_code(lua_State *L, const char *code)
 /* Memory runs out at each allocation in turn: -1, never a jump, no leak. */
 static void out_of_memory(void **state)
 {
-	static const char bytes[] =
-		"\x93\x01\x82\xa3" "abc\xcf\xff\xff\xff\xff\xff\xff\xff\xff"
-		"\xa1z\xd4\x01" "e\xa5" "fresh\xc0";
+	static const char bytes[] = "\x93\x01\x82\xa3"
+				    "abc\xcf\xff\xff\xff\xff\xff\xff\xff\xff"
+				    "\xa1z\xd4\x01"
+				    "e\xa5"
+				    "fresh\xc0";
 	lua_State *L = vm.L;
 	struct buf out = { 0 };
 	int failed[2] = { 0, 0 };
@@ -211,8 +216,8 @@ static void out_of_memory(void **state)
 			inject_reset();
 			if (rc < 0) {
 				failed[what]++;
-				assert_non_null(strstr(diag_last()->message,
-						       "memory"));
+				assert_non_null(
+					strstr(diag_last()->message, "memory"));
 				assert_int_equal(lua_gettop(L), top);
 				assert_int_equal(out.size, 0);
 				diag_clear();
@@ -239,8 +244,8 @@ static void out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(packs),   cmocka_unit_test(refused),
-		cmocka_unit_test(depth),   cmocka_unit_test(unpacks),
+		cmocka_unit_test(packs),    cmocka_unit_test(refused),
+		cmocka_unit_test(depth),    cmocka_unit_test(unpacks),
 		cmocka_unit_test(too_many), cmocka_unit_test(out_of_memory),
 	};
 

@@ -59,8 +59,7 @@ static void good(void **state)
 		{ "1e400", "infr" },
 		{ "1e-400", "0r" },
 		{ "2.2250738585072014e-308", "2.2250738585072014e-308r" },
-		{ "123456789012345678901234567890e-20",
-		  "1234567890.1234567r" },
+		{ "123456789012345678901234567890e-20", "1234567890.1234567r" },
 		{ "nan", "nanr" },
 		{ "NaN", "nanr" },
 		{ "inf", "infr" },
@@ -104,34 +103,58 @@ static void bad(void **state)
 		const char *json;
 		int line, character;
 	} cases[] = {
-		{ "", 1, 1 },	       { "  ", 1, 3 },
-		{ "[", 1, 2 },	       { "[1", 1, 3 },
-		{ "[1,", 1, 4 },       { "[1,]", 1, 4 },
-		{ "[1 2]", 1, 4 },     { "[,1]", 1, 2 },
-		{ "]", 1, 1 },	       { "[1}", 1, 3 },
-		{ "{", 1, 2 },	       { "{\"a\"", 1, 5 },
-		{ "{\"a\":", 1, 6 },   { "{\"a\":1", 1, 7 },
-		{ "{\"a\":1,", 1, 8 }, { "{\"a\":1,}", 1, 8 },
-		{ "{\"a\" 1}", 1, 6 }, { "{1:2}", 1, 2 },
-		{ "{a:1}", 1, 2 },     { "{\"a\":1]", 1, 7 },
-		{ "1 2", 1, 3 },       { "[1] x", 1, 5 },
-		{ "01", 1, 1 },	       { "-01", 1, 1 },
-		{ "+1", 1, 1 },	       { ".5", 1, 1 },
-		{ "1.", 1, 1 },	       { "1.e1", 1, 1 },
-		{ "1e", 1, 1 },	       { "1e+", 1, 1 },
-		{ "-", 1, 1 },	       { "--1", 1, 1 },
-		{ "0x10", 1, 2 },      { "tru", 1, 1 },
-		{ "True", 1, 1 },      { "nul", 1, 1 },
-		{ "na", 1, 1 },	       { "-n", 1, 1 },
-		{ "'a'", 1, 1 },       { "\"a", 1, 3 },
-		{ "\"a\\", 1, 4 },     { "\"\\x\"", 1, 2 },
-		{ "\"\\u12\"", 1, 2 }, { "\"\\u12g4\"", 1, 2 },
+		{ "", 1, 1 },
+		{ "  ", 1, 3 },
+		{ "[", 1, 2 },
+		{ "[1", 1, 3 },
+		{ "[1,", 1, 4 },
+		{ "[1,]", 1, 4 },
+		{ "[1 2]", 1, 4 },
+		{ "[,1]", 1, 2 },
+		{ "]", 1, 1 },
+		{ "[1}", 1, 3 },
+		{ "{", 1, 2 },
+		{ "{\"a\"", 1, 5 },
+		{ "{\"a\":", 1, 6 },
+		{ "{\"a\":1", 1, 7 },
+		{ "{\"a\":1,", 1, 8 },
+		{ "{\"a\":1,}", 1, 8 },
+		{ "{\"a\" 1}", 1, 6 },
+		{ "{1:2}", 1, 2 },
+		{ "{a:1}", 1, 2 },
+		{ "{\"a\":1]", 1, 7 },
+		{ "1 2", 1, 3 },
+		{ "[1] x", 1, 5 },
+		{ "01", 1, 1 },
+		{ "-01", 1, 1 },
+		{ "+1", 1, 1 },
+		{ ".5", 1, 1 },
+		{ "1.", 1, 1 },
+		{ "1.e1", 1, 1 },
+		{ "1e", 1, 1 },
+		{ "1e+", 1, 1 },
+		{ "-", 1, 1 },
+		{ "--1", 1, 1 },
+		{ "0x10", 1, 2 },
+		{ "tru", 1, 1 },
+		{ "True", 1, 1 },
+		{ "nul", 1, 1 },
+		{ "na", 1, 1 },
+		{ "-n", 1, 1 },
+		{ "'a'", 1, 1 },
+		{ "\"a", 1, 3 },
+		{ "\"a\\", 1, 4 },
+		{ "\"\\x\"", 1, 2 },
+		{ "\"\\u12\"", 1, 2 },
+		{ "\"\\u12g4\"", 1, 2 },
 		{ "\"\\ud800\"", 1, 2 },
 		{ "\"\\ud800x\"", 1, 2 },
 		{ "\"\\ud800\\u0041\"", 1, 2 },
 		{ "\"\\udc00\"", 1, 2 },
-		{ "\"a\nb\"", 1, 3 },  { "\"\t\"", 1, 2 },
-		{ "\"\xff\"", 1, 2 },  { "\"\xc0\x80\"", 1, 2 },
+		{ "\"a\nb\"", 1, 3 },
+		{ "\"\t\"", 1, 2 },
+		{ "\"\xff\"", 1, 2 },
+		{ "\"\xc0\x80\"", 1, 2 },
 		{ "\"\xed\xa0\x80\"", 1, 2 },
 		{ "\"\xf4\x90\x80\x80\"", 1, 2 },
 		{ "\"\xe2\x82\"", 1, 2 },
@@ -180,7 +203,8 @@ static void options(void **state)
 	opts.refuse_nonfinite = true;
 	for (size_t i = 0; i < 3; i++) {
 		assert_int_equal(decode_with(&t, nonfinite[i],
-					     strlen(nonfinite[i]), &opts), -1);
+					     strlen(nonfinite[i]), &opts),
+				 -1);
 		assert_non_null(strstr(diag_last()->message, "NaN"));
 		diag_clear();
 		trace_destroy(&t);
@@ -208,7 +232,8 @@ static void depth(void **state)
 		for (int i = 0; i < n; i++)
 			buf_putc(&b, ']');
 		assert_int_equal(decode_with(&t, b.data, b.size,
-					     &json_decode_default), want);
+					     &json_decode_default),
+				 want);
 		trace_destroy(&t);
 		b.size = 0;
 		for (int i = 0; i < n; i++)
@@ -217,7 +242,8 @@ static void depth(void **state)
 		for (int i = 0; i < n; i++)
 			buf_putc(&b, '}');
 		assert_int_equal(decode_with(&t, b.data, b.size,
-					     &json_decode_default), want);
+					     &json_decode_default),
+				 want);
 		trace_destroy(&t);
 		buf_destroy(&b);
 		diag_clear();
@@ -270,7 +296,8 @@ static void sink_fails(void **state)
 		t.fail_after = n;
 		assert_int_equal(json_decode(text, text + sizeof text - 1,
 					     &json_decode_default, &scratch,
-					     &t.sink), -1);
+					     &t.sink),
+				 -1);
 		assert_null(t.broken);
 		assert_string_equal(diag_last()->message, "the sink is full");
 		diag_clear();
@@ -317,16 +344,25 @@ static void text_out(void **state)
 		{ BYTES("\xcb\xff\xf0\x00\x00\x00\x00\x00\x00"), "-inf" },
 		{ BYTES("\x90"), "[]" },
 		{ BYTES("\x80"), "{}" },
-		{ BYTES("\x82\xa1" "a\x92\x01\x80\xa1" "b\xc0"),
+		{ BYTES("\x82\xa1"
+			"a\x92\x01\x80\xa1"
+			"b\xc0"),
 		  "{\"a\":[1,{}],\"b\":null}" },
 		{ BYTES("\x82\x01\x02\xff\x03"), "{\"1\":2,\"-1\":3}" },
-		{ BYTES("\xa6" "a/\"\\\n\x7f"), "\"a/\\\"\\\\\\n\\u007f\"" },
+		{ BYTES("\xa6"
+			"a/\"\\\n\x7f"),
+		  "\"a/\\\"\\\\\\n\\u007f\"" },
 		{ BYTES("\xa3\x00\x1f\t"), "\"\\u0000\\u001f\\t\"" },
 		{ BYTES("\xa2\xc3\xa9"), "\"\xc3\xa9\"" },
-		{ BYTES("\xa3" "a\xff" "b"), "\"a\xef\xbf\xbd" "b\"" },
+		{ BYTES("\xa3"
+			"a\xff"
+			"b"),
+		  "\"a\xef\xbf\xbd"
+		  "b\"" },
 		{ BYTES("\xa1\xc3"), "\"\xef\xbf\xbd\"" },
 		{ BYTES("\xc4\x02hi"), "\"hi\"" },
-		{ BYTES("\xb4" "0123456789abcdef\xe2\x82\xac\n"),
+		{ BYTES("\xb4"
+			"0123456789abcdef\xe2\x82\xac\n"),
 		  "\"0123456789abcdef\xe2\x82\xac\\n\"" },
 	};
 	struct buf out = { 0 };
@@ -334,7 +370,8 @@ static void text_out(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		assert_int_equal(encode(&out, cases[i].bytes, cases[i].size,
-					&json_encode_default), 0);
+					&json_encode_default),
+				 0);
 		assert_string_equal(out.data, cases[i].json);
 	}
 	buf_destroy(&out);
@@ -354,11 +391,14 @@ static void refused(void **state)
 		  "a fraction" },
 		{ BYTES("\x81\x90\x01"), "an array" },
 		{ BYTES("\x81\x80\x01"), "a map" },
-		{ BYTES("\xa2" "a\xff"), "offset 1" },
+		{ BYTES("\xa2"
+			"a\xff"),
+		  "offset 1" },
 		{ BYTES("\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00"), "NaN" },
 	};
 	struct json_encode_opts strict = {
-		.precision = 17, .utf8 = JSON_UTF8_ERROR,
+		.precision = 17,
+		.utf8 = JSON_UTF8_ERROR,
 		.refuse_nonfinite = true,
 	};
 	struct buf out = { 0 };
@@ -366,13 +406,14 @@ static void refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		assert_int_equal(encode(&out, cases[i].bytes, cases[i].size,
-					&strict), -1);
-		assert_non_null(strstr(diag_last()->message,
-				       cases[i].message));
+					&strict),
+				 -1);
+		assert_non_null(strstr(diag_last()->message, cases[i].message));
 		diag_clear();
 	}
 	assert_int_equal(encode(&out, "\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a", 9,
-				&strict), 0);
+				&strict),
+			 0);
 	assert_string_equal(out.data, "0.10000000000000001");
 	strict.utf8 = JSON_UTF8_PASS;
 	assert_int_equal(encode(&out, "\xa1\xff", 2, &strict), 0);
@@ -382,7 +423,8 @@ static void refused(void **state)
 
 static void no_room(void **state)
 {
-	static const char bytes[] = "\x83\xa1" "a\xa4\n\xff\xc3\xa9\x01\x02\x03"
+	static const char bytes[] = "\x83\xa1"
+				    "a\xa4\n\xff\xc3\xa9\x01\x02\x03"
 				    "\x92\xc0\xcb\x3f\xf8\0\0\0\0\0";
 	struct json_encoder e;
 	struct buf all = { 0 };
@@ -390,14 +432,15 @@ static void no_room(void **state)
 
 	(void)state;
 	json_encoder_create(&e, &all, &json_encode_default);
-	assert_int_equal(mp_decode(bytes, bytes + sizeof bytes, &e.sink,
-				   &next), 0);
+	assert_int_equal(mp_decode(bytes, bytes + sizeof bytes, &e.sink, &next),
+			 0);
 	for (size_t limit = 1; limit < all.size; limit++) {
 		struct buf out = { .limit = limit };
 
 		json_encoder_create(&e, &out, &json_encode_default);
-		assert_int_equal(mp_decode(bytes, bytes + sizeof bytes,
-					   &e.sink, &next), -1);
+		assert_int_equal(mp_decode(bytes, bytes + sizeof bytes, &e.sink,
+					   &next),
+				 -1);
 		assert_ptr_equal(diag_last()->type, &OutOfMemory);
 		diag_clear();
 		buf_destroy(&out);
@@ -408,11 +451,11 @@ static void no_room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good),	      cmocka_unit_test(bad),
-		cmocka_unit_test(nul_bytes),  cmocka_unit_test(options),
-		cmocka_unit_test(depth),      cmocka_unit_test(bomb),
-		cmocka_unit_test(truncated),  cmocka_unit_test(sink_fails),
-		cmocka_unit_test(text_out),   cmocka_unit_test(refused),
+		cmocka_unit_test(good),      cmocka_unit_test(bad),
+		cmocka_unit_test(nul_bytes), cmocka_unit_test(options),
+		cmocka_unit_test(depth),     cmocka_unit_test(bomb),
+		cmocka_unit_test(truncated), cmocka_unit_test(sink_fails),
+		cmocka_unit_test(text_out),  cmocka_unit_test(refused),
 		cmocka_unit_test(no_room),
 	};
 

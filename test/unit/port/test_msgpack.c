@@ -51,23 +51,39 @@ static const struct {
 	{ BYTES("\xcb\x80\x00\x00\x00\x00\x00\x00\x00"), "-0r" },
 	{ BYTES("\xa0"), "''" },
 	{ BYTES("\xa1x"), "'x'" },
-	{ BYTES("\xbf" "0123456789012345678901234567890"),
+	{ BYTES("\xbf"
+		"0123456789012345678901234567890"),
 	  "'0123456789012345678901234567890'" },
-	{ BYTES("\xd9\x20" "01234567890123456789012345678901"),
+	{ BYTES("\xd9\x20"
+		"01234567890123456789012345678901"),
 	  "'01234567890123456789012345678901'" },
 	{ BYTES("\xc4\x00"), "b''" },
 	{ BYTES("\xc4\x02\x00\xff"), "b'\\x00\\xff'" },
-	{ BYTES("\xd4\x07" "a"), "e7'a'" },
-	{ BYTES("\xd5\x07" "ab"), "e7'ab'" },
-	{ BYTES("\xd6\xff" "abcd"), "e-1'abcd'" },
-	{ BYTES("\xd7\x80" "abcdefgh"), "e-128'abcdefgh'" },
-	{ BYTES("\xd8\x7f" "0123456789abcdef"), "e127'0123456789abcdef'" },
+	{ BYTES("\xd4\x07"
+		"a"),
+	  "e7'a'" },
+	{ BYTES("\xd5\x07"
+		"ab"),
+	  "e7'ab'" },
+	{ BYTES("\xd6\xff"
+		"abcd"),
+	  "e-1'abcd'" },
+	{ BYTES("\xd7\x80"
+		"abcdefgh"),
+	  "e-128'abcdefgh'" },
+	{ BYTES("\xd8\x7f"
+		"0123456789abcdef"),
+	  "e127'0123456789abcdef'" },
 	{ BYTES("\xc7\x00\x07"), "e7''" },
-	{ BYTES("\xc7\x03\x07" "abc"), "e7'abc'" },
+	{ BYTES("\xc7\x03\x07"
+		"abc"),
+	  "e7'abc'" },
 	{ BYTES("\x90"), "[0 ]" },
 	{ BYTES("\x80"), "{0 }" },
 	{ BYTES("\x93\x01\x90\x91\xa1x"), "[3 1u [0 ] [1 'x' ] ]" },
-	{ BYTES("\x82\xa1" "a\x01\xc0\x80"), "{2 'a' 1u nil {0 } }" },
+	{ BYTES("\x82\xa1"
+		"a\x01\xc0\x80"),
+	  "{2 'a' 1u nil {0 } }" },
 	{ BYTES("\x81\x91\x01\x81\xc2\xcb\x40\x09\x21\xfb\x54\x44\x2d\x18"),
 	  "{1 [1 1u ] {1 false 3.1415926535897931r } }" },
 };
@@ -109,7 +125,8 @@ static void exact_bytes(void **state)
 		mp_encoder_create(&e, &out);
 		assert_int_equal(mp_decode(exact[i].bytes,
 					   exact[i].bytes + exact[i].size,
-					   &e.sink, &next), 0);
+					   &e.sink, &next),
+				 0);
 		assert_int_equal(out.size, exact[i].size);
 		assert_memory_equal(out.data, exact[i].bytes, out.size);
 		buf_destroy(&out);
@@ -183,8 +200,8 @@ static void lengths(void **state)
 		assert_int_equal(out.size, heads[i].ext_head + n);
 		for (int map = 0; map < 2; map++) {
 			for (int late = 0; late < 2; late++) {
-				uint32_t count = late ? PORT_COUNT_UNKNOWN :
-							(uint32_t)n;
+				uint32_t count = late ? PORT_COUNT_UNKNOWN
+						      : (uint32_t)n;
 
 				out.size = 0;
 				if (map)
@@ -285,8 +302,9 @@ static int nested(int depth, bool map, bool empty, struct buf *b)
 		if (map && !last)
 			buf_append(b, "\x81\x01", 2);
 		else
-			buf_putc(b, map ? (char)0x80 : last ? (char)0x90 :
-							      (char)0x91);
+			buf_putc(b, map    ? (char)0x80
+				    : last ? (char)0x90
+					   : (char)0x91);
 	}
 	if (!empty)
 		buf_putc(b, 1);
@@ -334,8 +352,8 @@ static void nan_payload(void **state)
 		uint64_t bits = 0, want;
 
 		mp_encoder_create(&e, &out);
-		assert_int_equal(mp_decode(forged[i], forged[i] + 9, &e.sink,
-					   &next), 0);
+		assert_int_equal(
+			mp_decode(forged[i], forged[i] + 9, &e.sink, &next), 0);
 		for (int k = 1; k < 9; k++)
 			bits = bits << 8 | (unsigned char)out.data[k];
 		memcpy(&v, &bits, 8);
@@ -348,7 +366,8 @@ static void nan_payload(void **state)
 
 static void sink_fails(void **state)
 {
-	static const char bytes[] = "\x93\x01\x82\xa1" "a\x90\x02\xc0\xd4\1x";
+	static const char bytes[] = "\x93\x01\x82\xa1"
+				    "a\x90\x02\xc0\xd4\1x";
 	struct trace_sink t;
 	const char *next;
 	long all;
@@ -361,7 +380,8 @@ static void sink_fails(void **state)
 		trace_create(&t, 0);
 		t.fail_after = n;
 		assert_int_equal(mp_decode(bytes, bytes + sizeof bytes - 1,
-					   &t.sink, &next), -1);
+					   &t.sink, &next),
+				 -1);
 		assert_string_equal(diag_last()->message, "the sink is full");
 		assert_null(t.broken);
 		diag_clear();
@@ -382,8 +402,8 @@ static void no_room(void **state)
 		mp_encoder_create(&e, &out);
 		rc = port_array(&e.sink, PORT_COUNT_UNKNOWN, 0);
 		for (int i = 0; rc == 0; i++) {
-			rc = i % 2 == 0 ? port_sint(&e.sink, i * 1000) :
-					  port_str(&e.sink, "abcdefgh", 8);
+			rc = i % 2 == 0 ? port_sint(&e.sink, i * 1000)
+					: port_str(&e.sink, "abcdefgh", 8);
 		}
 		assert_ptr_equal(diag_last()->type, &OutOfMemory);
 		assert_true(out.size <= limit);

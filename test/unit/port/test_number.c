@@ -48,9 +48,9 @@ static double sample(int i)
 		v = (double)(r % 100000) / 1e7;
 	}
 	/* An ulp up or down must not print as the short one does. */
-	return r >> 60 == 0 ? nextafter(v, 1e300) :
-	       r >> 60 == 1 ? nextafter(v, -1e300) :
-			      v;
+	return r >> 60 == 0   ? nextafter(v, 1e300)
+	       : r >> 60 == 1 ? nextafter(v, -1e300)
+			      : v;
 }
 
 static void print_real(void **state)
@@ -76,8 +76,8 @@ static void print_real(void **state)
 
 static void print_integers(void **state)
 {
-	static const int64_t edges[] = { 0, 1, -1, 9, 10, 99, 100, INT64_MAX,
-					 INT64_MIN, -10 };
+	static const int64_t edges[] = { 0,  1,   -1,        9,         10,
+					 99, 100, INT64_MAX, INT64_MIN, -10 };
 	char got[NUMBER_TEXT_MAX + 1], want[64];
 
 	(void)state;
@@ -94,15 +94,15 @@ static void print_integers(void **state)
 
 static double as_real(const struct number *n)
 {
-	return n->kind == NUMBER_REAL ? n->real :
-	       n->kind == NUMBER_UINT ? (double)n->uint :
-					(double)n->sint;
+	return n->kind == NUMBER_REAL   ? n->real
+	       : n->kind == NUMBER_UINT ? (double)n->uint
+					: (double)n->sint;
 }
 
 static void parse_real(void **state)
 {
-	static const char *const formats[] = { "%.17g", "%.6g", "%.3f", "%.15e",
-					       "%.30f", "%g" };
+	static const char *const formats[] = { "%.17g", "%.6g",  "%.3f",
+					       "%.15e", "%.30f", "%g" };
 	struct number n;
 	char text[512];
 
@@ -123,11 +123,13 @@ static void parse_real(void **state)
 
 static void parse_text(void **state)
 {
-	static const char *const good[] = { "1", "+1", "-1", ".5", "5.", "1e5",
-					    "1.e5", "+.5e-3", "0001", "1E+05" };
+	static const char *const good[] = { "1",    "+1",   "-1",   ".5",
+					    "5.",   "1e5",  "1.e5", "+.5e-3",
+					    "0001", "1E+05" };
 	static const char *const bad[] = {
-		"", "+", "-", ".", "e5", "1e", "1e+", "1x", " 1", "1 ", "--1",
-		"1.2.3", "0x10", "inf", "nan", "1_000", "+-1", ".e1",
+		"",     "+",   "-",   ".",     "e5",  "1e",
+		"1e+",  "1x",  " 1",  "1 ",    "--1", "1.2.3",
+		"0x10", "inf", "nan", "1_000", "+-1", ".e1",
 	};
 	struct number n;
 
@@ -154,23 +156,30 @@ static void base64(void **state)
 	static const struct {
 		const char *plain, *text;
 	} cases[] = {
-		{ "", "" },	    { "f", "Zg==" },	   { "fo", "Zm8=" },
-		{ "foo", "Zm9v" },  { "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" },
+		{ "", "" },
+		{ "f", "Zg==" },
+		{ "fo", "Zm8=" },
+		{ "foo", "Zm9v" },
+		{ "foob", "Zm9vYg==" },
+		{ "fooba", "Zm9vYmE=" },
 		{ "foobar", "Zm9vYmFy" },
 	};
-	static const char *const bad[] = { "Z", "Zg=a", "Zm9v!", "Zh==", "Zm9v=====" };
+	static const char *const bad[] = { "Z", "Zg=a", "Zm9v!",
+					   "Zh==", "Zm9v=====" };
 	struct buf out = { 0 };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		out.size = 0;
 		assert_int_equal(base64_encode(&out, cases[i].plain,
-					       strlen(cases[i].plain)), 0);
+					       strlen(cases[i].plain)),
+				 0);
 		assert_int_equal(out.size, strlen(cases[i].text));
 		assert_memory_equal(out.data, cases[i].text, out.size);
 		out.size = 0;
 		assert_int_equal(base64_decode(&out, cases[i].text,
-					       strlen(cases[i].text)), 0);
+					       strlen(cases[i].text)),
+				 0);
 		assert_int_equal(out.size, strlen(cases[i].plain));
 		assert_memory_equal(out.data, cases[i].plain, out.size);
 	}
@@ -206,8 +215,9 @@ static void utf8(void **state)
 
 		text[0] = (char)(i >> 8);
 		text[1] = (char)i;
-		assert_int_equal(utf8_valid(text, 2),
-				 ascii || two ? 2 : i < 0x8000 ? 1 : 0);
+		assert_int_equal(utf8_valid(text, 2), ascii || two ? 2
+						      : i < 0x8000 ? 1
+								   : 0);
 	}
 	assert_int_equal(utf8_valid("0123456789abcde\xff", 16), 15);
 	assert_int_equal(utf8_valid("\xf4\x90\x80\x80", 4), 0);

@@ -109,7 +109,8 @@ static void scalars(void **state)
 		{ "<<: {a: 1}", "{? '<<' {? 'a' 1s } }" },
 		{ "# nothing", "" },
 		{ "---\n...\n", "''" },
-		{ "--- 1\n...\n--- [2]\n--- {a: 3}\n", "1s [? 2s ] {? 'a' 3s }" },
+		{ "--- 1\n...\n--- [2]\n--- {a: 3}\n",
+		  "1s [? 2s ] {? 'a' 3s }" },
 	};
 	struct trace_sink t;
 
@@ -264,8 +265,8 @@ static void depth(void **state)
 	buf_puts(&b, "- &a0 []\n");
 	for (int i = 1; i < 200; i++)
 		buf_printf(&b, "- &a%d [*a%d]\n", i, i - 1);
-	assert_int_equal(decode_with(&t, b.data, b.size, 0,
-				     &yaml_decode_default), -1);
+	assert_int_equal(
+		decode_with(&t, b.data, b.size, 0, &yaml_decode_default), -1);
 	assert_non_null(strstr(diag_last()->message, "deeper"));
 	diag_clear();
 	trace_destroy(&t);
@@ -372,8 +373,8 @@ static void documents(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		assert_int_equal(encode(&out, cases[i].json,
-					&yaml_encode_default), 0);
+		assert_int_equal(
+			encode(&out, cases[i].json, &yaml_encode_default), 0);
 		assert_string_equal(out.data, cases[i].yaml);
 	}
 	buf_destroy(&out);
@@ -434,7 +435,7 @@ static void tags(void **state)
 	opts.tag_prefix = "tag:example.org,2018:push";
 	assert_int_equal(encode(&out, "[1]", &opts), 0);
 	assert_string_equal(out.data, "%TAG !push! tag:example.org,2018:push\n"
-			    "---\n- 1\n...\n");
+				      "---\n- 1\n...\n");
 	yaml_decoder_create(&d, out.data, out.size, &yaml_decode_default);
 	assert_int_equal(yaml_decode_tag(&d, &handle, &prefix), 0);
 	assert_string_equal(handle, "!push!");
@@ -455,11 +456,48 @@ static void tags(void **state)
 static void strings_back(void **state)
 {
 	static const char *const pieces[] = {
-		"", " ", "\n", "\t", "\r", "a", "b c", "'", "\"", "\\", "#",
-		": ", "- ", "?", "|", ">", "%", "@", "`", "[", "]", "{", "}",
-		",", "&", "*", "!", "~", "null", "12", "0x", "---", "...",
-		"\xc2\x85", "\xe2\x80\xa8", "\xef\xbb\xbf", "\xc3\xa9",
-		"\xf0\x9f\x98\x80", "\x01", "\x7f", "\xff", "word word word "
+		"",
+		" ",
+		"\n",
+		"\t",
+		"\r",
+		"a",
+		"b c",
+		"'",
+		"\"",
+		"\\",
+		"#",
+		": ",
+		"- ",
+		"?",
+		"|",
+		">",
+		"%",
+		"@",
+		"`",
+		"[",
+		"]",
+		"{",
+		"}",
+		",",
+		"&",
+		"*",
+		"!",
+		"~",
+		"null",
+		"12",
+		"0x",
+		"---",
+		"...",
+		"\xc2\x85",
+		"\xe2\x80\xa8",
+		"\xef\xbb\xbf",
+		"\xc3\xa9",
+		"\xf0\x9f\x98\x80",
+		"\x01",
+		"\x7f",
+		"\xff",
+		"word word word "
 		"word word word word word word word word word word word word",
 	};
 	enum { PIECES = sizeof pieces / sizeof pieces[0] };
@@ -490,7 +528,8 @@ static void strings_back(void **state)
 		assert_int_equal(yaml_encoder_finish(&e), 0);
 		yaml_encoder_destroy(&e);
 		assert_int_equal(yaml_decoder_create(&d, out.data, out.size,
-						     &yaml_decode_default), 0);
+						     &yaml_decode_default),
+				 0);
 		if (yaml_decode_next(&d, &got.sink) != 1)
 			fail_msg("%.*s: %s", (int)out.size, out.data,
 				 diag_last()->message);
@@ -532,11 +571,11 @@ static void no_room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(scalars),    cmocka_unit_test(refused),
-		cmocka_unit_test(aliases),    cmocka_unit_test(alias_bomb),
-		cmocka_unit_test(depth),      cmocka_unit_test(sink_fails),
-		cmocka_unit_test(documents),  cmocka_unit_test(styles),
-		cmocka_unit_test(tags),	      cmocka_unit_test(strings_back),
+		cmocka_unit_test(scalars),   cmocka_unit_test(refused),
+		cmocka_unit_test(aliases),   cmocka_unit_test(alias_bomb),
+		cmocka_unit_test(depth),     cmocka_unit_test(sink_fails),
+		cmocka_unit_test(documents), cmocka_unit_test(styles),
+		cmocka_unit_test(tags),      cmocka_unit_test(strings_back),
 		cmocka_unit_test(no_room),
 	};
 
