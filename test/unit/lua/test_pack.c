@@ -160,6 +160,67 @@ static void unpacks(void **state)
 	lua_settop(L, 0);
 }
 
+/* The API compares cdata by address. */
+static bool same(lua_State *L, int a, int b)
+{
+	if (lua_type(L, a) == LUA_VALUE_CDATA && !lua_rawequal(L, a, b))
+		return memcmp(lua_topointer(L, a), lua_topointer(L, b), 8) == 0;
+	return lua_rawequal(L, a, b) || !lua_rawequal(L, a, a);
+}
+
+/* Plain numbers are pushed by a short way; behind a string they take the long
+ * one. Both give the same, cut short too. */
+static void two_ways(void **state)
+{
+	static const char heads[] = "\x00\x7f\xe0\xff\xc2\xc3\xc0\xca\xcb\xcc"
+				    "\xcd\xce\xcf\xd0\xd1\xd2\xd3";
+	static const uint64_t bodies[] = {
+		0,
+		1,
+		UINT64_MAX,
+		(uint64_t)1 << 63,
+		(uint64_t)1 << 53,
+		((uint64_t)1 << 53) - 1,
+		((uint64_t)1 << 53) + 1,
+		-((uint64_t)1 << 53),
+		-((uint64_t)1 << 53) - 1,
+		-((uint64_t)1 << 53) + 1,
+		0x7ff8000000000000,
+		0x7ff0000000000000,
+		0xfff8123456789abc,
+		0x3ff8000000000000,
+		0x8000000080008080,
+	};
+	lua_State *L = vm.L;
+	char bytes[11] = "\xa0";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof heads - 1; i++) {
+		for (size_t k = 0; k < sizeof bodies / sizeof bodies[0]; k++) {
+			bytes[1] = heads[i];
+			for (int b = 0; b < 8; b++)
+				bytes[2 + b] =
+					(char)(bodies[k] >> (56 - 8 * b));
+			for (int size = 1; size <= 9; size++) {
+				const char *end = bytes + 1 + size;
+				int quick = lua_unpack(L, bytes + 1, end), slow;
+
+				lua_settop(L, quick > 0 ? 1 : 0);
+				slow = lua_unpack(L, bytes, end);
+				assert_int_equal(slow,
+						 quick < 0 ? -1 : quick + 1);
+				if (quick > 0) {
+					assert_int_equal(lua_type(L, 1),
+							 lua_type(L, 3));
+					assert_true(same(L, 1, 3));
+				}
+				lua_settop(L, 0);
+				diag_clear();
+			}
+		}
+	}
+}
+
 static void too_many(void **state)
 {
 	static char bytes[1 << 20];
@@ -244,9 +305,10 @@ static void out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(packs),    cmocka_unit_test(refused),
-		cmocka_unit_test(depth),    cmocka_unit_test(unpacks),
-		cmocka_unit_test(too_many), cmocka_unit_test(out_of_memory),
+		cmocka_unit_test(packs),         cmocka_unit_test(refused),
+		cmocka_unit_test(depth),         cmocka_unit_test(unpacks),
+		cmocka_unit_test(two_ways),      cmocka_unit_test(too_many),
+		cmocka_unit_test(out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
