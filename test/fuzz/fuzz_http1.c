@@ -162,7 +162,7 @@ static struct run run(const uint8_t *data, size_t size, uint8_t cut)
 	if (http1__accept(server, fds[0], false) != 0)
 		abort();
 	while (size > 0 && !result.ended) {
-		size_t part = cut == 0 ? size : 1 + cut % 61;
+		size_t part = cut == 0 ? size : 1 + (size_t)cut % 61;
 		ssize_t n;
 
 		part = part < size ? part : size;
