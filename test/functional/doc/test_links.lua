@@ -1,5 +1,5 @@
 -- Every link from page to page leads somewhere: to a file that is there, and to
--- a heading that it has.
+-- a heading that it has; and the index leads to every page.
 local tap = require('tap')
 
 local top = assert(os.getenv('NEAP_SOURCE_DIR'))
@@ -72,6 +72,17 @@ for page in pages:lines() do
     end
 end
 pages:close()
+
+-- The index knows every page that is written by hand.
+local index = read(top .. '/doc/README.md')
+local written = io.popen(('cd %q/doc && ls *.md internals/*.md'):format(top))
+for page in written:lines() do
+    if page ~= 'README.md' then
+        tap.ok(index:find('](' .. page .. ')', 1, true),
+            'doc/README.md leads to ' .. page)
+    end
+end
+written:close()
 
 tap.ok(count > 50, count .. ' links were followed')
 tap.done()
