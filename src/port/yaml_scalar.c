@@ -89,6 +89,18 @@ void yaml_resolve(const char *s, size_t size, struct yaml_scalar *ret)
 	}
 }
 
+/* The text, which need not end in a NUL, has no byte but those of @a set. */
+static bool is_all_of(const char *s, size_t size, const char *set)
+{
+	size_t length = strlen(set);
+
+	for (size_t i = 0; i < size; i++) {
+		if (memchr(set, s[i], length) == NULL)
+			return false;
+	}
+	return true;
+}
+
 bool yaml_needs_quotes(const char *s, size_t size)
 {
 	static const char *const words[] = {
@@ -103,11 +115,11 @@ bool yaml_needs_quotes(const char *s, size_t size)
 			return true;
 	}
 	if (size > 2 && s[0] == '0' && (s[1] | 0x20) == 'b' &&
-	    strspn(s + 2, "01_") >= size - 2)
+	    is_all_of(s + 2, size - 2, "01_"))
 		return true;
 	/* Hexadecimal fractions are strings to us, numbers to strtod(). */
 	if (size > 2 && s[0] == '0' && (s[1] | 0x20) == 'x' &&
-	    strspn(s + 2, "0123456789abcdefABCDEF.pP+-") >= size - 2)
+	    is_all_of(s + 2, size - 2, "0123456789abcdefABCDEF.pP+-"))
 		return true;
 	yaml_resolve(s, size, &scalar);
 	return scalar.kind != YAML_STR;
