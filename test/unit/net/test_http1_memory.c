@@ -57,8 +57,9 @@ static void do_large(void)
 
 	rig.answer.status = 200;
 	rig.answer.body = (struct http_text){ large, sizeof(large) };
-	rig_puts(&rig, fd, "GET / HTTP/1.1\r\n" HOST "\r\n"
-			   "GET / HTTP/1.1\r\n" HOST "\r\n");
+	rig_puts(&rig, fd,
+		 "GET / HTTP/1.1\r\n" HOST "\r\n"
+		 "GET / HTTP/1.1\r\n" HOST "\r\n");
 	rig_settle(&rig, fd, text, sizeof(text));
 	close(fd);
 	rig.answer.status = 0;
@@ -108,9 +109,10 @@ static void test_writes_wait(void **state)
 	assert_int_equal(inject_arm("stream_write", 0, -1), 0);
 	for (int i = 0; i < 3; i++) {
 		fd = rig_connect(&rig);
-		rig_puts(&rig, fd, "GET /1 HTTP/1.1\r\n" HOST "\r\n"
-				   "GET /2 HTTP/1.1\r\n" HOST
-				   "Connection: close\r\n\r\n");
+		rig_puts(&rig, fd,
+			 "GET /1 HTTP/1.1\r\n" HOST "\r\n"
+			 "GET /2 HTTP/1.1\r\n" HOST
+			 "Connection: close\r\n\r\n");
 		assert_true(rig_settle(&rig, fd, text, sizeof(text)));
 		assert_int_equal(rig_count(text, "HTTP/1.1 200"), 2);
 		close(fd);
