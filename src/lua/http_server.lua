@@ -155,17 +155,25 @@ local function serve_fully(self, req, method, key)
 end
 
 -- With a log function of the user's the error is his: it does not leave here.
+-- A cancel does: it is no error of the handler's.
 local function serve_guarded(self, req, method, key)
     local line = req:request_line()
+    local cancel
     local ok, text = xpcall(serve_fully, function(err)
+        if type(err) == 'userdata' and err.type == 'FiberIsCancelled' then
+            cancel = err
+        end
         return debug.traceback(tostring(err), 2)
     end, self, req, method, key)
-    if not ok then
-        self.options.log_errors('%s: %s', line, text)
-        if not req:is_gone() then
-            reply(req, 500, nil, self.options.display_errors and text or
-                'Internal Server Error\n', self.text_type)
-        end
+    if ok then
+        return
+    elseif cancel ~= nil then
+        error(cancel, 0)
+    end
+    self.options.log_errors('%s: %s', line, text)
+    if not req:is_gone() then
+        reply(req, 500, nil, self.options.display_errors and text or
+            'Internal Server Error\n', self.text_type)
     end
 end
 

@@ -28,7 +28,10 @@ enum request_field {
 	FIELD_PEER,
 };
 
-enum { PARAMS_MAX = 1000 };
+enum {
+	PARAMS_MAX = 1000,
+	REPLY_ARGS = 5, /* of reply() */
+};
 
 static void push_text(lua_State *L, struct http_text t)
 {
@@ -431,21 +434,27 @@ static bool is_named(const char *name, size_t size, const char *other)
 	return size == strlen(other) && strncasecmp(name, other, size) == 0;
 }
 
-/* One field, its name at -2 and its value on top: text or number. Returns NULL
- * and leaves something below the two that keeps the value, or what is wrong. */
+/* One field, its name at -2 and its value on top: text, which its table keeps,
+ * or a number, whose text is put right behind the arguments and kept there.
+ * Returns NULL, or what is wrong. */
 static const char *add_field(lua_State *L, struct answer *a)
 {
 	struct http_field f;
+	int type = lua_type(L, -1);
 
-	f.name.data = lua_tolstring(L, -2, &f.name.size);
-	if (!lua_isstring(L, -1))
+	if (type == LUA_TNUMBER) {
+		luaL_checkstack(L, 4, "too many header fields");
+		lua_pushvalue(L, -1);
+		f.value.data = lua_tolstring(L, -1, &f.value.size);
+		lua_insert(L, REPLY_ARGS + 1);
+	} else if (type == LUA_TSTRING) {
+		f.value.data = lua_tolstring(L, -1, &f.value.size);
+	} else {
 		return "the value is no string or number";
+	}
 	if (a->resp.field_count == HTTP_FIELDS_MAX)
 		return "there are too many";
-	luaL_checkstack(L, 4, "too many header fields");
-	f.value.data = lua_tolstring(L, -1, &f.value.size);
-	lua_pushvalue(L, -1);
-	lua_insert(L, -3);
+	f.name.data = lua_tolstring(L, -2, &f.name.size);
 	if (is_named(f.name.data, f.name.size, "connection")) {
 		/* Anything else in it is the server's business. */
 		a->resp.close |= is_named(f.value.data, f.value.size, "close");
@@ -462,21 +471,15 @@ static const char *add_field(lua_State *L, struct answer *a)
 static const char *add_list(lua_State *L, struct answer *a)
 {
 	int count = (int)lua_objlen(L, -1);
-	const char *why;
+	const char *why = NULL;
 
-	for (int i = 1; i <= count; i++) {
+	for (int i = 1; i <= count && why == NULL; i++) {
 		lua_pushvalue(L, -2);
 		lua_rawgeti(L, -2, i);
 		why = add_field(L, a);
-		if (why != NULL) {
-			lua_pop(L, 2);
-			return why;
-		}
-		/* name, list, kept, name, value -> kept, name, list */
 		lua_pop(L, 2);
-		lua_insert(L, -3);
 	}
-	return NULL;
+	return why;
 }
 
 /* All fields of the table at @a idx. Returns NULL, or what is wrong with the
@@ -527,7 +530,7 @@ static int l_reply(lua_State *L)
 
 	a.resp = (struct http_response){ .fields = a.fields };
 	a.typed = false;
-	lua_settop(L, 5);
+	lua_settop(L, REPLY_ARGS);
 	a.resp.status = (int)lua_tointeger(L, 2);
 	if (!lua_isnil(L, 3)) {
 		why = add_fields(L, 3, &a);

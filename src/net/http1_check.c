@@ -109,14 +109,16 @@ static bool is_token(const struct http_request *req, struct http1_span span,
 /* Bytes of a host and port; what they mean is the handler's business. */
 static bool is_host(const char *p, size_t size)
 {
-	static const char others[] = "-._~:[]%!$&'()*+,;=";
+	/* RFC 3986 3.2.2 and 3.2.3, a bit for each of the first 128 bytes. */
+	static const uint64_t bits[2] = {
+		0x2fff7ff200000000, /* !$%&'()*+,-. 0-9 :;= */
+		0x47fffffeaffffffe, /* A-Z [] _ a-z ~ */
+	};
 
 	for (size_t i = 0; i < size; i++) {
 		unsigned char c = p[i];
 
-		if (!(c >= '0' && c <= '9') &&
-		    !((c | 32) >= 'a' && (c | 32) <= 'z') &&
-		    (c == '\0' || strchr(others, c) == NULL))
+		if (c >= 128 || !(bits[c >> 6] >> (c & 63) & 1))
 			return false;
 	}
 	return true;

@@ -33,9 +33,26 @@ static bool is_token(struct http_text t)
 	return t.size > 0;
 }
 
+/* True when one of the eight bytes may be a control: exact but for bytes right
+ * behind one that is. */
+static bool has_control(uint64_t word)
+{
+	const uint64_t ones = 0x0101010101010101, high = ones << 7;
+	uint64_t del = word ^ (ones * 0x7f);
+
+	return (((word - ones * 0x20) & ~word) | ((del - ones) & ~del)) & high;
+}
+
 static bool is_value(struct http_text t)
 {
-	for (size_t i = 0; i < t.size; i++) {
+	size_t i = 0;
+
+	for (uint64_t word; i + sizeof(word) <= t.size; i += sizeof(word)) {
+		memcpy(&word, t.data + i, sizeof(word));
+		if (has_control(word))
+			break; /* it may be a tab: look at each byte */
+	}
+	for (; i < t.size; i++) {
 		unsigned char c = t.data[i];
 
 		if ((c < ' ' && c != '\t') || c == 0x7f)

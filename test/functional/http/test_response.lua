@@ -166,6 +166,15 @@ nonsense(function(req)
     return req:response():setcookie({ name = 'a', value = 1, path = '/;x' })
 end, 'semicolon', 'a path with a semicolon')
 
+-- a handler that is cancelled has done nothing wrong
+logged = {}
+a = answer_of(function()
+    fiber.self():cancel()
+    fiber.sleep(1)
+end)
+tap.is(a.status, 503, 'a cancelled handler')
+tap.is(#logged, 0, 'is not logged')
+
 tap.is(answer_of('still here').body, 'still here', 'and the server lives')
 
 -- a connection closed by the handler
@@ -188,6 +197,11 @@ open:start()
 a = raw.request(open:port(), '/')
 tap.is(a.status, 500, 'display_errors')
 tap.like(a.body, 'seen by all.*traceback', 'shows the error')
+open:route({ path = '/cancel' }, function()
+    fiber.self():cancel()
+    fiber.testcancel()
+end)
+tap.is(raw.request(open:port(), '/cancel').status, 503, 'cancelled, again')
 open:stop(1)
 
 tap.done()
