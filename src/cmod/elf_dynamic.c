@@ -70,8 +70,7 @@ static int read_tags(struct elf_file *f)
 
 	/* Writable, as the loader relocates the table where it lies. */
 	f->tags = elf__at(f, p->p_vaddr, p->p_filesz, PF_W);
-	if (f->tags == NULL || p->p_vaddr % 8 != 0 ||
-	    (const char *)f->tags != f->data + p->p_offset ||
+	if (!elf__is_offset(f, f->tags, p->p_offset) || p->p_vaddr % 8 != 0 ||
 	    p->p_memsz != p->p_filesz)
 		return elf__bad(f, "PT_DYNAMIC: not in a writable segment");
 	for (; f->tag_count < count; f->tag_count++) {

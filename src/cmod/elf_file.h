@@ -84,6 +84,13 @@ const void *elf__at(const struct elf_file *f, uint64_t address, uint64_t size,
 bool elf__in_memory(const struct elf_file *f, uint64_t address, uint64_t size,
 		    unsigned flags);
 
+/** True when @a p is the byte at that offset of the file; NULL is none. */
+static inline bool elf__is_offset(const struct elf_file *f, const void *p,
+				  uint64_t offset)
+{
+	return p != NULL && (uint64_t)((const char *)p - f->data) == offset;
+}
+
 /** True when code of this library can begin at @a address. */
 static inline bool elf__is_code(const struct elf_file *f, uint64_t address)
 {

@@ -85,7 +85,8 @@ static int check_allocated(struct elf_file *f, unsigned i)
 				"of its kind",
 				i);
 	if (s->sh_type != SHT_NOBITS &&
-	    elf__at(f, s->sh_addr, s->sh_size, 0) != f->data + s->sh_offset)
+	    !elf__is_offset(f, elf__at(f, s->sh_addr, s->sh_size, 0),
+			    s->sh_offset))
 		return elf__bad(f,
 				"section %u: sh_addr and sh_offset "
 				"disagree",

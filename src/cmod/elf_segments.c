@@ -165,8 +165,7 @@ static int check_mapped(struct elf_file *f, unsigned i)
 	const Elf64_Phdr *p = &f->segments[i];
 	const char *bytes = elf__at(f, p->p_vaddr, p->p_memsz, PF_R);
 
-	if (bytes == NULL || bytes != f->data + p->p_offset ||
-	    p->p_vaddr % 4 != 0)
+	if (!elf__is_offset(f, bytes, p->p_offset) || p->p_vaddr % 4 != 0)
 		return elf__bad(f,
 				"segment %u (type %#x): not where its "
 				"p_vaddr says",
