@@ -257,8 +257,10 @@ static int editor_open(struct editor *e, struct reader *r)
 	el_set(e->el, EL_EDITOR, "emacs");
 	el_set(e->el, EL_HIST, history, e->hist);
 	el_set(e->el, EL_GETCFN, next_char);
-	el_set(e->el, EL_ADDFN, "neap-complete", "complete a name",
-	       on_complete);
+	/* The wide form takes the strings as they are; the other one makes
+	 * copies that nobody frees. */
+	el_wset(e->el, EL_ADDFN, L"neap-complete", L"complete a name",
+		on_complete);
 	bind_keys(e->el);
 	el_source(e->el, NULL); /* the user's ~/.editrc */
 	fill_history(e);

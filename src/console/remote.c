@@ -51,7 +51,7 @@ struct connection {
 	bool working;       /* inside work() */
 	bool at_end;        /* the client sends no more */
 	bool broken;        /* it cannot be written to */
-	bool leaving;       /* to be closed when all is sent */
+	bool leaving;       /* to be closed when all is sent; see leave() */
 	bool closing;       /* the handle is being closed */
 };
 
@@ -101,21 +101,27 @@ static void on_flush_late(struct timer *t)
 	close_connection(list_entry(t, struct connection, timer));
 }
 
-/* Close when the client has everything, or takes too long. */
+/*
+ * Close when the client has everything, or takes too long. After the last
+ * answer has left, what it still sends is read and dropped until it ends:
+ * closing with unread bytes would make the kernel drop that answer.
+ */
 static void leave(struct connection *c)
 {
 	struct timers *timers = &c->remote->app->sched.timers;
+	bool sent = stream_unsent(&c->stream) == 0;
 
-	if (c->broken || stream_unsent(&c->stream) == 0) {
-		close_connection(c);
-		return;
+	if (!c->leaving) {
+		c->leaving = true;
+		stream_read_stop(&c->stream);
+		timer_start(timers, &c->timer,
+			    uv_hrtime() + FLUSH_MS * 1000000ull, on_flush_late);
 	}
-	if (c->leaving)
-		return;
-	c->leaving = true;
-	stream_read_stop(&c->stream);
-	timer_start(timers, &c->timer, uv_hrtime() + FLUSH_MS * 1000000ull,
-		    on_flush_late);
+	if (c->broken || (sent && c->at_end))
+		close_connection(c);
+	else if (sent && (stream_shutdown(&c->stream) != 0 ||
+			  stream_read_start(&c->stream) != 0))
+		close_connection(c);
 }
 
 static void write_text(struct connection *c, const char *data, size_t size)
@@ -195,7 +201,10 @@ static void feed(struct connection *c, const char *line, size_t size)
 /* What is to be done when no line is being evaluated. */
 static void settle(struct connection *c)
 {
-	if (c->broken || c->remote->closing) {
+	bool idle = stream_unsent(&c->stream) == 0 &&
+		    !stream_has_input(&c->stream);
+
+	if (c->broken || c->remote->closing || (c->remote->draining && idle)) {
 		close_connection(c);
 	} else if (c->at_end || c->remote->draining) {
 		leave(c);
@@ -263,6 +272,11 @@ static void on_read(struct stream *s, char *data, ssize_t size)
 {
 	struct connection *c = connection_of(s);
 
+	if (c->leaving) {
+		if (size < 0)
+			close_connection(c);
+		return;
+	}
 	if (size < 0) {
 		c->at_end = true;
 		stream_read_stop(s);
@@ -288,8 +302,10 @@ static void on_drained(struct stream *s, int status)
 		c->broken = true;
 	if (c->closing)
 		return;
-	if (c->leaving || c->broken)
+	if (c->broken)
 		close_connection(c);
+	else if (c->leaving)
+		leave(c);
 	else
 		work(c);
 }

@@ -43,9 +43,9 @@ void session_destroy(struct session *s)
 
 	luaL_unref(s->vm->L, LUA_REGISTRYINDEX, s->state_ref);
 	s->state_ref = LUA_NOREF;
-	if (f == NULL)
-		return;
 	s->fiber = NULL;
+	if (f == NULL || fiber_find(s->vm->sched, s->fiber_id) != &f->base)
+		return;
 	f->on_end_arg = NULL; /* on_end() stays, and keeps quiet */
 	fiber_cancel(&f->base);
 }
@@ -131,6 +131,7 @@ int session_feed(struct session *s, const char *line, size_t size)
 	feed.fiber->on_end = on_end;
 	feed.fiber->on_end_arg = s;
 	s->fiber = feed.fiber;
+	s->fiber_id = feed.fiber->base.id;
 	lua_fiber_start(feed.fiber, 2);
 	return 0;
 }

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct lua_fiber;
 struct lua_vm;
@@ -36,6 +37,7 @@ struct session {
 	void *arg;               /* the carrier's */
 	int state_ref;           /* registry: the Lua half's state */
 	struct lua_fiber *fiber; /* evaluates now; NULL: none */
+	uint64_t fiber_id;       /* its id: one abandoned at the end is gone */
 	bool continuing;         /* an input has begun and wants more lines */
 };
 

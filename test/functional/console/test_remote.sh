@@ -21,6 +21,7 @@ function alive() -- fibers but for the one that asks
     return n
 end
 fiber_module = fiber
+io.stdout:setvbuf('line')
 print('up')
 END
 
@@ -28,7 +29,7 @@ start() {
 	rm -f out.txt err.txt
 	"$NEAP_BIN" "$@" server.lua "$socket" > out.txt 2> err.txt &
 	pid=$!
-	eventually test -S "$socket"
+	eventually has_line out.txt up
 }
 
 stop() { # CODE
