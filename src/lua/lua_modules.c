@@ -8,24 +8,26 @@
 #include "lua/lua_fiber.h"
 #include "lua/lua_http_server.h"
 #include "lua/lua_json.h"
+#include "lua/lua_log.h"
 #include "lua/lua_msgpack.h"
 #include "lua/lua_yaml.h"
 #include "lua_src/lua.h"
 
 const struct lua_module lua_module_builtins = {
-	"builtins", luaopen_neap_builtins, lua_src_builtins,
+	"builtins",
+	luaopen_neap_builtins,
+	lua_src_builtins,
 };
 
 static const struct lua_module module_fiber = {
-	"fiber", luaopen_neap_fiber, lua_src_fiber,
+	"fiber",
+	luaopen_neap_fiber,
+	lua_src_fiber,
 };
 
 const struct lua_module *const lua_modules[] = {
-	&lua_module_cmod,
-	&module_fiber,
-	&lua_module_json,
-	&lua_module_msgpack,
-	&lua_module_yaml,
-	&lua_module_http_server,
-	NULL,
+	&lua_module_cmod,        &module_fiber,
+	&lua_module_json,        &lua_module_log,
+	&lua_module_msgpack,     &lua_module_yaml,
+	&lua_module_http_server, NULL,
 };
