@@ -89,13 +89,13 @@ void yaml_resolve(const char *s, size_t size, struct yaml_scalar *ret)
 	}
 }
 
-/* The text, which need not end in a NUL, has no byte but those of @a set. */
-static bool is_all_of(const char *s, size_t size, const char *set)
+/* 0 and a letter, and then nothing but those characters. */
+static bool is_based(const char *s, size_t size, char letter, const char *set)
 {
-	size_t length = strlen(set);
-
-	for (size_t i = 0; i < size; i++) {
-		if (memchr(set, s[i], length) == NULL)
+	if (size <= 2 || s[0] != '0' || (s[1] | 0x20) != letter)
+		return false;
+	for (size_t i = 2; i < size; i++) {
+		if (s[i] == '\0' || strchr(set, s[i]) == NULL)
 			return false;
 	}
 	return true;
@@ -114,12 +114,10 @@ bool yaml_needs_quotes(const char *s, size_t size)
 		if (is_nocase(s, size, words[i]))
 			return true;
 	}
-	if (size > 2 && s[0] == '0' && (s[1] | 0x20) == 'b' &&
-	    is_all_of(s + 2, size - 2, "01_"))
+	if (is_based(s, size, 'b', "01_"))
 		return true;
 	/* Hexadecimal fractions are strings to us, numbers to strtod(). */
-	if (size > 2 && s[0] == '0' && (s[1] | 0x20) == 'x' &&
-	    is_all_of(s + 2, size - 2, "0123456789abcdefABCDEF.pP+-"))
+	if (is_based(s, size, 'x', "0123456789abcdefABCDEF.pP+-"))
 		return true;
 	yaml_resolve(s, size, &scalar);
 	return scalar.kind != YAML_STR;

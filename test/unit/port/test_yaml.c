@@ -489,6 +489,7 @@ static void strings_back(void **state)
 		"0x",
 		"---",
 		"...",
+		"0b1",
 		"\xc2\x85",
 		"\xe2\x80\xa8",
 		"\xef\xbb\xbf",
@@ -497,8 +498,7 @@ static void strings_back(void **state)
 		"\x01",
 		"\x7f",
 		"\xff",
-		"word word word "
-		"word word word word word word word word word word word word",
+		"words that go on and on until the line is longer than 80 wide",
 	};
 	enum { PIECES = sizeof pieces / sizeof pieces[0] };
 	struct trace_sink want, got;
