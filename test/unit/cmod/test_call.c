@@ -373,6 +373,7 @@ static void test_no_memory(void **state)
 
 static void test_outside(void **state)
 {
+	static const char one[] = "\x01";
 	struct error *e;
 
 	(void)state;
@@ -381,7 +382,7 @@ static void test_outside(void **state)
 	e = call_outside_error();
 	assert_ptr_equal(e->type, &IllegalParams);
 	error_unref(e);
-	assert_int_equal(neap_return_mp(NULL, "\x01", "\x01" + 1), -1);
+	assert_int_equal(neap_return_mp(NULL, one, one + 1), -1);
 	call_outside_begin();
 }
 
