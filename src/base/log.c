@@ -297,21 +297,38 @@ static void write_line(enum log_level level, const char *file, unsigned line,
 	emit(&sink.line);
 }
 
+/* The text of a message; of one longer than the log allows, its beginning. */
+static int put_text(struct buf *b, const char *fmt, va_list ap)
+{
+	va_list again;
+	size_t over;
+	char *to;
+	int n;
+
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
+	if (n < 0)
+		return buf_puts(b, "(a message that cannot be formatted)");
+	over = n > LINE_MAX_SIZE ? (size_t)n - LINE_MAX_SIZE : 0;
+	to = buf_reserve(b, (size_t)n - over + 1);
+	if (to == NULL)
+		return -ENOMEM;
+	vsnprintf(to, (size_t)n - over + 1, fmt, ap);
+	b->size = (size_t)n - over;
+	return over == 0 ? 0 : buf_printf(b, " (%zu more bytes)", over);
+}
+
 void log_writev(enum log_level level, const char *file, unsigned line,
 		const char *fmt, va_list ap)
 {
-	struct buf text = { .limit = LINE_MAX_SIZE };
+	struct buf text = { 0 };
 	int saved_errno = errno;
 	const char *base;
 	char lost[80];
 	int rc;
 
-	rc = buf_vprintf(&text, fmt, ap);
-	if (rc != 0) {
-		buf_destroy(&text);
-		rc = buf_puts(&text, "(a message longer than the log allows, or "
-				     "no memory for it)");
-	}
+	rc = put_text(&text, fmt, ap);
 	if (file != NULL && (base = strrchr(file, '/')) != NULL)
 		file = base + 1;
 	pthread_mutex_lock(&sink.lock);

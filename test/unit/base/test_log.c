@@ -307,6 +307,8 @@ static void long_messages(void **state)
 	got = slurp(path);
 	assert_int_equal(lines_of(got), 2);
 	assert_true(strlen(got) < 70000);
+	assert_non_null(strstr(got, "start of it bbb"));
+	assert_non_null(strstr(got, "bbb (134476 more bytes)\n"));
 	assert_non_null(strstr(got, "next\n"));
 	free(big);
 }
@@ -466,8 +468,7 @@ static void no_memory_for_a_line(void **state)
 			inject_reset();
 			lines = lines_of(slurp(path));
 			assert_int_equal(lines + (log_lost() - lost), 1);
-			assert_true(lines == 0 || strstr(text, "(a message") ||
-				    strstr(text, want) != NULL);
+			assert_true(lines == 0 || strstr(text, want) != NULL);
 			assert_true(lines == 0 ||
 				    text[strlen(text) - 1] == '\n');
 			log_info("next");
