@@ -58,16 +58,42 @@
  * The error behind it.
  */
 
-/* The box comes first and empty, so that a throw while it is made loses
- * nothing: the error waits in the diag meanwhile. */
-void lua_error_push_diag(lua_State *L)
+static struct error **push_empty(lua_State *L)
 {
 	struct error **box = lua_newuserdata(L, sizeof *box);
 
 	*box = NULL;
 	lua_class_metatable(L, LUA_CLASS_ERROR);
 	lua_setmetatable(L, -2);
+	return box;
+}
+
+/* Making a box may throw, and may run finalizers, which use the diag for
+ * errors of their own. So an empty box lies ready: nothing happens between
+ * what failed and the error being in the box. The next one is made then. */
+void lua_error_push_diag(lua_State *L)
+{
+	const struct lua_vm *vm = lua_vm_of(L);
+	int ref = vm->error_box_ref;
+	struct error **box;
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+	/* At the end of the state the one that lies ready was finalized already:
+	 * an error in it would never be freed. */
+	box = vm->closing ? NULL : lua_touserdata(L, -1);
+	if (box == NULL) { /* in a finalizer, or memory was short */
+		lua_pop(L, 1);
+		box = push_empty(L);
+		if (diag_last() == NULL)
+			diag_set(OutOfMemory, "not enough memory");
+	}
 	*box = diag_take();
+	if (vm->closing)
+		return;
+	lua_pushboolean(L, 0);
+	lua_rawseti(L, LUA_REGISTRYINDEX, ref);
+	push_empty(L);
+	lua_rawseti(L, LUA_REGISTRYINDEX, ref);
 }
 
 void lua_error_push(lua_State *L, struct error *e)
@@ -275,4 +301,6 @@ void lua_error_open(lua_State *L)
 
 	lua_class_new(L, LUA_CLASS_ERROR, "error object", methods);
 	lua_pop(L, 1);
+	push_empty(L);
+	lua_vm_of(L)->error_box_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }

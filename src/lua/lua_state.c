@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <luajit.h>
 #include <lualib.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/diag.h"
@@ -51,12 +52,8 @@ static void open_libs(lua_State *L, void *arg)
 	lua_value_open(L, &vm->values);
 }
 
-/* The loader of a module of ours: upvalues are the C half's open function and
- * the Lua half's text. package.preload calls it with the module's name. */
-static int load_module(lua_State *L)
+static void run_module(lua_State *L, const struct lua_module *m)
 {
-	const struct lua_module *m = lua_touserdata(L, lua_upvalueindex(1));
-
 	if (m->open != NULL) {
 		lua_pushcfunction(L, m->open);
 		lua_call(L, 0, 1);
@@ -64,14 +61,35 @@ static int load_module(lua_State *L)
 		lua_pushnil(L);
 	}
 	if (m->source == NULL)
-		return 1;
+		return;
 	lua_pushfstring(L, "=neap/%s.lua", m->name);
 	if (luaL_loadbuffer(L, m->source, strlen(m->source),
 			    lua_tostring(L, -1)) != 0)
-		return lua_error(L);
+		lua_error(L);
 	lua_pushvalue(L, -3);
 	lua_call(L, 1, 1);
+}
+
+/* The loader of a module of ours, in package.preload. Upvalues: the module, and
+ * what it gave when it was loaded: a state has each one once, also when
+ * package.loaded is cleared, for objects of it are told by its metatables. */
+static int load_module(lua_State *L)
+{
+	const struct lua_module *m = lua_touserdata(L, lua_upvalueindex(1));
+
+	if (lua_isnil(L, lua_upvalueindex(2))) {
+		run_module(L, m);
+		lua_replace(L, lua_upvalueindex(2));
+	}
+	lua_pushvalue(L, lua_upvalueindex(2));
 	return 1;
+}
+
+static void push_loader(lua_State *L, const struct lua_module *m)
+{
+	lua_pushlightuserdata(L, (void *)m);
+	lua_pushnil(L);
+	lua_pushcclosure(L, load_module, 2);
 }
 
 static void register_module(lua_State *L, void *arg)
@@ -80,8 +98,7 @@ static void register_module(lua_State *L, void *arg)
 
 	lua_getglobal(L, "package");
 	lua_getfield(L, -1, "preload");
-	lua_pushlightuserdata(L, (void *)m);
-	lua_pushcclosure(L, load_module, 1);
+	push_loader(L, m);
 	lua_setfield(L, -2, m->name);
 }
 
@@ -94,9 +111,24 @@ int lua_vm_register(struct lua_vm *vm, const struct lua_module *module)
 static void run_builtins(lua_State *L, void *arg)
 {
 	(void)arg;
-	lua_pushlightuserdata(L, (void *)&lua_module_builtins);
-	lua_pushcclosure(L, load_module, 1);
+	push_loader(L, &lua_module_builtins);
 	lua_call(L, 0, 0);
+}
+
+/* The C stack of this thread: coroutines inside each other may take half. */
+static void find_stack(struct lua_vm *vm)
+{
+	pthread_attr_t attr;
+	void *end = NULL;
+	size_t size = 0;
+
+	if (pthread_getattr_np(pthread_self(), &attr) != 0)
+		return;
+	if (pthread_attr_getstack(&attr, &end, &size) == 0) {
+		vm->stack_end = (uintptr_t)end;
+		vm->stack_low = (uintptr_t)end + size / 2;
+	}
+	pthread_attr_destroy(&attr);
 }
 
 int lua_vm_create(struct lua_vm *vm, struct sched *sched,
@@ -108,15 +140,18 @@ int lua_vm_create(struct lua_vm *vm, struct sched *sched,
 		diag_set_oom(sizeof *vm, "a Lua state");
 		return -1;
 	}
-	vm->L = L;
-	vm->sched = sched;
-	vm->memory = (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024;
+	*vm = (struct lua_vm){
+		.L = L,
+		.sched = sched,
+		.on_uncaught = on_uncaught,
+		.on_uncaught_arg = arg,
+	};
+	vm->memory = (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 +
+		     (size_t)lua_gc(L, LUA_GCCOUNTB, 0);
 	vm->memory_peak = vm->memory;
 	vm->alloc = lua_getallocf(L, &vm->alloc_arg);
 	list_init(&vm->pool);
-	vm->pooled = 0;
-	vm->on_uncaught = on_uncaught;
-	vm->on_uncaught_arg = arg;
+	find_stack(vm);
 	lua_setallocf(L, vm_alloc, vm);
 	if (lua_vm_protect(vm, open_libs, vm) != 0)
 		goto fail;
@@ -134,6 +169,8 @@ fail:
 
 void lua_vm_destroy(struct lua_vm *vm)
 {
+	/* A finalizer may want a fiber: nothing would run it any more. */
+	vm->closing = true;
 	lua_fiber_empty_pool(vm);
 	lua_close(vm->L);
 	call_empty_pool();

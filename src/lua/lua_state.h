@@ -7,6 +7,7 @@
 #include <lua.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/list.h"
 #include "lua/lua_value.h"
@@ -51,6 +52,11 @@ struct lua_vm {
 		const char *name;      /* for messages; static */
 	} classes[LUA_CLASS_COUNT];
 	int noted_ref;      /* registry: {error value, its first traceback} */
+	int error_box_ref;  /* registry: an empty error object, or false */
+	char blocked_by[64]; /* of the last wait that could not be */
+	uintptr_t stack_end; /* of this thread's C stack; 0: unknown */
+	uintptr_t stack_low; /* below this nothing more should nest */
+	bool closing;       /* lua_vm_destroy() has begun: no more fibers */
 	struct lua_value_refs values; /* null and other kept values */
 	lua_uncaught_f on_uncaught;
 	void *on_uncaught_arg;
