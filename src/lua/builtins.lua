@@ -13,11 +13,17 @@ local c = ...
 local park_mark, unpark, note_trace = c.park_mark, c.unpark, c.note_trace
 local traceback = debug.traceback
 local resume, yield, create = coroutine.resume, coroutine.yield, coroutine.create
-local isyieldable = coroutine.isyieldable
-local error, select, setmetatable = error, select, setmetatable
+local isyieldable, running = coroutine.isyieldable, coroutine.running
+local is_own, stack_is_low = c.is_own, c.stack_is_low
+local error, type, setmetatable = error, type, setmetatable
 
--- Coroutines that wait inside a fiber: nobody else may resume them.
+-- Coroutines that wait inside a fiber, and those of fibers themselves that the
+-- user has got hold of: nobody else may resume them.
 local waiting = setmetatable({}, { __mode = 'k' })
+
+-- Coroutines inside each other on the C stack, about: an error in the wrong
+-- moment may leave it too high, so it only says when to look at the stack.
+local depth, DEPTH_SURE = 0, 150
 
 -- A coroutine that gives the park mark waits: so does the whole fiber. What
 -- the fiber is woken with goes in, and nobody in between sees anything.
@@ -25,18 +31,30 @@ local settle
 
 local function go_on(co, ...)
     waiting[co] = nil
+    depth = depth + 1
     return settle(co, resume(co, ...))
 end
 
-function settle(co, ok, mark, ...)
-    if ok and mark == park_mark then
+function settle(co, ok, ...)
+    depth = depth - 1
+    if ok and (...) == park_mark then
         if not isyieldable() then
-            return settle(co, resume(co, unpark()))
+            return go_on(co, unpark())
         end
         waiting[co] = true
         return go_on(co, yield(park_mark))
     end
-    return ok, mark, ...
+    return ok, ...
+end
+
+local function enter(co, ...)
+    if waiting[co] then
+        return false, 'cannot resume a coroutine that waits in a fiber'
+    elseif depth > DEPTH_SURE and stack_is_low() then
+        return false, 'C stack overflow: too many coroutines in each other'
+    end
+    depth = depth + 1
+    return settle(co, resume(co, ...))
 end
 
 --- coroutine.resume(co, ...) -> true, ... | false, err
@@ -45,17 +63,24 @@ end
 -- waits so, another fiber that resumes it gets false and an error.
 -- Yields: when @co waits.
 function coroutine.resume(co, ...)
-    if waiting[co] then
-        return false, 'cannot resume a coroutine that waits in a fiber'
+    if type(co) ~= 'thread' then
+        return resume(co) -- throws
     end
-    return settle(co, resume(co, ...))
+    return enter(co, ...)
 end
 
 -- An error that passes through one of our functions would lose the traceback of
--- where it began: it is noted, for the report if nobody catches the error.
+-- where it began: it is noted, for the report if nobody catches the error. One
+-- that passes through several is noted piece by piece.
+local getinfo = debug.getinfo
+
+local function is_ours(info)
+    return info ~= nil and info.source == '=neap/builtins.lua'
+end
+
 local function raise_or_return(co, ok, ...)
     if not ok then
-        note_trace((...), traceback(co))
+        note_trace((...), traceback(co, ''), is_ours(getinfo(co, 1, 'S')))
         error((...), 0)
     end
     return ...
@@ -67,16 +92,33 @@ end
 function coroutine.wrap(f)
     local co = create(f)
     return function(...)
-        if waiting[co] then
-            error('cannot resume a coroutine that waits in a fiber', 2)
-        end
-        return raise_or_return(co, settle(co, resume(co, ...)))
+        return raise_or_return(co, enter(co, ...))
     end
 end
 
+local function own_is_not_resumed(co, ...)
+    if co ~= nil and is_own(co) then
+        waiting[co] = true
+    end
+    return co, ...
+end
+
+--- coroutine.running() -> coroutine
+-- The running coroutine, that of the fiber itself included; that one cannot be
+-- resumed by others. Yields: no.
+function coroutine.running()
+    return own_is_not_resumed(running())
+end
+
 -- require() in Lua: a module's top level may wait.
-local package, type, tostring, concat = package, type, tostring, table.concat
+local package, tostring, concat = package, tostring, table.concat
+local pcall, xpcall = pcall, xpcall
 local loaded, loading = package.loaded, {}
+
+local load_fiber, fiber_id = package.preload.fiber, c.fiber_id
+
+-- Which module's end a fiber waits for.
+local wanted = {}
 
 local function find_loader(name)
     local why = {}
@@ -94,8 +136,7 @@ local function find_loader(name)
     error(("module '%s' not found:%s"):format(name, concat(why)), 3)
 end
 
-local function finish_loading(name, ok, value)
-    local entry = loading[name]
+local function finish_loading(name, entry, ok, value)
     loading[name] = nil
     if entry.cond ~= nil then
         entry.cond:broadcast()
@@ -105,14 +146,46 @@ local function finish_loading(name, ok, value)
     end
     if value ~= nil then
         loaded[name] = value
-    elseif loaded[name] == nil then
+    elseif not loaded[name] then
         loaded[name] = true
     end
     return loaded[name]
 end
 
+-- Does the fiber @id wait, by way of the modules it wants, for @self?
+local function waits_for(id, self)
+    while id ~= nil do
+        if id == self then
+            return true
+        end
+        local entry = loading[wanted[id] or 0]
+        id = entry and entry.fiber
+    end
+    return false
+end
+
+-- Wait for the end of loading, unless the fiber that began it has ended without
+-- one: it dropped a coroutine in the middle.
+local function wait_for(name, entry, self)
+    local fiber = load_fiber()
+    if entry.fiber ~= 0 and fiber.find(entry.fiber) == nil then
+        loading[name] = nil
+        return
+    end
+    if self == 0 or waits_for(entry.fiber, self) then
+        error(("loop or previous error loading module '%s'"):format(name), 3)
+    end
+    entry.cond = entry.cond or fiber.cond()
+    wanted[self] = name
+    local ok, err = pcall(entry.cond.wait, entry.cond)
+    wanted[self] = nil
+    if not ok then
+        error(err, 0)
+    end
+end
+
 local function note_place(err)
-    note_trace(err, traceback('', 2))
+    note_trace(err, traceback('', 2), is_ours(getinfo(3, 'S')))
     return err
 end
 
@@ -135,24 +208,18 @@ function require(name)
         end
         name = tostring(name)
     end
-    local value = loaded[name]
-    if value ~= nil then
-        return value
-    end
-    local fiber = loaded.fiber
-    local self = fiber ~= nil and fiber.id() or 0
-    local entry = loading[name]
-    if entry ~= nil then
-        if entry.fiber == self or self == 0 then
-            error(("loop or previous error loading module '%s'"):format(name), 2)
+    local self = fiber_id()
+    while not loaded[name] do
+        local entry = loading[name]
+        if entry == nil then
+            local loader = find_loader(name)
+            entry = { fiber = self }
+            loading[name] = entry
+            return finish_loading(name, entry, xpcall(loader, note_place, name))
         end
-        entry.cond = entry.cond or fiber.cond()
-        entry.cond:wait()
-        return require(name)
+        wait_for(name, entry, self)
     end
-    local loader = find_loader(name)
-    loading[name] = { fiber = self }
-    return finish_loading(name, xpcall(loader, note_place, name))
+    return loaded[name]
 end
 
 local loadfile = loadfile

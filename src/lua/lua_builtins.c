@@ -2,12 +2,17 @@
 #include "lua/lua_builtins.h"
 
 #include <lauxlib.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <uv.h>
 
 #include "lua/lua_call.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_state.h"
 #include "runtime/fiber.h"
+
+/* Enough of the way of an error through coroutines inside each other. */
+enum { NOTE_MAX = 8 * 1024 };
 
 /* unpark(): the running fiber has begun a wait inside a coroutine, and finds
  * that it cannot be put aside here. The wait is undone. Gives the status that
@@ -17,6 +22,7 @@ static int l_unpark(lua_State *L)
 	struct fiber *self = lua_vm_of(L)->sched->current;
 	struct lua_fiber *f = lua_fiber_of(self);
 
+	lua_wait_note_blocked(L);
 	fiber_unpark(self);
 	if (f->guest != NULL)
 		return f->guest->resume(f, L, UV_ENOTSUP);
@@ -24,21 +30,74 @@ static int l_unpark(lua_State *L)
 	return 1;
 }
 
-/* note_trace(err, text): the traceback of an error that is thrown again. */
+/* fiber_id(): the running fiber's, or 0. */
+static int l_fiber_id(lua_State *L)
+{
+	struct fiber *self = lua_vm_of(L)->sched->current;
+
+	lua_pushnumber(L, self == NULL ? 0 : self->id);
+	return 1;
+}
+
+/* is_own(coroutine): it is the running fiber's, none of the user's. */
+static int l_is_own(lua_State *L)
+{
+	struct fiber *self = lua_vm_of(L)->sched->current;
+
+	lua_pushboolean(L, self != NULL &&
+				   lua_tothread(L, 1) == lua_fiber_of(self)->co);
+	return 1;
+}
+
+/* note_trace(err, text, more): the traceback of an error that is thrown again;
+ * @more: it goes behind what was noted of this error already. */
 static int l_note_trace(lua_State *L)
 {
+	int ref = lua_vm_of(L)->noted_ref;
+	bool more = lua_toboolean(L, 3);
+
 	lua_settop(L, 2);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+	lua_rawgeti(L, 3, 1);
+	if (more && !lua_isnil(L, 1) && lua_rawequal(L, 1, 4)) {
+		lua_rawgeti(L, 3, 2);
+		if (lua_objlen(L, -1) > NOTE_MAX)
+			return 0; /* where it began is there */
+		lua_pushliteral(L, "\nwhich was thrown on by");
+		lua_pushvalue(L, 2);
+		lua_concat(L, 3);
+		lua_replace(L, 2);
+	}
 	lua_createtable(L, 2, 0);
-	lua_insert(L, 1);
-	lua_rawseti(L, 1, 2);
-	lua_rawseti(L, 1, 1);
-	lua_rawseti(L, LUA_REGISTRYINDEX, lua_vm_of(L)->noted_ref);
+	lua_pushvalue(L, 2);
+	lua_rawseti(L, -2, 2);
+	lua_pushvalue(L, 1);
+	lua_rawseti(L, -2, 1);
+	lua_rawseti(L, LUA_REGISTRYINDEX, ref);
 	return 0;
+}
+
+/* stack_is_low(): coroutines inside coroutines take C stack, and LuaJIT does
+ * not look whether any is left. */
+static int l_stack_is_low(lua_State *L)
+{
+	const struct lua_vm *vm = lua_vm_of(L);
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+
+	/* Outside: on a stack of a C module's, which has its own guard. */
+	lua_pushboolean(L, here >= vm->stack_end && here < vm->stack_low);
+	return 1;
 }
 
 int luaopen_neap_builtins(lua_State *L)
 {
-	lua_createtable(L, 0, 3);
+	lua_createtable(L, 0, 6);
+	lua_pushcfunction(L, l_fiber_id);
+	lua_setfield(L, -2, "fiber_id");
+	lua_pushcfunction(L, l_is_own);
+	lua_setfield(L, -2, "is_own");
+	lua_pushcfunction(L, l_stack_is_low);
+	lua_setfield(L, -2, "stack_is_low");
 	lua_pushcfunction(L, l_note_trace);
 	lua_setfield(L, -2, "note_trace");
 	lua_push_park_mark(L);

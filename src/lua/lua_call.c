@@ -21,17 +21,48 @@ void lua_push_park_mark(lua_State *L)
 	lua_pushlightuserdata(L, (void *)&park_mark);
 }
 
+/* The name under which the function at the top, which is popped, lies in a
+ * loaded module, or NULL. For calls that give it none, as pcall(f) does. */
+static const char *library_name(lua_State *L)
+{
+	const char *name = NULL;
+
+	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+	for (lua_pushnil(L); name == NULL && lua_next(L, -2) != 0;) {
+		if (!lua_istable(L, -1)) {
+			lua_pop(L, 1);
+			continue;
+		}
+		for (lua_pushnil(L); name == NULL && lua_next(L, -2) != 0;) {
+			if (lua_rawequal(L, -1, -6) &&
+			    lua_type(L, -2) == LUA_TSTRING)
+				name = lua_tostring(L, -2);
+			lua_pop(L, 1);
+		}
+		lua_pop(L, 1 + (name != NULL));
+	}
+	lua_pop(L, 2 + (name != NULL));
+	return name;
+}
+
 /* The C function that keeps the running coroutine from yielding: the nearest
  * one below that calls back into Lua. */
 static const char *blocking_function(lua_State *L)
 {
+	const char *name;
 	lua_Debug ar;
 
 	for (int level = 1; lua_getstack(L, level, &ar); level++) {
-		if (lua_getinfo(L, "Sn", &ar) && *ar.what == 'C' &&
-		    ar.name != NULL && strcmp(ar.name, "pcall") != 0 &&
-		    strcmp(ar.name, "xpcall") != 0)
-			return ar.name;
+		if (!lua_getinfo(L, "Sn", &ar) || *ar.what != 'C')
+			continue;
+		name = ar.name;
+		if (name == NULL && lua_checkstack(L, 8)) {
+			lua_getinfo(L, "f", &ar);
+			name = library_name(L);
+		}
+		if (name != NULL && strcmp(name, "pcall") != 0 &&
+		    strcmp(name, "xpcall") != 0)
+			return name;
 	}
 	return "a C function";
 }
@@ -72,6 +103,14 @@ struct fiber *lua_wait_ready(lua_State *L)
 	return lua_vm_of(L)->sched->current;
 }
 
+void lua_wait_note_blocked(lua_State *L)
+{
+	struct lua_vm *vm = lua_vm_of(L);
+
+	snprintf(vm->blocked_by, sizeof vm->blocked_by, "%s",
+		 blocking_function(L));
+}
+
 int lua_wait(lua_State *L)
 {
 	struct fiber *self = lua_vm_of(L)->sched->current;
@@ -96,8 +135,8 @@ int lua_wait_throw(lua_State *L, int status)
 		break;
 	case UV_ENOTSUP:
 		diag_set(IllegalParams, "cannot wait here: the coroutine was "
-			 "resumed inside a callback of a C function, which "
-			 "cannot be put aside");
+			 "resumed inside a callback of '%s', which cannot be "
+			 "put aside", lua_vm_of(L)->blocked_by);
 		break;
 	default:
 		diag_set_system(status, "wait");
@@ -111,12 +150,13 @@ uint64_t lua_wait_timeout(lua_State *L, int idx)
 
 	if (lua_isnoneornil(L, idx))
 		return UINT64_MAX;
-	if (lua_type(L, idx) != LUA_TNUMBER || isnan(lua_tonumber(L, idx))) {
+	seconds = lua_tonumber(L, idx);
+	if (lua_type(L, idx) != LUA_TNUMBER || isnan(seconds)) {
 		lua_error_usage(L, "timeout: a number of seconds is wanted, "
-				"not %s", luaL_typename(L, idx));
+				"not %s", lua_type(L, idx) == LUA_TNUMBER ?
+						  "NaN" : luaL_typename(L, idx));
 		return 0;
 	}
-	seconds = lua_tonumber(L, idx);
 	if (seconds <= 0)
 		return 0;
 	/* Three hundred years are for ever. */
@@ -177,12 +217,22 @@ static void error_text(lua_State *L)
 	lua_remove(L, -2);
 }
 
-/* Push the traceback noted for the error at the top, or "". */
-static void push_noted(lua_State *L)
+/* Was the error that ended @a co thrown on by a function of builtins.lua? */
+static bool is_thrown_on(lua_State *co)
+{
+	lua_Debug ar;
+
+	return lua_getstack(co, 1, &ar) && lua_getinfo(co, "S", &ar) &&
+	       strcmp(ar.source, "=neap/builtins.lua") == 0;
+}
+
+/* Push the traceback noted for the error at the top, which ended @a co, or "".
+ * An error with the same value that was caught long ago is none of it. */
+static void push_noted(lua_State *L, lua_State *co)
 {
 	lua_rawgeti(L, LUA_REGISTRYINDEX, lua_vm_of(L)->noted_ref);
 	lua_rawgeti(L, -1, 1);
-	if (!lua_isnil(L, -1) && lua_rawequal(L, -1, -3)) {
+	if (!lua_isnil(L, -1) && lua_rawequal(L, -1, -3) && is_thrown_on(co)) {
 		lua_rawgeti(L, -2, 2);
 		lua_newtable(L); /* told once */
 		lua_rawseti(L, LUA_REGISTRYINDEX, lua_vm_of(L)->noted_ref);
@@ -197,7 +247,7 @@ void lua_push_traceback(lua_State *L, lua_State *co)
 {
 	/* Moved, not copied: after a stack overflow co has no room left. */
 	lua_xmove(co, L, 1);
-	push_noted(L);
+	push_noted(L, co);
 	lua_insert(L, -2);
 	error_text(L);
 	if (*lua_tostring(L, -2) != '\0')

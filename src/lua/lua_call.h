@@ -47,6 +47,10 @@ struct fiber *lua_wait_ready(lua_State *L);
 /** `return lua_wait(L)` after fiber_park() or fiber_yield_begin(). */
 int lua_wait(lua_State *L);
 
+/** Remember what keeps L from being put aside, for the error that UV_ENOTSUP
+ * becomes. Throws: no. */
+void lua_wait_note_blocked(lua_State *L);
+
 /** Throw what a status means: FiberIsCancelled, TimedOut, SystemError. */
 int lua_wait_throw(lua_State *L, int status);
 
