@@ -60,10 +60,10 @@ function M.time()
     return c.time_us() / 1e6
 end
 
---- fiber.time64() -> uint64_t
+--- fiber.time64() -> int64_t
 -- Microseconds since 1970 by the system's clock. Yields: no.
 function M.time64()
-    return ffi.cast('uint64_t', c.time_us())
+    return ffi.cast('int64_t', c.time_us())
 end
 
 --- fiber.clock() -> number
@@ -72,10 +72,10 @@ function M.clock()
     return c.clock_us() / 1e6
 end
 
---- fiber.clock64() -> uint64_t
+--- fiber.clock64() -> int64_t
 -- Microseconds of the clock of `fiber.clock()`. Yields: no.
 function M.clock64()
-    return ffi.cast('uint64_t', c.clock_us())
+    return ffi.cast('int64_t', c.clock_us())
 end
 
 local methods = {

@@ -160,10 +160,13 @@ static int l_get_end(lua_State *L)
 	struct channel *ch = check_channel(L);
 	int status = luaL_checkint(L, 2);
 
-	if (status == UV_ETIMEDOUT || status == UV_EPIPE)
-		return 0;
+	if (status == UV_ETIMEDOUT || status == UV_EPIPE) {
+		lua_pushnil(L);
+		return 1;
+	}
 	if (status != 0)
 		return lua_wait_throw(L, status);
+	lua_settop(L, 2);
 	lua_getfenv(L, 1);
 	take_value(L, place_of(ch, lua_vm_of(L)->sched->current));
 	return 1;
@@ -172,12 +175,19 @@ static int l_get_end(lua_State *L)
 static int l_close(lua_State *L)
 {
 	struct channel *ch = check_channel(L);
+	uint32_t count = ch->count;
 
 	if (ch->closed)
 		return 0;
 	channel_close(ch);
-	lua_newtable(L); /* lets go of the values */
-	lua_setfenv(L, 1);
+	/* The ring lets go of its values; writers clear their places themselves.
+	 * What was handed to a reader that has not run yet is the reader's. */
+	lua_getfenv(L, 1);
+	for (uint32_t i = 0; i < count; i++) {
+		lua_pushnil(L);
+		lua_rawseti(L, -2,
+			    (int)(((uint64_t)ch->head + i) % ch->size) + 1);
+	}
 	return 0;
 }
 

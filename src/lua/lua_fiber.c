@@ -100,6 +100,17 @@ static void pool_refill(lua_State *L, void *arg)
 
 static void fiber_resume(struct fiber *base);
 
+/* A fiber's coroutine has the state's globals, whoever makes it, and whatever
+ * setfenv(0, ...) did in the one before. Throws: no. */
+static void reset_globals(struct lua_fiber *f)
+{
+	lua_State *L = f->vm->L;
+
+	lua_pushvalue(L, LUA_GLOBALSINDEX);
+	lua_xmove(L, f->co, 1);
+	lua_replace(f->co, LUA_GLOBALSINDEX);
+}
+
 static struct lua_fiber *pool_take(struct lua_vm *vm)
 {
 	struct list *link = list_shift(&vm->pool);
@@ -112,8 +123,11 @@ static struct lua_fiber *pool_take(struct lua_vm *vm)
 	fiber_init(vm->sched, &f->base, fiber_resume);
 	f->nargs = 0;
 	memcpy(f->name, "lua", sizeof "lua");
+	reset_globals(f);
 	return f;
 }
+
+static const char closing_text[] = "no fiber can start: the state is closing";
 
 struct lua_fiber *lua_fiber_get(struct lua_vm *vm)
 {
@@ -121,6 +135,10 @@ struct lua_fiber *lua_fiber_get(struct lua_vm *vm)
 
 	if (__builtin_expect(f != NULL, 1))
 		return f;
+	if (vm->closing) {
+		diag_set(ClientError, closing_text);
+		return NULL;
+	}
 	if (lua_vm_protect(vm, pool_refill, vm) != 0)
 		return NULL;
 	return pool_take(vm);
@@ -133,6 +151,11 @@ struct lua_fiber *lua_fiber_check_get(lua_State *L)
 
 	if (__builtin_expect(f != NULL, 1))
 		return f;
+	if (vm->closing) {
+		diag_set(ClientError, closing_text);
+		lua_error_throw(L);
+		return NULL;
+	}
 	pool_refill(L, vm);
 	return pool_take(vm);
 }
@@ -318,8 +341,10 @@ static void fiber_resume(struct fiber *base)
 	lua_settop(f->co, 0); /* the park mark */
 	/* A yield of the user's with no coroutine around it: give others a
 	 * turn, as fiber.yield() would. */
-	if (base->state == FIBER_RUNNING)
+	if (base->state == FIBER_RUNNING) {
 		fiber_yield_begin(base);
+		f->nargs = 0; /* no status is wanted there */
+	}
 }
 
 struct fiber_handle *lua_fiber_push_handle(lua_State *L)

@@ -33,6 +33,17 @@ static struct fiber_handle *check_handle(lua_State *L, int idx)
 	return lua_class_check(L, idx, LUA_CLASS_FIBER);
 }
 
+/* The fiber with the number at @a idx, or NULL. */
+static struct fiber *find(lua_State *L, int idx)
+{
+	double id = lua_tonumber(L, idx);
+
+	/* What is no whole number that fits must not become one by a cast. */
+	if (!(id >= 0 && id < 9007199254740992.0))
+		return NULL;
+	return fiber_find(lua_vm_of(L)->sched, (uint64_t)id);
+}
+
 /* A fiber given by object or id. NULL: it has ended, or never was. */
 static struct lua_fiber *check_target(lua_State *L, int idx)
 {
@@ -40,7 +51,7 @@ static struct lua_fiber *check_target(lua_State *L, int idx)
 
 	if (lua_type(L, idx) != LUA_TNUMBER)
 		return check_handle(L, idx)->fiber;
-	f = fiber_find(lua_vm_of(L)->sched, (uint64_t)lua_tonumber(L, idx));
+	f = find(L, idx);
 	return f == NULL ? NULL : lua_fiber_of(f);
 }
 
@@ -126,12 +137,14 @@ static int l_self(lua_State *L)
  */
 static int l_find(lua_State *L)
 {
-	struct fiber *f = fiber_find(lua_vm_of(L)->sched,
-				     (uint64_t)luaL_checknumber(L, 1));
+	struct fiber *f;
 
+	luaL_checknumber(L, 1);
+	f = find(L, 1);
 	if (f == NULL)
-		return 0;
-	lua_fiber_push(L, lua_fiber_of(f));
+		lua_pushnil(L);
+	else
+		lua_fiber_push(L, lua_fiber_of(f));
 	return 1;
 }
 
@@ -359,6 +372,8 @@ static int l_join_end(lua_State *L)
 
 	if (h->joined)
 		lua_error_usage(L, "the fiber is joined already");
+	if (!h->joinable) /* set_joinable(false) came while it was awaited */
+		lua_error_usage(L, "the fiber is not joinable");
 	luaL_checkstack(L, count + 2, "too many results");
 	lua_getfenv(L, 1);
 	lua_pushboolean(L, !h->failed);
@@ -371,7 +386,7 @@ static int l_join_end(lua_State *L)
 	}
 	h->joined = true;
 	h->results = 0;
-	lua_newtable(L); /* the results belong to who joined */
+	lua_pushvalue(L, LUA_GLOBALSINDEX); /* lets go of the results */
 	lua_setfenv(L, 1);
 	return count + 1;
 }
