@@ -134,7 +134,7 @@ void fiber_unpark(struct fiber *f);
 bool fiber_interrupt(struct fiber *f, int status);
 
 /** Ask @a f to end: its wait ends with UV_ECANCELED. When it does not wait, who
- * begins its next wait looks at FIBER_CANCELLED first, as lua_wait_check(). */
+ * begins its next wait calls this again at once, as lua_wait(). */
 void fiber_cancel(struct fiber *f);
 
 /**

@@ -62,13 +62,13 @@ end):join()
 tap.is(err, 'deep', 'from a coroutine, after a wait')
 
 -- wrong usage
-f = fiber.create(function() fiber.sleep(0.01) end)
+f = fiber.create(function() fiber.sleep(1000) end)
 tap.throws(function() f:join() end, 'not joinable', 'not joinable')
 f:set_joinable(true)
 f:set_joinable(false)
 tap.throws(function() f:join() end, 'not joinable', 'not any more')
 f:cancel()
-fiber.yield()
+for _ = 1, 4 do fiber.yield() end
 tap.throws(function() f:join() end, 'the fiber is dead', 'dead, not joinable')
 f = joinable(function() return 1 end)
 tap.ok(f:join(), 'joined')
@@ -89,24 +89,28 @@ end
 f:join()
 
 -- timeouts
-f = joinable(function() fiber.sleep(0.03) return 'at last' end)
+local gate = fiber.cond()
+f = joinable(function() gate:wait() return 'at last' end)
 for _, timeout in ipairs({ 0, -1, 0.001 }) do
     ok, err = f:join(timeout)
     tap.is(ok, false, 'timeout ' .. timeout)
     tap.is(err.type, 'TimedOut', 'its error')
 end
+gate:signal()
 tap.same(pack(f:join(10)), { n = 2, true, 'at last' }, 'and again')
 f = joinable(function() return 'there' end)
 fiber.yield()
 tap.same(pack(f:join(0)), { n = 2, true, 'there' }, 'timeout 0 of a dead one')
 
 -- several joiners: one gets the results
-f = joinable(function() fiber.sleep(0.001) return 'one' end)
+f = joinable(function() gate:wait() return 'one' end)
 local got = {}
 for i = 1, 3 do
     fiber.create(function() got[i] = pack(pcall(f.join, f)) end)
 end
-fiber.sleep(0.02)
+fiber.yield()
+gate:signal()
+for _ = 1, 4 do fiber.yield() end
 tap.same(got[1], { n = 3, true, true, 'one' }, 'the first joiner')
 for i = 2, 3 do
     tap.ok(not got[i][1] and tostring(got[i][2]):find('joined already'),
@@ -114,10 +118,12 @@ for i = 2, 3 do
 end
 
 -- joinable no more, while somebody joins: he is told, the error is not lost
-f = joinable(function() fiber.sleep(0.002) return 'gone' end)
+f = joinable(function() gate:wait() return 'gone' end)
 fiber.create(function() got = pack(pcall(f.join, f)) end)
 f:set_joinable(false)
-fiber.sleep(0.01)
+fiber.yield()
+gate:signal()
+for _ = 1, 4 do fiber.yield() end
 tap.ok(not got[1] and tostring(got[2]):find('not joinable'),
     'set_joinable(false) under a joiner')
 
@@ -130,7 +136,7 @@ tap.ok(not ok and err.type == 'FiberIsCancelled', 'the joined one is cancelled')
 f = joinable(function() fiber.sleep(0.005) return 'unharmed' end)
 local j = fiber.create(function() got = pack(pcall(f.join, f)) end)
 j:cancel()
-fiber.yield()
+for _ = 1, 4 do fiber.yield() end
 tap.ok(not got[1] and got[2].type == 'FiberIsCancelled', 'the joiner is')
 tap.same(pack(f:join()), { n = 2, true, 'unharmed' }, 'the other goes on')
 
