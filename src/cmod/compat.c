@@ -2,6 +2,8 @@
  * The functions of neap/compat/module.h: calls, errors, fibers, the log. That
  * header gives each a name of the peer's and links it to one of these.
  */
+#include "cmod/compat.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -13,7 +15,6 @@
 #include "base/diag.h"
 #include "base/log.h"
 #include "cmod/call.h"
-#include "cmod/compat.h"
 #include "cmod/host.h"
 #include "cmod/wait.h"
 
