@@ -176,6 +176,10 @@ static int read_tail(int fd, struct buf *text)
 			  from + (off_t)text->size)) > 0)
 		text->size += (size_t)n;
 	room[text->size] = '\0';
+	/* What crashed machines leave at the end of files. */
+	for (char *p = room;
+	     (p = memchr(p, '\0', text->size - (size_t)(p - room))) != NULL;)
+		*p = ' ';
 	/* The first line may be the rest of a longer one. */
 	if (from > 0) {
 		char *end = memchr(room, '\n', text->size);
@@ -305,11 +309,22 @@ static int write_entry(struct history *h, int fd, const struct buf *line)
 {
 	struct buf text = { 0 };
 	size_t others;
+	bool torn;
 	int rc;
 
-	if (read_tail(fd, &text) != 0)
+	if (read_tail(fd, &text) != 0) {
+		buf_destroy(&text);
 		return -1;
-	if (drop_line(&text, line, &others) || others > 2 * HISTORY_MAX) {
+	}
+	/* A full disk may have cut the last line short. */
+	torn = text.size > 0 && text.data[text.size - 1] != '\n';
+	if (torn && buf_putc(&text, '\n') != 0) {
+		diag_set_oom(1, "the history");
+		buf_destroy(&text);
+		return -1;
+	}
+	if (drop_line(&text, line, &others) || torn ||
+	    others > 2 * HISTORY_MAX) {
 		if (others > 2 * HISTORY_MAX) {
 			char *from = text.data;
 
