@@ -1,6 +1,7 @@
 -- Values as Lua literals: the output mode `lua` of the console.
 
-local type, tostring, next, rawget = type, tostring, next, rawget
+local type, tostring, tonumber = type, tostring, tonumber
+local next, rawget = next, rawget
 local concat, sort, format = table.concat, table.sort, string.format
 local getmetatable = debug.getmetatable
 
@@ -20,11 +21,15 @@ local function number_text(v)
         return '1/0'
     elseif v == -math.huge then
         return '-1/0'
-    elseif v % 1 == 0 and v > -2^53 and v < 2^53 then
+    elseif v % 1 == 0 and v >= -2^53 and v <= 2^53 then
         return format('%d', v)
     end
-    return format('%.17g', v) == format('%.14g', v) and format('%.14g', v)
-        or format('%.17g', v)
+    for precision = 14, 17 do -- the shortest that reads as the same number
+        local text = format('%.' .. precision .. 'g', v)
+        if tonumber(text) == v then
+            return text
+        end
+    end
 end
 
 local escapes = {
