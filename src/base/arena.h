@@ -10,8 +10,8 @@ struct arena {
 	struct arena_block *blocks; /* newest first */
 	char *next;                 /* first free byte of the newest block */
 	char *end;
-	size_t used;                /* bytes of all blocks */
-	size_t limit;               /* refuse past this; 0: none */
+	size_t used;  /* bytes of all blocks */
+	size_t limit; /* refuse past this; 0: none */
 };
 
 /**

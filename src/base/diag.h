@@ -36,7 +36,7 @@ extern const struct error_type IllegalParams; /* wrong usage */
 extern const struct error_type SystemError;   /* carries errno */
 extern const struct error_type ClientError;   /* the world refused */
 extern const struct error_type OutOfMemory;
-extern const struct error_type LuaError;      /* a Lua value that was thrown */
+extern const struct error_type LuaError; /* a Lua value that was thrown */
 extern const struct error_type FiberIsCancelled;
 extern const struct error_type TimedOut;
 
@@ -45,9 +45,9 @@ struct error {
 	const struct error_type *type;
 	unsigned refs;
 	int code;
-	int saved_errno;    /* SystemError: the errno; else 0 */
-	unsigned line;      /* the place that made it; 0: unknown */
-	char *file;         /* part of this allocation */
+	int saved_errno; /* SystemError: the errno; else 0 */
+	unsigned line;   /* the place that made it; 0: unknown */
+	char *file;      /* part of this allocation */
 	struct error *cause;
 	char message[];
 };
@@ -88,15 +88,15 @@ struct error *diag_take(void);
 
 void diag_clear(void);
 
-#define diag_set(type, ...)                                              \
-	diag_set_error(error_new(&(type), (type).code, __FILE__,         \
-				 __LINE__, __VA_ARGS__))
-#define diag_set_code(type, code, ...)                                   \
-	diag_set_error(error_new(&(type), code, __FILE__, __LINE__,      \
+#define diag_set(type, ...)                                                \
+	diag_set_error(error_new(&(type), (type).code, __FILE__, __LINE__, \
 				 __VA_ARGS__))
+#define diag_set_code(type, code, ...) \
+	diag_set_error(                \
+		error_new(&(type), code, __FILE__, __LINE__, __VA_ARGS__))
 /** @a err is an errno or a negative UV_E* code; its text is appended. */
-#define diag_set_system(err, ...)                                        \
+#define diag_set_system(err, ...) \
 	diag_set_error(error_system(err, __FILE__, __LINE__, __VA_ARGS__))
-#define diag_set_oom(size, what)                                         \
-	diag_set(OutOfMemory, "not enough memory: %zu bytes for %s",     \
+#define diag_set_oom(size, what)                                     \
+	diag_set(OutOfMemory, "not enough memory: %zu bytes for %s", \
 		 (size_t)(size), what)

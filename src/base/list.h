@@ -12,7 +12,7 @@ struct list {
 
 /** The struct that holds @a link as its field @a field. */
 #define list_entry(link, type, field) \
-	((type *)((char *)(link) - offsetof(type, field)))
+	((type *)((char *)(link)-offsetof(type, field)))
 
 static inline void list_init(struct list *l)
 {
@@ -75,6 +75,6 @@ static inline void list_splice_tail(struct list *to, struct list *from)
 	for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
 
 /** As list_foreach; the body may take @a pos out. */
-#define list_foreach_safe(pos, tmp, head)                            \
-	for (struct list *pos = (head)->next, *tmp = pos->next;      \
-	     pos != (head); pos = tmp, tmp = pos->next)
+#define list_foreach_safe(pos, tmp, head)                                      \
+	for (struct list *pos = (head)->next, *tmp = pos->next; pos != (head); \
+	     pos = tmp, tmp = pos->next)

@@ -19,10 +19,14 @@ static const struct {
 	const char *name;
 	char letter;
 } levels[LOG_LEVEL_COUNT] = {
-	[LOG_FATAL] = { "fatal", 'F' },   [LOG_SYSERROR] = { "syserror", '!' },
-	[LOG_ERROR] = { "error", 'E' },   [LOG_CRIT] = { "crit", 'C' },
-	[LOG_WARN] = { "warn", 'W' },     [LOG_INFO] = { "info", 'I' },
-	[LOG_VERBOSE] = { "verbose", 'V' }, [LOG_DEBUG] = { "debug", 'D' },
+	[LOG_FATAL] = { "fatal", 'F' },
+	[LOG_SYSERROR] = { "syserror", '!' },
+	[LOG_ERROR] = { "error", 'E' },
+	[LOG_CRIT] = { "crit", 'C' },
+	[LOG_WARN] = { "warn", 'W' },
+	[LOG_INFO] = { "info", 'I' },
+	[LOG_VERBOSE] = { "verbose", 'V' },
+	[LOG_DEBUG] = { "debug", 'D' },
 };
 
 static struct {
@@ -168,8 +172,8 @@ static size_t utf8_size(const char *s, size_t n)
 			return 0;
 		c = c << 6 | (p[i] & 0x3f);
 	}
-	return c < least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 :
-									  size;
+	return c < least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0
+									: size;
 }
 
 /* Text as it stands in a JSON string. A byte that is no UTF-8 is shown as \xff:
@@ -233,8 +237,10 @@ static void put_line(struct buf *b, enum log_level level, const char *file,
 		 sink.format == LOG_JSON ? "%Y-%m-%dT%H:%M:%S" : "%F %T", &tm);
 	if (sink.format == LOG_JSON) {
 		strftime(zone, sizeof zone, "%z", &tm);
-		buf_printf(b, "{\"time\":\"%s.%03ld%s\",\"level\":\"%s\","
-			   "\"pid\":%d", when, now.tv_nsec / 1000000, zone,
+		buf_printf(b,
+			   "{\"time\":\"%s.%03ld%s\",\"level\":\"%s\","
+			   "\"pid\":%d",
+			   when, now.tv_nsec / 1000000, zone,
 			   levels[level].name, (int)getpid());
 		if (fiber != 0)
 			buf_printf(b, ",\"fiber\":%llu",
@@ -272,8 +278,8 @@ static void emit(const struct buf *b)
 	if (sink.torn && write(sink.fd, "\n", 1) == 1)
 		sink.torn = false;
 	do {
-		n = inject("log.write") ? (errno = ENOSPC, -1) :
-					  write(sink.fd, b->data, b->size);
+		n = inject("log.write") ? (errno = ENOSPC, -1)
+					: write(sink.fd, b->data, b->size);
 	} while (n < 0 && errno == EINTR);
 	if (n == (ssize_t)b->size)
 		return;

@@ -63,15 +63,13 @@ void log_write(enum log_level level, const char *file, unsigned line,
 void log_writev(enum log_level level, const char *file, unsigned line,
 		const char *fmt, va_list ap);
 
-#define log_at(level, ...)                                               \
-	do {                                                             \
-		if ((level) <=                                           \
-		    __atomic_load_n(&log_level, __ATOMIC_RELAXED))       \
-			log_write(level, __FILE__, __LINE__,             \
-				  __VA_ARGS__);                          \
+#define log_at(level, ...)                                                    \
+	do {                                                                  \
+		if ((level) <= __atomic_load_n(&log_level, __ATOMIC_RELAXED)) \
+			log_write(level, __FILE__, __LINE__, __VA_ARGS__);    \
 	} while (0)
-#define log_error(...) log_at(LOG_ERROR, __VA_ARGS__)
-#define log_warn(...) log_at(LOG_WARN, __VA_ARGS__)
-#define log_info(...) log_at(LOG_INFO, __VA_ARGS__)
+#define log_error(...)   log_at(LOG_ERROR, __VA_ARGS__)
+#define log_warn(...)    log_at(LOG_WARN, __VA_ARGS__)
+#define log_info(...)    log_at(LOG_INFO, __VA_ARGS__)
 #define log_verbose(...) log_at(LOG_VERBOSE, __VA_ARGS__)
-#define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
+#define log_debug(...)   log_at(LOG_DEBUG, __VA_ARGS__)

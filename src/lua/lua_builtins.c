@@ -44,8 +44,8 @@ static int l_is_own(lua_State *L)
 {
 	struct fiber *self = lua_vm_of(L)->sched->current;
 
-	lua_pushboolean(L, self != NULL &&
-				   lua_tothread(L, 1) == lua_fiber_of(self)->co);
+	lua_pushboolean(L, self != NULL && lua_tothread(L, 1) ==
+						   lua_fiber_of(self)->co);
 	return 1;
 }
 

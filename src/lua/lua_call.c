@@ -73,7 +73,8 @@ static bool is_blocked(lua_State *L, char *why, size_t size)
 	if (lua_vm_of(L)->sched->current == NULL)
 		snprintf(why, size, "cannot wait here: not inside a fiber");
 	else if (!lua_isyieldable(L))
-		snprintf(why, size, "cannot wait here: inside a callback of "
+		snprintf(why, size,
+			 "cannot wait here: inside a callback of "
 			 "'%s', which cannot be put aside",
 			 blocking_function(L));
 	else
@@ -134,9 +135,11 @@ int lua_wait_throw(lua_State *L, int status)
 		diag_set(TimedOut, "timed out");
 		break;
 	case UV_ENOTSUP:
-		diag_set(IllegalParams, "cannot wait here: the coroutine was "
+		diag_set(IllegalParams,
+			 "cannot wait here: the coroutine was "
 			 "resumed inside a callback of '%s', which cannot be "
-			 "put aside", lua_vm_of(L)->blocked_by);
+			 "put aside",
+			 lua_vm_of(L)->blocked_by);
 		break;
 	default:
 		diag_set_system(status, "wait");
@@ -152,9 +155,12 @@ uint64_t lua_wait_timeout(lua_State *L, int idx)
 		return UINT64_MAX;
 	seconds = lua_tonumber(L, idx);
 	if (lua_type(L, idx) != LUA_TNUMBER || isnan(seconds)) {
-		lua_error_usage(L, "timeout: a number of seconds is wanted, "
-				"not %s", lua_type(L, idx) == LUA_TNUMBER ?
-						  "NaN" : luaL_typename(L, idx));
+		lua_error_usage(L,
+				"timeout: a number of seconds is wanted, "
+				"not %s",
+				lua_type(L, idx) == LUA_TNUMBER
+					? "NaN"
+					: luaL_typename(L, idx));
 		return 0;
 	}
 	if (seconds <= 0)

@@ -35,7 +35,8 @@ static int l_new(lua_State *L)
 	double size = luaL_optnumber(L, 1, 0);
 
 	if (!(size >= 0 && size <= CHANNEL_SIZE_MAX) || size != (int)size)
-		return lua_error_usage(L, "fiber.channel(size): a whole number "
+		return lua_error_usage(L,
+				       "fiber.channel(size): a whole number "
 				       "from 0 to %d is wanted",
 				       CHANNEL_SIZE_MAX);
 	channel_create(lua_class_box(L, LUA_CLASS_CHANNEL,
@@ -57,7 +58,7 @@ static int l_put(lua_State *L)
 
 	if (lua_isnoneornil(L, 2))
 		return lua_error_usage(L, "channel:put(value): nil cannot be "
-				       "told from no value");
+					  "told from no value");
 	lua_settop(L, 3);
 	lua_getfenv(L, 1);
 	/* The place is made first: a store that fails must not follow a wakeup.
@@ -224,14 +225,10 @@ static int l_set_methods(lua_State *L)
 void lua_channel_open(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
-		{ "new", l_new },
-		{ "put", l_put },
-		{ "put_end", l_put_end },
-		{ "get", l_get },
-		{ "get_end", l_get_end },
-		{ "close", l_close },
-		{ "info", l_info },
-		{ "set_methods", l_set_methods },
+		{ "new", l_new },         { "put", l_put },
+		{ "put_end", l_put_end }, { "get", l_get },
+		{ "get_end", l_get_end }, { "close", l_close },
+		{ "info", l_info },       { "set_methods", l_set_methods },
 		{ NULL, NULL },
 	};
 

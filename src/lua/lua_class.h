@@ -42,8 +42,9 @@ static inline void *lua_class_test(lua_State *L, int idx, enum lua_class id)
 		return NULL;
 	metatable = lua_topointer(L, -1);
 	lua_pop(L, 1);
-	return metatable == lua_vm_of(L)->classes[id].metatable ?
-		       lua_touserdata(L, idx) : NULL;
+	return metatable == lua_vm_of(L)->classes[id].metatable
+		       ? lua_touserdata(L, idx)
+		       : NULL;
 }
 
 /** As lua_class_test(); throws a usage error instead of NULL. */

@@ -159,8 +159,7 @@ struct error *lua_error_from_value(lua_State *L, int idx)
 		return error_ref(e);
 	text = lua_type(L, idx) == LUA_TSTRING ? lua_tostring(L, idx) : NULL;
 	if (text != NULL)
-		return error_new(&LuaError, LuaError.code, NULL, 0, "%s",
-				 text);
+		return error_new(&LuaError, LuaError.code, NULL, 0, "%s", text);
 	return error_new(&LuaError, LuaError.code, NULL, 0,
 			 "(error object is a %s value)", luaL_typename(L, idx));
 }
@@ -249,8 +248,8 @@ static int l_error_raise(lua_State *L)
 static int l_error_index(lua_State *L)
 {
 	struct error *e = check_error(L);
-	const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) :
-							  "";
+	const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2)
+							: "";
 
 	if (strcmp(key, "message") == 0)
 		lua_pushstring(L, e->message);

@@ -35,11 +35,11 @@ struct lua_guest {
 struct lua_fiber {
 	struct fiber base;
 	struct lua_vm *vm;
-	lua_State *co;      /* anchored in the vm's table of fibers */
-	unsigned slot;      /* index in the vm's tables; from 1 */
-	int nargs;          /* for the first resume; -1: it has run */
-	int spawn_line;     /* line of the spawner; 0: unknown */
-	int storage_ref;    /* registry: fiber.storage, or LUA_NOREF */
+	lua_State *co;               /* anchored in the vm's table of fibers */
+	unsigned slot;               /* index in the vm's tables; from 1 */
+	int nargs;                   /* for the first resume; -1: it has run */
+	int spawn_line;              /* line of the spawner; 0: unknown */
+	int storage_ref;             /* registry: fiber.storage, or LUA_NOREF */
 	struct fiber_handle *handle; /* its object in Lua; NULL: none yet */
 	/* Told when the body has ended, before the fiber is pooled: the results,
 	 * or the error value, lie on co. May be NULL. An error goes to the vm's
@@ -56,9 +56,9 @@ struct fiber_handle {
 	struct lua_fiber *fiber; /* NULL: it has ended */
 	uint64_t id;
 	bool joinable;
-	bool failed;             /* ended by an error */
+	bool failed; /* ended by an error */
 	bool joined;
-	int results;             /* how many lie in its environment table */
+	int results; /* how many lie in its environment table */
 };
 
 /** The lua_fiber around @a f; every fiber of a vm is one. */

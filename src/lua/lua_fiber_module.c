@@ -73,8 +73,10 @@ static struct lua_fiber *make_fiber(lua_State *L, const char *name)
 	struct lua_fiber *f;
 
 	if (lua_type(L, 1) != LUA_TFUNCTION)
-		lua_error_usage(L, "fiber.%s(function, ...): a function is "
-				"wanted, not %s", name, luaL_typename(L, 1));
+		lua_error_usage(L,
+				"fiber.%s(function, ...): a function is "
+				"wanted, not %s",
+				name, luaL_typename(L, 1));
 	/* What may throw comes first; the fiber comes last. */
 	luaL_checkstack(L, 4, "too many arguments");
 	h = lua_fiber_push_handle(L);
@@ -171,8 +173,8 @@ static int l_id(lua_State *L)
  */
 static int l_csw(lua_State *L)
 {
-	struct lua_fiber *f = lua_isnoneornil(L, 1) ? check_self(L) :
-						      check_alive(L, 1);
+	struct lua_fiber *f = lua_isnoneornil(L, 1) ? check_self(L)
+						    : check_alive(L, 1);
 
 	lua_pushnumber(L, f->base.switches);
 	return 1;
@@ -193,8 +195,8 @@ static const char *status_name(const struct lua_fiber *f)
  */
 static int l_status(lua_State *L)
 {
-	struct lua_fiber *f = lua_isnoneornil(L, 1) ? check_self(L) :
-						      check_target(L, 1);
+	struct lua_fiber *f = lua_isnoneornil(L, 1) ? check_self(L)
+						    : check_target(L, 1);
 
 	/* One that waits in fiber.create() for another is not the one running. */
 	if (f != NULL && f->base.state == FIBER_RUNNING &&
@@ -238,7 +240,8 @@ static int l_name(lua_State *L)
 	}
 	if (size >= FIBER_NAME_SIZE) {
 		if (!truncate)
-			lua_error_usage(L, "fiber name of %d bytes: at most "
+			lua_error_usage(L,
+					"fiber name of %d bytes: at most "
 					"%d fit; {truncate = true} cuts",
 					(int)size, FIBER_NAME_SIZE - 1);
 		size = FIBER_NAME_SIZE - 1;
@@ -307,8 +310,10 @@ static int l_sleep(lua_State *L)
 	uint64_t timeout;
 
 	if (lua_type(L, 1) != LUA_TNUMBER)
-		lua_error_usage(L, "fiber.sleep(seconds): a number is wanted, "
-				"not %s", luaL_typename(L, 1));
+		lua_error_usage(L,
+				"fiber.sleep(seconds): a number is wanted, "
+				"not %s",
+				luaL_typename(L, 1));
 	timeout = lua_wait_timeout(L, 1);
 	if (timeout == 0) {
 		fiber_yield_begin(self);
@@ -490,8 +495,8 @@ static int l_info(lua_State *L)
 		lua_setfield(L, -2, "name");
 		lua_pushnumber(L, f->base.switches);
 		lua_setfield(L, -2, "csw");
-		lua_pushstring(L, &f->base == s->current ? "running" :
-							  "suspended");
+		lua_pushstring(L, &f->base == s->current ? "running"
+							 : "suspended");
 		lua_setfield(L, -2, "status");
 		if (backtrace) {
 			luaL_traceback(L, f->co, NULL, 0);

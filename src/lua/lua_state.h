@@ -35,28 +35,28 @@ enum lua_class {
 
 /** One Lua state with what the C side keeps for it. */
 struct lua_vm {
-	lua_State *L;       /* the main coroutine: never runs user code */
+	lua_State *L; /* the main coroutine: never runs user code */
 	struct sched *sched;
-	lua_Alloc alloc;    /* LuaJIT's own allocator, wrapped to count */
+	lua_Alloc alloc; /* LuaJIT's own allocator, wrapped to count */
 	void *alloc_arg;
-	size_t memory;      /* bytes in use */
+	size_t memory; /* bytes in use */
 	size_t memory_peak;
-	struct list pool;   /* idle fibers with their coroutines */
+	struct list pool; /* idle fibers with their coroutines */
 	unsigned pooled;
-	int fibers_ref;     /* registry: slot -> coroutine */
-	int handles_ref;    /* registry: slot -> fiber object, when it has one */
-	int spawners_ref;   /* registry: slot -> function that spawned it */
+	int fibers_ref;   /* registry: slot -> coroutine */
+	int handles_ref;  /* registry: slot -> fiber object, when it has one */
+	int spawners_ref; /* registry: slot -> function that spawned it */
 	struct {
 		int ref;               /* registry: the metatable */
 		const void *metatable; /* its address */
 		const char *name;      /* for messages; static */
 	} classes[LUA_CLASS_COUNT];
-	int noted_ref;      /* registry: {error value, its first traceback} */
-	int error_box_ref;  /* registry: an empty error object, or false */
+	int noted_ref;       /* registry: {error value, its first traceback} */
+	int error_box_ref;   /* registry: an empty error object, or false */
 	char blocked_by[64]; /* of the last wait that could not be */
 	uintptr_t stack_end; /* of this thread's C stack; 0: unknown */
 	uintptr_t stack_low; /* below this nothing more should nest */
-	bool closing;       /* lua_vm_destroy() has begun: no more fibers */
+	bool closing;        /* lua_vm_destroy() has begun: no more fibers */
 	struct lua_value_refs values; /* null and other kept values */
 	lua_uncaught_f on_uncaught;
 	void *on_uncaught_arg;

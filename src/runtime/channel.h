@@ -24,9 +24,9 @@ struct channel {
 };
 
 enum channel_result {
-	CHANNEL_RING,   /* ret_slot: store to, or load from, this ring slot */
-	CHANNEL_PEER,   /* ret_peer: the fiber whose place has the value */
-	CHANNEL_WAIT,   /* the caller may wait: channel_put/get_wait_begin() */
+	CHANNEL_RING, /* ret_slot: store to, or load from, this ring slot */
+	CHANNEL_PEER, /* ret_peer: the fiber whose place has the value */
+	CHANNEL_WAIT, /* the caller may wait: channel_put/get_wait_begin() */
 	CHANNEL_CLOSED,
 };
 

@@ -9,10 +9,10 @@
 __thread struct sched *sched_self;
 
 enum {
-	FIRST_ID = 101,      /* the peer's first free id; low ones read as codes */
-	DEPTH_MAX = 32,      /* fibers that start fibers at once, inside */
-	BATCH = 16,          /* resumes between two looks at the clock */
-	BATCH_NS = 500000,   /* then the loop polls, ready fibers or not */
+	FIRST_ID = 101, /* the peer's first free id; low ones read as codes */
+	DEPTH_MAX = 32, /* fibers that start fibers at once, inside */
+	BATCH = 16,     /* resumes between two looks at the clock */
+	BATCH_NS = 500000, /* then the loop polls, ready fibers or not */
 };
 
 /* The loop must not block in its poll while fibers are ready. */
@@ -246,8 +246,7 @@ void fiber_finish(struct fiber *f, bool failed)
 			     0);
 }
 
-void fiber_join_begin(struct fiber *self, struct fiber *f,
-		      uint64_t timeout_ns)
+void fiber_join_begin(struct fiber *self, struct fiber *f, uint64_t timeout_ns)
 {
 	fiber_park(self, NULL, NULL, timeout_ns);
 	list_add_tail(&f->joiners, &self->link);

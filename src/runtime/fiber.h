@@ -34,13 +34,13 @@ enum fiber_state {
 };
 
 enum {
-	FIBER_CANCELLED = 1 << 0,  /* fiber_cancel() was called */
-	FIBER_JOINABLE = 1 << 1,   /* stays after its end until joined */
-	FIBER_FAILED = 1 << 2,     /* ended by an error */
-	FIBER_WAKEABLE = 1 << 3,   /* the wait ends on a bare fiber_wakeup() */
-	FIBER_SYSTEM = 1 << 4,     /* of the server: does not keep it running */
+	FIBER_CANCELLED = 1 << 0, /* fiber_cancel() was called */
+	FIBER_JOINABLE = 1 << 1,  /* stays after its end until joined */
+	FIBER_FAILED = 1 << 2,    /* ended by an error */
+	FIBER_WAKEABLE = 1 << 3,  /* the wait ends on a bare fiber_wakeup() */
+	FIBER_SYSTEM = 1 << 4,    /* of the server: does not keep it running */
 	FIBER_UNCANCELLABLE = 1 << 5, /* this wait: cancel only sets the flag */
-	FIBER_YIELDED = 1 << 6,    /* ready because it yielded: cancel tells it */
+	FIBER_YIELDED = 1 << 6, /* ready because it yielded: cancel tells it */
 };
 
 /** Run @a f until it parks, yields or ends. Never called re-entrantly for one
@@ -52,18 +52,18 @@ typedef void (*fiber_resume_f)(struct fiber *f);
 typedef void (*fiber_undo_f)(struct fiber *f, void *arg);
 
 struct fiber {
-	struct list link;       /* ready queue or the queue it waits in */
-	struct list all;        /* every live fiber of the scheduler */
-	struct timer timer;     /* ends the wait */
+	struct list link;   /* ready queue or the queue it waits in */
+	struct list all;    /* every live fiber of the scheduler */
+	struct timer timer; /* ends the wait */
 	struct sched *sched;
 	fiber_resume_f resume;
-	fiber_undo_f undo;      /* of the current wait; may be NULL */
+	fiber_undo_f undo; /* of the current wait; may be NULL */
 	void *undo_arg;
-	struct list joiners;    /* fibers waiting for this one's end */
-	uint64_t id;            /* never repeats in a scheduler; 0: pooled */
-	uint64_t switches;      /* how often it was resumed */
-	int status;             /* why the last wait ended: 0 or UV_E* */
-	uint8_t state;          /* enum fiber_state */
+	struct list joiners; /* fibers waiting for this one's end */
+	uint64_t id;         /* never repeats in a scheduler; 0: pooled */
+	uint64_t switches;   /* how often it was resumed */
+	int status;          /* why the last wait ended: 0 or UV_E* */
+	uint8_t state;       /* enum fiber_state */
 	uint8_t flags;
 };
 
@@ -71,16 +71,16 @@ struct sched {
 	struct loop *loop;
 	struct timers timers;
 	struct list ready;
-	struct list all;         /* by age */
-	struct fiber *current;   /* NULL: the loop itself runs */
+	struct list all;       /* by age */
+	struct fiber *current; /* NULL: the loop itself runs */
 	uint64_t next_id;
 	uint64_t switches;
-	unsigned count;          /* live fibers */
-	unsigned depth;          /* resumes inside resumes */
-	unsigned waiting;        /* parked fibers but for FIBER_SYSTEM ones */
-	bool idling;             /* the idle handle is on */
-	uv_idle_t idle;          /* keeps the poll from blocking while ready */
-	uv_check_t check;        /* runs the ready queue after the poll */
+	unsigned count;   /* live fibers */
+	unsigned depth;   /* resumes inside resumes */
+	unsigned waiting; /* parked fibers but for FIBER_SYSTEM ones */
+	bool idling;      /* the idle handle is on */
+	uv_idle_t idle;   /* keeps the poll from blocking while ready */
+	uv_check_t check; /* runs the ready queue after the poll */
 };
 
 /** The scheduler of this thread, or NULL. */
@@ -145,8 +145,7 @@ void fiber_cancel(struct fiber *f);
 void fiber_finish(struct fiber *f, bool failed);
 
 /** Wait in @a f's queue of joiners (begun, as fiber_park()). */
-void fiber_join_begin(struct fiber *self, struct fiber *f,
-		      uint64_t timeout_ns);
+void fiber_join_begin(struct fiber *self, struct fiber *f, uint64_t timeout_ns);
 
 /** The live fiber with this id, or NULL. Linear. */
 struct fiber *fiber_find(struct sched *s, uint64_t id);

@@ -18,15 +18,15 @@ typedef void (*timer_f)(struct timer *t);
 struct timer {
 	struct timer *child;   /* first of the later ones below this */
 	struct timer *sibling; /* next below the same parent */
-	struct timer *prev;    /* previous sibling, or parent of a first child */
-	uint64_t due_ns;       /* on uv_hrtime()'s clock; 0: stopped */
+	struct timer *prev; /* previous sibling, or parent of a first child */
+	uint64_t due_ns;    /* on uv_hrtime()'s clock; 0: stopped */
 	timer_f fn;
 };
 
 /** All timers of a loop. */
 struct timers {
 	struct timer *root; /* the earliest */
-	uint64_t armed_ns;  /* what the handle is set for; UINT64_MAX: nothing */
+	uint64_t armed_ns; /* what the handle is set for; UINT64_MAX: nothing */
 	uint64_t firing_ns; /* inside the handle's callback: its time; else 0 */
 	uv_timer_t handle;
 };
