@@ -300,6 +300,41 @@ static void test_ten_versions(void **state)
 	}
 }
 
+struct told {
+	int count;
+	struct cmod_info last;
+};
+
+static void tell(const struct cmod_info *info, void *arg)
+{
+	struct told *told = arg;
+
+	told->count++;
+	told->last = *info;
+}
+
+/* A library that the loader keeps for good keeps its path, too: a descriptor
+ * that is used again must not lead to it. */
+static void test_never_closes(void **state)
+{
+	struct told told = { 0 };
+	char flags[64];
+
+	(void)state;
+	for (int i = 1; i <= 3; i++) {
+		struct cmod *m;
+
+		snprintf(flags, sizeof flags, "-DVERSION=%d -Wl,-z,nodelete",
+			 200 + i);
+		build_so("m.so", source, flags);
+		m = cmod_load("./m", NULL);
+		assert_int_equal(version_of(m), 200 + i);
+		cmod_list(tell, &told);
+		assert_true(told.last.never_closes);
+		cmod_unref(m);
+	}
+}
+
 static void test_functions(void **state)
 {
 	char longest[CMOD_NAME_MAX + 1], longer[CMOD_NAME_MAX + 2];
@@ -415,19 +450,6 @@ static void test_abi_block(void **state)
 				     cases[i].wanted);
 		}
 	}
-}
-
-struct told {
-	int count;
-	struct cmod_info last;
-};
-
-static void tell(const struct cmod_info *info, void *arg)
-{
-	struct told *told = arg;
-
-	told->count++;
-	told->last = *info;
 }
 
 static void test_list(void **state)
@@ -605,6 +627,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bad_file_changes_nothing,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ten_versions, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_never_closes, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_functions, setup,
 						teardown),
