@@ -96,6 +96,7 @@ finish() {
 	stop
 }
 
+PATH=$NEAP_BINARY_DIR:$PATH
 trap '[ -z "$pid" ] || kill -s KILL "$pid"' EXIT
 
 for page in "$NEAP_SOURCE_DIR"/README.md "$NEAP_SOURCE_DIR"/doc/guide*.md; do
