@@ -64,15 +64,15 @@ int neap_error_set(const char *file, unsigned line, uint32_t code,
 
 int neap_fiber_sleep(double seconds)
 {
-	return wait_sleep(seconds);
+	return wait_sleep(seconds, false);
 }
 
 int neap_fiber_yield(void)
 {
-	return wait_yield();
+	return wait_yield(false);
 }
 
 int neap_wait_fd(int fd, int events, double timeout)
 {
-	return wait_fd(fd, events, timeout);
+	return wait_fd(fd, events, timeout, false);
 }

@@ -25,6 +25,7 @@ struct error;
 enum call_flags {
 	CALL_WAITED = 1 << 0,  /* was put aside at least once */
 	CALL_NO_WAIT = 1 << 1, /* cannot wait where it is: waiting fails */
+	CALL_REFUSED = 1 << 2, /* was told that its fiber is cancelled */
 };
 
 struct neap_call {

@@ -61,19 +61,26 @@ int neap_compat_box_error_set(const char *file, unsigned line, uint32_t code,
 	return call_set_error(e);
 }
 
+/* The peer's fibers wait as before once they have been cancelled; loops that
+ * do not look at fiber_is_cancelled() are written with that in mind. */
+static bool is_cancelled(void)
+{
+	return wait_host() != NULL && wait_host()->is_cancelled();
+}
+
 void neap_compat_fiber_sleep(double s)
 {
-	wait_sleep(s);
+	wait_sleep(s, is_cancelled());
 }
 
 void neap_compat_fiber_yield(void)
 {
-	wait_wakeup();
+	wait_wakeup(is_cancelled());
 }
 
 void neap_compat_fiber_reschedule(void)
 {
-	wait_yield();
+	wait_yield(is_cancelled());
 }
 
 struct fiber *neap_compat_fiber_self(void)
@@ -95,7 +102,7 @@ void neap_compat_fiber_cancel(struct fiber *f)
 
 bool neap_compat_fiber_is_cancelled(void)
 {
-	return wait_host() != NULL && wait_host()->is_cancelled();
+	return is_cancelled();
 }
 
 int neap_compat_coio_wait(int fd, int event, double timeout)
@@ -106,7 +113,7 @@ int neap_compat_coio_wait(int fd, int event, double timeout)
 	/* A plain file is always ready, and no event loop will say so. */
 	if (fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
 		return event;
-	events = wait_fd(fd, event, timeout);
+	events = wait_fd(fd, event, timeout, is_cancelled());
 	return events < 0 ? 0 : events;
 }
 

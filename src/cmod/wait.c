@@ -29,6 +29,27 @@ static int fail(void)
 	return call_set_error(diag_take());
 }
 
+/*
+ * A wait could not begin. A function that is cancelled should end; one that
+ * tries again and again instead lets the others run each time, so that it holds
+ * up nobody but itself.
+ */
+static int fail_begin(struct neap_call *c)
+{
+	bool cancelled = diag_last()->type == &FiberIsCancelled;
+
+	fail();
+	if (!cancelled)
+		return -1;
+	if (!(c->flags & CALL_REFUSED))
+		c->flags |= CALL_REFUSED;
+	else if (host->yield(c, true) == 0)
+		call_wait(c);
+	else
+		diag_clear();
+	return -1;
+}
+
 static int fail_status(int status)
 {
 	if (status == UV_ECANCELED)
@@ -61,15 +82,15 @@ static struct neap_call *waiter(void)
 	return c;
 }
 
-static int sleep_ns(uint64_t ns)
+static int sleep_ns(uint64_t ns, bool deaf)
 {
 	struct neap_call *c = waiter();
 	int status;
 
 	if (c == NULL)
 		return -1;
-	if (host->sleep(c, ns) != 0)
-		return fail();
+	if (host->sleep(c, ns, deaf) != 0)
+		return fail_begin(c);
 	status = call_wait(c);
 	/* The end of its time is how a sleep ends; so is a wakeup. */
 	if (status == 0 || status == UV_ETIMEDOUT)
@@ -77,30 +98,30 @@ static int sleep_ns(uint64_t ns)
 	return fail_status(status);
 }
 
-int wait_sleep(double seconds)
+int wait_sleep(double seconds, bool deaf)
 {
-	return seconds > 0 ? sleep_ns(to_ns(seconds)) : wait_yield();
+	return seconds > 0 ? sleep_ns(to_ns(seconds), deaf) : wait_yield(deaf);
 }
 
-int wait_wakeup(void)
+int wait_wakeup(bool deaf)
 {
-	return sleep_ns(UINT64_MAX);
+	return sleep_ns(UINT64_MAX, deaf);
 }
 
-int wait_yield(void)
+int wait_yield(bool deaf)
 {
 	struct neap_call *c = waiter();
 	int status;
 
 	if (c == NULL)
 		return -1;
-	if (host->yield(c) != 0)
-		return fail();
+	if (host->yield(c, deaf) != 0)
+		return fail_begin(c);
 	status = call_wait(c);
 	return status == 0 ? 0 : fail_status(status);
 }
 
-int wait_fd(int fd, int events, double timeout)
+int wait_fd(int fd, int events, double timeout, bool deaf)
 {
 	struct neap_call *c = waiter();
 	int status, got;
@@ -117,13 +138,13 @@ int wait_fd(int fd, int events, double timeout)
 	if (isnan(timeout))
 		timeout = 0;
 	if (host->wait_fd(c, fd, events,
-			  timeout < 0 ? UINT64_MAX : to_ns(timeout)) != 0)
-		return fail();
+			  timeout < 0 ? UINT64_MAX : to_ns(timeout), deaf) != 0)
+		return fail_begin(c);
 	status = call_wait(c);
 	got = host->end_wait_fd(c);
-	if (status == 0 || status == UV_ETIMEDOUT)
-		return got;
-	return fail_status(status);
+	if (status != 0 && status != UV_ETIMEDOUT)
+		return fail_status(status);
+	return got < 0 ? fail() : got;
 }
 
 const struct cmod_host *wait_host(void)

@@ -1,20 +1,25 @@
-/* Waiting inside a call, for both public headers. All return -1 with the
- * call's error set when the wait cannot begin or the fiber is cancelled. */
+/*
+ * Waiting inside a call, for both public headers. All return -1 with the call's
+ * error set when the wait cannot begin or the fiber is cancelled; when @a deaf,
+ * a fiber that has been cancelled waits all the same.
+ */
 #pragma once
+
+#include <stdbool.h>
 
 struct cmod_host;
 
 /** 0 after @a seconds; none, less or NaN is wait_yield(). */
-int wait_sleep(double seconds);
+int wait_sleep(double seconds, bool deaf);
 
 /** 0 when the others have run. */
-int wait_yield(void);
+int wait_yield(bool deaf);
 
 /** The events (NEAP_READ, NEAP_WRITE) that came, or 0 after @a timeout. */
-int wait_fd(int fd, int events, double timeout);
+int wait_fd(int fd, int events, double timeout, bool deaf);
 
 /** 0 when somebody has woken the fiber. */
-int wait_wakeup(void);
+int wait_wakeup(bool deaf);
 
 /** The host, or NULL before there is one. */
 const struct cmod_host *wait_host(void);

@@ -30,35 +30,47 @@ struct fd_wait {
  * The fiber that may wait. Where the call stands is asked before its first
  * wait; afterwards the coroutine has yielded and there is nothing to ask.
  */
-static struct fiber *ready_fiber(struct neap_call *c)
+static struct fiber *ready_fiber(struct neap_call *c, bool deaf)
 {
 	lua_State *L = c->host;
-	struct fiber *self;
+	struct fiber *self = lua_vm_of(L)->sched->current;
 
-	if (!(c->flags & CALL_WAITED))
-		return lua_wait_ready(L);
-	self = lua_vm_of(L)->sched->current;
-	if (self->flags & FIBER_CANCELLED) {
+	if (!(c->flags & CALL_WAITED)) {
+		if (lua_wait_ready(L) != NULL)
+			return self;
+		if (!deaf || diag_last()->type != &FiberIsCancelled)
+			return NULL;
+		diag_clear();
+		return self;
+	}
+	if ((self->flags & FIBER_CANCELLED) && !deaf) {
 		diag_set(FiberIsCancelled, "fiber is cancelled");
 		return NULL;
 	}
 	return self;
 }
 
-static int host_sleep(struct neap_call *c, uint64_t timeout_ns)
+static void set_deaf(struct fiber *self, bool deaf)
 {
-	struct fiber *self = ready_fiber(c);
+	if (deaf)
+		self->flags |= FIBER_UNCANCELLABLE;
+}
+
+static int host_sleep(struct neap_call *c, uint64_t timeout_ns, bool deaf)
+{
+	struct fiber *self = ready_fiber(c, deaf);
 
 	if (self == NULL)
 		return -1;
 	fiber_park(self, NULL, NULL, timeout_ns);
 	self->flags |= FIBER_WAKEABLE;
+	set_deaf(self, deaf);
 	return 0;
 }
 
-static int host_yield(struct neap_call *c)
+static int host_yield(struct neap_call *c, bool deaf)
 {
-	struct fiber *self = ready_fiber(c);
+	struct fiber *self = ready_fiber(c, deaf);
 
 	if (self == NULL)
 		return -1;
@@ -114,9 +126,9 @@ static int start_poll(struct fd_wait *w, uv_loop_t *loop, int fd, int events)
 }
 
 static int host_wait_fd(struct neap_call *c, int fd, int events,
-			uint64_t timeout_ns)
+			uint64_t timeout_ns, bool deaf)
 {
-	struct fiber *self = ready_fiber(c);
+	struct fiber *self = ready_fiber(c, deaf);
 	struct fd_wait *w;
 	int rc;
 
@@ -135,6 +147,7 @@ static int host_wait_fd(struct neap_call *c, int fd, int events,
 	}
 	c->host_wait = w;
 	fiber_park(self, undo_poll, w, timeout_ns);
+	set_deaf(self, deaf);
 	return 0;
 }
 

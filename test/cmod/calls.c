@@ -227,6 +227,14 @@ FUNCTION(stubborn)
 			    "stubborn");
 }
 
+/* Never ends, and never minds that it is cancelled. */
+FUNCTION(deaf)
+{
+	(void)call, (void)args, (void)args_end;
+	for (;;)
+		neap_fiber_sleep(10);
+}
+
 /* Argument: how often. */
 FUNCTION(yields)
 {
@@ -322,7 +330,7 @@ FUNCTION(use_stack)
 		if (bytes[i] != (char)(seed + i))
 			return NEAP_ERR("the stack was changed at %u", i);
 	}
-	return neap_return_mp(call, "\x01", "\x01" + 1);
+	return RETURN(call, "\x01");
 }
 
 /* Deaths, for the report of a crash. */

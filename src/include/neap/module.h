@@ -8,9 +8,10 @@
  *
  *	int hello(neap_call_t *call, const char *args, const char *args_end)
  *	{
+ *		static const char hi[] = "\xa2hi"; // a string of two bytes
+ *
  *		(void)args, (void)args_end;
- *		// the string "hi" in MessagePack
- *		return neap_return_mp(call, "\xa2hi", "\xa2hi" + 3);
+ *		return neap_return_mp(call, hi, hi + 3);
  *	}
  *
  * From Lua: require('cmod').load('hello'):load('hello')() gives true, 'hi'.

@@ -145,6 +145,16 @@ FUNCTION(cancel)
 	return 0;
 }
 
+FUNCTION(deaf)
+{
+	int n;
+	fiber_cancel(fiber_self());
+	for (n = 0; n < 3; n++)
+		fiber_sleep(0.002); /* waits all the same */
+	fiber_reschedule();
+	return give(ctx, n + coio_wait(1, COIO_READ, 0.001) * 0);
+}
+
 FUNCTION(wait)
 {
 	int fds[2], rc;
@@ -201,6 +211,14 @@ for _, name in ipairs({ 'sleep_long', 'yield_long' }) do
     end
 end
 
+local f = fn('deaf')
+local x = fiber.new(function() return f() end)
+x:set_joinable(true)
+local before = fiber.clock()
+local _, ok, v = x:join()
+tap.ok(ok == true and v == 3, 'waits after a cancel')
+tap.ok(fiber.clock() - before >= 0.006, 'last as long as before it')
+
 -- what needs a database does not compile
 for _, text in ipairs({ 'box_insert(512, 0, 0, 0)', 'box_tuple_new(0, 0, 0)',
         'box_txn_begin()', 'luaT_state()' }) do
@@ -210,6 +228,6 @@ for _, text in ipairs({ 'box_insert(512, 0, 0, 0)', 'box_tuple_new(0, 0, 0)',
     tap.ok(not ok, text .. ' does not compile')
 end
 
-m, fn = nil, nil
+m, fn, f, x = nil, nil, nil, nil
 tap.is(kit.live_count(), 0, 'no module is left')
 tap.done()

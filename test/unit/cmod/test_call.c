@@ -70,24 +70,25 @@ static int begin(void)
 	return -1;
 }
 
-static int host_sleep(struct neap_call *c, uint64_t ns)
+static int host_sleep(struct neap_call *c, uint64_t ns, bool deaf)
 {
-	(void)c;
+	(void)c, (void)deaf;
 	told.sleeps++;
 	told.last_ns = ns;
 	return begin();
 }
 
-static int host_yield(struct neap_call *c)
+static int host_yield(struct neap_call *c, bool deaf)
 {
-	(void)c;
+	(void)c, (void)deaf;
 	told.yields++;
 	return begin();
 }
 
-static int host_wait_fd(struct neap_call *c, int fd, int events, uint64_t ns)
+static int host_wait_fd(struct neap_call *c, int fd, int events, uint64_t ns,
+			bool deaf)
 {
-	(void)c;
+	(void)c, (void)deaf;
 	told.fds++;
 	told.last_fd = fd;
 	told.last_events = events;

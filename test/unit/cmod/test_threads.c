@@ -40,9 +40,9 @@ static size_t build_size[VERSIONS];
 static atomic_bool stop;
 static atomic_int wrong, loads, calls;
 
-static int host_sleep(struct neap_call *c, uint64_t ns)
+static int host_sleep(struct neap_call *c, uint64_t ns, bool deaf)
 {
-	(void)c, (void)ns;
+	(void)c, (void)ns, (void)deaf;
 	return 0;
 }
 
