@@ -21,6 +21,11 @@ void lua_push_park_mark(lua_State *L)
 	lua_pushlightuserdata(L, (void *)&park_mark);
 }
 
+bool lua_has_park_mark(lua_State *L)
+{
+	return lua_gettop(L) > 0 && lua_touserdata(L, -1) == &park_mark;
+}
+
 /* The name under which the function at the top, which is popped, lies in a
  * loaded module, or NULL. For calls that give it none, as pcall(f) does. */
 static const char *library_name(lua_State *L)
@@ -82,6 +87,17 @@ static bool is_blocked(lua_State *L, char *why, size_t size)
 	return true;
 }
 
+/* The running fiber, about to begin a wait. */
+static struct fiber *waiter(lua_State *L)
+{
+	struct fiber *self = lua_vm_of(L)->sched->current;
+
+	/* The last wait was begun inside a coroutine, and an error (no memory,
+	 * stack overflow) struck before it could be put aside. */
+	lua_fiber_take_back(lua_fiber_of(self));
+	return self;
+}
+
 struct fiber *lua_wait_check(lua_State *L)
 {
 	char why[256];
@@ -90,7 +106,7 @@ struct fiber *lua_wait_check(lua_State *L)
 		lua_error_usage(L, "%s", why);
 		return NULL;
 	}
-	return lua_vm_of(L)->sched->current;
+	return waiter(L);
 }
 
 struct fiber *lua_wait_ready(lua_State *L)
@@ -101,7 +117,7 @@ struct fiber *lua_wait_ready(lua_State *L)
 		diag_set(IllegalParams, "%s", why);
 		return NULL;
 	}
-	return lua_vm_of(L)->sched->current;
+	return waiter(L);
 }
 
 void lua_wait_note_blocked(lua_State *L)

@@ -28,6 +28,7 @@
 #pragma once
 
 #include <lua.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct fiber;
@@ -82,3 +83,6 @@ int lua_call_resume(struct lua_fiber *f, int nargs);
 
 /** What a waiting coroutine yields, so that it is told from a user's yield. */
 void lua_push_park_mark(lua_State *L);
+
+/** Is that at the top of L? */
+bool lua_has_park_mark(lua_State *L);

@@ -222,6 +222,15 @@ void lua_fiber_drop(struct lua_fiber *f)
 	fiber_release(f, true);
 }
 
+void lua_fiber_take_back(struct lua_fiber *f)
+{
+	if (__builtin_expect(f->base.state == FIBER_RUNNING, 1))
+		return;
+	fiber_unpark(&f->base);
+	if (f->guest != NULL)
+		f->guest->abandon(f);
+}
+
 void lua_fiber_abandon(struct lua_fiber *f)
 {
 	fiber_unpark(&f->base);
@@ -335,10 +344,13 @@ static void fiber_resume(struct fiber *base)
 	}
 	rc = lua_call_resume(f, nargs);
 	if (rc != LUA_YIELD) {
+		lua_fiber_take_back(f);
 		fiber_end(f, rc == 0);
 		return;
 	}
-	lua_settop(f->co, 0); /* the park mark */
+	if (!lua_has_park_mark(f->co))
+		lua_fiber_take_back(f);
+	lua_settop(f->co, 0);
 	/* A yield of the user's with no coroutine around it: give others a
 	 * turn, as fiber.yield() would. */
 	if (base->state == FIBER_RUNNING) {

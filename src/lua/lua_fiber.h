@@ -98,6 +98,12 @@ void lua_fiber_drop(struct lua_fiber *f);
  */
 void lua_fiber_abandon(struct lua_fiber *f);
 
+/**
+ * The running fiber may have begun a wait that it will not carry out: take it
+ * back, if so. Throws: no.
+ */
+void lua_fiber_take_back(struct lua_fiber *f);
+
 /** Push the object of @a f, made when first asked for. Throws: out of memory. */
 void lua_fiber_push(lua_State *L, struct lua_fiber *f);
 
