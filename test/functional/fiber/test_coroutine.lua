@@ -222,6 +222,35 @@ wrapped = coroutine.wrap(function() end)
 wrapped()
 tap.throws(wrapped, 'cannot resume dead coroutine', 'a dead one')
 
+-- A stack overflow at any point of a wait inside a coroutine: the fiber is fine.
+local waited, overflowed = 0, 0
+local function probe(room)
+    local inner = coroutine.create(function() nap() waited = waited + 1 end)
+    if not pcall(coroutine.resume, inner) then overflowed = overflowed + 1 end
+    return room
+end
+local deepest = 0
+local function descend(n)
+    if n > 0 then
+        deepest = deepest + 1
+        local deeper = descend(n - 1)
+        return deeper + 1
+    end
+    return probe(0)
+end
+f = fiber.create(function()
+    pcall(descend, 1e9)
+    for n = deepest - 80, deepest + 2 do pcall(descend, n) end
+    nap()
+    fiber.yield()
+    coroutine.yield()
+    nap()
+    return 'fine'
+end)
+f:set_joinable(true)
+tap.same({ f:join() }, { true, 'fine' }, 'stack overflow around a wait')
+tap.ok(waited > 0 and overflowed > 0, 'some had room to wait, some not')
+
 -- Coroutines in each other without end: an error, not a crash.
 collectgarbage('setpause', 200) -- this is not about the collector
 local level = 0

@@ -1,0 +1,141 @@
+-- What a run of the core uses, all of it once: for failing its allocations one
+-- by one. It ends well, or throws 'not enough memory'; anything else is WRONG.
+local fiber = require('fiber')
+
+-- An error that is not the expected one goes on: it is the lack of memory.
+local function expect(pattern, ok, err)
+    assert(not ok, 'WRONG: nothing was thrown')
+    if not tostring(err):find(pattern) then
+        error(err, 0)
+    end
+end
+
+local function joinable(f, ...)
+    local made = fiber.new(f, ...)
+    made:set_joinable(true)
+    return made
+end
+
+local function joined(made)
+    local function check(ok, ...)
+        if not ok then error((...), 0) end
+        return ...
+    end
+    return check(made:join())
+end
+
+-- fibers
+local order = {}
+fiber.create(function(...)
+    order[#order + 1] = select('#', ...)
+    fiber.self():name('worker')
+    fiber.storage.x = {}
+    fiber.sleep(0)
+    order[#order + 1] = 'slept'
+end, 1, nil)
+assert(order[1] == 2 or order[1] == nil, 'WRONG: arguments')
+assert(joined(joinable(function(a) fiber.yield() return a end, 'x')) == 'x',
+    'WRONG: join')
+expect('boom', joinable(function() error({}, 0) end):join() and true,
+    'boom')
+expect('TimedOut', (function(made)
+    local ok, err = made:join(0)
+    made:cancel()
+    return ok, err.type == 'TimedOut' and err.type or err
+end)(joinable(fiber.sleep, 1000)))
+expect('not joinable', pcall(function()
+    fiber.create(fiber.sleep, 0):join()
+end))
+local victim = joinable(function()
+    expect('fiber is cancelled', pcall(fiber.sleep, 1000))
+    return 'cleaned up'
+end)
+fiber.yield()
+victim:cancel()
+assert(joined(victim) == 'cleaned up', 'WRONG: cancel')
+assert(fiber.find(fiber.id()) == fiber.self(), 'WRONG: find')
+assert(fiber.info({ backtrace = true })[fiber.id()].fid == fiber.id(),
+    'WRONG: info')
+assert(tostring(fiber.self()):find('fiber: %d'), 'WRONG: tostring')
+assert(fiber.time64() > 0 and fiber.clock() > 0, 'WRONG: time')
+
+-- channels and conditions
+local ch = fiber.channel(1)
+local writer = joinable(function()
+    for i = 1, 3 do ch:put({ i }) end
+    ch:put(false)
+    return ch:put('closed', 1000)
+end)
+for i = 1, 3 do
+    local t = ch:get(1000)
+    if t == nil then joined(writer) end
+    assert(t[1] == i, 'WRONG: order')
+end
+assert(ch:get(1000) == false, 'WRONG: false')
+fiber.yield()
+ch:close()
+joined(writer)
+local reader = joinable(function() return fiber.channel():get(0) end)
+assert(joined(reader) == nil, 'WRONG: timeout 0')
+local cond = fiber.cond()
+local waiter = joinable(function() return cond:wait(1000) end)
+fiber.yield()
+cond:broadcast()
+assert(joined(waiter) == true, 'WRONG: cond')
+
+-- coroutines, metamethods, protected calls
+local function nap(...)
+    fiber.sleep(0)
+    return ...
+end
+local co = coroutine.wrap(function(...)
+    local n = select('#', nap(...))
+    local got = coroutine.yield(nap(n))
+    return coroutine.wrap(function() return nap(got) end)()
+end)
+assert(co(1, nil) == 2, 'WRONG: yield')
+assert(co('y') == 'y', 'WRONG: return')
+expect('thrown', pcall(coroutine.wrap(function() nap() error('thrown') end)))
+local t = setmetatable({}, { __index = function(_, k) return nap(k .. '!') end })
+assert(t.key == 'key!', 'WRONG: __index')
+expect('cannot wait here', pcall(string.gsub, 'x', 'x', function()
+    coroutine.wrap(fiber.yield)()
+end))
+expect('cannot wait here', pcall(table.sort, { 1, 2 }, function()
+    fiber.sleep(1)
+end))
+
+-- modules
+package.preload.everything_a = function()
+    nap()
+    return { b = require('everything_b') }
+end
+package.preload.everything_b = function() nap() return {} end
+package.loaded.everything_a, package.loaded.everything_b = nil, nil
+local first = joinable(require, 'everything_a')
+local second = joinable(require, 'everything_a')
+assert(joined(first) == joined(second), 'WRONG: require')
+expect('not found', pcall(require, 'none.such'))
+package.preload.everything_bad = function() nap() error('bad module') end
+expect('bad module', pcall(require, 'everything_bad'))
+
+-- error objects, strings, tables, closures, a finalizer
+local ok, err = pcall(fiber.sleep)
+expect('fiber.sleep', ok, err)
+assert(err.type == 'IllegalParams' or err.type == 'OutOfMemory',
+    'WRONG: type')
+assert(#(err .. '') > 0 and err:unpack().message and err.trace[1],
+    'WRONG: fields')
+local list = {}
+for i = 1, 50 do list[i] = ('text'):rep(i) .. i end
+assert(#table.concat(list) > 5000, 'WRONG: strings')
+for _ = 1, 20 do
+    local p = newproxy(true)
+    getmetatable(p).__gc = function() pcall(fiber.sleep) end
+end
+collectgarbage('step', 1000)
+
+-- and one that nobody catches
+fiber.create(function() nap() error('not enough memory, or so') end)
+fiber.sleep(0)
+fiber.sleep(0)
