@@ -3,8 +3,8 @@
 -- Answers are, byte for byte, what users of Tarantool's console know.
 local c = ...
 
-local loadstring, pcall, select, type, tostring =
-    loadstring, pcall, select, type, tostring
+local loadstring, pcall, select = loadstring, pcall, select
+local next, type, tostring = next, type, tostring
 local format = string.format
 local yaml = require('yaml').new()
 yaml.cfg({
@@ -18,6 +18,9 @@ yaml.cfg({
 local null = yaml.NULL
 local lua_text = c.lua_text
 local INPUT_MAX = c.input_max
+local ANSWER_MAX = 16 * 1024 * 1024
+local TOO_LARGE = 'the result is too large to be shown (over 16 MiB): '
+    .. 'look at a part of it'
 
 local HELP = [[
 Lua is evaluated line by line; an expression shows its values.
@@ -28,9 +31,34 @@ Lua is evaluated line by line; an expression shows its values.
   \quit, \q               leave the console
 ]]
 
+-- Whether the values are more than anybody looks at. Tables are read raw.
+local function is_too_large(results)
+    local size, seen, stack, top = 0, {}, { results }, 1
+    while top > 0 do
+        local t = stack[top]
+        stack[top] = nil
+        top = top - 1
+        for k, v in next, t do
+            size = size + 8 + (type(k) == 'string' and #k or 0)
+                + (type(v) == 'string' and #v or 0)
+            if type(v) == 'table' and not seen[v] then
+                seen[v] = true
+                top = top + 1
+                stack[top] = v
+            end
+            if size > ANSWER_MAX then
+                return true
+            end
+        end
+    end
+    return false
+end
+
 local function yaml_text(results, count)
     if count == 0 then
         return '---\n...\n'
+    elseif is_too_large(results) then
+        return yaml.encode({ { error = TOO_LARGE } })
     end
     for i = 1, count do
         if results[i] == nil then

@@ -138,4 +138,45 @@ function tap.done()
     io.stdout:flush()
 end
 
+-- Names that tests written for Tarantool's `tap` know.
+
+--- A result that passes, or fails, in itself.
+function tap.pass(name)
+    return tap.ok(true, name)
+end
+
+function tap.fail(name)
+    return tap.ok(false, name)
+end
+
+--- As tap.same().
+function tap.is_deeply(got, want, name)
+    return tap.same(got, want, name)
+end
+
+--- The text of `got` does not hold the Lua pattern.
+function tap.unlike(got, pattern, name)
+    if not tap.ok(tostring(got):find(pattern) == nil, name) then
+        tap.diag('got     ' .. show(got) .. '\npattern ' .. pattern)
+        return false
+    end
+    return true
+end
+
+local planned
+
+--- How many results there will be; tap.check() at the end compares.
+function tap.plan(n)
+    planned = n
+    io.stdout:write('1..', n, '\n')
+end
+
+--- Ends a test that began with tap.plan(). True when all planned were run.
+function tap.check()
+    if count ~= planned then
+        tap.diag('planned ' .. tostring(planned) .. ', run ' .. count)
+    end
+    return count == planned
+end
+
 return tap

@@ -249,6 +249,32 @@ static void test_limit(void **state)
 	assert_memory_equal(t.out.data, "---\n- error: 'input of ", 22);
 }
 
+/* What nobody looks at is not shown, and costs no memory to speak of. */
+static void test_large_answer(void **state)
+{
+	static const char *const large[] = {
+		"('x'):rep(20000000)",
+		"(function() local t = {} for i = 1, 3e6 do t[i] = i end "
+		"return t end)()",
+		"{deep = {{{('x'):rep(20000000)}}}}",
+		"{[('x'):rep(20000000)] = 1}",
+	};
+	static const char want[] = "---\n- error: 'the result is too large ";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+		feed(large[i]);
+		assert_memory_equal(t.out.data, want, sizeof want - 1);
+		buf_reset(&t.out, 4096);
+	}
+	/* The same thing many times over is small. */
+	feed("s = ('x'):rep(1000000) t = {s} return #{t, t, t, t, t, t, t, t, "
+	     "t, t, t, t, t, t, t, t, t, t, t, t}, t and nil");
+	assert_out("---\n- 20\n- null\n...\n");
+	feed("t = {} t.t = t t.u = {t} return t.t.t == t");
+	assert_out("---\n- true\n...\n");
+}
+
 static void test_waits(void **state)
 {
 	(void)state;
@@ -399,6 +425,7 @@ int main(void)
 		TEST(test_end_of_input),
 		TEST(test_commands),
 		TEST(test_limit),
+		TEST(test_large_answer),
 		TEST(test_waits),
 		TEST(test_interrupt_running),
 		TEST(test_destroyed_running),
