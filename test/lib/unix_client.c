@@ -2,9 +2,10 @@
  * Talks to a unix socket: standard input goes there, what comes back goes to
  * standard output, until the other side ends.
  *
- *	unix_client [-v] PATH
+ *	unix_client [-v|-d] PATH
  *
  * -v: vanish when standard input ends, without waiting for anything.
+ * -d: deaf until standard input ends: nothing is read before.
  * Exit code 0; 1 when there is no connection or it breaks.
  */
 #include <errno.h>
@@ -35,6 +36,7 @@ static int copy(int from, int to)
 int main(int argc, char **argv)
 {
 	bool vanish = argc > 2 && strcmp(argv[1], "-v") == 0;
+	bool deaf = argc > 2 && strcmp(argv[1], "-d") == 0;
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	struct pollfd fds[2] = {
 		{ .fd = STDIN_FILENO, .events = POLLIN },
@@ -51,7 +53,7 @@ int main(int argc, char **argv)
 		perror(argv[argc - 1]);
 		return 1;
 	}
-	fds[1].fd = fd;
+	fds[1].fd = deaf ? -1 : fd;
 	for (;;) {
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			return 1;
@@ -69,6 +71,7 @@ int main(int argc, char **argv)
 			if (vanish)
 				return 0;
 			shutdown(fd, SHUT_WR);
+			fds[1].fd = fd;
 			fds[0].fd = -1;
 			fds[0].revents = 0;
 		}
