@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -24,6 +25,10 @@
 
 /* More than this is not read: the end of the file has the newest entries. */
 enum { FILE_READ_MAX = 4 * 1024 * 1024 };
+
+/* How long another console may hold the lock: a second in all. The end of the
+ * process waits as long. */
+enum { LOCK_TRIES = 200, LOCK_PAUSE_MS = 5 };
 
 char *history_default_path(const char *setting)
 {
@@ -63,30 +68,72 @@ static int make_folders(char *path)
 	return 0;
 }
 
-/* Open and lock the file that has the name now. */
-static int open_locked(char *path)
+/* The file, made when it is missing; not locked yet. */
+static int open_file(char *path)
 {
-	struct stat by_fd, by_name;
+	int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC;
+	struct stat st;
 	int fd;
 
-	for (;;) {
-		fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-		if (fd < 0 && errno == ENOENT && make_folders(path) == 0)
-			fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC,
-				  0600);
-		if (fd < 0)
-			return -1;
-		if (fstat(fd, &by_fd) != 0 || !S_ISREG(by_fd.st_mode)) {
-			close(fd);
-			errno = EINVAL;
+	fd = open(path, flags, 0600);
+	if (fd < 0 && errno == ENOENT && make_folders(path) == 0)
+		fd = open(path, flags, 0600);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		errno = EINVAL;
+		return -1;
+	}
+	return fd;
+}
+
+static bool has_name(int fd, const char *path)
+{
+	struct stat by_fd, by_name;
+
+	return fstat(fd, &by_fd) == 0 && stat(path, &by_name) == 0 &&
+	       by_fd.st_dev == by_name.st_dev && by_fd.st_ino == by_name.st_ino;
+}
+
+/*
+ * Open and lock the file that has the name now. Never waits for long, nor for
+ * ever: who ends the console waits for the thread that is in here. Returns -1
+ * with diag set.
+ */
+static int open_locked(char *path)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000000L };
+	int saved_errno;
+	int fd;
+
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		fd = open_file(path);
+		if (fd < 0) {
+			diag_set_system(errno, "history file '%s'", path);
 			return -1;
 		}
-		if (flock(fd, LOCK_EX) == 0 && stat(path, &by_name) == 0 &&
-		    by_fd.st_dev == by_name.st_dev &&
-		    by_fd.st_ino == by_name.st_ino)
-			return fd;
+		if (inject("history.lock")) {
+			errno = ENOLCK;
+		} else if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+			if (has_name(fd, path))
+				return fd;
+			errno = EWOULDBLOCK; /* replaced: the new one then */
+		}
+		saved_errno = errno;
 		close(fd);
+		if (saved_errno != EWOULDBLOCK && saved_errno != EINTR) {
+			diag_set_system(saved_errno, "lock history file '%s'",
+					path);
+			return -1;
+		}
+		nanosleep(&pause, NULL);
 	}
+	diag_set(ClientError,
+		 "history file '%s': another process keeps it "
+		 "locked",
+		 path);
+	return -1;
 }
 
 /* Append the line of an entry. */
@@ -218,6 +265,14 @@ static int load(struct history *h, int fd)
 	return rc;
 }
 
+/* From now on: a file that failed once is not tried, nor waited for, with each
+ * entry. */
+static void keep_no_file(struct history *h)
+{
+	mem_free(h->path);
+	h->path = NULL;
+}
+
 int history_create(struct history *h, const char *path)
 {
 	int fd, rc;
@@ -233,9 +288,7 @@ int history_create(struct history *h, const char *path)
 		goto no_memory;
 	fd = open_locked(h->path);
 	if (fd < 0) {
-		diag_set_system(errno, "history file '%s'", path);
-		mem_free(h->path);
-		h->path = NULL;
+		keep_no_file(h);
 		return -1;
 	}
 	rc = load(h, fd);
@@ -357,7 +410,7 @@ static int append(struct history *h, const char *entry)
 	}
 	fd = open_locked(h->path);
 	if (fd < 0) {
-		diag_set_system(errno, "history file '%s'", h->path);
+		keep_no_file(h);
 		goto out;
 	}
 	rc = write_entry(h, fd, &line);

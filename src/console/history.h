@@ -35,6 +35,7 @@ void history_destroy(struct history *h);
 
 /**
  * Add an entry, to the file too; an older one of the same text goes. Returns
- * 0, or -1 with diag set when the file could not be written.
+ * 0, or -1 with diag set when the file could not be written; one that cannot
+ * be opened or locked is given up, and the entries are kept in memory alone.
  */
 int history_add(struct history *h, const char *entry);

@@ -2,8 +2,10 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -222,6 +224,57 @@ static void test_no_file(void **state)
 	history_destroy(&h);
 }
 
+static void assert_failed(int rc, const char *reason)
+{
+	struct error *e;
+
+	assert_int_equal(rc, -1);
+	e = diag_take();
+	assert_non_null(strstr(e->message, path));
+	assert_non_null(strstr(e->message, reason));
+	error_unref(e);
+}
+
+/* Who holds the lock for ever holds up no console; it is told of once. */
+static void test_locked_by_another(void **state)
+{
+	struct history h, late;
+	int fd;
+
+	(void)state;
+	assert_int_equal(history_create(&h, path), 0);
+	add(&h, "saved");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_failed(history_add(&h, "not saved"), "locked");
+	add(&h, "nor this");
+	assert_int_equal(h.count, 3);
+	assert_failed(history_create(&late, path), "locked");
+	add(&late, "in memory");
+	assert_int_equal(late.count, 1);
+	close(fd);
+	history_destroy(&late);
+	history_destroy(&h);
+	assert_file("saved\n");
+}
+
+/* A file system without locks. */
+static void test_no_locks(void **state)
+{
+	struct history h;
+
+	(void)state;
+	if (inject_arm("history.lock", 1, -1) != 0)
+		skip();
+	assert_int_equal(history_create(&h, path), 0);
+	assert_failed(history_add(&h, "not saved"), "lock");
+	add(&h, "nor this");
+	assert_int_equal(inject_asked("history.lock"), 2);
+	inject_reset();
+	history_destroy(&h);
+	assert_file("");
+}
+
 static void test_no_memory(void **state)
 {
 	struct history h;
@@ -277,6 +330,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_odd_files, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_no_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_locked_by_another, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_no_locks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_memory, setup,
 						teardown),
 		cmocka_unit_test(test_default_path),
