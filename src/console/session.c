@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/diag.h"
 #include "console/lua_parts.h"
 #include "lua/lua_call.h"
@@ -50,19 +51,31 @@ void session_destroy(struct session *s)
 	fiber_cancel(&f->base);
 }
 
-/* What the user would not see otherwise: the fiber itself failed. */
+static int put_failure(struct buf *b, const char *text)
+{
+	int rc = buf_puts(b, "---\n- error: 'console: ");
+
+	for (; rc == 0 && *text != '\0'; text++)
+		rc = *text == '\'' ? buf_puts(b, "''") : buf_putc(b, *text);
+	return rc == 0 ? buf_puts(b, "'\n...\n") : rc;
+}
+
+/* What the user would not see otherwise: the fiber itself failed. One write,
+ * as for every answer. */
 static void write_failure(struct session *s, struct lua_fiber *f)
 {
-	static const char head[] = "---\n- error: 'console: ";
+	static const char no_memory[] =
+		"---\n- error: 'console: not enough memory'\n...\n";
+	struct buf answer = { 0 };
 	const char *text = lua_type(f->co, -1) == LUA_TSTRING
 				   ? lua_tostring(f->co, -1)
 				   : "the line could not be evaluated";
 
-	s->ops->write(s, head, sizeof head - 1);
-	for (; *text != '\0'; text++)
-		s->ops->write(s, *text == '\'' ? "''" : text,
-			      *text == '\'' ? 2 : 1);
-	s->ops->write(s, "'\n...\n", 6);
+	if (put_failure(&answer, text) == 0)
+		s->ops->write(s, answer.data, answer.size);
+	else
+		s->ops->write(s, no_memory, sizeof no_memory - 1);
+	buf_destroy(&answer);
 }
 
 static void on_end(struct lua_fiber *f, bool ok, void *arg)

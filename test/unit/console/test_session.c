@@ -19,6 +19,7 @@ static struct {
 	struct session session;
 	struct buf out;
 	char entry[256]; /* what was to be remembered last; "" is none */
+	unsigned writes;
 	unsigned ready;
 	unsigned left;
 } t;
@@ -33,6 +34,7 @@ static void on_uncaught(struct lua_fiber *f, const char *text, void *arg)
 static void on_write(struct session *s, const char *data, size_t size)
 {
 	(void)s;
+	t.writes++;
 	assert_int_equal(buf_append(&t.out, data, size), 0);
 }
 
@@ -303,6 +305,22 @@ static void test_interrupt_running(void **state)
 	assert_out("---\n- error: fiber is cancelled\n...\n");
 }
 
+/* The session's own Lua fails: told in one write, as any answer. */
+static void test_failure_of_its_own(void **state)
+{
+	static const char want[] = "---\n- error: 'console: ";
+	unsigned writes;
+
+	(void)state;
+	feed("debug.getmetatable('').__index = nil");
+	buf_reset(&t.out, 4096);
+	writes = t.writes;
+	feed("1");
+	assert_memory_equal(t.out.data, want, sizeof want - 1);
+	assert_memory_equal(t.out.data + t.out.size - 6, "'\n...\n", 6);
+	assert_int_equal(t.writes - writes, 1);
+}
+
 /* The carrier goes away while a line is evaluated. */
 static void test_destroyed_running(void **state)
 {
@@ -419,19 +437,13 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_answers),
-		TEST(test_completeness),
-		TEST(test_several_lines),
-		TEST(test_end_of_input),
-		TEST(test_commands),
-		TEST(test_limit),
-		TEST(test_large_answer),
-		TEST(test_waits),
-		TEST(test_interrupt_running),
-		TEST(test_destroyed_running),
-		TEST(test_destroyed_abandoned),
-		TEST(test_complete),
-		TEST(test_no_memory),
+		TEST(test_answers),           TEST(test_completeness),
+		TEST(test_several_lines),     TEST(test_end_of_input),
+		TEST(test_commands),          TEST(test_limit),
+		TEST(test_large_answer),      TEST(test_waits),
+		TEST(test_interrupt_running), TEST(test_failure_of_its_own),
+		TEST(test_destroyed_running), TEST(test_destroyed_abandoned),
+		TEST(test_complete),          TEST(test_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
