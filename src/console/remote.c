@@ -21,6 +21,7 @@ enum {
 	READ_SIZE = 64 * 1024,
 	FLUSH_MS = 5000,   /* for the last answer to a client that reads */
 	VANISHED_MS = 500, /* between two looks whether it is still there */
+	RETRY_MS = 100,    /* until a connection is tried again */
 };
 
 struct remote {
@@ -31,10 +32,12 @@ struct remote {
 	unsigned count;
 	struct drainable drainable;
 	struct timer deadline; /* of the drain */
+	struct timer retry;    /* of a connection there was no memory for */
 	struct list link;      /* in the list of all */
 	bool listening;        /* the listener's handle is open */
 	bool draining;
 	bool closing;
+	bool told_of_memory; /* since the last connection that was taken */
 	void (*on_close)(void *arg);
 	void *on_close_arg;
 	char path[108];
@@ -324,28 +327,39 @@ static void refuse(struct connection *c, const char *why)
 	leave(c);
 }
 
-static void on_connection(struct listener *l, int status)
+static void on_retry(struct timer *t);
+
+/* The connection stays with the listener, which tells of no other one until it
+ * is taken. */
+static void accept_later(struct remote *r)
 {
-	struct remote *r = l->arg;
-	struct connection *c;
+	if (!r->told_of_memory)
+		log_error("console '%s': not enough memory", r->path);
+	r->told_of_memory = true;
+	timer_start(&r->app->sched.timers, &r->retry,
+		    uv_hrtime() + RETRY_MS * 1000000ull, on_retry);
+}
+
+/* Take the connection that the listener has announced. */
+static void accept_next(struct remote *r)
+{
+	struct connection *c = mem_zalloc(sizeof *c);
 	bool opened;
 	int rc;
 
-	if (status != 0) {
-		log_error("console '%s': %s", r->path, uv_strerror(status));
-		return;
-	}
-	c = mem_zalloc(sizeof *c);
 	if (c == NULL) {
-		log_error("console '%s': not enough memory", r->path);
+		accept_later(r);
 		return;
 	}
 	c->remote = r;
-	rc = stream_accept(&c->stream, &r->group, &l->uv.stream, &opened);
+	rc = stream_accept(&c->stream, &r->group, &r->listener.uv.stream,
+			   &opened);
 	if (!opened) {
 		mem_free(c);
+		accept_later(r);
 		return;
 	}
+	r->told_of_memory = false;
 	list_add_tail(&r->connections, &c->link);
 	r->count++;
 	if (session_create(&c->session, &r->app->vm, &session_ops, c) != 0) {
@@ -363,6 +377,28 @@ static void on_connection(struct listener *l, int status)
 		greet(c);
 		work(c);
 	}
+}
+
+static void on_retry(struct timer *t)
+{
+	accept_next(list_entry(t, struct remote, retry));
+}
+
+static void on_connection(struct listener *l, int status)
+{
+	struct remote *r = l->arg;
+
+	if (status != 0)
+		log_error("console '%s': %s", r->path, uv_strerror(status));
+	else
+		accept_next(r);
+}
+
+/* No more connections; the file goes at once. */
+static void stop_listening(struct remote *r)
+{
+	timer_stop(&r->app->sched.timers, &r->retry);
+	listener_close(&r->listener);
 }
 
 static void on_listener_closed(struct listener *l)
@@ -402,7 +438,7 @@ static void on_drain(struct drainable *d, uint64_t deadline_ms)
 		    uv_hrtime() + deadline_ms * 1000000, on_drain_late);
 	list_foreach_safe(link, next, &r->connections)
 		work(list_entry(link, struct connection, link));
-	listener_close(&r->listener);
+	stop_listening(r);
 }
 
 void remote_close(struct remote *r)
@@ -415,7 +451,7 @@ void remote_close(struct remote *r)
 	list_foreach_safe(link, next, &r->connections)
 		close_connection(list_entry(link, struct connection, link));
 	if (!r->draining)
-		listener_close(&r->listener);
+		stop_listening(r);
 }
 
 void remote_close_all(void)
