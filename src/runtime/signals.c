@@ -38,6 +38,8 @@ static int slot_of(int signo)
 
 static void on_signal(int signo)
 {
+	/* NULL on another thread, when signals_stop() comes between. */
+	struct signals *self = __atomic_load_n(&state.self, __ATOMIC_ACQUIRE);
 	int saved_errno = errno;
 	int i = slot_of(signo);
 
@@ -48,7 +50,8 @@ static void on_signal(int signo)
 	}
 	if (i >= 0) {
 		state.pending[i] = 1;
-		uv_async_send(&state.self->async);
+		if (self != NULL)
+			uv_async_send(&self->async);
 	}
 	errno = saved_errno;
 }
@@ -81,7 +84,7 @@ int signals_start(struct signals *s, struct loop *loop, signals_f fn, void *arg)
 	s->async.data = s;
 	s->fn = fn;
 	s->arg = arg;
-	state.self = s;
+	__atomic_store_n(&state.self, s, __ATOMIC_RELEASE);
 	state.asked = 0;
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGPIPE, &sa, NULL);
@@ -107,7 +110,7 @@ void signals_stop(struct signals *s)
 	for (int i = 0; i < TAKEN; i++)
 		sigaction(taken[i], &state.old[i], NULL);
 	/* SIGPIPE stays caught: what is flushed last may meet a closed pipe. */
-	state.self = NULL;
+	__atomic_store_n(&state.self, NULL, __ATOMIC_RELEASE);
 	uv_close((uv_handle_t *)&s->async, NULL);
 }
 
