@@ -75,38 +75,53 @@ static int l_exit(lua_State *L)
 	return stop_for_good(L, code);
 }
 
+/*
+ * The strings from 1 to @a n, as a line: under the lock, for the console's
+ * editor draws from its own thread, and taken only now that no Lua can run and
+ * throw. Returns false when nobody reads any more.
+ */
+static bool write_line(lua_State *L, int n)
+{
+	bool broken;
+
+	flockfile(stdout);
+	for (int i = 1; i <= n; i++) {
+		size_t size;
+		const char *s = lua_tolstring(L, i, &size);
+
+		if (i > 1)
+			putc_unlocked('\t', stdout);
+		fwrite_unlocked(s, 1, size, stdout);
+	}
+	errno = 0;
+	broken = putc_unlocked('\n', stdout) == EOF && errno == EPIPE;
+	funlockfile(stdout);
+	return !broken;
+}
+
 /***
  * print(...)
  * As Lua's, but for a standard output that is a pipe nobody reads any more:
  * a main script that is still running ends as quietly as SIGPIPE would end it;
- * a server whose main script is over goes on. Yields: no.
+ * a server whose main script is over goes on. The line is one: no other thread
+ * writes into it. Yields: no.
  */
 static int l_print(lua_State *L)
 {
 	int n = lua_gettop(L);
-	bool broken = false;
 	struct app *app;
 
 	lua_getglobal(L, "tostring");
 	for (int i = 1; i <= n; i++) {
-		const char *s;
-		size_t size;
-
 		lua_pushvalue(L, -1);
 		lua_pushvalue(L, i);
 		lua_call(L, 1, 1);
-		s = lua_tolstring(L, -1, &size);
-		if (s == NULL)
+		if (lua_tostring(L, -1) == NULL)
 			return luaL_error(L, "'tostring' must return a string "
 					     "to 'print'");
-		if (i > 1)
-			putc_unlocked('\t', stdout);
-		fwrite_unlocked(s, 1, size, stdout);
-		lua_pop(L, 1);
+		lua_replace(L, i);
 	}
-	errno = 0;
-	broken = putc_unlocked('\n', stdout) == EOF && errno == EPIPE;
-	if (!broken)
+	if (write_line(L, n))
 		return 0;
 	app = app_of(L);
 	if (app->main == NULL || &app->main->base != app->sched.current)

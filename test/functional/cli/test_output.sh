@@ -49,3 +49,8 @@ code_is 0
 run neap -e 'tostring = function() return {} end print(1)'
 code_is 1
 err_has "'tostring' must return a string to 'print'"
+
+# A line is written whole or not at all.
+run neap -e 'pcall(print, "half", setmetatable({}, {__tostring = error}))
+	print(1, nil, "x")'
+out_is "$(printf '1\tnil\tx')"
