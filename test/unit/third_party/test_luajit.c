@@ -110,6 +110,28 @@ static void test_failed_load_restores_hook(void **unused)
 	assert_int_equal(hooks, 2);
 }
 
+/* The VM's own error, in code of both kinds: the traceback has the line. */
+static void test_failed_coroutine_keeps_its_line(void **unused)
+{
+	(void)unused;
+	assert_null(run("local function fail(t)\n"
+			"  local x = 1\n"
+			"  return t.a + x\n"
+			"end\n"
+			"local good = {a = 1}\n"
+			"for i = 1, 300 do\n"
+			"  local co = coroutine.create(function()\n"
+			"    for j = 1, 100 do fail(good) end\n"
+			"    fail(nil)\n"
+			"  end)\n"
+			"  assert(not coroutine.resume(co))\n"
+			"  local text = debug.traceback(co)\n"
+			"  assert(text:find(':3: in function', 1, true)\n"
+			"    and text:find(':9: in function', 1, true),\n"
+			"    text)\n"
+			"end"));
+}
+
 static void on_alarm_stop_match(int signo)
 {
 	(void)signo;
@@ -178,6 +200,8 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failed_load_restores_hook,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_failed_coroutine_keeps_its_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_endless_match_is_stopped,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_plain_find_is_linear,
