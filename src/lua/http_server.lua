@@ -391,8 +391,8 @@ end
 
 --- httpd:stat() -> table
 -- Counters since it was made: accepted, refused_connections, accept_failed,
--- requests, refused_requests, timeouts, gone, reads, writes, bytes_in,
--- bytes_out; what is now: connections, waiting (requests not yet answered),
+-- requests, refused_requests, timeouts, gone, cut (by the deadline of a stop),
+-- reads, writes, bytes_in, bytes_out; what is now: connections, waiting (requests not yet answered),
 -- running. Yields: no.
 function server:stat()
     return c.stat(self.c)

@@ -526,12 +526,14 @@ static int l_reply(lua_State *L)
 	struct http_request *req = check_request(L, 1);
 	struct answer a;
 	const char *why;
+	double status;
 	int rc;
 
 	a.resp = (struct http_response){ .fields = a.fields };
 	a.typed = false;
 	lua_settop(L, REPLY_ARGS);
-	a.resp.status = (int)lua_tointeger(L, 2);
+	status = lua_tonumber(L, 2);
+	a.resp.status = status >= 100 && status <= 999 ? (int)status : 0;
 	if (!lua_isnil(L, 3)) {
 		why = add_fields(L, 3, &a);
 		if (why != NULL) {

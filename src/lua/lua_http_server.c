@@ -130,8 +130,11 @@ static void release(struct lua_http_server *s)
 static void on_drained(struct http_server *http, void *arg)
 {
 	struct lua_http_server *s = arg;
+	struct http_stat stat;
 
-	(void)http;
+	http_server_stat(http, &stat);
+	s->drainable.cut = (unsigned)(stat.cut - s->cut_before);
+	s->cut_before = stat.cut;
 	drain_remove(&s->drainable);
 	cond_broadcast(&s->drained);
 	release(s);
@@ -413,6 +416,7 @@ static int l_stat(lua_State *L)
 	set_count(L, "refused_requests", stat.refused_requests);
 	set_count(L, "timeouts", stat.timeouts);
 	set_count(L, "gone", stat.gone);
+	set_count(L, "cut", stat.cut);
 	set_count(L, "reads", stat.reads);
 	set_count(L, "writes", stat.writes);
 	set_count(L, "bytes_in", stat.bytes_in);

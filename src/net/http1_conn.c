@@ -34,6 +34,11 @@ enum {
 
 static void settle(struct http1_conn *c);
 
+static uint32_t clamp(size_t size)
+{
+	return size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+}
+
 static bool may_serve(const struct http1_conn *c)
 {
 	return !c->closing && !c->busy && !c->last &&
@@ -73,6 +78,8 @@ static int flush(struct http1_conn *c, size_t mark, struct http_text direct)
 
 static void flush_all(struct http1_conn *c)
 {
+	/* What was gathered for one client is never another's. */
+	assert(c->server->current == NULL || c->server->current == c);
 	flush(c, 0, (struct http_text){ NULL, 0 });
 }
 
@@ -83,7 +90,7 @@ static void finish(struct http1_conn *c)
 	if (stream_unsent(&c->stream) > 0) {
 		set_reading(c, false);
 		if (c->wait != HTTP1_WAIT_SEND) {
-			c->progress = stream_unsent(&c->stream);
+			c->progress = clamp(stream_unsent(&c->stream));
 			http1__wait(c, HTTP1_WAIT_SEND);
 		}
 		return;
@@ -135,7 +142,7 @@ static void settle(struct http1_conn *c)
 	} else if (unsent > HTTP1_OUT_HIGH) {
 		set_reading(c, false);
 		if (c->wait != HTTP1_WAIT_SEND) {
-			c->progress = unsent < UINT32_MAX ? unsent : UINT32_MAX;
+			c->progress = clamp(unsent);
 			http1__wait(c, HTTP1_WAIT_SEND);
 		}
 	} else if (c->eof) {
@@ -462,7 +469,7 @@ void http1__expired(struct http1_conn *c)
 	switch ((enum http1_wait)c->wait) {
 	case HTTP1_WAIT_SEND:
 		if (unsent + SEND_PROGRESS <= c->progress) {
-			c->progress = unsent;
+			c->progress = clamp(unsent);
 			http1__wait(c, HTTP1_WAIT_SEND);
 			return;
 		}
@@ -512,9 +519,13 @@ int http1__accept(struct http_server *server, int fd, bool full)
 	}
 	server->stat.accepted++;
 	if (full) {
+		/* A handler's drain may bring it here in the middle of another
+		 * connection's batch, whose answers lie before the mark. */
+		size_t mark = server->out.size;
+
 		server->stat.refused_connections++;
 		refuse(c, 503, "too many connections");
-		flush_all(c);
+		flush(c, mark, (struct http_text){ NULL, 0 });
 		settle(c);
 		return 0;
 	}

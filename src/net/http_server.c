@@ -252,12 +252,19 @@ static void for_each(struct http_server *server,
 	}
 }
 
+static void cut_short(struct http1_conn *c)
+{
+	if (c->req != NULL || stream_unsent(&c->stream) > 0)
+		c->server->stat.cut++;
+	http1__close(c);
+}
+
 static void on_drain_deadline(struct timer *t)
 {
 	struct http_server *server =
 		list_entry(t, struct http_server, drain_timer);
 
-	for_each(server, http1__close);
+	for_each(server, cut_short);
 }
 
 static void set_drain_deadline(struct http_server *server, uint64_t ms)

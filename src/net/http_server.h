@@ -40,6 +40,7 @@ struct http_stat {
 	uint64_t refused_requests; /* answered 4xx, 5xx by the server */
 	uint64_t timeouts;
 	uint64_t gone; /* left before they were answered */
+	uint64_t cut;  /* requests and answers a drain's deadline ended */
 	uint64_t reads;
 	uint64_t writes;
 	uint64_t bytes_in;

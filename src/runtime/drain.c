@@ -8,6 +8,7 @@ void drain_create(struct drain *drain)
 {
 	list_init(&drain->members);
 	drain->started = false;
+	drain->cut = 0;
 	drain->on_done = NULL;
 	drain->arg = NULL;
 }
@@ -38,6 +39,9 @@ void drain_remove(struct drainable *d)
 	if (drain == NULL)
 		return;
 	d->drain = NULL;
+	if (drain->started)
+		drain->cut += d->cut;
+	d->cut = 0;
 	list_del(&d->link);
 	tell_if_done(drain);
 }

@@ -18,6 +18,8 @@ struct drainable {
 	struct list link;
 	struct drain *drain; /* where it is entered; NULL: nowhere */
 	const char *name;    /* for the log: "http server" */
+	unsigned cut;        /* pieces of work it has cut short; add to it
+				before drain_remove() */
 	/* Take no more work, finish what there is and call drain_remove(),
 	 * now or later; after @a deadline_ms cut short what is left. Called
 	 * once, from the loop. */
@@ -28,6 +30,7 @@ struct drainable {
 struct drain {
 	struct list members;
 	bool started;
+	unsigned cut;               /* of those that have gone */
 	void (*on_done)(void *arg); /* told when the last one has gone */
 	void *arg;
 };

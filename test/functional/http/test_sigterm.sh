@@ -1,6 +1,7 @@
 #!/bin/sh
 # SIGTERM in the middle of requests: each gets its answer, then the server ends
-# with 0; requests that never end are cut by the second signal's 128+15.
+# with 0; requests that never end are cut by the deadline, which ends it with 1,
+# or by the second signal's 128+15.
 set -eu
 
 here=${NEAP_SOURCE_DIR:?}/test/functional/http
@@ -14,7 +15,7 @@ fail() {
 
 begin() {
 	rm -f "$sock" out
-	"${NEAP_BIN:?}" "$here/server.lua" "$sock" 2> log &
+	"${NEAP_BIN:?}" "$@" "$here/server.lua" "$sock" 2> log &
 	server=$!
 	trap 'kill -s KILL "$server" 2> /dev/null || true' EXIT
 	"$NEAP_BIN" "$here/client.lua" "$sock" wait
@@ -48,4 +49,13 @@ wait "$server" || code=$?
 [ "$code" = 143 ] || fail "the second signal ended it with $code"
 wait "$client" || fail "the client"
 [ "$(grep -c '^cut$' out)" = 3 ] || fail "the requests were not cut"
+
+begin --drain-timeout 0.3
+ask /never 3
+kill -s TERM "$server"
+code=0
+wait "$server" || code=$?
+[ "$code" = 1 ] || fail "the deadline ended it with $code"
+grep -q "3 pieces of work were not finished" log || fail "nothing was said"
+wait "$client" || fail "the client"
 trap - EXIT
