@@ -35,8 +35,17 @@ struct yaml_anchor {
 	unsigned id;
 	bool open;         /* its value has not ended yet */
 	size_t start, end; /* the value's bytes, when written as msgpack */
+	size_t weight;     /* until its end: the document's at its start */
 	char name[];
 };
+
+/*
+ * What aliases may add to a document, as its weight. A sink that shares values
+ * tells an alias for nothing, but whoever walks the result, to print or to send
+ * it, meets each value as often as it is meant: a few lines of aliases of
+ * aliases would keep him busy for hours.
+ */
+enum { ALIAS_WEIGHT_MAX = 16 << 20 };
 
 /* Where a document's events go. */
 struct target {
@@ -102,6 +111,7 @@ static void forget_anchors(struct yaml_decoder *d)
 		mem_free(a);
 	}
 	d->anchors = 0;
+	d->weight = d->aliased = 0;
 }
 
 /* The anchor @a name, fresh: a name given again is another value's. */
@@ -146,6 +156,7 @@ static int begin_anchor(struct target *t, const yaml_char_t *name,
 	if (a == NULL)
 		return no_memory();
 	*ret = a;
+	a->weight = t->d->weight;
 	if (t->bytes == NULL)
 		return port_anchor(t->sink, a->id);
 	a->start = t->bytes->size;
@@ -157,6 +168,7 @@ static void end_anchor(struct target *t, struct yaml_anchor *a)
 	if (a == NULL)
 		return;
 	a->open = false;
+	a->weight = t->d->weight - a->weight;
 	if (t->bytes != NULL)
 		a->end = t->bytes->size;
 }
@@ -186,8 +198,16 @@ static int tell_alias(struct target *t)
 	if (a == NULL)
 		return fail_at(t->d, &t->d->event.start_mark,
 			       "invalid reference: ", name);
-	if (t->bytes == NULL)
+	if (t->bytes == NULL) {
+		if (!a->open) {
+			t->d->weight += a->weight;
+			t->d->aliased += a->weight;
+		}
+		if (t->d->aliased > ALIAS_WEIGHT_MAX)
+			return fail(t->d, "the aliases up to here make a "
+					  "document larger than the limit");
 		return port_alias(t->sink, a->id);
+	}
 	if (a->open)
 		return fail(t->d, "a value that contains itself");
 	return tell_copy(t, a);
@@ -278,6 +298,7 @@ static int tell_scalar(struct target *t)
 
 	if (begin_anchor(t, t->d->event.data.scalar.anchor, &a) != 0)
 		return -1;
+	t->d->weight += size + 1;
 	if (tag != NULL)
 		rc = tell_tagged(t, tag, s, size);
 	if (rc == 1) {
@@ -302,6 +323,7 @@ static int tell_begin(struct target *t, bool map)
 		return fail(d, "nested too deep");
 	if (begin_anchor(t, name, &a) != 0)
 		return -1;
+	d->weight++;
 	d->open[++d->depth] = a;
 	d->map[d->depth] = map;
 	return map ? port_map(t->sink, PORT_COUNT_UNKNOWN, PORT_STYLE_BLOCK)

@@ -26,6 +26,9 @@ struct yaml_decoder {
 	unsigned documents; /* begun so far */
 	unsigned anchors;   /* ids given out in this document */
 	int depth;
+	size_t weight;  /* bytes and values of this document, each alias
+			       counted as what it stands for */
+	size_t aliased; /* what of it came by aliases */
 	struct yaml_anchor *names; /* hash table of this document's */
 	struct yaml_anchor *open[PORT_DEPTH_MAX + 1]; /* each container's */
 	bool map[PORT_DEPTH_MAX + 1];
