@@ -269,6 +269,19 @@ static void count_lost(int lines)
 	__atomic_fetch_add(&sink.lost, lines, __ATOMIC_RELAXED);
 }
 
+/* The log's file cannot be written: standard error hears of it once, before
+ * lines begin to be lost. */
+static void tell_of_failure(int err)
+{
+	char why[128];
+
+	if (sink.path != NULL)
+		dprintf(STDERR_FILENO,
+			"neap: cannot write the log '%s': %s: lines are lost "
+			"until it can be written again\n",
+			sink.path, strerror_r(err, why, sizeof why));
+}
+
 /* One write for the line: lines of several processes into one file do not mix.
  * A line cut short by a full disk is ended when writing works again. */
 static void emit(const struct buf *b)
@@ -284,6 +297,8 @@ static void emit(const struct buf *b)
 	if (n == (ssize_t)b->size)
 		return;
 	sink.torn = n > 0;
+	if (sink.lost == sink.reported)
+		tell_of_failure(n < 0 ? errno : ENOSPC);
 	count_lost(1);
 }
 

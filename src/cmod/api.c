@@ -44,7 +44,8 @@ int neap_return_mp(neap_call_t *call, const char *begin, const char *end)
 		return call_set_error(diag_take());
 	}
 	memcpy(p, &head, sizeof head);
-	copy_short(p + sizeof head, begin, size);
+	if (size > 0)
+		copy_short(p + sizeof head, begin, size);
 	call->out.size += sizeof head + size;
 	call->results++;
 	return 0;

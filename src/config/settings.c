@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +83,8 @@ static int parse_switch(const char *text)
 	return -1;
 }
 
+enum { SECONDS_MAX = 1000000000 }; /* thirty years; nanoseconds fit */
+
 /* Returns a negative number when it is not one of seconds. */
 static double parse_seconds(const char *text)
 {
@@ -93,7 +94,7 @@ static double parse_seconds(const char *text)
 	if (*text == '\0' || strspn(text, "0123456789.") != strlen(text))
 		return -1;
 	v = strtod(text, &end);
-	return *end == '\0' && isfinite(v) ? v : -1;
+	return *end == '\0' && v <= SECONDS_MAX ? v : -1;
 }
 
 /* What the setting takes, for messages. */

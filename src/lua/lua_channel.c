@@ -32,9 +32,10 @@ static struct channel *check_channel(lua_State *L)
 
 static int l_new(lua_State *L)
 {
-	double size = luaL_optnumber(L, 1, 0);
+	double size = lua_tonumber(L, 1);
 
-	if (!(size >= 0 && size <= CHANNEL_SIZE_MAX) || size != (int)size)
+	if ((lua_type(L, 1) != LUA_TNUMBER && !lua_isnoneornil(L, 1)) ||
+	    !(size >= 0 && size <= CHANNEL_SIZE_MAX) || size != (int)size)
 		return lua_error_usage(L,
 				       "fiber.channel(size): a whole number "
 				       "from 0 to %d is wanted",

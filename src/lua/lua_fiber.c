@@ -252,9 +252,9 @@ static void push_report(lua_State *L, void *arg)
 		lua_rawgeti(L, -1, f->slot);
 		lua_remove(L, -2);
 		lua_getinfo(L, ">S", &ar);
-		lua_pushfstring(L, "%s\nfiber %d '%s' spawned at %s:%d",
-				lua_tostring(L, -1), (int)f->base.id, f->name,
-				ar.short_src, f->spawn_line);
+		lua_pushfstring(L, "%s\nfiber %f '%s' spawned at %s:%d",
+				lua_tostring(L, -1), (lua_Number)f->base.id,
+				f->name, ar.short_src, f->spawn_line);
 	}
 	f->vm->on_uncaught(f, lua_tostring(L, -1), f->vm->on_uncaught_arg);
 }

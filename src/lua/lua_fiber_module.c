@@ -424,7 +424,7 @@ static int l_fiber_index(lua_State *L)
 
 static int l_fiber_tostring(lua_State *L)
 {
-	lua_pushfstring(L, "fiber: %d", (int)check_handle(L, 1)->id);
+	lua_pushfstring(L, "fiber: %f", (lua_Number)check_handle(L, 1)->id);
 	return 1;
 }
 
@@ -502,7 +502,9 @@ static int l_info(lua_State *L)
 			luaL_traceback(L, f->co, NULL, 0);
 			lua_setfield(L, -2, "backtrace");
 		}
-		lua_rawseti(L, -2, (int)f->base.id);
+		lua_pushnumber(L, f->base.id);
+		lua_insert(L, -2);
+		lua_rawset(L, -3);
 	}
 	return 1;
 }
