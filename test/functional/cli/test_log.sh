@@ -37,11 +37,13 @@ run neap --log-file . -e 'print(1)'
 code_is 1
 err_has "log file '.': Is a directory"
 
-# A full disk: lines are lost, the program is not.
+# A full disk: lines are lost, the program is not; standard error hears of it,
+# once.
 run neap --log-file /dev/full -e "$log_twice print('on')"
 code_is 0
 out_is on
-err_is ''
+err_has "cannot write the log '/dev/full': No space left on device"
+err_is_one_line
 run sh -c '"$NEAP_BIN" -e "require(\"fiber\").create(error, \"x\") print(\"on\")" 2> /dev/full'
 code_is 0
 out_is on
