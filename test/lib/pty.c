@@ -32,6 +32,7 @@
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
+#include <utmp.h>
 
 enum { SHOWN_MAX = 4 * 1024 * 1024, PATIENCE_MS = 10000 };
 
@@ -252,20 +253,27 @@ int main(int argc, char **argv)
 {
 	struct winsize size = { .ws_row = 24, .ws_col = 80 };
 	static char line[64 * 1024];
+	int slave;
 
 	if (argc < 2)
 		return 2;
 	if (getenv("NEAP_SANITIZE") != NULL && *getenv("NEAP_SANITIZE") != '\0')
 		patience_ms *= 4;
 	setenv("TERM", "xterm", 1);
-	child = forkpty(&terminal, NULL, NULL, &size);
+	/* What it is like is looked at before the program can change it. */
+	if (openpty(&terminal, &slave, NULL, NULL, &size) != 0 ||
+	    tcgetattr(slave, &before) != 0)
+		return 2;
+	child = fork();
 	if (child < 0)
 		return 2;
 	if (child == 0) {
+		close(terminal);
+		login_tty(slave);
 		execv(argv[1], argv + 1);
 		_exit(127);
 	}
-	tcgetattr(terminal, &before);
+	close(slave);
 	while (fgets(line, sizeof line, stdin) != NULL) {
 		line_number++;
 		line[strcspn(line, "\n")] = '\0';
