@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,10 +41,13 @@ static struct {
 	uint64_t reported; /* how many of these the log has told of */
 	struct buf line;   /* kept between lines; at most LINE_KEEP bytes */
 	bool torn;         /* the last write ended inside a line */
+	bool stalled;      /* the reader was waited for in vain */
 	log_fiber_id_f fiber_id;
 } sink = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO };
 
 enum { LINE_MAX_SIZE = 64 * 1024, LINE_KEEP = 4096 };
+
+enum { READER_MS = 100 }; /* waited once for a reader that does not keep up */
 
 const char *log_level_name(enum log_level level)
 {
@@ -90,6 +96,7 @@ static void log_use(int fd, char *path)
 	sink.fd = fd;
 	sink.path = path;
 	sink.torn = false;
+	sink.stalled = false;
 	pthread_mutex_unlock(&sink.lock);
 	if (old_fd != STDERR_FILENO)
 		close(old_fd);
@@ -269,13 +276,56 @@ static void count_lost(int lines)
 	__atomic_fetch_add(&sink.lost, lines, __ATOMIC_RELAXED);
 }
 
+/*
+ * Whether a pipe, socket or terminal takes a piece now. A reader that is only
+ * slower than a burst of lines gets a moment; one that let it pass is not
+ * waited for again until it has read.
+ */
+static bool has_room(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	int rc;
+
+	do {
+		rc = poll(&p, 1, sink.stalled ? 0 : READER_MS);
+	} while (rc < 0 && errno == EINTR);
+	sink.stalled = rc == 0;
+	return rc != 0;
+}
+
+/*
+ * As write(), but nobody who does not read keeps the process from going on.
+ * O_NONBLOCK would do it for all who share the pipe. Room is told of for
+ * PIPE_BUF bytes, thus such pieces.
+ */
+static ssize_t write_some(int fd, const char *data, size_t size)
+{
+	struct stat st;
+	size_t done = 0;
+
+	if (fstat(fd, &st) != 0 || S_ISREG(st.st_mode))
+		return write(fd, data, size);
+	while (done < size) {
+		size_t piece = size - done < PIPE_BUF ? size - done : PIPE_BUF;
+		ssize_t n = has_room(fd) ? write(fd, data + done, piece)
+					 : (errno = EAGAIN, -1);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return done > 0 ? (ssize_t)done : -1;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
 /* The log's file cannot be written: standard error hears of it once, before
  * lines begin to be lost. */
 static void tell_of_failure(int err)
 {
 	char why[128];
 
-	if (sink.path != NULL)
+	if (sink.path != NULL && has_room(STDERR_FILENO))
 		dprintf(STDERR_FILENO,
 			"neap: cannot write the log '%s': %s: lines are lost "
 			"until it can be written again\n",
@@ -288,15 +338,15 @@ static void emit(const struct buf *b)
 {
 	ssize_t n;
 
-	if (sink.torn && write(sink.fd, "\n", 1) == 1)
+	if (sink.torn && write_some(sink.fd, "\n", 1) == 1)
 		sink.torn = false;
 	do {
 		n = inject("log.write") ? (errno = ENOSPC, -1)
-					: write(sink.fd, b->data, b->size);
+					: write_some(sink.fd, b->data, b->size);
 	} while (n < 0 && errno == EINTR);
 	if (n == (ssize_t)b->size)
 		return;
-	sink.torn = n > 0;
+	sink.torn |= n > 0;
 	if (sink.lost == sink.reported)
 		tell_of_failure(n < 0 ? errno : ENOSPC);
 	count_lost(1);

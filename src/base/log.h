@@ -2,8 +2,8 @@
  * The server's log: levels, plain or JSON lines, to standard error or a file.
  *
  * Only the outermost caller logs, once; library code returns errors. A line
- * that cannot be written (full disk, closed pipe) is counted, never waited
- * for; the count is logged when writing works again.
+ * that cannot be written (full disk, closed pipe, a pipe nobody reads) is
+ * counted, not waited for; the count is logged when writing works again.
  */
 #pragma once
 

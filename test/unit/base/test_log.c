@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -539,6 +540,94 @@ static void torn_line_of_another_file(void **state)
 	free(line);
 }
 
+/* Nobody reads the pipe, whose writes block: the process goes on. */
+static void full_pipe_is_counted(void **state)
+{
+	char *line = malloc(60001);
+	int pipes[2], keep;
+	uint64_t lost;
+	ssize_t n;
+
+	(void)state;
+	memset(line, 't', 60000);
+	line[60000] = '\0';
+	log_close();
+	keep = dup(STDERR_FILENO);
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	assert_int_equal(fcntl(pipes[1], F_SETPIPE_SZ, 65536), 65536);
+	dup2(pipes[1], STDERR_FILENO);
+	lost = log_lost();
+	log_info("%s", line);
+	for (int i = 0; i < 10; i++)
+		log_info("%s", line);
+	dup2(keep, STDERR_FILENO);
+	assert_int_equal(log_lost() - lost, 10);
+	/* Those who share the pipe may rely on it. */
+	assert_int_equal(fcntl(pipes[1], F_GETFL) & O_NONBLOCK, 0);
+	n = read(pipes[0], text, sizeof text); /* all that is in it */
+	assert_true(n > 60000);
+	dup2(pipes[1], STDERR_FILENO);
+	log_info("read again");
+	dup2(keep, STDERR_FILENO);
+	n = read(pipes[0], text, sizeof text - 1);
+	text[n] = '\0';
+	assert_int_equal(text[0], '\n'); /* of the line that was cut */
+	assert_non_null(strstr(text, " 10 log lines were lost"));
+	assert_non_null(strstr(text, "read again\n"));
+	assert_int_equal(log_lost() - lost, 10);
+	close(keep);
+	close(pipes[0]);
+	close(pipes[1]);
+	free(line);
+}
+
+struct slow_reader {
+	int fd;
+	size_t lines;
+};
+
+static void *read_slowly(void *arg)
+{
+	struct slow_reader *r = arg;
+	char piece[4096];
+	ssize_t n;
+
+	while ((n = read(r->fd, piece, sizeof piece)) > 0) {
+		for (ssize_t i = 0; i < n; i++)
+			r->lines += piece[i] == '\n';
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* A burst that is larger than the pipe gets through to one who reads. */
+static void slow_reader_gets_all(void **state)
+{
+	struct slow_reader r = { 0 };
+	int pipes[2], keep;
+	pthread_t thread;
+	uint64_t lost;
+
+	(void)state;
+	log_close();
+	keep = dup(STDERR_FILENO);
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	dup2(pipes[1], STDERR_FILENO);
+	close(pipes[1]);
+	lost = log_lost();
+	r.fd = pipes[0];
+	pthread_create(&thread, NULL, read_slowly, &r);
+	for (int i = 0; i < 3000; i++)
+		log_info("%0*d", 1 + i % 300, i);
+	dup2(keep, STDERR_FILENO);
+	pthread_join(thread, NULL);
+	/* Lost or there: none is missing without a word. */
+	assert_true(log_lost() - lost + r.lines >= 3000);
+	assert_true(r.lines > 1000);
+	close(keep);
+	close(pipes[0]);
+}
+
 static void closed_descriptor_is_counted(void **state)
 {
 	uint64_t lost;
@@ -650,6 +739,8 @@ int main(void)
 		logged(no_memory_for_a_line),
 		logged(torn_line_is_ended),
 		logged(torn_line_of_another_file),
+		logged(full_pipe_is_counted),
+		logged(slow_reader_gets_all),
 		logged(closed_descriptor_is_counted),
 		logged(threads_do_not_mix),
 		logged(heap_stays_level),
