@@ -256,8 +256,8 @@ static void test_large_answer(void **state)
 {
 	static const char *const large[] = {
 		"('x'):rep(20000000)",
-		"(function() local t = {} for i = 1, 3e6 do t[i] = i end "
-		"return t end)()",
+		("(function() local t = {} for i = 1, 3e6 do t[i] = i end "
+		 "return t end)()"),
 		"{deep = {{{('x'):rep(20000000)}}}}",
 		"{[('x'):rep(20000000)] = 1}",
 	};
