@@ -59,9 +59,8 @@ static int client(void)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address,
-				 sizeof address),
-			 0);
+	assert_int_equal(
+		connect(fd, (struct sockaddr *)&address, sizeof address), 0);
 	return fd;
 }
 
