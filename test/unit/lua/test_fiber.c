@@ -22,7 +22,9 @@ static void on_end(struct lua_fiber *f, bool ok, void *arg)
 	ended.count = lua_gettop(f->co);
 	ended.first = lua_tonumber(f->co, 1);
 	snprintf(ended.text, sizeof ended.text, "%s",
-		 lua_isstring(f->co, -1) ? lua_tostring(f->co, -1) : "");
+		 ended.count > 0 && lua_isstring(f->co, -1)
+			 ? lua_tostring(f->co, -1)
+			 : "");
 }
 
 static struct lua_fiber *told_fiber(const char *text)

@@ -184,15 +184,17 @@ static void ten_thousand_failures(void **state)
 	still_works();
 }
 
-/* Failures while the state itself is made. What LuaJIT's ffi then leaves lies in
- * the state's own arena, but for builds with the system's allocator. */
+/* Failures while the state itself is made. What LuaJIT's ffi then leaves goes
+ * with the state's own arena; only builds with the system's allocator keep it,
+ * and only LuaJIT's own assertions, of the debug preset, mind it. */
 static void every_allocation_of_a_start(void **state)
 {
 	bool reached = true;
 
 	(void)state;
-	if (inject_arm("x", 0, 0) != 0)
-		skip();
+#ifndef LEAK_SANITIZED
+	skip();
+#endif
 	inject_reset();
 	for (long k = 0; reached; k += 5) {
 		struct error *e;
