@@ -161,8 +161,8 @@ static void statuses_arrive(void **state)
 	static const char *const texts[] = {
 		"got = wait_status()",
 		"got = coroutine.wrap(wait_status)()",
-		"got = select(2, pcall(coroutine.wrap(function()"
-		" return coroutine.wrap(wait_status)() end)))",
+		("got = select(2, pcall(coroutine.wrap(function()"
+		 " return coroutine.wrap(wait_status)() end)))"),
 		"got = setmetatable({}, {__index = wait_status}).x",
 		"for s in wait_status do got = s break end",
 	};
