@@ -120,8 +120,8 @@ static void abandons(void **state)
 		"coroutine.wrap(function() require('fiber').sleep(9) end)()",
 		"pcall(pcall, require('fiber').sleep, 1000)",
 		"while true do coroutine.yield() end",
-		"local f = require('fiber').new(require('fiber').sleep, 1000)\n"
-		"f:set_joinable(true) f:join()",
+		("local f = require('fiber').new(require('fiber').sleep, 1000)\n"
+		 "f:set_joinable(true) f:join()"),
 	};
 	struct lua_fiber *f;
 
