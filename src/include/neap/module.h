@@ -104,6 +104,7 @@ enum { NEAP_READ = 1, NEAP_WRITE = 2 };
  * Put the call aside until the descriptor @a fd (a socket, pipe or the like)
  * is ready for one of @a events, at most @a timeout seconds; less than zero is
  * for ever. One waits for a descriptor at a time, and it must stay open.
+ * The descriptor is non-blocking from then on, for all processes that share it.
  * Returns the events that it is ready for, 0 when the time was over, or -1
  * with the error set.
  */
