@@ -113,14 +113,6 @@ static void push_body(lua_State *L, void *arg)
 	lua_xmove(L, st->fiber->co, 4);
 }
 
-static bool ended_by_cancel(struct lua_fiber *f)
-{
-	struct error *e = lua_error_test(f->co, -1);
-
-	return (f->base.flags & FIBER_CANCELLED) && e != NULL &&
-	       e->type == &FiberIsCancelled;
-}
-
 static void on_main_end(struct lua_fiber *f, bool ok, void *arg)
 {
 	struct app *app = arg;
@@ -132,7 +124,7 @@ static void on_main_end(struct lua_fiber *f, bool ok, void *arg)
 			app->on_main_end(app, app->on_main_end_arg);
 		return;
 	}
-	if (!ok && app->end != APP_GOES_ON && ended_by_cancel(f)) {
+	if (!ok && app->end != APP_GOES_ON && lua_fiber_ended_by_cancel(f)) {
 		app->main_interrupted = true;
 		return;
 	}

@@ -259,11 +259,12 @@ static void push_report(lua_State *L, void *arg)
 	f->vm->on_uncaught(f, lua_tostring(L, -1), f->vm->on_uncaught_arg);
 }
 
-static bool is_cancel_error(lua_State *co)
+bool lua_fiber_ended_by_cancel(struct lua_fiber *f)
 {
-	struct error *e = lua_error_test(co, -1);
+	struct error *e = lua_error_test(f->co, -1);
 
-	return e != NULL && e->type == &FiberIsCancelled;
+	return (f->base.flags & FIBER_CANCELLED) && e != NULL &&
+	       e->type == &FiberIsCancelled;
 }
 
 static void report_uncaught(struct lua_fiber *f)
@@ -271,7 +272,7 @@ static void report_uncaught(struct lua_fiber *f)
 	struct error *e;
 
 	/* A cancelled fiber that ends by it has done as it was told. */
-	if ((f->base.flags & FIBER_CANCELLED) && is_cancel_error(f->co))
+	if (lua_fiber_ended_by_cancel(f))
 		return;
 	if (lua_vm_protect(f->vm, push_report, f) == 0)
 		return;

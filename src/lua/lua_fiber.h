@@ -88,6 +88,9 @@ void lua_fiber_start_later(struct lua_fiber *f, int nargs);
  * Throws: no. */
 void lua_fiber_set_spawner(lua_State *L, struct lua_fiber *f);
 
+/** For on_end of a failed fiber: it was cancelled, and this is its error. */
+bool lua_fiber_ended_by_cancel(struct lua_fiber *f);
+
 /** Give up a fiber that was not started. */
 void lua_fiber_drop(struct lua_fiber *f);
 

@@ -48,14 +48,6 @@ static void reply_text(struct http_request *req, int status, const char *text)
 	http_request_reply(req, &resp);
 }
 
-static bool is_cancel(struct lua_fiber *f)
-{
-	struct error *e = lua_error_test(f->co, -1);
-
-	return (f->base.flags & FIBER_CANCELLED) && e != NULL &&
-	       e->type == &FiberIsCancelled;
-}
-
 /* Tell the error of a handler: logged once, with its traceback. */
 static void report(lua_State *L, void *arg)
 {
@@ -86,7 +78,7 @@ static void on_fiber_end(struct lua_fiber *f, bool ok, void *arg)
 		return;
 	if (ok) /* a bug of the Lua half */
 		reply_text(req, 500, "Internal Server Error\n");
-	else if (is_cancel(f))
+	else if (lua_fiber_ended_by_cancel(f))
 		reply_text(req, 503, "Service Unavailable\n");
 	else if (lua_vm_protect(f->vm, report, f) != 0) {
 		e = diag_take();

@@ -58,6 +58,10 @@ tap.is(answer_of({ status = 204 }).headers['content-length'], nil,
     'an answer without a body')
 tap.is(answer_of({ status = 299 }).text:match('^[^\r]*'), 'HTTP/1.1 299 ',
     'a status nobody knows')
+for _, status in ipairs({ 0, 99, 1000, -200, 2 ^ 32 + 200, 1e300 }) do
+    tap.is(answer_of({ status = status }).status, 500,
+        ('%g is no status'):format(status))
+end
 a = answer_of({ body = ('x'):rep(300000) })
 tap.is(#a.body, 300000, 'a large body')
 a = answer_of('text', { method = 'HEAD' })
