@@ -53,13 +53,13 @@ static void drain(struct app *app)
 	double seconds = settings_seconds(app->settings, SETTING_DRAIN_TIMEOUT);
 
 	if (drain_is_empty(&app->loop.drain)) {
-		drain_start(&app->loop.drain, 0, NULL, NULL);
+		drain_start(&app->loop.drain, 0);
 		return;
 	}
 	if (app->end == APP_END_SIGNAL)
 		log_info("%s: no new work; what is in progress has %g s",
 			 strsignal(app->end_signal), seconds);
-	drain_start(&app->loop.drain, (uint64_t)(seconds * 1000), NULL, NULL);
+	drain_start(&app->loop.drain, (uint64_t)(seconds * 1000));
 	app->drained =
 		run_until(app, is_drained, seconds + DRAIN_SLACK_MS / 1000.0);
 	if (app->drained && app->loop.drain.cut > 0) {

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/diag.h"
 #include "base/inject.h"
+#include "base/utf8.h"
 
 enum log_level log_level = LOG_INFO;
 
@@ -48,11 +49,6 @@ static struct {
 enum { LINE_MAX_SIZE = 64 * 1024, LINE_KEEP = 4096 };
 
 enum { READER_MS = 100 }; /* waited once for a reader that does not keep up */
-
-const char *log_level_name(enum log_level level)
-{
-	return levels[level].name;
-}
 
 int log_level_parse(const char *name)
 {
@@ -157,30 +153,13 @@ void log_close(void)
 	pthread_mutex_unlock(&sink.lock);
 }
 
-/* The bytes of the UTF-8 character at @a s, of which @a n bytes are there: 1 to
- * 4, or 0 when it is none, or a control character beyond ASCII. */
-static size_t utf8_size(const char *s, size_t n)
+/* The bytes of the character at @a s, of which @a n bytes are there; 0 when it
+ * is no UTF-8, or a control character beyond ASCII (U+0080 to U+009F). */
+static size_t text_size(const char *s, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)s;
-	uint32_t c = p[0], least;
-	size_t size;
 
-	if (c < 0x80)
-		return 1;
-	if (c < 0xc2 || c > 0xf4)
-		return 0;
-	size = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-	least = size == 2 ? 0xa0 : size == 3 ? 0x800 : 0x10000;
-	if (size > n)
-		return 0;
-	c &= 0x7f >> size;
-	for (size_t i = 1; i < size; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3f);
-	}
-	return c < least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0
-									: size;
+	return p[0] == 0xc2 && n > 1 && p[1] < 0xa0 ? 0 : utf8_length(p, p + n);
 }
 
 /* Text as it stands in a JSON string. A byte that is no UTF-8 is shown as \xff:
@@ -190,7 +169,7 @@ static void put_json(struct buf *b, const char *s, size_t n)
 	for (size_t i = 0, size; i < n; i += size) {
 		unsigned char c = s[i];
 
-		size = utf8_size(s + i, n - i);
+		size = text_size(s + i, n - i);
 		if (size > 1)
 			buf_append(b, s + i, size);
 		else if (size == 0)
@@ -216,7 +195,7 @@ static void put_plain(struct buf *b, const char *s, size_t n)
 	for (size_t i = 0, size; i < n; i += size) {
 		unsigned char c = s[i];
 
-		size = utf8_size(s + i, n - i);
+		size = text_size(s + i, n - i);
 		if (size > 1)
 			buf_append(b, s + i, size);
 		else if (size == 0)

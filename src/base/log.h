@@ -28,8 +28,7 @@ enum log_format { LOG_PLAIN, LOG_JSON };
 /** Lines above this level are dropped. Read by the macros below. */
 extern enum log_level log_level;
 
-/** The name of a level ("info"), and the level of a name or -1. */
-const char *log_level_name(enum log_level level);
+/** The level of a name ("info"), or -1. */
 int log_level_parse(const char *name);
 
 void log_set_level(enum log_level level);

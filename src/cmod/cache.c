@@ -240,15 +240,6 @@ struct cmod *cmod_load(const char *path, const char *cpath)
 	return m;
 }
 
-struct cmod *cmod_ref(struct cmod *m)
-{
-	cmod__lock();
-	assert(m->refs > 0);
-	m->refs++;
-	cmod__unlock();
-	return m;
-}
-
 bool cmod__drop(struct cmod *m)
 {
 	assert(m->refs > 0);

@@ -43,9 +43,6 @@ struct cmod *cmod_load(const char *path, const char *cpath);
  */
 struct cmod *cmod_load_cached(const char *path);
 
-/** Another reference; the caller has one. */
-struct cmod *cmod_ref(struct cmod *m);
-
 /** Give a reference back; the last one closes the library. NULL is fine. */
 void cmod_unref(struct cmod *m);
 

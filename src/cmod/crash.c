@@ -22,10 +22,6 @@ static const struct {
 	{ SIGILL, "SIGILL" },   { SIGABRT, "SIGABRT" },
 };
 
-/* The overflow of a stack is found by the signal that it raises: the handler
- * cannot run on that stack. */
-static __thread void *signal_stack;
-
 /* A line that is put together piece by piece; too much is cut. */
 struct line {
 	char text[1024];
@@ -96,7 +92,9 @@ static void on_fatal(int number, siginfo_t *info, void *context)
 	raise(number);
 }
 
-void crash_thread_start(void)
+/* The overflow of a stack is found by the signal that it raises: the handler
+ * cannot run on that stack. This one is the thread's until it ends. */
+static void use_signal_stack(void)
 {
 	stack_t ss = { .ss_size = SIGNAL_STACK_SIZE };
 
@@ -104,28 +102,15 @@ void crash_thread_start(void)
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (ss.ss_sp == MAP_FAILED)
 		return;
-	if (sigaltstack(&ss, NULL) == 0)
-		signal_stack = ss.ss_sp;
-	else
+	if (sigaltstack(&ss, NULL) != 0)
 		munmap(ss.ss_sp, SIGNAL_STACK_SIZE);
-}
-
-void crash_thread_end(void)
-{
-	stack_t ss = { .ss_flags = SS_DISABLE };
-
-	if (signal_stack == NULL)
-		return;
-	sigaltstack(&ss, NULL);
-	munmap(signal_stack, SIGNAL_STACK_SIZE);
-	signal_stack = NULL;
 }
 
 void crash_install(void)
 {
 	struct sigaction sa = { .sa_sigaction = on_fatal };
 
-	crash_thread_start();
+	use_signal_stack();
 	sigemptyset(&sa.sa_mask);
 	sa.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER;
 	for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++)
@@ -135,14 +120,6 @@ void crash_install(void)
 #else
 
 void crash_install(void)
-{
-}
-
-void crash_thread_start(void)
-{
-}
-
-void crash_thread_end(void)
 {
 }
 

@@ -12,7 +12,3 @@
  * better.)
  */
 void crash_install(void);
-
-/** The signal stack of another thread, at its start and its end. */
-void crash_thread_start(void);
-void crash_thread_end(void);

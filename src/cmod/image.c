@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "base/diag.h"
+#include "base/file.h"
 #include "base/inject.h"
 #include "cmod/library_file.h"
 
@@ -27,20 +28,10 @@ enum { MEMFD_NAME_MAX = 249 }; /* the kernel's limit */
 /* One for each copy ever made, so that no path is given to dlopen() twice. */
 static atomic_uint serial;
 
-static int write_all(int fd, const char *data, size_t size)
+static int write_copy(int fd, const struct library_file *lf)
 {
-	while (size > 0) {
-		ssize_t n = inject("cmod.write") ? (errno = ENOSPC, -1)
-						 : write(fd, data, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		size -= (size_t)n;
-	}
-	return 0;
+	return inject("cmod.write") ? -ENOSPC
+				    : file_write_all(fd, lf->data, lf->size);
 }
 
 /* Newer kernels want to be told that the memory will be executed, older ones
@@ -86,7 +77,7 @@ static int copy_to_memory(struct image *img, const struct library_file *lf,
 	img->fd = open_memory(name);
 	if (img->fd < 0)
 		return 1;
-	rc = write_all(img->fd, lf->data, lf->size);
+	rc = write_copy(img->fd, lf);
 	if (rc != 0) {
 		diag_set_system(rc, "cannot copy library '%s'", name);
 		goto fail;
@@ -114,7 +105,7 @@ static int write_file(const char *path, const struct library_file *lf)
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0500);
 	if (fd < 0)
 		return -errno;
-	rc = write_all(fd, lf->data, lf->size);
+	rc = write_copy(fd, lf);
 	close(fd);
 	if (rc != 0)
 		unlink(path);

@@ -124,18 +124,13 @@ static int l_console_start_end(lua_State *L)
 	return 0;
 }
 
-static int l_console_failed(lua_State *L)
-{
-	return lua_wait_throw(L, luaL_checkint(L, 1));
-}
-
 static int luaopen_neap_console(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
 		{ "listen", l_console_listen },
 		{ "start_begin", l_console_start_begin },
 		{ "start_end", l_console_start_end },
-		{ "failed", l_console_failed },
+		{ "failed", lua_wait_failed },
 		{ NULL, NULL },
 	};
 	static const luaL_Reg meta[] = {

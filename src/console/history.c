@@ -21,6 +21,7 @@
 
 #include "base/buf.h"
 #include "base/diag.h"
+#include "base/file.h"
 #include "base/inject.h"
 
 /* More than this is not read: the end of the file has the newest entries. */
@@ -192,21 +193,6 @@ static int remember(struct history *h, const char *entry)
 	return 0;
 }
 
-static int write_all(int fd, const char *data, size_t size)
-{
-	while (size > 0) {
-		ssize_t n = write(fd, data, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		data += n;
-		size -= n;
-	}
-	return 0;
-}
-
 static int read_tail(int fd, struct buf *text)
 {
 	off_t size = lseek(fd, 0, SEEK_END);
@@ -312,21 +298,22 @@ void history_destroy(struct history *h)
 static int replace_file(const struct history *h, const struct buf *text)
 {
 	struct buf name = { 0 };
-	int fd, rc = -1;
+	int fd, rc;
 
-	if (buf_printf(&name, "%s.new%c", h->path, '\0') != 0) {
-		errno = ENOMEM;
-		return -1;
-	}
+	if (buf_printf(&name, "%s.new%c", h->path, '\0') != 0)
+		return -ENOMEM;
 	fd = open(name.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd >= 0) {
-		rc = write_all(fd, text->data, text->size);
-		close(fd);
-		if (rc == 0)
-			rc = rename(name.data, h->path);
-		if (rc != 0)
-			unlink(name.data);
+	if (fd < 0) {
+		rc = -errno;
+		goto out;
 	}
+	rc = file_write_all(fd, text->data, text->size);
+	close(fd);
+	if (rc == 0 && rename(name.data, h->path) != 0)
+		rc = -errno;
+	if (rc != 0)
+		unlink(name.data);
+out:
 	buf_destroy(&name);
 	return rc;
 }
@@ -389,12 +376,12 @@ static int write_entry(struct history *h, int fd, const struct buf *line)
 		if (rc == 0)
 			rc = replace_file(h, &text);
 		else
-			errno = ENOMEM;
+			rc = -ENOMEM;
 	} else {
-		rc = write_all(fd, line->data, line->size);
+		rc = file_write_all(fd, line->data, line->size);
 	}
 	if (rc != 0)
-		diag_set_system(errno, "history file '%s'", h->path);
+		diag_set_system(rc, "history file '%s'", h->path);
 	buf_destroy(&text);
 	return rc == 0 ? 0 : -1;
 }

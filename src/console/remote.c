@@ -418,6 +418,8 @@ static void tell_closed(struct remote *r)
 		fn(r->on_close_arg);
 }
 
+/* A command that still runs is not counted as cut: an operator who looks at a
+ * server that ends has not lost a request. */
 static void on_drain_late(struct timer *t)
 {
 	struct remote *r = list_entry(t, struct remote, deadline);

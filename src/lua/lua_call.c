@@ -163,6 +163,11 @@ int lua_wait_throw(lua_State *L, int status)
 	return lua_error_throw(L);
 }
 
+int lua_wait_failed(lua_State *L)
+{
+	return lua_wait_throw(L, luaL_checkint(L, 1));
+}
+
 uint64_t lua_wait_timeout(lua_State *L, int idx)
 {
 	double seconds;

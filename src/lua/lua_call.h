@@ -55,6 +55,9 @@ void lua_wait_note_blocked(lua_State *L);
 /** Throw what a status means: FiberIsCancelled, TimedOut, SystemError. */
 int lua_wait_throw(lua_State *L, int status);
 
+/** The same as a Lua function of the status, for the Lua half of a module. */
+int lua_wait_failed(lua_State *L);
+
 /**
  * A timeout argument in seconds: nil or none is UINT64_MAX (for ever), else
  * nanoseconds. Throws a usage error for anything but a number, and for NaN.

@@ -15,9 +15,6 @@
 /* Slots that any event may use: the value, and what moves it. */
 enum { BUILDER_SLOTS = 6 };
 
-/* Doubles are exact up to here. */
-#define EXACT ((int64_t)1 << 53)
-
 static struct lua_builder *builder(struct port_sink *s)
 {
 	return (struct lua_builder *)s; /* sink comes first */
@@ -78,7 +75,7 @@ static int on_boolean(struct port_sink *s, bool value)
 
 static int on_sint(struct port_sink *s, int64_t value)
 {
-	if (value >= -EXACT && value <= EXACT)
+	if (value >= -LUA_EXACT_INT && value <= LUA_EXACT_INT)
 		lua_fast_pushint(builder(s)->L, (double)value);
 	else
 		lua_value_push_sint(builder(s)->L, value);
@@ -87,7 +84,7 @@ static int on_sint(struct port_sink *s, int64_t value)
 
 static int on_uint(struct port_sink *s, uint64_t value)
 {
-	if (value <= (uint64_t)EXACT)
+	if (value <= (uint64_t)LUA_EXACT_INT)
 		lua_fast_pushint(builder(s)->L, (double)value);
 	else
 		lua_value_push_uint(builder(s)->L, value);

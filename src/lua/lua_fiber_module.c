@@ -509,11 +509,6 @@ static int l_info(lua_State *L)
 	return 1;
 }
 
-static int l_failed(lua_State *L)
-{
-	return lua_wait_throw(L, luaL_checkint(L, 1));
-}
-
 static int l_set_fiber_methods(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TTABLE);
@@ -546,7 +541,7 @@ int luaopen_neap_fiber(lua_State *L)
 		{ "time_us", l_time_us },
 		{ "clock_us", l_clock_us },
 		{ "info", l_info },
-		{ "failed", l_failed },
+		{ "failed", lua_wait_failed },
 		{ "set_methods", l_set_fiber_methods },
 		{ NULL, NULL },
 	};

@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "base/diag.h"
+#include "base/hex.h"
 #include "lua/lua_class.h"
 #include "lua/lua_error.h"
 #include "lua/lua_http.h"
@@ -53,14 +54,6 @@ static struct http_request *check_request(lua_State *L, int idx)
 	return req;
 }
 
-static int hex_digit(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 32;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* What the escape at @a p stands for, or -1 when there is none. */
 static int escaped(const char *p, const char *end)
 {
@@ -68,8 +61,8 @@ static int escaped(const char *p, const char *end)
 
 	if (end - p < 3 || *p != '%')
 		return -1;
-	high = hex_digit(p[1]);
-	low = hex_digit(p[2]);
+	high = hex_value(p[1]);
+	low = hex_value(p[2]);
 	return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 

@@ -430,30 +430,19 @@ static int l_log(lua_State *L)
 	return 0;
 }
 
-static int l_failed(lua_State *L)
-{
-	return lua_wait_throw(L, luaL_checkint(L, 1));
-}
-
-/* One of our Lua halves with the @a nargs values on top as its arguments:
- * replaced by its result. Throws: out of memory. */
-static void run_half(lua_State *L, const char *source, const char *name,
-		     int nargs)
-{
-	if (luaL_loadbuffer(L, source, strlen(source), name) != 0)
-		lua_error(L);
-	lua_insert(L, -1 - nargs);
-	lua_call(L, nargs, 1);
-}
-
 static int open_http_server(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
-		{ "new", l_new },         { "set_serve", l_set_serve },
-		{ "take", l_take },       { "listen", l_listen },
-		{ "address", l_address }, { "stop", l_stop },
-		{ "stat", l_stat },       { "log", l_log },
-		{ "failed", l_failed },   { NULL, NULL },
+		{ "new", l_new },
+		{ "set_serve", l_set_serve },
+		{ "take", l_take },
+		{ "listen", l_listen },
+		{ "address", l_address },
+		{ "stop", l_stop },
+		{ "stat", l_stat },
+		{ "log", l_log },
+		{ "failed", lua_wait_failed },
+		{ NULL, NULL },
 	};
 	static const luaL_Reg meta[] = {
 		{ "__gc", l_gc },
@@ -464,12 +453,12 @@ static int open_http_server(lua_State *L)
 	lua_pop(L, 1);
 	lua_newtable(L);
 	luaL_register(L, NULL, functions);
-	run_half(L, lua_src_http_router, "=neap/http_router.lua", 0);
+	lua_vm_run_source(L, lua_src_http_router, "=neap/http_router.lua", 0);
 	lua_pushvalue(L, -1);
 	lua_setfield(L, -3, "router");
 	lua_http_push_request_half(L);
 	lua_insert(L, -2);
-	run_half(L, lua_src_http_request, "=neap/http_request.lua", 2);
+	lua_vm_run_source(L, lua_src_http_request, "=neap/http_request.lua", 2);
 	lua_setfield(L, -2, "request");
 	return 1;
 }

@@ -14,9 +14,6 @@
 /* Slots that a run takes besides its values. */
 enum { JOB_SLOTS = 10, SIMPLE_SLOTS = 8 };
 
-/* Doubles are exact up to here. */
-#define EXACT ((int64_t)1 << 53)
-
 struct pack_job {
 	struct lua_job job;
 	struct buf *out;
@@ -143,11 +140,11 @@ static const char *push_simple(lua_State *L, const char *data, const char *end)
 		unsigned unused = (unsigned)(8 - size) * 8;
 		int64_t i = (int64_t)(v << unused) >> unused;
 
-		if (i >= EXACT || i <= -EXACT)
+		if (i >= LUA_EXACT_INT || i <= -LUA_EXACT_INT)
 			return NULL;
 		lua_pushnumber(L, (double)i);
 	} else {
-		if (v >= (uint64_t)EXACT)
+		if (v >= (uint64_t)LUA_EXACT_INT)
 			return NULL;
 		lua_pushnumber(L, (double)v);
 	}

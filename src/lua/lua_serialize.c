@@ -2,7 +2,7 @@
  * Lua values to events. See lua_serialize.h.
  *
  * The walk goes through the public API, which is what every kind of value can
- * be reached by; lua_pack_direct.c is the fast way for plain ones. On the Lua
+ * be reached by; lua_direct.c is the fast way for plain ones. On the Lua
  * stack each open table has a slot, so that a table inside itself is found by
  * looking up from where the walk got too deep.
  */

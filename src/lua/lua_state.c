@@ -52,8 +52,19 @@ static void open_libs(lua_State *L, void *arg)
 	lua_value_open(L, &vm->values);
 }
 
+void lua_vm_run_source(lua_State *L, const char *source, const char *name,
+		       int nargs)
+{
+	if (luaL_loadbuffer(L, source, strlen(source), name) != 0)
+		lua_error(L);
+	lua_insert(L, -1 - nargs);
+	lua_call(L, nargs, 1);
+}
+
 static void run_module(lua_State *L, const struct lua_module *m)
 {
+	const char *name;
+
 	if (m->open != NULL) {
 		lua_pushcfunction(L, m->open);
 		lua_call(L, 0, 1);
@@ -62,12 +73,9 @@ static void run_module(lua_State *L, const struct lua_module *m)
 	}
 	if (m->source == NULL)
 		return;
-	lua_pushfstring(L, "=neap/%s.lua", m->name);
-	if (luaL_loadbuffer(L, m->source, strlen(m->source),
-			    lua_tostring(L, -1)) != 0)
-		lua_error(L);
-	lua_pushvalue(L, -3);
-	lua_call(L, 1, 1);
+	name = lua_pushfstring(L, "=neap/%s.lua", m->name);
+	lua_insert(L, -2);
+	lua_vm_run_source(L, m->source, name, 1);
 }
 
 /* The loader of a module of ours, in package.preload. Upvalues: the module, and

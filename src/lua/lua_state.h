@@ -71,6 +71,13 @@ struct lua_module {
 };
 
 /**
+ * Run a Lua half of ours, with the @a nargs values on top as its arguments:
+ * they are replaced by its one result. Throws what it throws.
+ */
+void lua_vm_run_source(lua_State *L, const char *source, const char *name,
+		       int nargs);
+
+/**
  * Make a state for this thread's scheduler, with Lua's libraries and the
  * modules of this layer. The memory is the caller's. Returns 0, or -1 with
  * diag set. Yields: no.

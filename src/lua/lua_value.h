@@ -15,6 +15,9 @@
 /** lua_type() of FFI objects, which has no public name. */
 enum { LUA_VALUE_CDATA = 10 };
 
+/** Doubles are exact up to here. */
+#define LUA_EXACT_INT ((int64_t)1 << 53)
+
 /** What the modules keep in the registry of a state; struct lua_vm has it. */
 struct lua_value_refs {
 	int null;      /* the object */

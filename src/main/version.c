@@ -4,9 +4,7 @@
 #include "versions.h"
 
 #if NEAP_LUAJIT_SYSTEM
-#define WARNING                                                          \
-	"\nBuilt with the system's LuaJIT: loops that the JIT compiler " \
-	"has compiled cannot be interrupted."
+#define WARNING "\nBuilt with the system's LuaJIT: without neap's mends of it."
 #else
 #define WARNING ""
 #endif

@@ -8,6 +8,7 @@
  * before a colon, bare CRs, bare LFs and foreign protocols without another
  * pass over the bytes.
  */
+#include "base/hex.h"
 #include "net/http1.h"
 
 #include <string.h>
@@ -178,14 +179,6 @@ static bool check_fields(struct http_request *req)
 		return refuse(req, 400,
 			      "both Content-Length and Transfer-Encoding");
 	return true;
-}
-
-static int hex_value(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 32;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* Escapes of the path must be whole, and none may hide a NUL. */

@@ -2,7 +2,6 @@
 #include "net/http_request.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/inject.h"
 #include "net/http1.h"
@@ -95,21 +94,6 @@ struct http_field http_request_field(const struct http_request *req, size_t i)
 {
 	return (struct http_field){ text(req, req->fields[i].name),
 				    text(req, req->fields[i].value) };
-}
-
-bool http_request_header(const struct http_request *req, const char *name,
-			 size_t size, struct http_text *ret_value)
-{
-	for (unsigned i = 0; i < req->field_count; i++) {
-		const struct http1_field *f = &req->fields[i];
-
-		if (f->name.size == size &&
-		    strncasecmp(req->base + f->name.start, name, size) == 0) {
-			*ret_value = text(req, f->value);
-			return true;
-		}
-	}
-	return false;
 }
 
 struct http_text http_request_body(const struct http_request *req)

@@ -72,10 +72,6 @@ unsigned http_request_minor(const struct http_request *req);
 size_t http_request_field_count(const struct http_request *req);
 struct http_field http_request_field(const struct http_request *req, size_t i);
 
-/** The value of the first field of that name, case aside. False: no such. */
-bool http_request_header(const struct http_request *req, const char *name,
-			 size_t size, struct http_text *ret_value);
-
 /** The whole body, chunks put together. */
 struct http_text http_request_body(const struct http_request *req);
 

@@ -13,8 +13,9 @@
 
 #include "base/buf.h"
 #include "base/diag.h"
+#include "base/hex.h"
+#include "base/utf8.h"
 #include "port/number.h"
-#include "port/utf8.h"
 
 const struct json_decode_opts json_decode_default = {
 	.max_depth = PORT_DEPTH_MAX,
@@ -82,15 +83,11 @@ static int hex4(const char *p, const char *end)
 	if (end - p < 4)
 		return -1;
 	for (int i = 0; i < 4; i++) {
-		unsigned c = (unsigned char)p[i];
+		int digit = hex_value((unsigned char)p[i]);
 
-		v <<= 4;
-		if (c - '0' < 10)
-			v |= (int)(c - '0');
-		else if ((c | 0x20) - 'a' < 6)
-			v |= (int)((c | 0x20) - 'a' + 10);
-		else
+		if (digit < 0)
 			return -1;
+		v = v << 4 | digit;
 	}
 	return v;
 }

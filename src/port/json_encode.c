@@ -12,8 +12,8 @@
 
 #include "base/buf.h"
 #include "base/diag.h"
+#include "base/utf8.h"
 #include "port/number.h"
-#include "port/utf8.h"
 
 const struct json_encode_opts json_encode_default = {
 	.precision = NUMBER_PRECISION,

@@ -8,9 +8,9 @@
 
 #include "base/buf.h"
 #include "base/diag.h"
+#include "base/utf8.h"
 #include "port/base64.h"
 #include "port/number.h"
-#include "port/utf8.h"
 #include "port/yaml_scalar.h"
 
 const struct yaml_encode_opts yaml_encode_default = {

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/hex.h"
+
 static bool is(const char *s, size_t size, const char *word)
 {
 	return strlen(word) == size && memcmp(s, word, size) == 0;
@@ -27,16 +29,11 @@ static bool parse_hex(const char *s, size_t size, struct number *ret)
 	if (end - p < 3 || p[0] != '0' || (p[1] | 0x20) != 'x')
 		return false;
 	for (p += 2; p < end; p++) {
-		unsigned c = (unsigned char)*p, lower = c | 0x20;
+		int digit = hex_value((unsigned char)*p);
 
-		if (v >> 60 != 0)
+		if (digit < 0 || v >> 60 != 0)
 			return false;
-		if (c - '0' < 10)
-			v = v << 4 | (c - '0');
-		else if (lower - 'a' < 6)
-			v = v << 4 | (lower - 'a' + 10);
-		else
-			return false;
+		v = v << 4 | (unsigned)digit;
 	}
 	if (v > (uint64_t)INT64_MAX && negative)
 		return false;

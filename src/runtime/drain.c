@@ -9,8 +9,6 @@ void drain_create(struct drain *drain)
 	list_init(&drain->members);
 	drain->started = false;
 	drain->cut = 0;
-	drain->on_done = NULL;
-	drain->arg = NULL;
 }
 
 int drain_add(struct drain *drain, struct drainable *d)
@@ -20,16 +18,6 @@ int drain_add(struct drain *drain, struct drainable *d)
 	list_add_tail(&drain->members, &d->link);
 	d->drain = drain;
 	return 0;
-}
-
-static void tell_if_done(struct drain *drain)
-{
-	void (*fn)(void *arg) = drain->on_done;
-
-	if (fn == NULL || !list_empty(&drain->members))
-		return;
-	drain->on_done = NULL;
-	fn(drain->arg);
 }
 
 void drain_remove(struct drainable *d)
@@ -43,11 +31,9 @@ void drain_remove(struct drainable *d)
 		drain->cut += d->cut;
 	d->cut = 0;
 	list_del(&d->link);
-	tell_if_done(drain);
 }
 
-void drain_start(struct drain *drain, uint64_t deadline_ms,
-		 void (*on_done)(void *arg), void *arg)
+void drain_start(struct drain *drain, uint64_t deadline_ms)
 {
 	struct list waiting;
 
@@ -63,7 +49,4 @@ void drain_start(struct drain *drain, uint64_t deadline_ms,
 		list_add_tail(&drain->members, link);
 		d->start(d, deadline_ms);
 	}
-	drain->on_done = on_done;
-	drain->arg = arg;
-	tell_if_done(drain);
 }

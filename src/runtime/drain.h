@@ -30,9 +30,7 @@ struct drainable {
 struct drain {
 	struct list members;
 	bool started;
-	unsigned cut;               /* of those that have gone */
-	void (*on_done)(void *arg); /* told when the last one has gone */
-	void *arg;
+	unsigned cut; /* of those that have gone */
 };
 
 void drain_create(struct drain *drain);
@@ -46,12 +44,8 @@ int drain_add(struct drain *drain, struct drainable *d);
 /** Take @a d out: it is drained, or was closed. One not entered is fine. */
 void drain_remove(struct drainable *d);
 
-/**
- * Tell all of them. @a on_done is called when none is left, also from inside
- * this function.
- */
-void drain_start(struct drain *drain, uint64_t deadline_ms,
-		 void (*on_done)(void *arg), void *arg);
+/** Tell all of them; those that were idle have gone when this returns. */
+void drain_start(struct drain *drain, uint64_t deadline_ms);
 
 static inline bool drain_is_empty(const struct drain *drain)
 {

@@ -158,8 +158,7 @@ void fiber_park(struct fiber *f, fiber_undo_f undo, void *undo_arg,
 	f->flags &= ~(FIBER_WAKEABLE | FIBER_UNCANCELLABLE | FIBER_YIELDED);
 	f->undo = undo;
 	f->undo_arg = undo_arg;
-	if (!(f->flags & FIBER_SYSTEM))
-		f->sched->waiting++;
+	f->sched->waiting++;
 	if (timeout_ns == UINT64_MAX)
 		return;
 	if (__builtin_add_overflow(uv_hrtime(), timeout_ns, &due_ns))
@@ -178,8 +177,7 @@ void fiber_yield_begin(struct fiber *f)
 /* Out of whatever it waits in. */
 static void leave_wait(struct fiber *f)
 {
-	if (!(f->flags & FIBER_SYSTEM))
-		f->sched->waiting--;
+	f->sched->waiting--;
 	timer_stop(&f->sched->timers, &f->timer);
 	list_del(&f->link);
 	f->undo = NULL;

@@ -38,9 +38,8 @@ enum {
 	FIBER_JOINABLE = 1 << 1,  /* stays after its end until joined */
 	FIBER_FAILED = 1 << 2,    /* ended by an error */
 	FIBER_WAKEABLE = 1 << 3,  /* the wait ends on a bare fiber_wakeup() */
-	FIBER_SYSTEM = 1 << 4,    /* of the server: does not keep it running */
-	FIBER_UNCANCELLABLE = 1 << 5, /* this wait: cancel only sets the flag */
-	FIBER_YIELDED = 1 << 6, /* ready because it yielded: cancel tells it */
+	FIBER_UNCANCELLABLE = 1 << 4, /* this wait: cancel only sets the flag */
+	FIBER_YIELDED = 1 << 5, /* ready because it yielded: cancel tells it */
 };
 
 /** Run @a f until it parks, yields or ends. Never called re-entrantly for one
@@ -77,7 +76,7 @@ struct sched {
 	uint64_t switches;
 	unsigned count;   /* live fibers */
 	unsigned depth;   /* resumes inside resumes */
-	unsigned waiting; /* parked fibers but for FIBER_SYSTEM ones */
+	unsigned waiting; /* parked fibers */
 	bool idling;      /* the idle handle is on */
 	uv_idle_t idle;   /* keeps the poll from blocking while ready */
 	uv_check_t check; /* runs the ready queue after the poll */

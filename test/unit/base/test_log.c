@@ -70,9 +70,14 @@ static int tear_down(void **state)
 
 static void level_names(void **state)
 {
+	static const char *const names[LOG_LEVEL_COUNT] = {
+		"fatal", "syserror", "error",   "crit",
+		"warn",  "info",     "verbose", "debug",
+	};
+
 	(void)state;
 	for (int i = 0; i < LOG_LEVEL_COUNT; i++)
-		assert_int_equal(log_level_parse(log_level_name(i)), i);
+		assert_int_equal(log_level_parse(names[i]), i);
 	assert_int_equal(log_level_parse("INFO"), -1);
 	assert_int_equal(log_level_parse(""), -1);
 	assert_int_equal(log_level_parse("info "), -1);

@@ -275,23 +275,47 @@ static void test_no_locks(void **state)
 	assert_file("");
 }
 
+/* Each allocation fails in turn: what was there stays, the file has whole
+ * lines, and what is said to be added is there. */
 static void test_no_memory(void **state)
 {
 	struct history h;
+	int failed = 0;
+	bool added, all_went;
+	long asked;
 
 	(void)state;
 	if (inject_arm("malloc", 0, 0) != 0)
 		skip();
-	for (int after = 0; after < 12; after++) {
+	for (int after = 0;; after++) {
+		write_file("old\n", 4);
 		inject_reset();
 		inject_arm("malloc", after, 1);
-		if (history_create(&h, path) != 0)
+		all_went = history_create(&h, path) == 0;
+		if (!all_went)
 			error_unref(diag_take());
-		if (history_add(&h, "entry") != 0)
+		added = history_add(&h, "entry") == 0;
+		if (!added)
 			error_unref(diag_take());
+		all_went = all_went && added;
+		asked = inject_asked("malloc");
+		inject_reset();
+		if (all_went)
+			assert_file("old\nentry\n");
+		else
+			failed++;
+		history_destroy(&h);
+		if (asked <= after)
+			break;
+		assert_int_equal(history_create(&h, path), 0);
+		assert_true(h.count == 1 || h.count == 2);
+		assert_string_equal(h.entries[0], "old");
+		if (h.count == 2)
+			assert_string_equal(h.entries[1], "entry");
 		history_destroy(&h);
 	}
-	inject_reset();
+	assert_true(all_went);
+	assert_true(failed > 2);
 }
 
 static void test_default_path(void **state)

@@ -117,7 +117,10 @@ static void test_silent(void **state)
 	begin_drain(UINT64_MAX);
 	text[0] = '\0';
 	rig_wait_end(&rig, fd, text, sizeof(text));
+	assert_string_equal(text, "");
 	rig_drain(&rig, UINT64_MAX);
+	assert_int_equal(rig.drained, 1);
+	assert_int_equal(rig_stat(&rig).cut, 0);
 	close(fd);
 }
 
@@ -171,6 +174,8 @@ static void test_from_handler(void **state)
 			send(fd, "GET / HTTP/1.1\r\n" HOST "\r\n", 27, 0);
 		text[0] = '\0';
 		rig_wait_end(&rig, fd, text, sizeof(text));
+		/* The one that stopped it is answered, no other. */
+		assert_int_equal(rig_count(text, "HTTP/1.1 200"), 1);
 		close(fd);
 		while (http_server_is_running(inner.server))
 			loop_run(&rig.loop, UV_RUN_ONCE);

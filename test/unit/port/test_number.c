@@ -1,4 +1,4 @@
-/* Numbers, base64 and UTF-8: compared with what the C library does. */
+/* Numbers and base64: compared with what the C library does. */
 #include "unit.h"
 
 #include <errno.h>
@@ -9,7 +9,6 @@
 #include "base/buf.h"
 #include "port/base64.h"
 #include "port/number.h"
-#include "port/utf8.h"
 
 static uint64_t seed = 1;
 
@@ -194,43 +193,12 @@ static void base64(void **state)
 	buf_destroy(&out);
 }
 
-/* All code points and their encodings, and every sequence of two bytes. */
-static void utf8(void **state)
-{
-	char text[4];
-
-	(void)state;
-	for (uint32_t c = 0; c <= 0x10ffff; c++) {
-		unsigned n = utf8_put(text, c);
-		bool surrogate = c >= 0xd800 && c < 0xe000;
-
-		assert_int_equal(utf8_valid(text, n), surrogate ? 0 : n);
-		for (unsigned cut = 1; cut < n; cut++)
-			assert_int_equal(utf8_valid(text, cut), 0);
-	}
-	for (unsigned i = 0; i < 65536; i++) {
-		bool ascii = i < 0x8000 && (i & 0xff) < 0x80;
-		bool two = i >> 8 >= 0xc2 && i >> 8 < 0xe0 &&
-			   (i & 0xc0) == 0x80;
-
-		text[0] = (char)(i >> 8);
-		text[1] = (char)i;
-		assert_int_equal(utf8_valid(text, 2), ascii || two ? 2
-						      : i < 0x8000 ? 1
-								   : 0);
-	}
-	assert_int_equal(utf8_valid("0123456789abcde\xff", 16), 15);
-	assert_int_equal(utf8_valid("\xf4\x90\x80\x80", 4), 0);
-	assert_int_equal(utf8_valid("\xe0\x9f\xbf", 3), 0);
-	assert_int_equal(utf8_valid("\xf0\x8f\xbf\xbf", 4), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(print_real), cmocka_unit_test(print_integers),
 		cmocka_unit_test(parse_real), cmocka_unit_test(parse_text),
-		cmocka_unit_test(base64),     cmocka_unit_test(utf8),
+		cmocka_unit_test(base64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

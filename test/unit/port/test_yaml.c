@@ -5,9 +5,9 @@
 
 #include "base/buf.h"
 #include "base/diag.h"
+#include "base/utf8.h"
 #include "port/json_decode.h"
 #include "port/mp_decode.h"
-#include "port/utf8.h"
 #include "port/yaml_decode.h"
 #include "port/yaml_encode.h"
 #include "port/yaml_scalar.h"

@@ -25,11 +25,6 @@ static void on_start(struct drainable *d, uint64_t deadline_ms)
 		drain_remove(d);
 }
 
-static void on_done(void *arg)
-{
-	++*(int *)arg;
-}
-
 static void work_init(struct work *w)
 {
 	*w = (struct work){ .d = { .name = "work", .start = on_start } };
@@ -38,20 +33,18 @@ static void work_init(struct work *w)
 static void test_empty(void **state)
 {
 	struct drain drain;
-	int done = 0;
 
 	(void)state;
 	drain_create(&drain);
 	assert_true(drain_is_empty(&drain));
-	drain_start(&drain, 5, on_done, &done);
-	assert_int_equal(done, 1);
+	drain_start(&drain, 5);
+	assert_true(drain_is_empty(&drain));
 }
 
 static void test_in_turn(void **state)
 {
 	struct drain drain;
 	struct work w[3];
-	int done = 0;
 
 	(void)state;
 	drain_create(&drain);
@@ -60,17 +53,16 @@ static void test_in_turn(void **state)
 		assert_int_equal(drain_add(&drain, &w[i].d), 0);
 	}
 	w[1].done_at_once = true;
-	drain_start(&drain, 7, on_done, &done);
+	drain_start(&drain, 7);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(w[i].told, 7);
 		assert_int_equal(w[i].starts, 1);
 	}
-	assert_int_equal(done, 0);
+	assert_false(drain_is_empty(&drain));
 	drain_remove(&w[0].d);
 	drain_remove(&w[0].d); /* twice is harmless */
-	assert_int_equal(done, 0);
+	assert_false(drain_is_empty(&drain));
 	drain_remove(&w[2].d);
-	assert_int_equal(done, 1);
 	assert_true(drain_is_empty(&drain));
 }
 
@@ -78,7 +70,6 @@ static void test_all_at_once(void **state)
 {
 	struct drain drain;
 	struct work w[2];
-	int done = 0;
 
 	(void)state;
 	drain_create(&drain);
@@ -87,8 +78,8 @@ static void test_all_at_once(void **state)
 		w[i].done_at_once = true;
 		drain_add(&drain, &w[i].d);
 	}
-	drain_start(&drain, 1, on_done, &done);
-	assert_int_equal(done, 1);
+	drain_start(&drain, 1);
+	assert_true(drain_is_empty(&drain));
 }
 
 /* One that is told takes out others: told already, or not yet. */
@@ -96,7 +87,6 @@ static void test_takes_out_others(void **state)
 {
 	struct drain drain;
 	struct work w[3];
-	int done = 0;
 
 	(void)state;
 	drain_create(&drain);
@@ -105,12 +95,12 @@ static void test_takes_out_others(void **state)
 		drain_add(&drain, &w[i].d);
 	}
 	w[1].other = &w[2];
-	drain_start(&drain, 1, on_done, &done);
+	drain_start(&drain, 1);
 	assert_int_equal(w[2].starts, 0);
 	drain_remove(&w[1].d);
-	assert_int_equal(done, 0);
+	assert_false(drain_is_empty(&drain));
 	drain_remove(&w[0].d);
-	assert_int_equal(done, 1);
+	assert_true(drain_is_empty(&drain));
 }
 
 static void test_too_late(void **state)
@@ -122,7 +112,7 @@ static void test_too_late(void **state)
 	drain_create(&drain);
 	work_init(&w);
 	drain_remove(&w.d); /* one that never was in */
-	drain_start(&drain, 1, NULL, NULL);
+	drain_start(&drain, 1);
 	assert_int_equal(drain_add(&drain, &w.d), UV_ECANCELED);
 	assert_null(w.d.drain);
 	drain_remove(&w.d);

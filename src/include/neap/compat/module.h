@@ -1,11 +1,12 @@
 /*
  * Source compatibility with C modules that were written for Tarantool: with
- * -I<prefix>/include/neap/compat in front, such a source is compiled unchanged
- * and runs in neap.
+ * -I<prefix>/include/neap/compat in front, a source that uses only the names
+ * below is compiled unchanged and runs in neap.
  *
  * Names, types and values are those of Tarantool's public module.h. What needs
  * its database or its Lua helpers (tuples, spaces, transactions, luaT_*) is not
- * here, and does not compile: see absent.h. New modules use <neap/module.h>.
+ * here; fibers made in C, conditions and coio are not here yet. A source that
+ * uses one of those does not compile: see absent.h. New modules use <neap/module.h>.
  *
  * Everything is linked under a name of neap's own, so that a function here never
  * meets one of the same name inside the server.
