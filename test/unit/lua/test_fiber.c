@@ -153,6 +153,33 @@ static void abandons(void **state)
 	world_do("collectgarbage() collectgarbage()");
 }
 
+/* A server that runs for months: numbers are past what 32 bits hold, and one
+ * that is there is found by each of them. */
+static void numbers_past_32_bits(void **state)
+{
+	static const uint64_t firsts[] = { INT32_MAX, UINT32_MAX, 1ull << 52 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof firsts / sizeof *firsts; i++) {
+		world_sched.next_id = firsts[i] - 2;
+		world_do("local fiber = require('fiber')\n"
+			 "local last = 0\n"
+			 "for i = 1, 5 do\n"
+			 "	local f = fiber.create(fiber.sleep, 100)\n"
+			 "	local id = f:id()\n"
+			 "	assert(id > last, id)\n"
+			 "	last = id\n"
+			 "	assert(fiber.find(id) == f, id)\n"
+			 "	assert(fiber.info()[id].fid == id, id)\n"
+			 "	fiber.cancel(id)\n"
+			 "	fiber.yield()\n"
+			 "	assert(fiber.find(id) == nil, id)\n"
+			 "end\n"
+			 "assert(last > 2 ^ 31)");
+		world_run();
+	}
+}
+
 /* Objects of fibers that C code has ended are as those of dead ones. */
 static void objects_outlive_abandoned_fibers(void **state)
 {
@@ -238,6 +265,7 @@ int main(void)
 		in_world(errors_go_to_on_end),
 		in_world(coroutines_are_used_again),
 		in_world(abandons),
+		in_world(numbers_past_32_bits),
 		in_world(objects_outlive_abandoned_fibers),
 		in_world(starts_from_protected_code),
 		in_world(crowd),
