@@ -188,14 +188,17 @@ static int insert(struct cmod *m)
 
 static struct cmod *load_new(const char *path, const char *file)
 {
+	/* Before the file is read: a load may take longer than it is young. */
+	uint64_t now = now_ns(CLOCK_MONOTONIC);
+	uint64_t real = now_ns(CLOCK_REALTIME);
 	struct cmod *m = cmod__open(path, file);
 	int64_t age;
 
 	if (m == NULL)
 		return NULL;
 	m->since_ns = now_ns(CLOCK_REALTIME);
-	m->verified_ns = now_ns(CLOCK_MONOTONIC);
-	age = (int64_t)(m->since_ns / 1000000000u) - m->image.id.mtime.tv_sec;
+	m->verified_ns = now;
+	age = (int64_t)(real / 1000000000u) - m->image.id.mtime.tv_sec;
 	m->unsettled = age >= 0 && age <= SETTLE_S;
 	if (insert(m) != 0) {
 		diag_set_oom(sizeof *m, "the cache of modules");

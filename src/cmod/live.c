@@ -17,9 +17,15 @@
  * A file may change without its identity doing so: within a tick of its
  * clock, or when its writer has mapped it. For a while after a change it is
  * therefore looked at again, bad builds as well as good ones.
+ *
+ * A bad one is never believed for good. The kernel gives a file its new time
+ * before its new bytes, and a writer may be held up in between for as long as
+ * the disk is busy; nor need it be the file that is wrong: a dependency may be
+ * installed later. No call would ever bring the new build then.
  */
 #define SETTLE_NS UINT64_C(2000000000)
 #define LOOK_NS   UINT64_C(50000000)
+#define RETRY_NS  UINT64_C(1000000000) /* of a bad one that has settled */
 
 /* What lasts no longer than this is a build under way, and not worth a word;
  * and one that takes long is not worth a word for each of its writes. */
@@ -41,11 +47,14 @@ static void expect_change(struct cmod_live *live, uint64_t now)
 	live->settled_ns = now + SETTLE_NS;
 }
 
-/* Believe what was found for a moment, or, when it has settled, for good. */
-static void postpone_look(struct cmod_live *live, uint64_t now)
+/* Believe what was found for a moment, or, when it is good and has settled, for
+ * good. */
+static void postpone_look(struct cmod_live *live, uint64_t now, bool good)
 {
-	live->look_again_ns = now >= live->settled_ns ? UINT64_MAX
-						      : now + LOOK_NS;
+	if (now < live->settled_ns)
+		live->look_again_ns = now + LOOK_NS;
+	else
+		live->look_again_ns = good ? UINT64_MAX : now + RETRY_NS;
 }
 
 static int set_paths(struct cmod_live *live, const char *found)
@@ -165,12 +174,17 @@ static void look(struct cmod_live *live, const struct identity *id,
 		 uint64_t now)
 {
 	bool known_bad = live->has_bad && identity_equal(id, &live->bad);
+	bool known = known_bad || identity_equal(id, &live->good);
+	const struct cmod *before = cmod_func_module(live->use.func);
+	bool good = take_new(live) == 0;
 
-	if (!known_bad && !identity_equal(id, &live->good))
-		expect_change(live, now);
+	/* What is new was young when its bytes were read: count from there,
+	 * however long the load took. */
+	if (known && cmod_func_module(live->use.func) == before)
+		postpone_look(live, now, good);
 	else
-		postpone_look(live, now);
-	if (take_new(live) == 0) {
+		expect_change(live, now_ns());
+	if (good) {
 		live->has_bad = live->logged = false;
 		live->wrong_since_ns = 0;
 		return;

@@ -20,7 +20,7 @@ struct cmod_live {
 	uint64_t wrong_since_ns; /* nothing usable since; 0: all is well */
 	uint64_t last_log_ns;
 	uint64_t look_again_ns; /* until then equal identities are believed */
-	uint64_t settled_ns;    /* from then on for good */
+	uint64_t settled_ns;    /* from then on for good, if it is good */
 	char *path;             /* absolute, without the ending */
 	char *file;             /* the same with it: what is stat'ed */
 	char *name;             /* of the function */

@@ -35,7 +35,8 @@ M.load = c.load
 -- its file: each call is made to the newest build that can be used, calls in
 -- progress end on the old one. A build that stays
 -- unusable (damaged, without the function, gone) is logged once, and the former
--- one goes on serving. Throws: as `cmod.load()` and `module:load()`. Yields: no.
+-- one goes on serving; calls try such a build again, after a while once a second.
+-- Throws: as `cmod.load()` and `module:load()`. Yields: no.
 M.live = c.live
 
 --- cmod.list() -> table

@@ -84,6 +84,46 @@ end
 fiber.sleep(0.1)
 tap.is(select(2, live()), 3, 'a change that the time does not show')
 
+-- a writer that is held up has changed the time before the bytes: what was bad
+-- for however long may be good without a change of size or time
+local function calls_until(seconds, want)
+    local stop = fiber.clock() + seconds
+    local _, n
+    repeat
+        _, n = live()
+        fiber.sleep(0.02)
+    until n == want or fiber.clock() > stop
+    return n
+end
+local moment = os.time()
+kit.overwrite('m.so', ('\0'):rep(64) .. build[2]:sub(65))
+kit.set_time('m.so', moment)
+tap.is(calls_until(2.5), 3, 'the header is missing for long')
+kit.overwrite('m.so', build[2])
+kit.set_time('m.so', moment)
+tap.is(calls_until(5, 2), 2, 'it comes at last, under the same time')
+
+-- a load that takes longer than a file is young
+local function sleepy(n, us)
+    kit.build('b.so', source(n) .. ([[
+        #include <unistd.h>
+        __attribute__((constructor)) static void nap_at_load(void)
+        { usleep(%d); }
+    ]]):format(us))
+    return kit.read('b.so')
+end
+local slow, quick = sleepy(5, 2200000), sleepy(6, 0)
+tap.is(#slow, #quick, 'two builds of one size')
+kit.overwrite('m.so', slow)
+moment = os.time()
+kit.set_time('m.so', moment)
+tap.is(select(2, live()), 5, 'a slow load')
+kit.overwrite('m.so', quick)
+kit.set_time('m.so', moment)
+tap.is(calls_until(5, 6), 6, 'a change meanwhile that the time does not show')
+kit.overwrite('m.so', build[3])
+tap.is(select(2, live()), 3, 'and on')
+
 -- a call in progress ends on the old build
 local napping = cmod.live('./m', 'nap')
 local x = fiber.new(function() return napping() end)

@@ -231,6 +231,17 @@ static void test_overwrite(void **state)
 	cmod_unref(b);
 }
 
+/* Nothing but the bytes tells the file from what was loaded. */
+static bool same_identity(struct cmod *m, const char *path)
+{
+	struct identity id;
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	id = identity_of(&st);
+	return identity_equal(&id, cmod_identity(m));
+}
+
 /* Same size, same inode, and a time put back: young, so its bytes decide. */
 static void test_same_time(void **state)
 {
@@ -248,6 +259,38 @@ static void test_same_time(void **state)
 	file_overwrite("m.so", data, size);
 	t[0] = t[1] = st.st_mtim;
 	assert_int_equal(utimensat(AT_FDCWD, "m.so", t, 0), 0);
+	usleep(60000); /* comparisons are made that far apart */
+	b = cmod_load("./m", NULL);
+	assert_int_equal(version_of(b), 2);
+	free(data);
+	cmod_unref(a);
+	cmod_unref(b);
+}
+
+/* Young when its bytes were read, though not any more when the load is over. */
+static void test_slow_load(void **state)
+{
+	static const char slow[] =
+		"#include <unistd.h>\n"
+		"__attribute__((constructor)) static void nap(void)\n"
+		"{ usleep(VERSION == 1 ? 2100000 : 0); }\n"
+		"int version(void) { return VERSION; }\n";
+	struct timespec t[2] = { 0 };
+	struct cmod *a, *b;
+	size_t size;
+	char *data;
+
+	(void)state;
+	build_so("m.so", slow, "-DVERSION=2");
+	data = file_read("m.so", &size);
+	build_so("m.so", slow, "-DVERSION=1");
+	t[0].tv_sec = t[1].tv_sec = time(NULL) - 1;
+	assert_int_equal(utimensat(AT_FDCWD, "m.so", t, 0), 0);
+	a = cmod_load("./m", NULL);
+	assert_int_equal(version_of(a), 1);
+	file_overwrite("m.so", data, size);
+	assert_int_equal(utimensat(AT_FDCWD, "m.so", t, 0), 0);
+	assert_true(same_identity(a, "m.so"));
 	usleep(60000); /* comparisons are made that far apart */
 	b = cmod_load("./m", NULL);
 	assert_int_equal(version_of(b), 2);
@@ -623,6 +666,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_overwrite, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_same_time, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_slow_load, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_bad_file_changes_nothing,
 						setup, teardown),
