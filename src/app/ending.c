@@ -62,14 +62,9 @@ static void drain(struct app *app)
 	drain_start(&app->loop.drain, (uint64_t)(seconds * 1000));
 	app->drained =
 		run_until(app, is_drained, seconds + DRAIN_SLACK_MS / 1000.0);
-	if (app->drained && app->loop.drain.cut > 0) {
-		log_error("%u pieces of work were not finished after %g s and "
-			  "are cut",
-			  app->loop.drain.cut, seconds);
+	/* Whoever cuts work short has told what it was. */
+	if (app->loop.drain.cut > 0)
 		app->drained = false;
-	}
-	if (app->drained)
-		return;
 	list_foreach(link, &app->loop.drain.members) {
 		struct drainable *d = list_entry(link, struct drainable, link);
 

@@ -60,8 +60,9 @@ static int stop_for_good(lua_State *L, int code)
 /***
  * os.exit([code])
  * End the process in order: this fiber stops here, shutdown hooks run, other
- * fibers are cancelled, handles are closed. @code is a number from 0 to 255, or
- * true and false for 0 and 1; default 0. Servers do not drain.
+ * fibers are cancelled, handles are closed. @code is a number, of which the
+ * system keeps the lowest 8 bits, or true and false for 0 and 1; default 0.
+ * Servers do not drain.
  * Yields: it does not come back.
  */
 static int l_exit(lua_State *L)
@@ -104,7 +105,8 @@ static bool write_line(lua_State *L, int n)
  * As Lua's, but for a standard output that is a pipe nobody reads any more:
  * a main script that is still running ends as quietly as SIGPIPE would end it;
  * a server whose main script is over goes on. The line is one: no other thread
- * writes into it. Yields: no.
+ * writes into it. Into a pipe that is full it waits until its reader reads, and
+ * everything else waits too. Yields: no.
  */
 static int l_print(lua_State *L)
 {

@@ -32,7 +32,7 @@ static const char *base_name(const char *path)
 	return slash == NULL ? path : slash + 1;
 }
 
-struct error *error_newv(const struct error_type *type, int code,
+struct error *error_newv(const struct error_type *type, uint32_t code,
 			 const char *file, unsigned line, const char *fmt,
 			 va_list ap)
 {
@@ -64,7 +64,7 @@ struct error *error_newv(const struct error_type *type, int code,
 	return e;
 }
 
-struct error *error_new(const struct error_type *type, int code,
+struct error *error_new(const struct error_type *type, uint32_t code,
 			const char *file, unsigned line, const char *fmt, ...)
 {
 	struct error *e;

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <stdarg.h>
+#include <stdint.h>
 
 /** Codes of error types; those with a peer's name keep the peer's number. */
 enum {
@@ -29,7 +30,7 @@ enum {
 /** The class of an error; compared by address. */
 struct error_type {
 	const char *name; /* what `err.type` is in Lua */
-	int code;         /* the code unless one is given */
+	uint32_t code;    /* the code unless one is given */
 };
 
 extern const struct error_type IllegalParams; /* wrong usage */
@@ -44,7 +45,7 @@ extern const struct error_type TimedOut;
 struct error {
 	const struct error_type *type;
 	unsigned refs;
-	int code;
+	uint32_t code;
 	int saved_errno; /* SystemError: the errno; else 0 */
 	unsigned line;   /* the place that made it; 0: unknown */
 	char *file;      /* part of this allocation */
@@ -56,10 +57,10 @@ struct error {
  * Make an error with one reference. Never NULL: without memory it is a static
  * OutOfMemory error whose references do not count.
  */
-struct error *error_new(const struct error_type *type, int code,
+struct error *error_new(const struct error_type *type, uint32_t code,
 			const char *file, unsigned line, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
-struct error *error_newv(const struct error_type *type, int code,
+struct error *error_newv(const struct error_type *type, uint32_t code,
 			 const char *file, unsigned line, const char *fmt,
 			 va_list ap);
 

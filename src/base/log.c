@@ -315,19 +315,25 @@ static void tell_of_failure(int err)
  * A line cut short by a full disk is ended when writing works again. */
 static void emit(const struct buf *b)
 {
+	size_t done = 0;
 	ssize_t n;
 
 	if (sink.torn && write_some(sink.fd, "\n", 1) == 1)
 		sink.torn = false;
-	do {
+	while (done < b->size) {
 		n = inject("log.write") ? (errno = ENOSPC, -1)
-					: write_some(sink.fd, b->data, b->size);
-	} while (n < 0 && errno == EINTR);
-	if (n == (ssize_t)b->size)
+					: write_some(sink.fd, b->data + done,
+						     b->size - done);
+		if (n >= 0)
+			done += (size_t)n; /* the rest fails, and says why */
+		else if (errno != EINTR)
+			break;
+	}
+	if (done == b->size)
 		return;
-	sink.torn |= n > 0;
+	sink.torn |= done > 0;
 	if (sink.lost == sink.reported)
-		tell_of_failure(n < 0 ? errno : ENOSPC);
+		tell_of_failure(errno);
 	count_lost(1);
 }
 

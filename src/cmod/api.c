@@ -58,7 +58,7 @@ int neap_error_set(const char *file, unsigned line, uint32_t code,
 	va_list ap;
 
 	va_start(ap, format);
-	e = error_newv(&ClientError, (int)code, file, line, format, ap);
+	e = error_newv(&ClientError, code, file, line, format, ap);
 	va_end(ap);
 	return call_set_error(e);
 }

@@ -31,7 +31,7 @@ const char *neap_compat_box_error_type(const struct error *e)
 
 uint32_t neap_compat_box_error_code(const struct error *e)
 {
-	return (uint32_t)e->code;
+	return e->code;
 }
 
 const char *neap_compat_box_error_message(const struct error *e)
@@ -56,7 +56,7 @@ int neap_compat_box_error_set(const char *file, unsigned line, uint32_t code,
 	va_list ap;
 
 	va_start(ap, format);
-	e = error_newv(&ClientError, (int)code, file, line, format, ap);
+	e = error_newv(&ClientError, code, file, line, format, ap);
 	va_end(ap);
 	return call_set_error(e);
 }

@@ -366,13 +366,15 @@ end
 -- Take no more connections, close the idle ones and end the others with their
 -- answers; what has not ended @deadline seconds (30) later is cut. Waits until
 -- all is over; asked by a handler of its own, it does not wait. It may be started
--- again then. Yields: yes. Throws: cancelled.
+-- again then. Returns false when something was cut, which the log tells of, too.
+-- Yields: yes. Throws: cancelled.
 function server:stop(deadline)
+    local before = c.stat(self.c).cut
     local status = c.stop(self.c, deadline or DEADLINE)
     if status ~= 0 then
         c.failed(status)
     end
-    return true
+    return c.stat(self.c).cut == before
 end
 
 --- httpd:port() -> number | string | nil

@@ -219,7 +219,7 @@ static int l_error_unpack(lua_State *L)
 	lua_createtable(L, 0, 6);
 	lua_pushstring(L, e->type->name);
 	lua_setfield(L, -2, "type");
-	lua_pushinteger(L, e->code);
+	lua_pushnumber(L, e->code);
 	lua_setfield(L, -2, "code");
 	lua_pushstring(L, e->message);
 	lua_setfield(L, -2, "message");
@@ -256,7 +256,7 @@ static int l_error_index(lua_State *L)
 	else if (strcmp(key, "type") == 0)
 		lua_pushstring(L, e->type->name);
 	else if (strcmp(key, "code") == 0)
-		lua_pushinteger(L, e->code);
+		lua_pushnumber(L, e->code);
 	else if (strcmp(key, "errno") == 0 && e->saved_errno != 0)
 		lua_pushinteger(L, e->saved_errno);
 	else if (strcmp(key, "trace") == 0)

@@ -141,7 +141,9 @@ static int l_find(lua_State *L)
 {
 	struct fiber *f;
 
-	luaL_checknumber(L, 1);
+	if (lua_type(L, 1) != LUA_TNUMBER)
+		return lua_error_usage(L, "fiber.find: the number of a fiber "
+					  "is wanted");
 	f = find(L, 1);
 	if (f == NULL)
 		lua_pushnil(L);

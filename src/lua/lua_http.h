@@ -22,6 +22,7 @@ struct lua_http_server {
 	struct http_server *http; /* NULL: the state is being closed */
 	struct lua_vm *vm;
 	struct drainable drainable;
+	char name[192];          /* with its address, for the log */
 	uint64_t cut_before;     /* stat.cut when the last drain ended */
 	struct cond drained;     /* fibers in stop() wait here */
 	int self_ref;            /* registry: this object, while it runs */

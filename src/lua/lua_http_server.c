@@ -127,6 +127,10 @@ static void on_drained(struct http_server *http, void *arg)
 	http_server_stat(http, &stat);
 	s->drainable.cut = (unsigned)(stat.cut - s->cut_before);
 	s->cut_before = stat.cut;
+	if (s->drainable.cut > 0)
+		log_error("%s: %u request%s not finished in time: cut", s->name,
+			  s->drainable.cut,
+			  s->drainable.cut == 1 ? " was" : "s were");
 	drain_remove(&s->drainable);
 	cond_broadcast(&s->drained);
 	release(s);
@@ -208,7 +212,7 @@ static int l_new(lua_State *L)
 	s->self_ref = s->serve_ref = LUA_NOREF;
 	s->display_errors = flag_option(L, "display_errors");
 	s->log_errors = flag_option(L, "log_errors");
-	s->drainable.name = "http server";
+	s->drainable.name = s->name;
 	s->drainable.start = on_drain_start;
 	cond_create(&s->drained);
 	s->http = http_server_new(vm->sched->loop, &vm->sched->timers, &limits,
@@ -284,6 +288,17 @@ static int listen_failed(lua_State *L, int rc, const char *host, unsigned port)
 	return lua_error_throw(L);
 }
 
+static void note_name(struct lua_http_server *s)
+{
+	static const char kind[] = "http server ";
+	struct listen_address addr;
+
+	memcpy(s->name, kind, sizeof kind);
+	if (http_server_address(s->http, &addr) == 0)
+		listen_address_format(&addr, s->name + sizeof kind - 1,
+				      sizeof s->name - sizeof kind + 1);
+}
+
 /* listen(server, host, port, backlog, reuseport) */
 static int l_listen(lua_State *L)
 {
@@ -315,6 +330,7 @@ static int l_listen(lua_State *L)
 		rc = http_server_listen(s->http, &addr, &opts);
 	}
 	if (rc == 0) {
+		note_name(s);
 		if (drain_add(&s->vm->sched->loop->drain, &s->drainable) == 0)
 			return 0;
 		http_server_drain(s->http, 0, on_drained, s);

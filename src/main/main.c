@@ -48,6 +48,24 @@ static void open_standard_files(void)
 		close(fd);
 }
 
+/* The parts below open what they need at their start, and not all of them
+ * tell of a failure. */
+static int check_descriptors(void)
+{
+	enum { WANTED = 12 };
+	int fds[WANTED], n = 0, rc;
+
+	while (n < WANTED && (fds[n] = dup(STDERR_FILENO)) >= 0)
+		n++;
+	rc = n == WANTED ? 0 : errno;
+	while (n > 0)
+		close(fds[--n]);
+	if (rc == 0)
+		return 0;
+	diag_set_system(rc, "cannot open %d descriptors (ulimit -n)", WANTED);
+	return -1;
+}
+
 static int start_log(const struct settings *s)
 {
 	log_set_level(log_level_parse(settings_text(s, SETTING_LOG_LEVEL)));
@@ -184,7 +202,7 @@ static int configure_and_run(const struct options *o, int argc, char **argv,
 	}
 	if (settings_read_env(settings) != 0)
 		return fail(EXIT_USAGE);
-	if (start_log(settings) != 0)
+	if (check_descriptors() != 0 || start_log(settings) != 0)
 		return fail(1);
 	code = run(o, argc, argv, settings);
 	log_close();

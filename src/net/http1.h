@@ -129,8 +129,10 @@ struct http_server {
 	void *arg;
 
 	struct listener listener;
-	bool listening;     /* the listener's handle is open */
-	bool accept_paused; /* a connection waits to be accepted */
+	bool listening; /* the listener's handle is open */
+	uint32_t max_connections;
+	uint32_t max_refusing; /* over these, to be told so */
+	bool accept_paused;    /* a connection waits to be accepted */
 	bool running;
 	bool draining;
 	bool disposed;  /* frees itself when all has closed */

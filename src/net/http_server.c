@@ -7,6 +7,7 @@
 #include "net/http_server.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -16,26 +17,44 @@
 #include "runtime/loop.h"
 
 enum {
-	SPARE_DESCRIPTORS = 64, /* of the descriptor limit, not connections */
-	MIN_CONNECTIONS = 16,
+	SPARE_MIN = 2, /* descriptors that are not for connections */
+	SPARE_MAX = 128,
 	MAX_CONNECTIONS = 1 << 20,
-	REFUSING = 64, /* connections over the limit, to be refused */
 	MAX_BODY = 1 << 30,
 	MAX_HEADER = 1 << 24,
 	FRESH_MS = 500, /* for a connection's first request, draining */
 	RETRY_MS = 100, /* to accept again after a failure */
 };
 
-static uint32_t default_connections(void)
+/* Descriptors that the process may still open. */
+static uint32_t free_descriptors(void)
 {
 	struct rlimit limit;
+	uint32_t n = 0;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
 	    limit.rlim_cur > MAX_CONNECTIONS)
 		return MAX_CONNECTIONS;
-	if (limit.rlim_cur < SPARE_DESCRIPTORS + MIN_CONNECTIONS)
-		return MIN_CONNECTIONS;
-	return limit.rlim_cur - SPARE_DESCRIPTORS;
+	/* Where there are many it is enough to know of the lowest ones. */
+	for (int fd = 0; fd < (int)limit.rlim_cur && fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) < 0;
+	return limit.rlim_cur > 1024 ? n + (uint32_t)limit.rlim_cur - 1024 : n;
+}
+
+/* How many connections there may be, and how many over that which are taken
+ * to be refused: without a descriptor nobody can be told why. What is left is
+ * for files. */
+static void set_room(struct http_server *server)
+{
+	uint32_t n = free_descriptors();
+	uint32_t spare = n / 4 < SPARE_MIN   ? SPARE_MIN
+			 : n / 4 < SPARE_MAX ? n / 4
+					     : SPARE_MAX;
+
+	server->max_connections = server->limits.connections;
+	if (server->max_connections == 0)
+		server->max_connections = n > spare ? n - spare : 1;
+	server->max_refusing = spare / 2;
 }
 
 static void set_limit(uint32_t *limit, uint32_t normal, uint32_t max)
@@ -51,7 +70,7 @@ static void set_limits(struct http_limits *l)
 	set_limit(&l->header_bytes, 16384, MAX_HEADER);
 	set_limit(&l->uri_bytes, 8192, MAX_HEADER);
 	set_limit(&l->body_bytes, 8 << 20, MAX_BODY);
-	set_limit(&l->connections, default_connections(), MAX_CONNECTIONS);
+	set_limit(&l->connections, 0, MAX_CONNECTIONS); /* 0: set_room() */
 	set_limit(&l->idle_ms, 60000, INT32_MAX);
 	set_limit(&l->header_ms, 10000, INT32_MAX);
 	set_limit(&l->body_ms, 60000, INT32_MAX);
@@ -126,10 +145,10 @@ static void check_drained(struct http_server *server)
 static void accept_next(struct http_server *server)
 {
 	uint32_t open = server->stat.connections;
-	uint32_t limit = server->limits.connections;
+	uint32_t limit = server->max_connections;
 	int rc;
 
-	server->accept_paused = open >= limit + REFUSING;
+	server->accept_paused = open >= limit + server->max_refusing;
 	if (server->accept_paused)
 		return;
 	rc = http1__accept(server, -1, open >= limit);
@@ -219,6 +238,7 @@ int http_server_listen(struct http_server *server,
 	server->turn.data = server;
 	server->accept_timer.fn = on_accept_timer;
 	server->turn_open = server->listening = server->running = true;
+	set_room(server); /* what the server itself needs is open */
 	server->wait_ms[HTTP1_WAIT_IDLE] = server->limits.idle_ms;
 	if (rc != 0)
 		http_server_drain(server, 0, NULL, NULL);
@@ -283,7 +303,7 @@ static void set_drain_deadline(struct http_server *server, uint64_t ms)
  * connected: they are served like the others. */
 static void accept_last(struct http_server *server)
 {
-	uint32_t limit = server->limits.connections;
+	uint32_t limit = server->max_connections;
 	int fd;
 
 	if (server->accept_paused)

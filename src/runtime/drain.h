@@ -18,8 +18,8 @@ struct drainable {
 	struct list link;
 	struct drain *drain; /* where it is entered; NULL: nowhere */
 	const char *name;    /* for the log: "http server" */
-	unsigned cut;        /* pieces of work it has cut short; add to it
-				before drain_remove() */
+	unsigned cut;        /* pieces of work it has cut short and told of;
+				add to it before drain_remove() */
 	/* Take no more work, finish what there is and call drain_remove(),
 	 * now or later; after @a deadline_ms cut short what is left. Called
 	 * once, from the loop. */

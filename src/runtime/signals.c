@@ -68,14 +68,16 @@ static void on_async(uv_async_t *async)
 	}
 }
 
-static void on_pipe(int signo)
+/* A closed pipe, a file at its limit: the write fails, and says why. */
+static void on_failed_write(int signo)
 {
 	(void)signo; /* a handler, unlike SIG_IGN, is not inherited by exec */
 }
 
 int signals_start(struct signals *s, struct loop *loop, signals_f fn, void *arg)
 {
-	struct sigaction sa = { .sa_handler = on_pipe, .sa_flags = SA_RESTART };
+	struct sigaction sa = { .sa_handler = on_failed_write,
+				.sa_flags = SA_RESTART };
 	int rc = uv_async_init(&loop->uv, &s->async, on_async);
 
 	if (rc != 0)
@@ -88,6 +90,7 @@ int signals_start(struct signals *s, struct loop *loop, signals_f fn, void *arg)
 	state.asked = 0;
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGPIPE, &sa, NULL);
+	sigaction(SIGXFSZ, &sa, NULL);
 	/* One handler at a time: the count of requests is not torn. */
 	for (int i = 0; i < TAKEN; i++)
 		sigaddset(&sa.sa_mask, taken[i]);
@@ -109,7 +112,7 @@ void signals_stop(struct signals *s)
 		return;
 	for (int i = 0; i < TAKEN; i++)
 		sigaction(taken[i], &state.old[i], NULL);
-	/* SIGPIPE stays caught: what is flushed last may meet a closed pipe. */
+	/* SIGPIPE and SIGXFSZ stay caught: what is flushed last may fail. */
 	__atomic_store_n(&state.self, NULL, __ATOMIC_RELEASE);
 	uv_close((uv_handle_t *)&s->async, NULL);
 }

@@ -114,6 +114,12 @@ FUNCTION(fail_twice)
 	return neap_error_set("/a/b/second.c", 22, 33, "second");
 }
 
+FUNCTION(fail_highest)
+{
+	(void)call, (void)args, (void)args_end;
+	return neap_error_set("x.c", 1, 0xffffffff, "the highest code");
+}
+
 /* An error was set, and yet it went well. */
 FUNCTION(recover)
 {

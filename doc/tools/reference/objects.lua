@@ -17,12 +17,11 @@ end
 
 -- A request, from a peer who does not mind what is answered.
 local function request()
+    local over = fiber.channel()
     local req
     local server = http_server.new('127.0.0.1', 0, { handler = function(_, r)
         req = r
-        while true do
-            fiber.sleep(1)
-        end
+        over:get()
     end }):start()
     local pipe = io.popen(('bash -c "exec 3<>/dev/tcp/127.0.0.1/%d; '
         .. 'printf \'GET / HTTP/1.0\\r\\n\\r\\n\' >&3; cat <&3" 2>&1')
@@ -34,7 +33,9 @@ local function request()
         fiber.sleep(0.01)
     end
     fiber.create(function()
-        server:stop(0)
+        fiber.yield() -- until it has been looked at
+        over:close()
+        server:stop()
         pipe:close()
     end)
     return req

@@ -80,3 +80,16 @@ run neap -e 'local f = require("fiber")
 	f.create(function() f.sleep(0.05) print("late") end) print("early")'
 code_is 0
 out_is 'early' 'late'
+
+# Too few descriptors to begin with: a line, and no abort.
+for limit in 4 5 6 8 10; do
+	run sh -c "ulimit -n $limit; exec \"\$NEAP_BIN\" -e 'print(1)'"
+	[ "$code" = 1 ] || [ "$code" = 127 ] || fail 'refused, by us or the loader'
+	err_is_one_line
+done
+run sh -c 'ulimit -n 12; exec "$NEAP_BIN" -e "print(1)"'
+code_is 1
+err_is 'neap: cannot open 12 descriptors (ulimit -n): Too many open files'
+run sh -c "ulimit -n 20; exec \"\$NEAP_BIN\" -e 'print(1)'"
+code_is 0
+out_is 1

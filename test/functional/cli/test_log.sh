@@ -48,6 +48,23 @@ run sh -c '"$NEAP_BIN" -e "require(\"fiber\").create(error, \"x\") print(\"on\")
 code_is 0
 out_is on
 
+# A limit of file sizes: the same, rather than the end of the process. The shell
+# counts in blocks of 512 bytes or of 1024.
+cat > many.lua <<'END'
+local log = require('log')
+for i = 1, 200 do log.info('line %d', i) end
+print('on')
+END
+run sh -c 'ulimit -f 4; exec "$NEAP_BIN" --log-file limited.log many.lua'
+code_is 0
+out_is on
+err_has "cannot write the log 'limited.log': File too large"
+err_is_one_line
+run sh -c 'ulimit -f 1; exec "$NEAP_BIN" -e "for i = 1, 2000 do print(i) end" > limited.out'
+code_is 1
+err_has 'neap: standard output: '
+err_is_one_line
+
 # Rotation: SIGUSR1, and SIGHUP when there is a file, open it anew.
 cat > rotate.lua <<'END'
 local fiber = require('fiber')

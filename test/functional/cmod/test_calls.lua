@@ -147,6 +147,9 @@ x, err = fn('fail_twice')()
 tap.ok(x == nil and err.code == 33 and err.message == 'second' and
     err.trace[1].file == 'second.c' and err.trace[1].line == 22,
     'the last error counts')
+x, err = fn('fail_highest')()
+tap.is(err.code, 4294967295, 'a code of 32 bits')
+tap.is(err:unpack().code, 4294967295, 'and unpacked')
 tap.is(select(2, fn('recover')()), true, 'success in spite of an error')
 tap.is((fn('nothing')()), true, 'and nothing of it is left')
 

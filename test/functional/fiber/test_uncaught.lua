@@ -73,7 +73,7 @@ for value, text in pairs({
     ["setmetatable({}, {__tostring = function(e) return 'x' .. tostring(e) end})"]
         = 'error in __tostring',
     ["select(2, pcall(fiber.sleep))"] = 'fiber.sleep%(seconds%)',
-    ["select(2, pcall(fiber.find))"] = 'number expected',
+    ["select(2, pcall(fiber.find))"] = 'number of a fiber',
     ["('long '):rep(1000)"] = 'long',
     ["'nul \\0 byte'"] = 'nul',
     ["'forged\\n2026-01-01 00:00:00.000 [1] F> line'"] = '\n\t2026%-01%-01',

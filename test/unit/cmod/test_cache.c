@@ -55,14 +55,14 @@ static int version_of(struct cmod *m)
 }
 
 /* Takes the error of a failed call and checks what it says. */
-static void expect_error(const struct error_type *type, int code,
+static void expect_error(const struct error_type *type, uint32_t code,
 			 const char *part)
 {
 	struct error *e = diag_take();
 
 	if (e->type != type || e->code != code ||
 	    strstr(e->message, part) == NULL)
-		fail_msg("got %s %d: %s", e->type->name, e->code, e->message);
+		fail_msg("got %s %u: %s", e->type->name, e->code, e->message);
 	error_unref(e);
 }
 
