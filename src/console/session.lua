@@ -57,8 +57,6 @@ end
 local function yaml_text(results, count)
     if count == 0 then
         return '---\n...\n'
-    elseif is_too_large(results) then
-        return yaml.encode({ { error = TOO_LARGE } })
     end
     for i = 1, count do
         if results[i] == nil then
@@ -79,15 +77,18 @@ local formats = {
 }
 
 local function answer(state, ok, ...)
-    local count = select('#', ...)
-    if ok then
-        return formats[state.output]({ ... }, count)
+    local results, count = { ... }, select('#', ...)
+    if not ok then
+        local err = ...
+        if err == nil then
+            err = null
+        end
+        results, count = { { error = err } }, 1
     end
-    local err = ...
-    if err == nil then
-        err = null
+    if is_too_large(results) then
+        results, count = { { error = TOO_LARGE } }, 1
     end
-    return formats[state.output]({ { error = err } }, 1)
+    return formats[state.output](results, count)
 end
 
 -- A syntax error that further lines may mend: all but a string that its line

@@ -151,6 +151,14 @@ code_is 0
 out_has 'at most 1048576 are taken'
 out_has "- 'on'"
 
+# In both modes large values are refused.
+printf '("x"):rep(17 * 1024 * 1024)\n\\set output lua\n("x"):rep(17 * 1024 * 1024)\n' | given
+console
+code_is 0
+out_has "- error: 'the result is too large to be shown (over 16 MiB): look at a part"
+out_has '{error = "the result is too large to be shown (over 16 MiB): look at a part of it"};'
+[ "${#out}" -lt 1000 ] || fail 'short'
+
 # Nobody reads the answers any more: no traceback, no endless work.
 run sh -c '{ i=0; while [ $i -lt 20000 ]; do echo "(\"x\"):rep(1000)"; i=$((i + 1)); done; } |
 	{ "$NEAP_BIN"; echo $? > code; } | head -n 1'

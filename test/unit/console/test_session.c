@@ -262,6 +262,7 @@ static void test_large_answer(void **state)
 		"{[('x'):rep(20000000)] = 1}",
 	};
 	static const char want[] = "---\n- error: 'the result is too large ";
+	static const char want_lua[] = "{error = \"the result is too large ";
 
 	(void)state;
 	for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
@@ -269,6 +270,18 @@ static void test_large_answer(void **state)
 		assert_memory_equal(t.out.data, want, sizeof want - 1);
 		buf_reset(&t.out, 4096);
 	}
+	feed("\\set output lua");
+	buf_reset(&t.out, 4096);
+	for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+		feed(large[i]);
+		assert_memory_equal(t.out.data, want_lua, sizeof want_lua - 1);
+		assert_in_range(t.out.size, 1, 200);
+		buf_reset(&t.out, 4096);
+	}
+	feed("error(('x'):rep(20000000))");
+	assert_memory_equal(t.out.data, want_lua, sizeof want_lua - 1);
+	feed("\\set output yaml");
+	buf_reset(&t.out, 4096);
 	/* The same thing many times over is small. */
 	feed("s = ('x'):rep(1000000) t = {s} return #{t, t, t, t, t, t, t, t, "
 	     "t, t, t, t, t, t, t, t, t, t, t, t}, t and nil");
