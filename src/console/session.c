@@ -1,15 +1,15 @@
 /*
  * A console session. See session.h; what it says is made in session.lua.
  *
- * The fiber of a line runs step(state, line) and leaves three results: the
- * answer, the input when it was complete, and what comes next.
+ * The fiber of a line runs step(state, input, at_end) and leaves three results:
+ * the answer, the input when it was complete, and what comes next. A line that
+ * surely leaves the input unfinished has no fiber.
  */
 #include "console/session.h"
 
 #include <lauxlib.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/diag.h"
 #include "console/lua_parts.h"
 #include "lua/lua_call.h"
@@ -38,10 +38,21 @@ int session_create(struct session *s, struct lua_vm *vm,
 	return lua_vm_protect(vm, open_state, s);
 }
 
+/* The next line begins an input. */
+static void forget(struct session *s)
+{
+	s->continuing = false;
+	buf_reset(&s->input, SESSION_SMALL_MAX);
+	s->scan = (struct scan){ 0 };
+	s->tried_size = s->tried_tokens = 0;
+	s->vain = 0;
+}
+
 void session_destroy(struct session *s)
 {
 	struct lua_fiber *f = s->fiber;
 
+	buf_destroy(&s->input);
 	luaL_unref(s->vm->L, LUA_REGISTRYINDEX, s->state_ref);
 	s->state_ref = LUA_NOREF;
 	s->fiber = NULL;
@@ -78,6 +89,16 @@ static void write_failure(struct session *s, struct lua_fiber *f)
 	buf_destroy(&answer);
 }
 
+/* It was compiled, and may be whole with more lines. */
+static void go_on(struct session *s)
+{
+	s->continuing = true;
+	s->tried_size = s->input.size;
+	s->tried_tokens = s->scan.tokens;
+	if (s->input.size > SESSION_SMALL_MAX && !scan_is_open(&s->scan))
+		s->vain++;
+}
+
 static void on_end(struct lua_fiber *f, bool ok, void *arg)
 {
 	struct session *s = arg;
@@ -88,8 +109,8 @@ static void on_end(struct lua_fiber *f, bool ok, void *arg)
 	if (s == NULL)
 		return;
 	s->fiber = NULL;
-	s->continuing = false;
 	if (!ok) {
+		forget(s);
 		write_failure(s, f);
 		s->ops->ready(s, NULL);
 		return;
@@ -100,76 +121,107 @@ static void on_end(struct lua_fiber *f, bool ok, void *arg)
 		entry = lua_tostring(f->co, 2);
 	if (lua_type(f->co, 3) == LUA_TSTRING)
 		next = lua_tostring(f->co, 3);
+	if (strcmp(next, "more") == 0)
+		go_on(s);
+	else
+		forget(s);
 	if (text != NULL && size > 0)
 		s->ops->write(s, text, size);
-	s->continuing = strcmp(next, "more") == 0;
 	if (strcmp(next, "leave") == 0)
 		s->ops->leave(s);
 	else
 		s->ops->ready(s, entry);
 }
 
-struct feeding {
+struct evaluation {
 	struct session *session;
 	struct lua_fiber *fiber;
-	const char *line;
-	size_t size;
+	bool at_end;
 };
 
 static void push_step(lua_State *L, void *arg)
 {
-	struct feeding *feed = arg;
+	struct evaluation *ev = arg;
+	struct session *s = ev->session;
 
 	lua_parts_push(L, LUA_PART_SESSION);
 	lua_getfield(L, -1, "step");
-	lua_rawgeti(L, LUA_REGISTRYINDEX, feed->session->state_ref);
-	if (feed->line == NULL)
-		lua_pushnil(L);
-	else
-		lua_pushlstring(L, feed->line, feed->size);
-	lua_xmove(L, feed->fiber->co, 3);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, s->state_ref);
+	lua_pushlstring(L, s->input.data, s->input.size);
+	lua_pushboolean(L, ev->at_end);
+	lua_xmove(L, ev->fiber->co, 4);
+}
+
+static int evaluate(struct session *s, bool at_end)
+{
+	struct evaluation ev = { s, lua_fiber_get(s->vm), at_end };
+
+	if (ev.fiber == NULL)
+		return -1;
+	if (lua_vm_protect(s->vm, push_step, &ev) != 0) {
+		lua_fiber_drop(ev.fiber);
+		return -1;
+	}
+	memcpy(ev.fiber->name, "console", sizeof "console");
+	ev.fiber->on_end = on_end;
+	ev.fiber->on_end_arg = s;
+	s->fiber = ev.fiber;
+	s->fiber_id = ev.fiber->base.id;
+	lua_fiber_start(ev.fiber, 3);
+	return 0;
+}
+
+static int add_line(struct session *s, const char *line, size_t size)
+{
+	/* A byte for the newline; an empty line has data as well. */
+	if (buf_reserve(&s->input, size + 1) == NULL) {
+		diag_set_oom(s->input.size + size + 1, "a line");
+		return -1;
+	}
+	if (s->continuing)
+		buf_putc(&s->input, '\n');
+	buf_append(&s->input, line, size);
+	scan_feed(&s->scan, line, size);
+	return 0;
+}
+
+/* The line is in: nothing would come of compiling now. */
+static bool is_unfinished(const struct session *s)
+{
+	size_t size = s->input.size;
+
+	if (!s->continuing || size <= SESSION_SMALL_MAX ||
+	    size > SESSION_INPUT_MAX || size / 2 >= s->tried_size)
+		return false;
+	return scan_is_open(&s->scan) || s->scan.tokens == s->tried_tokens ||
+	       s->vain >= SESSION_VAIN_MAX;
 }
 
 int session_feed(struct session *s, const char *line, size_t size)
 {
-	struct feeding feed = { s, lua_fiber_get(s->vm), line, size };
+	bool at_end = line == NULL;
 
-	if (feed.fiber == NULL)
-		return -1;
-	if (lua_vm_protect(s->vm, push_step, &feed) != 0) {
-		lua_fiber_drop(feed.fiber);
+	if (!at_end && add_line(s, line, size) != 0) {
+		forget(s);
 		return -1;
 	}
-	memcpy(feed.fiber->name, "console", sizeof "console");
-	feed.fiber->on_end = on_end;
-	feed.fiber->on_end_arg = s;
-	s->fiber = feed.fiber;
-	s->fiber_id = feed.fiber->base.id;
-	lua_fiber_start(feed.fiber, 2);
+	if (at_end ? !s->continuing : is_unfinished(s)) {
+		s->ops->ready(s, NULL);
+		return 0;
+	}
+	if (evaluate(s, at_end) != 0) {
+		forget(s);
+		return -1;
+	}
 	return 0;
-}
-
-static void forget_lines(lua_State *L, void *arg)
-{
-	struct session *s = arg;
-
-	lua_parts_push(L, LUA_PART_SESSION);
-	lua_getfield(L, -1, "forget");
-	lua_rawgeti(L, LUA_REGISTRYINDEX, s->state_ref);
-	lua_call(L, 1, 0);
 }
 
 void session_interrupt(struct session *s)
 {
-	if (s->fiber != NULL) {
+	if (s->fiber != NULL)
 		fiber_cancel(&s->fiber->base);
-		return;
-	}
-	if (!s->continuing)
-		return;
-	s->continuing = false;
-	if (lua_vm_protect(s->vm, forget_lines, s) != 0)
-		diag_clear();
+	else
+		forget(s);
 }
 
 struct completing {

@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
+#include "console/scan.h"
+
 struct lua_fiber;
 struct lua_vm;
 struct session;
@@ -16,6 +19,10 @@ struct session;
 enum {
 	/* Lines of one input, together: what is longer is refused. */
 	SESSION_INPUT_MAX = 1024 * 1024,
+	/* An input of at most so many bytes is compiled at each line. */
+	SESSION_SMALL_MAX = 4096,
+	/* How often a larger one is, although that was in vain. */
+	SESSION_VAIN_MAX = 16,
 };
 
 struct session_ops {
@@ -39,6 +46,11 @@ struct session {
 	struct lua_fiber *fiber; /* evaluates now; NULL: none */
 	uint64_t fiber_id;       /* its id: one abandoned at the end is gone */
 	bool continuing;         /* an input has begun and wants more lines */
+	struct buf input;        /* its lines so far */
+	struct scan scan;        /* what is open at their end */
+	size_t tried_size;       /* how much there was when last compiled */
+	size_t tried_tokens;     /* the same in tokens */
+	unsigned vain; /* compiled with nothing open, and found unfinished */
 };
 
 /** Returns 0, or -1 with diag set. The memory is the caller's. */
@@ -54,8 +66,14 @@ void session_destroy(struct session *s);
 /**
  * Evaluate a line, without its newline (text with newlines is several lines
  * at once). NULL is the end of the input: lines begun are not complete and are
- * told as an error. The session must not be busy. ops->ready or ops->leave follows,
- * perhaps from inside. Returns 0, or -1 with diag set: the line is lost.
+ * told as an error. The session must not be busy. ops->ready or ops->leave
+ * follows, perhaps from inside. Returns 0, or -1 with diag set: the line and
+ * those begun are lost.
+ *
+ * A large input is not compiled at each of its lines: only when nothing is open
+ * at its end, and each time it has doubled, so that what is wrong inside is
+ * told before the end. All lines together cost as much as a few compiles of
+ * the whole.
  */
 int session_feed(struct session *s, const char *line, size_t size);
 

@@ -166,50 +166,26 @@ local M = {}
 
 --- The state of a session.
 function M.new()
-    return { output = 'yaml', lines = nil }
+    return { output = 'yaml' }
 end
 
---- Forget the lines of an input that has begun.
-function M.forget(state)
-    state.lines = nil
-end
-
--- The end of the input while lines wait for more.
-local function refuse_rest(state)
-    local text = state.lines
-    state.lines = nil
-    if text == nil then
-        return ''
-    end
-    local _, err = compile(text)
-    return answer(state, false, err), text
-end
-
---- Deal with a line; nil is the end of the input. Returns the text of the answer, the whole input when it
--- was complete, and 'more' or 'leave' when that is what comes next. Runs in a
--- fiber of its own and waits as long as the user's code does.
-function M.step(state, line)
-    if line == nil then
-        return refuse_rest(state)
-    end
-    local text = line
-    if state.lines ~= nil then
-        text = state.lines .. '\n' .. line
-        state.lines = nil
-    elseif line:find('^%s*\\') then
-        line = line:match('^%s*(.*)$')
-        local out, action = command(state, line)
-        return out, line, action
-    end
-    if #text > INPUT_MAX then
+--- Deal with an input, or as much of one as there is; @at_end: no more will come.
+-- Returns the text of the answer, the input when it was complete, and 'more' or
+-- 'leave' when that is what comes next. Runs in a fiber of its own and waits as
+-- long as the user's code does.
+function M.step(state, text, at_end)
+    if text:find('^%s*\\') then
+        text = text:match('^%s*(.*)$')
+        local out, action = command(state, text)
+        return out, text, action
+    elseif #text > INPUT_MAX then
         return answer(state, false, format(
             'input of %d bytes: at most %d are taken', #text, INPUT_MAX))
     end
     local chunk, err, unfinished = compile(text)
     if chunk ~= nil then
         return answer(state, pcall(chunk)), text
-    elseif unfinished then
-        state.lines = text
+    elseif unfinished and not at_end then
         return '', nil, 'more'
     end
     return answer(state, false, err), text

@@ -125,6 +125,27 @@ run "$client" "$socket" < noise
 ask '1\n'
 out_is --- '- 1' ...
 
+# An input of many lines: others are answered while it is sent, and it runs at
+# the line that completes it.
+mkfifo many
+"$client" "$socket" < many > many.txt &
+many=$!
+exec 3> many
+{ echo 'big = [['; yes a | head -n 200000; } >&3
+answers() {
+	printf '"here"\n' | timeout "$patience" "$client" "$socket" |
+		grep -qx -- '- here'
+}
+answers || fail 'answered while a string is sent'
+echo ']] return #big' >&3
+eventually has_line many.txt '- 400000'
+{ echo 'big = {'; yes "{id = 1, name = 'abc', v = 12345}," | head -n 20000; } >&3
+answers || fail 'answered while a table is sent'
+echo '} return #big' >&3
+eventually has_line many.txt '- 20000'
+exec 3>&-
+wait $many || fail 'the one with many lines'
+
 # Too many connections: refused with a word. (A few more than are held, as one
 # that comes while we look is refused itself.)
 i=0

@@ -151,6 +151,19 @@ code_is 0
 out_has 'at most 1048576 are taken'
 out_has "- 'on'"
 
+# An input of many lines is compiled a few times, not at each of them.
+{
+	echo 'x = [['
+	yes a | head -n 10000
+	echo ']] return #x'
+	echo 't = {'
+	yes "{id = 1, name = 'abc', v = 12345}," | head -n 10000
+	echo '} return #t'
+} | given
+run timeout "$patience" sh -c '"$NEAP_BIN" < given'
+code_is 0
+out_is --- '- 20000' ... --- '- 10000' ...
+
 # In both modes large values are refused.
 printf '("x"):rep(17 * 1024 * 1024)\n\\set output lua\n("x"):rep(17 * 1024 * 1024)\n' | given
 console

@@ -62,6 +62,30 @@ send \\q\r
 exit 0
 END
 
+# So many that not each of them is compiled.
+{
+	printf '%s\n' 'expect neap> ' 'send t = {\r'
+	i=0
+	while [ $i -lt 80 ]; do
+		printf "expect     > \nsend '%0100d',\\\\r\n" $i
+		i=$((i + 1))
+	done
+	cat << 'END'
+expect     > 
+send } return #t\r
+expect - 80\r
+expect neap> 
+send for i = 1, 2 do\r
+expect     > 
+send end return 5\r
+expect - 5\r
+expect neap> 
+send \\q\r
+exit 0
+END
+} > many
+terminal -q < many
+
 # Editing: left and right, home and end, delete, kill, letters beyond ASCII.
 terminal -q << 'END'
 expect neap> 

@@ -7,6 +7,7 @@
 #include "base/diag.h"
 #include "base/inject.h"
 #include "console/session.h"
+#include "lua/lua_call.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_state.h"
 #include "runtime/fiber.h"
@@ -22,6 +23,8 @@ static struct {
 	unsigned writes;
 	unsigned ready;
 	unsigned left;
+	unsigned compiles; /* calls of loadstring() */
+	size_t compiled;   /* bytes they were given */
 } t;
 
 static void on_uncaught(struct lua_fiber *f, const char *text, void *arg)
@@ -53,6 +56,24 @@ static void on_leave(struct session *s)
 
 static const struct session_ops ops = { on_write, on_ready, on_leave };
 
+static int l_loadstring(lua_State *L)
+{
+	t.compiles++;
+	t.compiled += lua_objlen(L, 1);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+	return lua_gettop(L);
+}
+
+static void count_compiles(lua_State *L, void *arg)
+{
+	(void)arg;
+	lua_getglobal(L, "loadstring");
+	lua_pushcclosure(L, l_loadstring, 1);
+	lua_setglobal(L, "loadstring");
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -60,6 +81,7 @@ static int setup(void **state)
 	assert_int_equal(loop_create(&t.loop), 0);
 	assert_int_equal(sched_create(&t.sched, &t.loop), 0);
 	assert_int_equal(lua_vm_create(&t.vm, &t.sched, on_uncaught, NULL), 0);
+	assert_int_equal(lua_vm_protect(&t.vm, count_compiles, NULL), 0);
 	assert_int_equal(session_create(&t.session, &t.vm, &ops, &t), 0);
 	return 0;
 }
@@ -249,6 +271,138 @@ static void test_limit(void **state)
 	feed(line);
 	assert_false(t.session.continuing);
 	assert_memory_equal(t.out.data, "---\n- error: 'input of ", 22);
+}
+
+/* All lines of a large input cost a few compiles of the whole, and it runs at
+ * the line that completes it. */
+static void test_many_lines(void **state)
+{
+	static const struct {
+		const char *first, *line, *last, *want;
+	} inputs[] = {
+		{ "t = {", "{id = 1, name = 'abc'},", "} return #t",
+		  "---\n- 20000\n...\n" },
+		{ "x = [[", "a", "]] return #x", "---\n- 40000\n...\n" },
+		{ "do --[[", "(", "]] end", "---\n...\n" },
+		{ "x =", "", "7 return x", "---\n- 7\n...\n" },
+		{ "x = 5 y", "-- no more", "= 6 return y", "---\n- 6\n...\n" },
+		{ "for i = 1, 1 do", "n = i", "end", "---\n...\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
+		size_t size = strlen(inputs[i].first);
+
+		t.compiles = 0;
+		t.compiled = 0;
+		feed(inputs[i].first);
+		for (int n = 0; n < 20000; n++) {
+			size += strlen(inputs[i].line) + 1;
+			feed(inputs[i].line);
+		}
+		assert_true(t.session.continuing);
+		assert_int_equal(t.out.size, 0);
+		feed(inputs[i].last);
+		assert_false(t.session.continuing);
+		assert_out(inputs[i].want);
+		/* Twice a line while it is small, then each time it doubles. */
+		assert_in_range(t.compiles, 2, 2 * SESSION_SMALL_MAX + 40);
+		assert_in_range(t.compiled, 1,
+				SESSION_SMALL_MAX * SESSION_SMALL_MAX +
+					8 * size);
+	}
+}
+
+/* Nothing is open at the end of any line, and yet the input wants more. */
+static void test_many_lines_in_vain(void **state)
+{
+	(void)state;
+	feed("t = {} t.t = t t");
+	while (t.session.input.size <= SESSION_SMALL_MAX)
+		feed(".t");
+	t.compiles = 0;
+	for (int n = 0; n < 20000; n++)
+		feed(".t");
+	assert_true(t.session.continuing);
+	assert_in_range(t.compiles, 1, 2 * (SESSION_VAIN_MAX + 10));
+	/* The end of the input is asked in any case. */
+	feed(".x = 7");
+	feed(NULL);
+	assert_out("---\n...\n");
+	feed("t.x");
+	assert_out("---\n- 7\n...\n");
+}
+
+/* Past the size that is compiled at each line: run at the very line. */
+static void test_completeness_of_large(void **state)
+{
+	static const char *const inputs[][5] = {
+		{ "for i = 1, 2", "do", "n = i", "end return n" },
+		{ "while true", "do", "if 1 then break end", "end return 2" },
+		{ "repeat n = 2", "until", "n == 2 return n" },
+		{ "if x then", "elseif y then", "else", "n = 2 end return n" },
+		{ "n = 1 +", "1 return n --[[", "]]" },
+		{ "local function g(a,", "b) return", "a + b", "end return 2" },
+		{ "return (f {", "g = [==[", "]]", "]==] }) and 2" },
+		{ "return", "2" },
+		{ "n = 2 z", "= 3 return n" },
+	};
+	static char pad[SESSION_SMALL_MAX + 100];
+
+	(void)state;
+	memset(pad, 'x', sizeof pad - 1);
+	memcpy(pad, "f = tostring pad = [[", 21);
+	for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
+		feed(pad);
+		feed("]] do end do");
+		for (int k = 0; inputs[i][k] != NULL; k++) {
+			feed(inputs[i][k]);
+			if (!t.session.continuing)
+				fail_msg("'%s'", inputs[i][k]);
+		}
+		assert_int_equal(t.out.size, 0);
+		feed("end");
+		assert_out("---\n- 2\n...\n");
+	}
+}
+
+/* What is wrong in a large input is told, if not at its line. */
+static void test_error_in_large(void **state)
+{
+	static char pad[SESSION_SMALL_MAX + 100];
+	int lines = 0;
+
+	(void)state;
+	memset(pad, 'x', sizeof pad - 1);
+	memcpy(pad, "t = {--", 7);
+	/* Where something closes. */
+	feed(pad);
+	feed("1 1");
+	assert_int_equal(t.out.size, 0);
+	feed("}");
+	assert_false(t.session.continuing);
+	buf_putc(&t.out, '\0');
+	assert_non_null(strstr(t.out.data, "]:2: "));
+	buf_reset(&t.out, 4096);
+	/* Where nothing ever does. */
+	feed(pad);
+	feed("1 1");
+	for (; t.session.continuing; lines++)
+		feed("{");
+	assert_in_range(lines, 1, SESSION_SMALL_MAX);
+	buf_reset(&t.out, 4096);
+	/* A string never goes over a line. */
+	feed(pad);
+	feed("'unfinished");
+	assert_false(t.session.continuing);
+	buf_putc(&t.out, '\0');
+	assert_non_null(strstr(t.out.data, "]:2: unfinished"));
+	buf_reset(&t.out, 4096);
+	/* An interrupt leaves nothing behind. */
+	feed(pad);
+	session_interrupt(&t.session);
+	feed("1");
+	assert_out("---\n- 1\n...\n");
 }
 
 /* What nobody looks at is not shown, and costs no memory to speak of. */
@@ -453,6 +607,8 @@ int main(void)
 		TEST(test_answers),           TEST(test_completeness),
 		TEST(test_several_lines),     TEST(test_end_of_input),
 		TEST(test_commands),          TEST(test_limit),
+		TEST(test_many_lines),        TEST(test_many_lines_in_vain),
+		TEST(test_error_in_large),    TEST(test_completeness_of_large),
 		TEST(test_large_answer),      TEST(test_waits),
 		TEST(test_interrupt_running), TEST(test_failure_of_its_own),
 		TEST(test_destroyed_running), TEST(test_destroyed_abandoned),
