@@ -22,6 +22,8 @@ enum {
 	FLUSH_MS = 5000,   /* for the last answer to a client that reads */
 	VANISHED_MS = 500, /* between two looks whether it is still there */
 	RETRY_MS = 100,    /* until a connection is tried again */
+	ROUND_MS = 5,      /* of the loop: when it lasts, others come first */
+	TURN_MS = 1,       /* a connection evaluates lines even then */
 };
 
 struct remote {
@@ -49,7 +51,7 @@ struct connection {
 	struct session session;
 	struct remote *remote;
 	struct list link;
-	struct timer timer; /* one of FLUSH_MS and VANISHED_MS */
+	struct timer timer; /* FLUSH_MS, VANISHED_MS, or its next turn */
 	struct buf in;      /* lines not yet evaluated */
 	bool working;       /* inside work() */
 	bool at_end;        /* the client sends no more */
@@ -173,19 +175,22 @@ static void on_look(struct timer *t)
 		look_later(c);
 }
 
-/* The next line of the input, to be consumed with *ret_used bytes. */
-static bool next_line(struct connection *c, size_t *ret_size, size_t *ret_used)
+/* The next line of the input, behind @a done bytes that are dealt with; it
+ * takes *ret_used bytes. */
+static bool next_line(struct connection *c, size_t done, size_t *ret_size,
+		      size_t *ret_used)
 {
-	char *end;
+	size_t rest = c->in.size - done;
+	char *begin = c->in.data + done, *end;
 
-	if (c->in.size == 0)
+	if (rest == 0)
 		return false;
-	end = memchr(c->in.data, '\n', c->in.size);
+	end = memchr(begin, '\n', rest);
 	if (end == NULL && !c->at_end)
 		return false;
-	*ret_size = end == NULL ? c->in.size : (size_t)(end - c->in.data);
-	*ret_used = end == NULL ? c->in.size : *ret_size + 1;
-	if (*ret_size > 0 && c->in.data[*ret_size - 1] == '\r')
+	*ret_size = end == NULL ? rest : (size_t)(end - begin);
+	*ret_used = end == NULL ? rest : *ret_size + 1;
+	if (*ret_size > 0 && begin[*ret_size - 1] == '\r')
 		(*ret_size)--;
 	return true;
 }
@@ -229,28 +234,71 @@ static bool may_evaluate(struct connection *c)
 	       stream_unsent(&c->stream) <= UNSENT_MAX;
 }
 
-/* Evaluate the lines that are there, one after the other. */
+static void on_turn(struct timer *t);
+
+/* It has lines to evaluate, and lets others run first. */
+static bool is_pausing(const struct connection *c)
+{
+	return timer_active(&c->timer) && c->timer.fn == on_turn;
+}
+
+static void wait_turn(struct connection *c)
+{
+	timer_start(&c->remote->app->sched.timers, &c->timer, uv_hrtime(),
+		    on_turn);
+}
+
+/* Whether what else the loop has to do comes first now. */
+static bool is_turn_over(struct connection *c, uint64_t began_ns)
+{
+	uint64_t now = uv_hrtime();
+
+	return now - began_ns >= TURN_MS * 1000000ull &&
+	       now / 1000000 >= uv_now(&c->remote->app->loop.uv) + ROUND_MS;
+}
+
+/* Evaluate the lines that are there, one after the other, until the turn is
+ * over. Returns whether it is. */
+static bool evaluate_lines(struct connection *c)
+{
+	uint64_t began = uv_hrtime();
+	size_t size, used, done = 0;
+	bool over = false;
+
+	while (!over && may_evaluate(c) && next_line(c, done, &size, &used)) {
+		feed(c, c->in.data + done, size);
+		done += used;
+		over = is_turn_over(c, began);
+	}
+	buf_consume(&c->in, done);
+	if (!over && may_evaluate(c) && c->at_end && c->session.continuing)
+		feed(c, NULL, 0);
+	return over && may_evaluate(c);
+}
+
 static void work(struct connection *c)
 {
-	size_t size, used;
+	bool over;
 
-	if (c->working || c->closing || c->leaving)
+	if (c->working || c->closing || c->leaving || is_pausing(c))
 		return;
 	timer_stop(&c->remote->app->sched.timers, &c->timer);
 	c->working = true;
-	while (may_evaluate(c) && next_line(c, &size, &used)) {
-		feed(c, c->in.data, size);
-		buf_consume(&c->in, used);
-	}
-	if (may_evaluate(c) && c->at_end && c->session.continuing)
-		feed(c, NULL, 0);
+	over = evaluate_lines(c);
 	c->working = false;
 	if (c->closing)
 		return;
-	if (!session_is_busy(&c->session) && !c->leaving)
+	if (over)
+		wait_turn(c);
+	else if (!session_is_busy(&c->session) && !c->leaving)
 		settle(c);
 	else if (session_is_busy(&c->session) && c->at_end)
 		look_later(c);
+}
+
+static void on_turn(struct timer *t)
+{
+	work(list_entry(t, struct connection, timer));
 }
 
 static void on_write(struct session *s, const char *data, size_t size)
@@ -428,6 +476,14 @@ static void on_drain_late(struct timer *t)
 		close_connection(list_entry(link, struct connection, link));
 }
 
+/* What is being evaluated may finish; lines that wait for a turn are not. */
+static void end_idle(struct connection *c)
+{
+	if (is_pausing(c))
+		timer_stop(&c->remote->app->sched.timers, &c->timer);
+	work(c);
+}
+
 static void on_drain(struct drainable *d, uint64_t deadline_ms)
 {
 	struct remote *r = list_entry(d, struct remote, drainable);
@@ -439,7 +495,7 @@ static void on_drain(struct drainable *d, uint64_t deadline_ms)
 	timer_start(&r->app->sched.timers, &r->deadline,
 		    uv_hrtime() + deadline_ms * 1000000, on_drain_late);
 	list_foreach_safe(link, next, &r->connections)
-		work(list_entry(link, struct connection, link));
+		end_idle(list_entry(link, struct connection, link));
 	stop_listening(r);
 }
 

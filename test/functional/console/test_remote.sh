@@ -146,6 +146,16 @@ eventually has_line many.txt '- 20000'
 exec 3>&-
 wait $many || fail 'the one with many lines'
 
+# Many short ones that are whole: a fiber runs between them.
+{
+	echo 'n, ticks = 0, 0'
+	echo 'f = fiber_module.create(function() repeat fiber_module.sleep(0.001) ticks = ticks + 1 until n == 30000 end)'
+	yes 'n = n + 1' | head -n 30000
+	echo 'fiber_module.sleep(0.01) return n, ticks > 3'
+} > question
+run sh -c '"$1" "$2" < question | tail -n 4' sh "$client" "$socket"
+out_is --- '- 30000' '- true' ...
+
 # Too many connections: refused with a word. (A few more than are held, as one
 # that comes while we look is refused itself.)
 i=0
@@ -184,6 +194,23 @@ wait $zero 2> /dev/null
 exec 6>&-
 grep -qx -- '- finished' last.txt || fail 'finished'
 out_has hook
+
+# Lines that wait for their turn are not begun any more.
+start
+mkfifo rest
+"$client" "$socket" < rest > rest.txt 2>&1 &
+rest=$!
+exec 6> rest
+{
+	echo 'begun = true'
+	yes 'local c = os.clock() repeat until os.clock() > c + 0.01' |
+		head -n 10000
+} >&6
+eventually sh -c 'printf "begun\n" | "$1" "$2" | grep -q true' sh "$client" "$socket"
+stop 0
+wait $rest
+exec 6>&-
+[ "$(grep -c '^---' rest.txt)" -lt 10000 ] || fail 'ended at once'
 
 # One that does not finish in time is cut.
 start --drain-timeout 0.2

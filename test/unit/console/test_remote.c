@@ -118,6 +118,32 @@ static void test_closed_before_the_retry(void **state)
 	close(fd);
 }
 
+/* Of many lines that are there at once, others run between pieces. */
+static void test_takes_turns(void **state)
+{
+	static const char lines[] =
+		"n = 0 function slow() local c = os.clock() "
+		"while os.clock() < c + 0.01 do end n = n + 1 end\n"
+		"slow()\nslow()\nslow()\nslow()\nslow()\nslow()\n"
+		"slow()\nslow()\nslow()\nslow()\nslow()\nslow()\n";
+	int fd, rounds = 0;
+	lua_Integer n;
+
+	(void)state;
+	assert_non_null(remote_listen(&app, address.sun_path));
+	fd = client();
+	assert_int_equal(write(fd, lines, sizeof lines - 1), sizeof lines - 1);
+	do {
+		loop_run(&app.loop, UV_RUN_NOWAIT);
+		lua_getglobal(app.vm.L, "n");
+		n = lua_tointeger(app.vm.L, -1);
+		lua_pop(app.vm.L, 1);
+		rounds += n > 0;
+	} while (n < 12);
+	assert_in_range(rounds, 6, 1000000);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -125,6 +151,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_closed_before_the_retry,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_takes_turns, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
