@@ -2,6 +2,8 @@
 
 local c = ...
 
+local usage = c.usage
+
 local error, type, xpcall, tostring = error, type, xpcall, tostring
 local traceback = debug.traceback
 
@@ -19,8 +21,8 @@ local hooks = {}
 -- in one is logged and does not keep the others from running. Yields: no.
 function M.on_shutdown(f)
     if type(f) ~= 'function' then
-        error(('neap.on_shutdown(f): a function is wanted, not %s')
-            :format(type(f)), 2)
+        usage(('neap.on_shutdown(f): a function is wanted, not %s')
+            :format(type(f)))
     end
     hooks[#hooks + 1] = f
 end

@@ -3,6 +3,8 @@
 
 local c = ...
 
+local usage = c.usage
+
 local type, error = type, error
 
 local M = {}
@@ -30,13 +32,13 @@ end
 -- its object, and keeps the process running. Yields: no.
 function M.listen(path)
     if type(path) ~= 'string' or path == '' then
-        error(('console.listen(path): a path is wanted, not %s')
-            :format(path == '' and 'an empty string' or type(path)), 2)
+        usage(('console.listen(path): a path is wanted, not %s')
+            :format(path == '' and 'an empty string' or type(path)))
     end
     path = path:gsub('^unix/:', '')
     if path:find('^%d+$') or path:find('^[%w%.%-]*:%d+$') then
-        error(("console.listen('%s'): only unix sockets are served")
-            :format(path), 2)
+        usage(("console.listen('%s'): only unix sockets are served")
+            :format(path))
     end
     return c.listen(path)
 end

@@ -131,6 +131,7 @@ static int luaopen_neap_console(lua_State *L)
 		{ "start_begin", l_console_start_begin },
 		{ "start_end", l_console_start_end },
 		{ "failed", lua_wait_failed },
+		{ "usage", lua_error_usage_text },
 		{ NULL, NULL },
 	};
 	static const luaL_Reg meta[] = {

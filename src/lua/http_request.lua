@@ -5,6 +5,8 @@
 
 local c, router = ...
 
+local usage = c.usage
+
 local c_params, c_decode, c_is_request = c.params, c.decode, c.is_request
 
 local request, response = {}, {}
@@ -170,7 +172,7 @@ function request:read(what)
         size = what.chunk or what.size or size
         delimiter = what.delimiter
     elseif what ~= nil then
-        error('req:read(what): bytes, a delimiter or a table is wanted', 2)
+        usage('req:read(what): bytes, a delimiter or a table is wanted')
     end
     local stop = math.min(#body, at + math.max(0, size) - 1)
     if delimiter ~= nil and delimiter ~= '' then
@@ -230,7 +232,7 @@ end
 -- or cannot be JSON.
 function request:render(what)
     if type(what) ~= 'table' then
-        error('req:render{json=|text=|data=}: a table is wanted', 2)
+        usage('req:render{json=|text=|data=}: a table is wanted')
     end
     local headers = {}
     for k, v in pairs(what.headers or {}) do
@@ -245,7 +247,7 @@ function request:render(what)
     elseif what.data ~= nil then
         kind, body = 'application/octet-stream', tostring(what.data)
     else
-        error('req:render{json=|text=|data=}: there are no templates here', 2)
+        usage('req:render{json=|text=|data=}: there are no templates here')
     end
     if headers['content-type'] == nil and headers['Content-Type'] == nil then
         headers['content-type'] = kind
@@ -276,17 +278,17 @@ end
 function response:setcookie(cookie)
     if type(cookie.name) ~= 'string' or
        not cookie.name:find("^[%w!#$%%&'*+%-.^_`|~]+$") then
-        error('resp:setcookie{name=, value=}: the name is no token', 2)
+        usage('resp:setcookie{name=, value=}: the name is no token')
     end
     if cookie.value == nil then
-        error('resp:setcookie{name=, value=}: no value', 2)
+        usage('resp:setcookie{name=, value=}: no value')
     end
     local parts = { cookie.name .. '=' .. router.escape(cookie.value) }
     local function add(name, value)
         value = tostring(value)
         if value:find('[;%c]') then
-            error(('resp:setcookie: %s has a semicolon or a control')
-                :format(name), 3)
+            usage(('resp:setcookie: %s has a semicolon or a control')
+                :format(name))
         end
         parts[#parts + 1] = name .. '=' .. value
     end

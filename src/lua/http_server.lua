@@ -11,6 +11,8 @@
 -- has them; what differs is said at the function.
 local c = ...
 
+local usage = c.usage
+
 local request, router = c.request, c.router
 
 local type, error, pcall = type, error, pcall
@@ -34,18 +36,18 @@ local known = {
 
 local function check_options(options)
     if type(options) ~= 'table' then
-        error(('http.server.new(host, port, options): options are a table, '
-            .. 'not %s'):format(type(options)), 3)
+        usage(('http.server.new(host, port, options): options are a table, '
+            .. 'not %s'):format(type(options)))
     end
     for name, value in pairs(options) do
         local wanted = known[name]
         if wanted == nil then
-            error(("http.server.new: there is no option '%s'")
-                :format(tostring(name)), 3)
+            usage(("http.server.new: there is no option '%s'")
+                :format(tostring(name)))
         end
         if not wanted:find(type(value), 1, true) then
-            error(('http.server.new: %s is a %s, not %s')
-                :format(name, wanted, type(value)), 3)
+            usage(('http.server.new: %s is a %s, not %s')
+                :format(name, wanted, type(value)))
         end
     end
 end
@@ -243,12 +245,12 @@ function M.new(host, port, options)
     end
     host = host or '*'
     if type(host) ~= 'string' then
-        error(('http.server.new(host, port): host is a string, not %s')
-            :format(type(host)), 2)
+        usage(('http.server.new(host, port): host is a string, not %s')
+            :format(type(host)))
     end
     port = tonumber(port or 0)
     if port == nil then
-        error('http.server.new(host, port): port is a number', 2)
+        usage('http.server.new(host, port): port is a number')
     end
     local self = setmetatable({
         host = host,
@@ -280,18 +282,18 @@ end
 -- Yields: no. Throws: the route exists.
 function server:route(route, handler)
     if type(route) ~= 'table' or type(route.path) ~= 'string' then
-        error('httpd:route({path=, method=, name=}, handler): a path is '
-            .. 'wanted', 2)
+        usage('httpd:route({path=, method=, name=}, handler): a path is '
+            .. 'wanted')
     end
     if type(handler) ~= 'function' then
-        error(('httpd:route({path=}, handler): handler is a function, not %s')
-            :format(type(handler)), 2)
+        usage(('httpd:route({path=}, handler): handler is a function, not %s')
+            :format(type(handler)))
     end
     local methods = {}
     local list = route.method or 'ANY'
     for _, method in ipairs(type(list) == 'table' and list or { list }) do
         if type(method) ~= 'string' or not method:find('^[%w-]+$') then
-            error('httpd:route: method is a string or a list of them', 2)
+            usage('httpd:route: method is a string or a list of them')
         end
         methods[method:upper()] = true
     end
@@ -304,7 +306,7 @@ function server:route(route, handler)
         plain = true,
     })
     if not ok then
-        error(('httpd:route: %s: %s'):format(route.path, why), 2)
+        usage(('httpd:route: %s: %s'):format(route.path, why))
     end
     if route.log_requests ~= nil then
         self.route_logs = true
@@ -319,10 +321,10 @@ end
 -- answer is sent. Nil for @f takes it away. Yields: no.
 function server:hook(name, f)
     if name ~= 'before_dispatch' and name ~= 'after_dispatch' then
-        error(("httpd:hook: there is no hook '%s'"):format(tostring(name)), 2)
+        usage(("httpd:hook: there is no hook '%s'"):format(tostring(name)))
     end
     if f ~= nil and type(f) ~= 'function' then
-        error('httpd:hook(name, f): f is a function', 2)
+        usage('httpd:hook(name, f): f is a function')
     end
     self.hooks[name] = f
     update(self)
@@ -336,12 +338,11 @@ end
 function server:url_for(name, args, query)
     local route = type(name) == 'table' and name or self.router.names[name]
     if route == nil then
-        error(("httpd:url_for: there is no route '%s'"):format(tostring(name)),
-            2)
+        usage(("httpd:url_for: there is no route '%s'"):format(tostring(name)))
     end
     local url, why = router.url(route, args, query)
     if url == nil then
-        error('httpd:url_for: ' .. why, 2)
+        usage('httpd:url_for: ' .. why)
     end
     return url
 end

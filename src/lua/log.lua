@@ -11,6 +11,8 @@
 -- on a full disk, is counted, and the count is logged when there is room again.
 local c = ...
 
+local usage = c.usage
+
 local type, select, tostring, pcall = type, select, tostring, pcall
 local format = string.format
 local write, level = c.write, c.level
@@ -77,7 +79,7 @@ function M.level(new)
     if type(new) == 'string' then
         local number = c.parse(new)
         if number == nil then
-            error(("log.level: there is no level '%s'"):format(new), 2)
+            usage(("log.level: there is no level '%s'"):format(new))
         end
         new = number
     end

@@ -23,7 +23,7 @@
  * | `SystemError` | the system refused; `errno` says why |
  * | `ClientError` | what was asked for cannot be done; `code` says why |
  * | `OutOfMemory` | |
- * | `LuaError` | any other value that was thrown |
+ * | `LuaError` | a value that a Lua function of yours threw where `nil, err` is given: `__serialize` of a C function's argument |
  * | `FiberIsCancelled` | the fiber is cancelled |
  * | `TimedOut` | the time is over |
  */
@@ -141,6 +141,11 @@ int lua_error_usage(lua_State *L, const char *fmt, ...)
 				  ap));
 	va_end(ap);
 	return lua_error_throw(L);
+}
+
+int lua_error_usage_text(lua_State *L)
+{
+	return lua_error_usage(L, "%s", luaL_checkstring(L, 1));
 }
 
 struct error *lua_error_test(lua_State *L, int idx)

@@ -24,6 +24,10 @@ int lua_error_throw(lua_State *L);
 int lua_error_usage(lua_State *L, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/** The same as a Lua function of the message, for the Lua halves of modules:
+ * `c.usage(text)`. */
+int lua_error_usage_text(lua_State *L);
+
 /** The error behind the value at @a idx, or NULL when it is none. Borrowed. */
 struct error *lua_error_test(lua_State *L, int idx);
 

@@ -638,6 +638,7 @@ void lua_http_push_request_half(lua_State *L)
 		{ "reply", l_reply },
 		{ "set_methods", l_set_methods },
 		{ "set_tostring", l_set_tostring },
+		{ "usage", lua_error_usage_text },
 		{ NULL, NULL },
 	};
 	static const luaL_Reg meta[] = {

@@ -458,6 +458,7 @@ static int open_http_server(lua_State *L)
 		{ "stat", l_stat },
 		{ "log", l_log },
 		{ "failed", lua_wait_failed },
+		{ "usage", lua_error_usage_text },
 		{ NULL, NULL },
 	};
 	static const luaL_Reg meta[] = {

@@ -70,8 +70,11 @@ static int l_reopen(lua_State *L)
 static int luaopen_neap_log(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
-		{ "write", l_write }, { "level", l_level },
-		{ "parse", l_parse }, { "reopen", l_reopen },
+		{ "write", l_write },
+		{ "level", l_level },
+		{ "parse", l_parse },
+		{ "reopen", l_reopen },
+		{ "usage", lua_error_usage_text },
 		{ NULL, NULL },
 	};
 

@@ -35,13 +35,13 @@ server:route({ path = '/sum', method = 'GET' }, function(request)
     if not ok then
         return { status = 400, body = tostring(total) .. '\n' }
     end
-    return { status = 200,
-             body = ('%s by build %s\n'):format(tostring(total):gsub('LL$', ''),
-                                                build) }
+    -- As an integer of 64 bits, which is printed whole.
+    local text = tostring(0LL + total):gsub('LL$', '')
+    return { status = 200, body = ('%s by build %s\n'):format(text, build) }
 end)
 
 server:start()
 
 if os.getenv('CONSOLE') then
-    console.listen(os.getenv('CONSOLE'))
+    assert(console.listen(os.getenv('CONSOLE')))
 end
