@@ -11,6 +11,7 @@
 #include "base/diag.h"
 #include "lua/lua_class.h"
 #include "lua/lua_cmod.h"
+#include "lua/lua_cmod_options.h"
 #include "lua/lua_error.h"
 
 _Static_assert(offsetof(struct cmod_live, use) == 0,
@@ -95,6 +96,7 @@ static struct cmod_module_box *check_loaded_module(lua_State *L)
 static int l_module_load(lua_State *L)
 {
 	struct cmod_module_box *m = check_loaded_module(L);
+	struct lua_cmod_options options;
 	struct cmod_func_box *box;
 	const char *name;
 	size_t size;
@@ -107,7 +109,10 @@ static int l_module_load(lua_State *L)
 				"'%.32s...' has %d bytes, at most %d are "
 				"allowed",
 				name, (int)size, CMOD_NAME_MAX);
-	lua_cmod_check_options(L, 3, "module:load");
+	lua_cmod_read_options(L, 3, "module:load", &options);
+	if (options.offload || options.isolate)
+		lua_error_usage(L, "module:load: option '%s' is not there yet",
+				options.offload ? "offload" : "isolate");
 	box = push_func(L, LUA_CLASS_CMOD_FUNC, m->path, name);
 	/* Making it may have run a finalizer, which may have unloaded m. */
 	if (m->module == NULL)
