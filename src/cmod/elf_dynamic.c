@@ -116,6 +116,37 @@ static int check_strings(struct elf_file *f)
 	return 0;
 }
 
+/* A table without its size, or a size without its table: a tag was lost, and
+ * the loader would leave out the whole table. */
+static int check_pairs(struct elf_file *f)
+{
+	static const struct {
+		int tag, with;
+		const char *name;
+	} pairs[] = {
+		{ DT_RELA, DT_RELASZ, "DT_RELA" },
+		{ DT_RELA, DT_RELAENT, "DT_RELAENT" },
+		{ DT_JMPREL, DT_PLTRELSZ, "DT_JMPREL" },
+		{ DT_JMPREL, DT_PLTREL, "DT_PLTREL" },
+		{ DT_RELR, DT_RELRSZ, "DT_RELR" },
+		{ DT_INIT_ARRAY, DT_INIT_ARRAYSZ, "DT_INIT_ARRAY" },
+		{ DT_FINI_ARRAY, DT_FINI_ARRAYSZ, "DT_FINI_ARRAY" },
+	};
+
+	for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+		if (f->has[pairs[i].tag] != f->has[pairs[i].with])
+			return elf__bad(f,
+					"%s: the table or its size is "
+					"missing",
+					pairs[i].name);
+	}
+	if ((f->verneed == 0) != (f->verneed_count == 0) ||
+	    (f->verdef == 0) != (f->verdef_count == 0))
+		return elf__bad(f, "DT_VERNEED or DT_VERDEF: the records or "
+				   "their number is missing");
+	return 0;
+}
+
 static int find_table(struct elf_file *f, int tag, int size_tag,
 		      const char *name, struct elf_table *ret_table)
 {
@@ -155,7 +186,7 @@ static int check_relocation_tables(struct elf_file *f)
 
 int elf__check_dynamic(struct elf_file *f)
 {
-	if (read_tags(f) != 0 || check_strings(f) != 0)
+	if (read_tags(f) != 0 || check_strings(f) != 0 || check_pairs(f) != 0)
 		return -1;
 	return check_relocation_tables(f);
 }

@@ -109,5 +109,6 @@ int elf__check_segments(struct elf_file *f);
 int elf__check_sections(struct elf_file *f);
 int elf__check_dynamic(struct elf_file *f);
 int elf__check_symbols(struct elf_file *f);
+int elf__check_names(struct elf_file *f); /* the end of the one before */
 int elf__check_versions(struct elf_file *f);
 int elf__check_relocations(struct elf_file *f);

@@ -92,7 +92,6 @@ static const struct kind kinds[] = {
 };
 
 enum {
-	TYPE_NONE = R_X86_64_NONE,
 	TYPE_RELATIVE = R_X86_64_RELATIVE,
 	TYPE_IRELATIVE = R_X86_64_IRELATIVE,
 	TYPE_ABSOLUTE = R_X86_64_64,
@@ -123,7 +122,6 @@ static const struct kind kinds[] = {
 };
 
 enum {
-	TYPE_NONE = R_AARCH64_NONE,
 	TYPE_RELATIVE = R_AARCH64_RELATIVE,
 	TYPE_IRELATIVE = R_AARCH64_IRELATIVE,
 	TYPE_ABSOLUTE = R_AARCH64_ABS64,
@@ -157,6 +155,8 @@ static int check_symbol(struct relocs *r, uint64_t i, const Elf64_Rela *rela,
 	if (k->tls && s != 0 &&
 	    ELF64_ST_TYPE(r->f->symbols[s].st_info) != STT_TLS)
 		return BAD(r, i, "its symbol is not thread-local");
+	if (!k->tls && ELF64_ST_TYPE(r->f->symbols[s].st_info) == STT_TLS)
+		return BAD(r, i, "its symbol is thread-local");
 	if (is_tls_offset(ELF64_R_TYPE(rela->r_info)) &&
 	    !is_in_tls(r->f, &r->f->symbols[s], (uint64_t)rela->r_addend))
 		return BAD(r, i, "r_addend lies beyond the TLS block");
@@ -169,8 +169,7 @@ static int check_one(struct relocs *r, uint64_t i, const Elf64_Rela *rela,
 	unsigned long type = ELF64_R_TYPE(rela->r_info);
 	const struct kind *k;
 
-	if (type == TYPE_NONE)
-		return 0;
+	/* Linkers leave none of type 0; a page that was not written does. */
 	if (type >= sizeof kinds / sizeof kinds[0] || kinds[type].size == 0)
 		return elf__bad(r->f, "relocation %lu: type %lu",
 				(unsigned long)i, type);

@@ -36,13 +36,14 @@ static int check_sysv_hash(struct elf_file *f)
 
 /* One chain of the GNU table, from symbol @a s to the one that ends it. */
 static int follow_chain(struct elf_file *f, uint64_t chains, uint32_t first,
-			uint32_t s, uint64_t *count)
+			uint32_t s, uint64_t *count, uint64_t *steps)
 {
 	for (;; s++) {
 		const uint32_t *hash =
 			elf__at(f, chains + 4 * (uint64_t)(s - first), 4, PF_R);
 
-		if (hash == NULL || s == UINT32_MAX)
+		/* Chains share no symbol: more steps are chains that do. */
+		if (hash == NULL || s == UINT32_MAX || ++*steps > f->size / 4)
 			return elf__bad(f, "DT_GNU_HASH: a chain does not "
 					   "end");
 		if (s + (uint64_t)1 > *count)
@@ -55,7 +56,7 @@ static int follow_chain(struct elf_file *f, uint64_t chains, uint32_t first,
 static int check_gnu_hash(struct elf_file *f)
 {
 	const uint32_t *h, *buckets;
-	uint64_t fixed, count;
+	uint64_t fixed, count, steps = 0;
 
 	if (f->gnu_hash == 0)
 		return f->has[DT_HASH]
@@ -64,7 +65,7 @@ static int check_gnu_hash(struct elf_file *f)
 	h = elf__at(f, f->gnu_hash, 16, PF_R);
 	/* Buckets, first symbol, words of the filter, shift of the filter. */
 	if (h == NULL || f->gnu_hash % 8 != 0 || h[0] == 0 || h[2] == 0 ||
-	    (h[2] & (h[2] - 1)) != 0 || h[3] > 63)
+	    (h[2] & (h[2] - 1)) != 0 || h[3] > 31)
 		return elf__bad(f, "DT_GNU_HASH: header");
 	fixed = 16 + 8 * (uint64_t)h[2] + 4 * (uint64_t)h[0];
 	if (elf__at(f, f->gnu_hash, fixed, PF_R) == NULL)
@@ -77,7 +78,7 @@ static int check_gnu_hash(struct elf_file *f)
 		if (buckets[i] < h[1])
 			return elf__bad(f, "DT_GNU_HASH: bucket %u", i);
 		if (follow_chain(f, f->gnu_hash + fixed, h[1], buckets[i],
-				 &count) != 0)
+				 &count, &steps) != 0)
 			return -1;
 	}
 	if (f->has[DT_HASH] && f->symbol_count < count)
@@ -189,5 +190,5 @@ int elf__check_symbols(struct elf_file *f)
 		if (check_symbol(f, i) != 0)
 			return -1;
 	}
-	return 0;
+	return elf__check_names(f);
 }

@@ -83,7 +83,8 @@ static int check_defined(struct elf_file *f, uint64_t *max)
 			return elf__bad(f, "DT_VERDEF: record %lu",
 					(unsigned long)i);
 		x = elf__at(f, address + v->vd_aux, sizeof *x, PF_R);
-		if (x == NULL || x->vda_name >= f->strings_size)
+		if (x == NULL || (address + v->vd_aux) % 4 != 0 ||
+		    x->vda_name >= f->strings_size)
 			return elf__bad(f, "DT_VERDEF: name of record %lu",
 					(unsigned long)i);
 		note_index(v->vd_ndx, max);
