@@ -60,15 +60,16 @@ static inline void file_copy(const char *from, const char *to)
 	free(data);
 }
 
-/** Compile @a source (text) to @a so with @a flags. Aborts when it fails. */
-static inline void build_so(const char *so, const char *source,
-			    const char *flags)
+/** Compile @a source, a text in the language of files that end in @a ending
+ * (".c", ".cc"), to @a so with @a flags. Aborts when it fails. */
+static inline void build_so_from(const char *so, const char *source,
+				 const char *ending, const char *flags)
 {
 	const char *cc = getenv("CC");
 	const char *root = getenv("NEAP_SOURCE_DIR");
 	char c_file[4200], command[16000];
 
-	snprintf(c_file, sizeof c_file, "%s.c", so);
+	snprintf(c_file, sizeof c_file, "%s%s", so, ending);
 	file_overwrite(c_file, source, strlen(source));
 	snprintf(command, sizeof command,
 		 "%s -shared -fPIC -g -w -I%s/src/include -o %s %s %s",
@@ -79,4 +80,11 @@ static inline void build_so(const char *so, const char *source,
 		abort();
 	}
 	unlink(c_file);
+}
+
+/** The same from C. */
+static inline void build_so(const char *so, const char *source,
+			    const char *flags)
+{
+	build_so_from(so, source, ".c", flags);
 }
