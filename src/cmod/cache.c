@@ -297,24 +297,46 @@ unsigned cmod_live_count(void)
 	return count;
 }
 
-static void count_functions(const struct cmod *m, struct cmod_info *info)
+static void count_function(const struct cmod_func *f,
+			   struct cmod_func_info *info)
 {
-	info->calls = m->calls;
-	info->errors = m->errors;
-	for (struct cmod_func *f = m->funcs; f != NULL; f = f->hh.next) {
-		info->functions++;
-		info->calls += f->calls;
-		info->errors += f->errors;
-		list_foreach(link, &f->uses) {
-			struct cmod_use *use =
-				list_entry(link, struct cmod_use, link);
+	*info = (struct cmod_func_info){
+		.symbol = f->symbol,
+		.refs = f->refs,
+		.calls = f->calls,
+		.errors = f->errors,
+		.cpu_ns = __atomic_load_n(&f->cpu_ns, __ATOMIC_RELAXED),
+	};
+	list_foreach(link, &f->uses) {
+		struct cmod_use *use = list_entry(link, struct cmod_use, link);
+		uint64_t calls = __atomic_load_n(&use->calls, __ATOMIC_RELAXED);
 
-			info->calls +=
-				__atomic_load_n(&use->calls, __ATOMIC_RELAXED);
-			info->errors +=
-				__atomic_load_n(&use->errors, __ATOMIC_RELAXED);
-		}
+		info->calls += calls;
+		info->errors += __atomic_load_n(&use->errors, __ATOMIC_RELAXED);
+		info->cpu_ns += cpu_estimate_total(&use->cpu, calls);
 	}
+}
+
+void cmod_list_functions(const struct cmod_info *info, cmod_func_list_f fn,
+			 void *arg)
+{
+	struct cmod_func_info one;
+
+	for (struct cmod_func *f = info->module->funcs; f != NULL;
+	     f = f->hh.next) {
+		count_function(f, &one);
+		fn(&one, arg);
+	}
+}
+
+static void add_function(const struct cmod_func_info *one, void *arg)
+{
+	struct cmod_info *info = arg;
+
+	info->functions++;
+	info->calls += one->calls;
+	info->errors += one->errors;
+	info->cpu_ns += one->cpu_ns;
 }
 
 void cmod_list(cmod_list_f fn, void *arg)
@@ -330,10 +352,14 @@ void cmod_list(cmod_list_f fn, void *arg)
 			.id = m->image.id,
 			.since_ns = m->since_ns,
 			.refs = m->refs,
+			.calls = m->calls,
+			.errors = m->errors,
+			.cpu_ns = m->cpu_ns,
 			.version = m->info == NULL ? NULL : m->info->version,
+			.module = m,
 		};
 
-		count_functions(m, &info);
+		cmod_list_functions(&info, add_function, &info);
 		fn(&info, arg);
 	}
 	cmod__unlock();

@@ -5,6 +5,7 @@
 
 #include "base/diag.h"
 #include "base/inject.h"
+#include "cmod/cpu.h"
 
 enum {
 	KEEP = 64 * 1024, /* of a buffer, between calls */
@@ -83,8 +84,18 @@ void call_empty_pool(void)
 	}
 }
 
+bool call_run_timed(struct neap_call *c, struct cmod_use *use, void *host)
+{
+	uint64_t begin = cpu_now_ns();
+	bool ended = call_run(c, use, host);
+
+	cpu_estimate_add(&use->cpu, use->calls, cpu_since_ns(begin));
+	return ended;
+}
+
 bool call_resume(struct neap_call *c, int status)
 {
+	uint64_t begin = cpu_now_ns();
 	bool ended;
 
 	assert((c->flags & CALL_WAITED) && call_current == NULL);
@@ -92,6 +103,8 @@ bool call_resume(struct neap_call *c, int status)
 	call_current = c;
 	ended = cstack_resume(&c->stack);
 	call_current = NULL;
+	/* Whoever waits is slow enough to be timed each time. */
+	cmod_func_count_cpu(c->func, cpu_since_ns(begin));
 	return ended;
 }
 

@@ -90,6 +90,10 @@ static inline bool call_run(struct neap_call *c, const struct cmod_use *use,
 	return ended;
 }
 
+/** As call_run(), for the call that use->cpu.due is the number of, already
+ * counted: its CPU time is noted in @a use. */
+bool call_run_timed(struct neap_call *c, struct cmod_use *use, void *host);
+
 /** The wait of @a c ended with @a status. Returns as call_run(). */
 bool call_resume(struct neap_call *c, int status);
 

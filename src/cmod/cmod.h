@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "cmod/cpu.h"
 #include "cmod/identity.h"
 
 struct cmod;
@@ -66,8 +67,9 @@ struct cmod_use {
 	struct cmod_func *func; /* NULL: none */
 	cmod_func_f code;       /* its code */
 	uint64_t calls;
-	uint64_t errors;  /* calls that failed */
-	struct list link; /* in the function's uses */
+	struct cpu_estimate cpu; /* of calls until they end or wait */
+	uint64_t errors;         /* calls that failed */
+	struct list link;        /* in the function's uses */
 };
 
 /**
@@ -91,6 +93,9 @@ void cmod_func_unref(struct cmod_func *f);
 /** A call that outlived its user's hold has failed. */
 void cmod_func_count_error(struct cmod_func *f);
 
+/** A call of it took @a ns of CPU time after it had waited. */
+void cmod_func_count_cpu(struct cmod_func *f, uint64_t ns);
+
 /** Its symbol, its module. Live as long as the function. */
 const char *cmod_func_symbol(const struct cmod_func *f);
 struct cmod *cmod_func_module(const struct cmod_func *f);
@@ -107,7 +112,18 @@ struct cmod_info {
 	unsigned functions;
 	uint64_t calls;
 	uint64_t errors;
+	uint64_t cpu_ns;     /* of its functions, an estimate: see cpu.h */
 	const char *version; /* of its ABI block, or NULL */
+	const struct cmod *module;
+};
+
+/** And of a function that somebody holds. */
+struct cmod_func_info {
+	const char *symbol;
+	unsigned refs;
+	uint64_t calls;
+	uint64_t errors;
+	uint64_t cpu_ns;
 };
 
 /** Called under the cache's lock: must not call any function of this file. */
@@ -115,3 +131,9 @@ typedef void (*cmod_list_f)(const struct cmod_info *info, void *arg);
 
 /** Tell @a fn of every instance, oldest first. */
 void cmod_list(cmod_list_f fn, void *arg);
+
+typedef void (*cmod_func_list_f)(const struct cmod_func_info *info, void *arg);
+
+/** For a cmod_list_f: tell @a fn of the functions of the instance. */
+void cmod_list_functions(const struct cmod_info *info, cmod_func_list_f fn,
+			 void *arg);

@@ -137,6 +137,7 @@ int cmod_use_create(struct cmod_use *use, struct cmod *m, const char *name,
 	if (f == NULL)
 		return -1;
 	use->calls = use->errors = 0;
+	cpu_estimate_create(&use->cpu);
 	use->func = f;
 	use->code = f->code;
 	cmod__lock();
@@ -155,6 +156,7 @@ static struct cmod *drop(struct cmod_func *f)
 		return NULL;
 	m->calls += f->calls;
 	m->errors += f->errors;
+	m->cpu_ns += f->cpu_ns;
 	HASH_DEL(m->funcs, f);
 	mem_free(f);
 	return cmod__drop(m) ? m : NULL;
@@ -172,6 +174,7 @@ void cmod_use_destroy(struct cmod_use *use)
 	list_del(&use->link);
 	f->calls += use->calls;
 	f->errors += use->errors;
+	cmod_func_count_cpu(f, cpu_estimate_total(&use->cpu, use->calls));
 	closing = drop(f);
 	cmod__unlock();
 	if (closing != NULL)
@@ -214,6 +217,11 @@ void cmod_func_count_error(struct cmod_func *f)
 	cmod__lock();
 	f->errors++;
 	cmod__unlock();
+}
+
+void cmod_func_count_cpu(struct cmod_func *f, uint64_t ns)
+{
+	__atomic_fetch_add(&f->cpu_ns, ns, __ATOMIC_RELAXED);
 }
 
 const char *cmod_func_symbol(const struct cmod_func *f)

@@ -31,6 +31,7 @@ struct cmod {
 	struct cmod_func *funcs;        /* by symbol */
 	uint64_t calls;                 /* of functions that are gone */
 	uint64_t errors;
+	uint64_t cpu_ns;
 	char *path; /* as given by the first who loaded it */
 	char file[];
 };
@@ -43,6 +44,7 @@ struct cmod_func {
 	struct list uses; /* struct cmod_use */
 	uint64_t calls;   /* of uses that ended */
 	uint64_t errors;
+	uint64_t cpu_ns; /* of those, and of calls that had waited */
 	char symbol[];
 };
 

@@ -1,22 +1,13 @@
-/* The module `cmod`: load, live, list. The handles are in lua_cmod_handle.c. */
+/* The module `cmod`: load, live. The handles are in lua_cmod_handle.c. */
 #include "lua/lua_cmod.h"
 
 #include <lauxlib.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/diag.h"
 #include "lua/lua_class.h"
 #include "lua/lua_error.h"
 #include "lua_src/lua.h"
-
-/* What a record of list() begins with; the strings stand behind it. */
-struct record {
-	struct cmod_info info;
-	size_t path_size; /* with their NULs; version: 0 is none */
-	size_t file_size;
-	size_t version_size;
-};
 
 const char *lua_cmod_check_text(lua_State *L, int idx, const char *what,
 				size_t *ret_size)
@@ -101,109 +92,6 @@ static int l_live(lua_State *L)
 	return 1;
 }
 
-static int append_record(struct buf *out, const struct cmod_info *info)
-{
-	struct record r = {
-		.info = *info,
-		.path_size = strlen(info->path) + 1,
-		.file_size = strlen(info->file) + 1,
-		.version_size =
-			info->version == NULL ? 0 : strlen(info->version) + 1,
-	};
-
-	if (buf_append(out, &r, sizeof r) != 0 ||
-	    buf_append(out, info->path, r.path_size) != 0 ||
-	    buf_append(out, info->file, r.file_size) != 0)
-		return -1;
-	return buf_append(out, info->version, r.version_size);
-}
-
-struct collect {
-	struct buf *out;
-	int rc;
-};
-
-/* Under the cache's lock: nothing of Lua here. */
-static void collect(const struct cmod_info *info, void *arg)
-{
-	struct collect *c = arg;
-
-	if (c->rc == 0)
-		c->rc = append_record(c->out, info);
-}
-
-static void set_number(lua_State *L, const char *key, double value)
-{
-	lua_pushnumber(L, value);
-	lua_setfield(L, -2, key);
-}
-
-static void set_string(lua_State *L, const char *key, const char *value)
-{
-	lua_pushstring(L, value);
-	lua_setfield(L, -2, key);
-}
-
-static void push_record(lua_State *L, const struct record *r, const char *text)
-{
-	const struct cmod_info *i = &r->info;
-
-	lua_createtable(L, 0, 16);
-	set_string(L, "path", text);
-	set_string(L, "file", text + r->path_size);
-	if (r->version_size != 0)
-		set_string(L, "version", text + r->path_size + r->file_size);
-	set_string(L, "state", i->cached ? "cached" : "orphan");
-	lua_pushboolean(L, i->never_closes);
-	lua_setfield(L, -2, "never_closes");
-	set_number(L, "device", (double)i->id.dev);
-	set_number(L, "inode", (double)i->id.ino);
-	set_number(L, "size", (double)i->id.size);
-	set_number(L, "mtime",
-		   (double)i->id.mtime.tv_sec + i->id.mtime.tv_nsec / 1e9);
-	set_number(L, "since", i->since_ns / 1e9);
-	set_number(L, "references", i->refs);
-	set_number(L, "functions", i->functions);
-	set_number(L, "calls", (double)i->calls);
-	set_number(L, "errors", (double)i->errors);
-}
-
-static int l_buf_gc(lua_State *L)
-{
-	buf_destroy(lua_touserdata(L, 1));
-	return 0;
-}
-
-/* list() -> {{path =, file =, state =, ...}, ...} */
-static int l_list(lua_State *L)
-{
-	struct buf *out = lua_newuserdata(L, sizeof *out);
-	struct collect c = { .out = out };
-	const char *p, *end;
-	int n = 0;
-
-	*out = (struct buf){ NULL };
-	lua_pushvalue(L, lua_upvalueindex(1)); /* frees the buffer */
-	lua_setmetatable(L, -2);
-	cmod_list(collect, &c);
-	if (c.rc != 0) {
-		diag_set_oom(out->size, "the list of modules");
-		return lua_error_throw(L);
-	}
-	lua_newtable(L);
-	p = out->data;
-	for (end = p + out->size; p < end;) {
-		struct record r;
-
-		memcpy(&r, p, sizeof r);
-		p += sizeof r;
-		push_record(L, &r, p);
-		lua_rawseti(L, -2, ++n);
-		p += r.path_size + r.file_size + r.version_size;
-	}
-	return 1;
-}
-
 /* A function that knows the table `package` and the name of its field. */
 static void set_searching(lua_State *L, const char *name, lua_CFunction fn)
 {
@@ -221,10 +109,7 @@ static int luaopen_neap_cmod(lua_State *L)
 	lua_newtable(L);
 	set_searching(L, "load", l_load);
 	set_searching(L, "live", l_live);
-	lua_createtable(L, 0, 1);
-	lua_pushcfunction(L, l_buf_gc);
-	lua_setfield(L, -2, "__gc");
-	lua_pushcclosure(L, l_list, 1);
+	lua_cmod_push_list(L);
 	lua_setfield(L, -2, "list");
 	return 1;
 }

@@ -1,7 +1,8 @@
 /*
  * The module `cmod`: C modules, their functions and calls.
  *
- *	lua_cmod.c         load, live, list
+ *	lua_cmod.c         load, live
+ *	lua_cmod_list.c    list
  *	lua_cmod_handle.c  what Lua holds: modules, functions, live functions
  *	lua_cmod_call.c    calling one, also when it waits
  *	lua_cmod_quick.h   the short ways of a call
@@ -65,6 +66,9 @@ const char *lua_cmod_check_text(lua_State *L, int idx, const char *what,
 
 /** Refuse options, of which there are none yet. Throws: usage. */
 void lua_cmod_check_options(lua_State *L, int idx, const char *what);
+
+/** The function list(), pushed. Throws: out of memory. */
+void lua_cmod_push_list(lua_State *L);
 
 /** The metamethods __call. */
 int lua_cmod_call_plain(lua_State *L);

@@ -149,9 +149,12 @@ static inline int push_outcome(lua_State *L, struct neap_call *c,
 }
 
 /* Each count has one writer, its handle's thread; list() reads from others. */
-static inline void count(uint64_t *n)
+static inline uint64_t count(uint64_t *n)
 {
-	__atomic_store_n(n, *n + 1, __ATOMIC_RELAXED);
+	uint64_t now = *n + 1;
+
+	__atomic_store_n(n, now, __ATOMIC_RELAXED);
+	return now;
 }
 
 static int guest_resume(struct lua_fiber *f, lua_State *to, int status)
@@ -205,7 +208,7 @@ static int begin_wait(lua_State *L, struct neap_call *c)
 static inline int call(lua_State *L, struct cmod_func_box *box)
 {
 	struct neap_call *c = call_get();
-	bool failed;
+	bool failed, ended;
 	int n;
 
 	if (__builtin_expect(c == NULL, 0))
@@ -221,8 +224,11 @@ static inline int call(lua_State *L, struct cmod_func_box *box)
 		return lua_error_usage(L, "function '%s' is unloaded",
 				       box->name);
 	}
-	count(&box->use.calls);
-	if (!likely(call_run(c, &box->use, L)))
+	if (likely(count(&box->use.calls) != box->use.cpu.due))
+		ended = call_run(c, &box->use, L);
+	else
+		ended = call_run_timed(c, &box->use, L);
+	if (!likely(ended))
 		return begin_wait(L, c);
 	n = push_outcome(L, c, &failed);
 	if (__builtin_expect(failed, 0))

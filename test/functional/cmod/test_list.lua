@@ -1,0 +1,154 @@
+-- cmod.list: what is loaded, and what it has cost.
+local cmod = require('cmod')
+local ffi = require('ffi')
+local fiber = require('fiber')
+local kit = require('cmod_kit')
+local tap = require('tap')
+
+ffi.cdef([[
+    struct list_time { long sec; long nsec; };
+    int clock_gettime(int clock, struct list_time *t);
+]])
+
+-- CPU seconds of this process.
+local function clock()
+    local t = ffi.new('struct list_time')
+    ffi.C.clock_gettime(2, t)
+    return tonumber(t.sec) + tonumber(t.nsec) / 1e9
+end
+
+local source = [[
+    #include <neap/module.h>
+    #include <time.h>
+    static double now(void)
+    { struct timespec t; clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+      return t.tv_sec + t.tv_nsec / 1e9; }
+    static void burn_for(double s)
+    { double end = now() + s; while (now() < end) ; }
+    /* About 45 ns for each round, whatever the clock costs. */
+    static void spin(int n)
+    { volatile unsigned x = 1; while (n-- > 0) x = x * 7 + 1; }
+    #define F(name) int name(neap_call_t *c, const char *a, const char *e)
+    F(nothing) { return 0; }
+    F(fails) { return NEAP_ERR("no"); }
+    F(burn) { burn_for(0.01); return 0; }
+    F(short_spin) { spin(500); return 0; }
+    F(rarely) { static int n; if (++n % 100 == 0) burn_for(0.002); return 0; }
+    F(naps) { int i; for (i = 0; i < 10; i++) {
+        burn_for(0.002); if (neap_fiber_sleep(0.002) != 0) return -1; }
+        return 0; }
+    F(idles) { struct timespec t = { 0, 20000000 };
+        nanosleep(&t, 0); return 0; }
+    NEAP_MODULE("lister", "3.2.1", 0, 0);
+]]
+kit.build('l.so', source)
+kit.build('plain.so', 'int nothing(void *c, const char *a, const char *e)'
+    .. '{ return 0; }')
+
+local function entry(file)
+    for _, m in ipairs(cmod.list()) do
+        if m.file:match('[^/]+$') == file and m.state == 'cached' then
+            return m
+        end
+    end
+end
+
+local function func(name, file)
+    for _, f in ipairs(entry(file or 'l.so').by_function) do
+        if f.name == name then
+            return f
+        end
+    end
+end
+
+tap.same(cmod.list(), {}, 'nothing is loaded')
+local begin = os.time()
+local m = cmod.load('./l')
+local e = entry('l.so')
+tap.is(e.path, './l', 'path')
+tap.like(e.file, '^/.*/l%.so$', 'file')
+tap.is(e.version, '3.2.1', 'version')
+tap.is(e.size, #kit.read('l.so'), 'size')
+local stat = io.popen('stat -L -c "%d %i %Y" l.so')
+local dev, ino, mtime = stat:read('*n', '*n', '*n')
+stat:close()
+tap.is(e.device, dev, 'device')
+tap.is(e.inode, ino, 'inode')
+tap.is(math.floor(e.mtime), mtime, 'mtime')
+tap.ok(e.since >= begin and e.since <= os.time() + 1, 'since')
+tap.is(e.references, 1, 'references: the handle')
+tap.is(e.never_closes, false, 'never_closes')
+tap.is(e.functions, 0, 'no function is held')
+tap.same(e.by_function, {}, 'and none is listed')
+tap.is(e.calls, 0, 'calls')
+tap.is(e.errors, 0, 'errors')
+tap.is(e.cpu, 0, 'CPU seconds')
+tap.is(entry('plain.so'), nil, 'what is not loaded is not listed')
+local p = cmod.load('./plain')
+tap.is(entry('plain.so').version, nil, 'no version without a block')
+tap.is(cmod.list()[2].path, './plain', 'oldest first')
+p:unload()
+p = nil
+
+-- counts, by function
+local a, b, fails = m:load('nothing'), m:load('nothing'), m:load('fails')
+for _ = 1, 5 do a() end
+for _ = 1, 3 do b() end
+for _ = 1, 4 do fails() end
+e = entry('l.so')
+tap.is(e.functions, 2, 'two functions are held')
+tap.is(#e.by_function, 2, 'and listed')
+tap.is(e.calls, 12, 'calls of all')
+tap.is(e.errors, 4, 'errors of all')
+tap.is(func('nothing').calls, 8, 'calls of one, by both handles')
+tap.is(func('nothing').references, 2, 'its references')
+tap.is(func('nothing').errors, 0, 'its errors')
+tap.is(func('fails').errors, 4, "another's errors")
+b:unload()
+tap.is(func('nothing').calls, 8, 'a handle that went took no count along')
+fails:unload()
+e = entry('l.so')
+tap.is(e.functions, 1, 'one is not held any more')
+tap.is(e.calls, 12, 'its calls still count')
+tap.is(e.errors, 4, 'and its errors')
+
+-- CPU time: as the clock of the process saw it in the same moment
+local function measured(name, calls, run)
+    local f = m:load(name)
+    local before = clock()
+    for _ = 1, calls do
+        f()
+    end
+    if run then run() end
+    return func(name).cpu, clock() - before, f
+end
+
+local cpu, all = measured('burn', 20)
+tap.ok(cpu > 0.19 and cpu < all * 1.01,
+    ('20 calls of 10 ms: %.3f s of %.3f s'):format(cpu, all))
+
+-- Nearly all of it is the function's, so the process's clock is the measure.
+cpu, all = measured('short_spin', 200000)
+tap.ok(cpu > all * 0.5 and cpu < all * 2,
+    ('many short calls: %.3f s of %.3f s'):format(cpu, all))
+
+-- One call in a hundred takes two milliseconds, the others next to nothing.
+cpu, all = measured('rarely', 40000)
+tap.ok(cpu > 0.3 and cpu < all * 1.6,
+    ('seldom slow: %.3f s of %.3f s'):format(cpu, all))
+
+cpu = measured('naps', 3)
+tap.ok(cpu > 0.055 and cpu < 0.12, ('by slices: %.3f s'):format(cpu))
+
+cpu = measured('idles', 5)
+tap.ok(cpu < 0.05, ('sleeping takes no CPU time: %.4f s'):format(cpu))
+
+-- It outlives handles and functions, and goes with the instance.
+collectgarbage()
+collectgarbage()
+e = entry('l.so')
+tap.is(e.functions, 1, 'the functions were collected')
+tap.ok(e.cpu > 0.19, 'what they took is in the sum')
+a, m = nil, nil
+tap.is(kit.live_count(), 0, 'no module is left')
+tap.done()
