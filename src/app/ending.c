@@ -121,6 +121,17 @@ static void abandon_exited(struct app *app)
 	}
 }
 
+/* Made in C and never started: nobody will start them now. */
+static void abandon_new(struct app *app)
+{
+	list_foreach_safe(link, next, &app->sched.all) {
+		struct fiber *f = list_entry(link, struct fiber, all);
+
+		if (f->state == FIBER_NEW)
+			lua_fiber_abandon(lua_fiber_of(f));
+	}
+}
+
 static bool are_fibers_done(struct app *app)
 {
 	abandon_exited(app);
@@ -130,6 +141,7 @@ static bool are_fibers_done(struct app *app)
 static void end_fibers(struct app *app)
 {
 	abandon_exited(app);
+	abandon_new(app);
 	list_foreach(link, &app->sched.all)
 		fiber_cancel(list_entry(link, struct fiber, all));
 	if (!run_until(app, are_fibers_done,

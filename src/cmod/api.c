@@ -1,4 +1,4 @@
-/* The functions of neap/module.h. See there. */
+/* The functions of neap/module.h but for fibers, api_fiber.c. See there. */
 #include "neap/module.h"
 
 #include <math.h>

@@ -2,6 +2,7 @@
 #include "cmod/call.h"
 
 #include <assert.h>
+#include <pthread.h>
 
 #include "base/diag.h"
 #include "base/inject.h"
@@ -27,7 +28,7 @@ static void call_delete(struct neap_call *c)
 	mem_free(c);
 }
 
-struct neap_call *call_new(void)
+struct neap_call *call_new_sized(size_t stack_size)
 {
 	struct neap_call *c = mem_zalloc(sizeof *c);
 
@@ -35,12 +36,17 @@ struct neap_call *call_new(void)
 		diag_set_oom(sizeof *c, "a call");
 		return NULL;
 	}
-	if (cstack_create(&c->stack) != 0) {
+	if (cstack_create(&c->stack, stack_size) != 0) {
 		mem_free(c);
 		return NULL;
 	}
 	c->in.limit = c->out.limit = BYTES_MAX;
 	return c;
+}
+
+struct neap_call *call_new(void)
+{
+	return call_new_sized(CSTACK_SIZE);
 }
 
 /* What only calls have that waited, failed or were large. */
@@ -61,7 +67,8 @@ void call_put(struct neap_call *c)
 				     (c->in.capacity | c->out.capacity) > KEEP,
 			     0))
 		clean(c);
-	if (__builtin_expect(call_idle >= POOL_MAX, 0)) {
+	if (__builtin_expect(
+		    call_idle >= POOL_MAX || c->stack.size != CSTACK_SIZE, 0)) {
 		call_delete(c);
 		return;
 	}
@@ -126,10 +133,34 @@ void call_abandon(struct neap_call *c)
 	call_delete(c);
 }
 
+/* A module's own thread may set an error, and ends without a word to us. */
+static pthread_key_t outside_key;
+static pthread_once_t outside_once = PTHREAD_ONCE_INIT;
+
+static void end_of_thread(void *arg)
+{
+	error_unref(call_take_outside_error());
+	(void)arg;
+}
+
+static void make_outside_key(void)
+{
+	if (pthread_key_create(&outside_key, end_of_thread) != 0)
+		outside_key = (pthread_key_t)-1; /* then it is lost */
+}
+
+static struct error **outside_place(void)
+{
+	pthread_once(&outside_once, make_outside_key);
+	if (outside_key != (pthread_key_t)-1)
+		pthread_setspecific(outside_key, &outside_error);
+	return &outside_error;
+}
+
 int call_set_error(struct error *e)
 {
 	struct error **place = call_current != NULL ? &call_current->error
-						    : &outside_error;
+						    : outside_place();
 
 	error_unref(*place);
 	*place = e;
@@ -160,10 +191,17 @@ void call_outside_begin(void)
 	outside_error = NULL;
 }
 
-struct error *call_outside_error(void)
+struct error *call_take_outside_error(void)
 {
 	struct error *e = outside_error;
 
 	outside_error = NULL;
+	return e;
+}
+
+struct error *call_outside_error(void)
+{
+	struct error *e = call_take_outside_error();
+
 	return e != NULL ? e : unknown_error();
 }

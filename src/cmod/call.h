@@ -20,12 +20,15 @@
 #include "cmod/cmod.h"
 #include "cmod/stack.h"
 
+struct cfiber;
 struct error;
 
 enum call_flags {
-	CALL_WAITED = 1 << 0,  /* was put aside at least once */
+	CALL_WAITED = 1 << 0,  /* was put aside at least once; holds func */
 	CALL_NO_WAIT = 1 << 1, /* cannot wait where it is: waiting fails */
 	CALL_REFUSED = 1 << 2, /* was told that its fiber is cancelled */
+	CALL_FIBER = 1 << 3,   /* the body of a fiber made in C */
+	CALL_DEAF = 1 << 4,    /* a cancel is not to end its waits */
 };
 
 struct neap_call {
@@ -39,6 +42,7 @@ struct neap_call {
 	int status;             /* why the last wait ended: 0 or UV_E* */
 	void *host;             /* the host's own: who called */
 	void *host_wait;        /* the host's own: what it waits for */
+	struct cfiber *fiber;   /* CALL_FIBER: whose body it is */
 	struct neap_call *next; /* in the pool */
 };
 
@@ -54,6 +58,9 @@ extern __thread unsigned call_idle;
 
 /** The slow half of call_get(). */
 struct neap_call *call_new(void);
+
+/** A call whose stack has @a stack_size bytes; it is not kept in the pool. */
+struct neap_call *call_new_sized(size_t stack_size);
 
 /** An idle call, its buffers empty. NULL with diag set: out of memory. */
 static inline struct neap_call *call_get(void)
@@ -118,6 +125,9 @@ void call_empty_pool(void);
  */
 void call_outside_begin(void);
 struct error *call_outside_error(void);
+
+/** As call_outside_error(), but NULL when nothing was set. */
+struct error *call_take_outside_error(void);
 
 /**
  * Set the error of the running call, or of this thread outside a call; takes

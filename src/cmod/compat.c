@@ -1,22 +1,19 @@
 /*
- * The functions of neap/compat/module.h: calls, errors, fibers, the log. That
- * header gives each a name of the peer's and links it to one of these.
+ * The functions of neap/compat/module.h: calls, errors, clocks, the log. That
+ * header gives each a name of the peer's and links it to one of these. Fibers
+ * are in compat_fiber.c, descriptors and threads in compat_coio.c.
  */
 #include "cmod/compat.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "base/diag.h"
 #include "base/log.h"
 #include "cmod/call.h"
-#include "cmod/host.h"
-#include "cmod/wait.h"
 
 int neap_compat_box_return_mp(neap_call_t *call, const char *mp,
 			      const char *mp_end)
@@ -59,62 +56,6 @@ int neap_compat_box_error_set(const char *file, unsigned line, uint32_t code,
 	e = error_newv(&ClientError, code, file, line, format, ap);
 	va_end(ap);
 	return call_set_error(e);
-}
-
-/* The peer's fibers wait as before once they have been cancelled; loops that
- * do not look at fiber_is_cancelled() are written with that in mind. */
-static bool is_cancelled(void)
-{
-	return wait_host() != NULL && wait_host()->is_cancelled();
-}
-
-void neap_compat_fiber_sleep(double s)
-{
-	wait_sleep(s, is_cancelled());
-}
-
-void neap_compat_fiber_yield(void)
-{
-	wait_wakeup(is_cancelled());
-}
-
-void neap_compat_fiber_reschedule(void)
-{
-	wait_yield(is_cancelled());
-}
-
-struct fiber *neap_compat_fiber_self(void)
-{
-	return wait_host() == NULL ? NULL : wait_host()->self();
-}
-
-void neap_compat_fiber_wakeup(struct fiber *f)
-{
-	if (wait_host() != NULL)
-		wait_host()->wakeup(f);
-}
-
-void neap_compat_fiber_cancel(struct fiber *f)
-{
-	if (wait_host() != NULL)
-		wait_host()->cancel(f);
-}
-
-bool neap_compat_fiber_is_cancelled(void)
-{
-	return is_cancelled();
-}
-
-int neap_compat_coio_wait(int fd, int event, double timeout)
-{
-	struct stat st;
-	int events;
-
-	/* A plain file is always ready, and no event loop will say so. */
-	if (fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
-		return event;
-	events = wait_fd(fd, event, timeout, is_cancelled());
-	return events < 0 ? 0 : events;
 }
 
 static uint64_t read_clock(clockid_t id)

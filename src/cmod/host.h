@@ -7,20 +7,30 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct addrinfo;
+struct cfiber;
+struct cond;
 struct fiber;
 struct neap_call;
 
+/** Work for a thread. It must stay until the wait for it has ended. */
+struct cmod_job {
+	void (*run)(struct cmod_job *job); /* on a thread of a pool */
+};
+
 /**
- * Each of the first three begins a wait of the fiber that runs @a call:
+ * Each of those that say "begins" begins a wait of the fiber that runs @a call:
  * returns 0 when it has begun, or -1 with diag set when it cannot (no fiber, a
  * callback in between, cancelled). The call is then put aside; whoever ends
  * the wait goes on with call_resume() and the status. When @a deaf a fiber that
  * is cancelled waits all the same, and a cancel does not end it.
  */
 struct cmod_host {
+	/** Begins. */
 	int (*sleep)(struct neap_call *call, uint64_t timeout_ns, bool deaf);
+	/** Begins. */
 	int (*yield)(struct neap_call *call, bool deaf);
-	/** @a events are NEAP_READ and NEAP_WRITE. */
+	/** Begins. @a events are NEAP_READ and NEAP_WRITE. */
 	int (*wait_fd)(struct neap_call *call, int fd, int events,
 		       uint64_t timeout_ns, bool deaf);
 	/** What wait_fd() waited for, after it: events, or 0. Ends it. */
@@ -32,6 +42,47 @@ struct cmod_host {
 	/** End the sleep of a fiber; tell it to end. */
 	void (*wakeup)(struct fiber *f);
 	void (*cancel)(struct fiber *f);
+
+	/**
+	 * Make a fiber whose body is @a body (see cfiber.h); @a maker is the call
+	 * that wants it. It is not started. NULL with diag set: out of memory.
+	 */
+	struct fiber *(*fiber_new)(struct neap_call *maker,
+				   struct neap_call *body, const char *name);
+	/** Its cfiber, or NULL when it was not made in C. Also after its end. */
+	struct cfiber *(*fiber_of)(struct fiber *f);
+	/** Run it at once, inside the caller, until it waits or ends. */
+	void (*fiber_start)(struct fiber *f);
+	/** Begins: 0 when @a f has ended, UV_ETIMEDOUT. Deaf. */
+	int (*join)(struct neap_call *call, struct fiber *f,
+		    uint64_t timeout_ns);
+	/** Free a fiber that has ended and was kept for this. */
+	void (*fiber_free)(struct fiber *f);
+
+	/** Conditions. NULL with diag set: out of memory. */
+	struct cond *(*cond_new)(void);
+	/** Those who wait are woken. */
+	void (*cond_delete)(struct cond *cond);
+	void (*cond_signal)(struct cond *cond);
+	void (*cond_broadcast)(struct cond *cond);
+	/** Begins. */
+	int (*cond_wait)(struct neap_call *call, struct cond *cond,
+			 uint64_t timeout_ns, bool deaf);
+
+	/** Forget that anybody waits for @a fd: their waits end with nothing. */
+	void (*close_fd)(int fd);
+	/** Begins: @a job runs on a thread; nothing but its end ends the wait.
+	 * A call that is abandoned meanwhile stays in memory until then. */
+	int (*work)(struct neap_call *call, struct cmod_job *job);
+	/** What work() waited for is over. */
+	void (*end_work)(struct neap_call *call);
+	/** Begins: addresses are looked up on a thread. */
+	int (*lookup)(struct neap_call *call, const char *node,
+		      const char *service, const struct addrinfo *hints,
+		      uint64_t timeout_ns, bool deaf);
+	/** What lookup() has found, for freeaddrinfo(). Returns 0, or -1 with
+	 * diag set; in any case the lookup is over. */
+	int (*end_lookup)(struct neap_call *call, struct addrinfo **ret_list);
 };
 
 /** For the whole process, before the first call. */

@@ -19,12 +19,12 @@
 /* As large as a frame may be that jumps over it unseen. */
 enum { GUARD_SIZE = 64 * 1024 };
 
-int cstack_create(struct cstack *s)
+int cstack_create(struct cstack *s, size_t usable)
 {
-	const size_t size = GUARD_SIZE + CSTACK_SIZE;
+	const size_t size = GUARD_SIZE + usable;
 	char *memory;
 
-	*s = (struct cstack){ .size = CSTACK_SIZE };
+	*s = (struct cstack){ .size = usable };
 	memory = inject("cmod.stack") ? MAP_FAILED
 				      : mmap(NULL, size, PROT_READ | PROT_WRITE,
 					     MAP_PRIVATE | MAP_ANONYMOUS |

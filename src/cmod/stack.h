@@ -73,11 +73,13 @@ struct cstack {
 #endif
 };
 
-/** Bytes of each stack; what is not used costs no memory. */
+/** Bytes of each stack unless another size is wanted; what is not used costs
+ * no memory. */
 enum { CSTACK_SIZE = 256 * 1024 };
 
-/** Returns 0, or -1 with diag set (out of memory, or of mappings). */
-int cstack_create(struct cstack *s);
+/** Of @a size bytes, whole pages. Returns 0, or -1 with diag set (out of
+ * memory, or of mappings). */
+int cstack_create(struct cstack *s, size_t size);
 
 /** The stack must not be in use, or never be entered again. */
 void cstack_destroy(struct cstack *s);

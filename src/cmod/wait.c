@@ -24,6 +24,14 @@ static uint64_t to_ns(double seconds)
 	return seconds < 1e10 ? (uint64_t)(seconds * 1e9) : UINT64_MAX;
 }
 
+/* Less than zero is for ever, NaN not at all. */
+static uint64_t timeout_ns(double timeout)
+{
+	if (isnan(timeout))
+		return 0;
+	return timeout < 0 ? UINT64_MAX : to_ns(timeout);
+}
+
 static int fail(void)
 {
 	return call_set_error(diag_take());
@@ -59,6 +67,8 @@ static int fail_status(int status)
 			 "cannot wait here: the coroutine was resumed inside "
 			 "a callback of a C function, which cannot be put "
 			 "aside");
+	else if (status == UV_ETIMEDOUT)
+		diag_set(TimedOut, "timed out");
 	else
 		diag_set_system(status, "wait");
 	return fail();
@@ -135,16 +145,79 @@ int wait_fd(int fd, int events, double timeout, bool deaf)
 			 events);
 		return fail();
 	}
-	if (isnan(timeout))
-		timeout = 0;
-	if (host->wait_fd(c, fd, events,
-			  timeout < 0 ? UINT64_MAX : to_ns(timeout), deaf) != 0)
+	if (host->wait_fd(c, fd, events, timeout_ns(timeout), deaf) != 0)
 		return fail_begin(c);
 	status = call_wait(c);
 	got = host->end_wait_fd(c);
 	if (status != 0 && status != UV_ETIMEDOUT)
 		return fail_status(status);
 	return got < 0 ? fail() : got;
+}
+
+int wait_cond(struct cond *cond, double timeout, bool deaf)
+{
+	struct neap_call *c = waiter();
+	int status;
+
+	if (c == NULL)
+		return -1;
+	if (host->cond_wait(c, cond, timeout_ns(timeout), deaf) != 0)
+		return fail_begin(c);
+	status = call_wait(c);
+	return status == 0 ? 0 : fail_status(status);
+}
+
+int wait_end(struct fiber *f, double timeout)
+{
+	struct neap_call *c = waiter();
+	int status;
+
+	if (c == NULL)
+		return -1;
+	if (host->join(c, f, timeout_ns(timeout)) != 0)
+		return fail();
+	status = call_wait(c);
+	return status == 0 ? 0 : fail_status(status);
+}
+
+int wait_job(struct cmod_job *job)
+{
+	struct neap_call *c = waiter();
+	int status;
+
+	if (c == NULL)
+		return -1;
+	if (host->work(c, job) != 0)
+		return fail();
+	status = call_wait(c);
+	host->end_work(c);
+	return status == 0 ? 0 : fail_status(status);
+}
+
+int wait_lookup(const char *node, const char *service,
+		const struct addrinfo *hints, struct addrinfo **ret_list,
+		double timeout, bool deaf)
+{
+	struct neap_call *c = waiter();
+	struct addrinfo *list = NULL;
+	int status, rc;
+
+	if (c == NULL)
+		return -1;
+	if (host->lookup(c, node, service, hints, timeout_ns(timeout), deaf) !=
+	    0)
+		return fail_begin(c);
+	status = call_wait(c);
+	rc = host->end_lookup(c, &list);
+	/* It may have come after the timeout, and before this was told. */
+	if (rc == 0) {
+		*ret_list = list;
+		return 0;
+	}
+	if (status == 0)
+		return fail();
+	diag_clear();
+	return fail_status(status);
 }
 
 const struct cmod_host *wait_host(void)

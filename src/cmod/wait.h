@@ -8,6 +8,10 @@
 #include <stdbool.h>
 
 struct cmod_host;
+struct cmod_job;
+struct cond;
+struct addrinfo;
+struct fiber;
 
 /** 0 after @a seconds; none, less or NaN is wait_yield(). */
 int wait_sleep(double seconds, bool deaf);
@@ -20,6 +24,21 @@ int wait_fd(int fd, int events, double timeout, bool deaf);
 
 /** 0 when somebody has woken the fiber. */
 int wait_wakeup(bool deaf);
+
+/** 0 when @a cond was signalled or somebody has woken the fiber; -1 after
+ * @a timeout, too (TimedOut). */
+int wait_cond(struct cond *cond, double timeout, bool deaf);
+
+/** 0 when @a f has ended; -1 after @a timeout, too. No cancel ends it. */
+int wait_end(struct fiber *f, double timeout);
+
+/** 0 when @a job has run on a thread. No cancel ends it. */
+int wait_job(struct cmod_job *job);
+
+/** 0 with *ret_list for freeaddrinfo(); -1 after @a timeout, too. */
+int wait_lookup(const char *node, const char *service,
+		const struct addrinfo *hints, struct addrinfo **ret_list,
+		double timeout, bool deaf);
 
 /** The host, or NULL before there is one. */
 const struct cmod_host *wait_host(void);

@@ -7,6 +7,8 @@
  *	lua_cmod_call.c    calling one, also when it waits
  *	lua_cmod_quick.h   the short ways of a call
  *	lua_cmod_wait.c    how functions wait, over the fibers of runtime
+ *	lua_cmod_fiber.c   fibers made in C
+ *	lua_cmod_work.c    what C functions have done on threads
  */
 #pragma once
 
@@ -19,6 +21,10 @@
 #include "cmod/live.h"
 #include "lua/lua_state.h"
 
+struct addrinfo;
+struct cfiber;
+struct cmod_job;
+struct fiber;
 struct neap_call;
 
 /** What a module's userdata holds. */
@@ -80,5 +86,38 @@ void lua_cmod_open_call(lua_State *L);
 /** Teach calls to wait; once a process, again is harmless. */
 void lua_cmod_set_host(void);
 
-/** A call that waits is given up: what it waits for must not find it. */
-void lua_cmod_forget_wait(struct neap_call *c);
+/** What a call waits for; the first part of it. */
+struct lua_cmod_wait {
+	/** Nobody waits for it any more. True when a thread still uses the
+	 * stack of @a c: then call_abandon() comes when that is over. */
+	bool (*drop)(struct lua_cmod_wait *w, struct neap_call *c);
+};
+
+/** A call that waits is given up: what it waits for must not find it. True when
+ * the call must stay; whoever uses it gives it up later. */
+bool lua_cmod_forget_wait(struct neap_call *c);
+
+/** The fiber of @a c, when it may wait; else NULL with diag set. When @a deaf it
+ * may also when it is cancelled. */
+struct fiber *lua_cmod_ready_fiber(struct neap_call *c, bool deaf);
+
+/** After fiber_park(): no cancel ends this wait, if @a deaf. */
+void lua_cmod_set_deaf(struct fiber *self, bool deaf);
+
+/* Parts of the host; see cmod/host.h. */
+struct fiber *lua_cmod_fiber_new(struct neap_call *maker,
+				 struct neap_call *body, const char *name);
+struct cfiber *lua_cmod_fiber_of(struct fiber *f);
+int lua_cmod_fiber_join(struct neap_call *c, struct fiber *f,
+			uint64_t timeout_ns);
+void lua_cmod_fiber_free(struct fiber *f);
+int lua_cmod_work(struct neap_call *c, struct cmod_job *job);
+void lua_cmod_end_work(struct neap_call *c);
+int lua_cmod_lookup(struct neap_call *c, const char *node, const char *service,
+		    const struct addrinfo *hints, uint64_t timeout_ns,
+		    bool deaf);
+int lua_cmod_end_lookup(struct neap_call *c, struct addrinfo **ret_list);
+
+/** Free the fibers made in C that were kept for a join which never came; when
+ * the state ends. */
+void lua_cmod_free_unjoined(void);

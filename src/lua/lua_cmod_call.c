@@ -189,8 +189,8 @@ static void guest_abandon(struct lua_fiber *f)
 	struct neap_call *c = f->guest_arg;
 
 	f->guest = NULL;
-	lua_cmod_forget_wait(c);
-	call_abandon(c);
+	if (!lua_cmod_forget_wait(c))
+		call_abandon(c);
 }
 
 /* The function waits: its fiber has been parked by lua_cmod_wait.c. */

@@ -187,9 +187,8 @@ void lua_fiber_set_spawner(lua_State *L, struct lua_fiber *f)
 	}
 }
 
-/* The Lua objects that know the fiber are told that it has ended, and the
- * memory goes back. */
-static void fiber_release(struct lua_fiber *f, bool reusable)
+/* The Lua objects that know the fiber are told that it has ended. */
+static void leave_lua(struct lua_fiber *f)
 {
 	struct lua_vm *vm = f->vm;
 
@@ -207,6 +206,14 @@ static void fiber_release(struct lua_fiber *f, bool reusable)
 		f->storage_ref = LUA_NOREF;
 	}
 	f->on_end = NULL;
+}
+
+/* And the memory goes back. */
+static void fiber_release(struct lua_fiber *f, bool reusable)
+{
+	struct lua_vm *vm = f->vm;
+
+	leave_lua(f);
 	if (!reusable || vm->pooled >= POOL_MAX) {
 		fiber_free(f);
 		return;
@@ -233,9 +240,13 @@ void lua_fiber_take_back(struct lua_fiber *f)
 
 void lua_fiber_abandon(struct lua_fiber *f)
 {
+	bool foreign = f->co == NULL;
+
 	fiber_unpark(&f->base);
 	if (f->guest != NULL)
 		f->guest->abandon(f);
+	if (foreign) /* its guest is all of it, and has ended it */
+		return;
 	fiber_finish(&f->base, true);
 	fiber_release(f, false);
 }
@@ -316,6 +327,52 @@ static void end_joinable(struct lua_fiber *f, bool ok)
 	}
 }
 
+struct foreign_end {
+	struct lua_fiber *f;
+	struct error *failure; /* held; NULL: none */
+};
+
+/* As keep_results(). */
+static void keep_failure(lua_State *L, void *arg)
+{
+	struct foreign_end *end = arg;
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, end->f->vm->handles_ref);
+	lua_rawgeti(L, -1, end->f->slot);
+	lua_createtable(L, 1, 0);
+	if (end->failure != NULL) {
+		diag_set_error(error_ref(end->failure));
+		lua_error_push_diag(L);
+		lua_rawseti(L, -2, 1);
+	}
+	lua_setfenv(L, -2);
+	end->f->handle->results = end->failure != NULL;
+}
+
+void lua_fiber_end_foreign(struct lua_fiber *f, struct error *failure)
+{
+	struct foreign_end end = { f, failure };
+	struct fiber_handle *h = f->handle;
+
+	if (h != NULL && (f->base.flags & FIBER_JOINABLE)) {
+		h->joinable = true;
+		h->failed = failure != NULL;
+		if (lua_vm_protect(f->vm, keep_failure, &end) != 0) {
+			error_unref(diag_take());
+			h->failed = true;
+			h->results = 0;
+		}
+	}
+	fiber_finish(&f->base, failure != NULL);
+	leave_lua(f);
+	if (f->slot == 0)
+		return;
+	lua_rawgeti(f->vm->L, LUA_REGISTRYINDEX, f->vm->fibers_ref);
+	luaL_unref(f->vm->L, -1, f->slot);
+	lua_pop(f->vm->L, 1);
+	f->slot = 0;
+}
+
 static void fiber_end(struct lua_fiber *f, bool ok)
 {
 	if (f->on_end != NULL)
@@ -376,11 +433,28 @@ void lua_fiber_bind(lua_State *L, struct lua_fiber *f, struct fiber_handle *h)
 	f->handle = h;
 }
 
+/* A fiber made in C has no place in the state's tables before it is asked
+ * for. Throws: out of memory, and then the slot is lost; harmless. */
+static void open_foreign(lua_State *L, struct lua_fiber *f)
+{
+	int slot;
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, f->vm->fibers_ref);
+	lua_pushboolean(L, 1);
+	slot = luaL_ref(L, -2);
+	slot_open(L, f->vm->handles_ref, slot);
+	slot_open(L, f->vm->spawners_ref, slot);
+	lua_pop(L, 1);
+	f->slot = slot;
+}
+
 void lua_fiber_push(lua_State *L, struct lua_fiber *f)
 {
 	struct fiber_handle *h;
 
 	if (f->handle == NULL) {
+		if (f->slot == 0)
+			open_foreign(L, f);
 		h = lua_fiber_push_handle(L);
 		lua_pushvalue(L, -1);
 		lua_fiber_bind(L, f, h);

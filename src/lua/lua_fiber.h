@@ -9,6 +9,7 @@
 
 #include "runtime/fiber.h"
 
+struct error;
 struct fiber_handle;
 struct lua_vm;
 
@@ -35,11 +36,13 @@ struct lua_guest {
 struct lua_fiber {
 	struct fiber base;
 	struct lua_vm *vm;
-	lua_State *co;               /* anchored in the vm's table of fibers */
-	unsigned slot;               /* index in the vm's tables; from 1 */
-	int nargs;                   /* for the first resume; -1: it has run */
-	int spawn_line;              /* line of the spawner; 0: unknown */
-	int storage_ref;             /* registry: fiber.storage, or LUA_NOREF */
+	lua_State *co;   /* anchored in the vm's table of fibers; NULL: made in
+			  C, see lua_cmod_fiber.c: it runs no Lua */
+	unsigned slot;   /* index in the vm's tables; from 1; 0: none yet, which
+			  only one made in C has */
+	int nargs;       /* for the first resume; -1: it has run */
+	int spawn_line;  /* line of the spawner; 0: unknown */
+	int storage_ref; /* registry: fiber.storage, or LUA_NOREF */
 	struct fiber_handle *handle; /* its object in Lua; NULL: none yet */
 	/* Told when the body has ended, before the fiber is pooled: the results,
 	 * or the error value, lie on co. May be NULL. An error goes to the vm's
@@ -106,6 +109,13 @@ void lua_fiber_abandon(struct lua_fiber *f);
  * back, if so. Throws: no.
  */
 void lua_fiber_take_back(struct lua_fiber *f);
+
+/**
+ * A fiber made in C has ended: its memory remains the caller's. @a failure is
+ * its error, NULL when it went well. What Lua holds of it is told, and gets
+ * the outcome when it is joinable.
+ */
+void lua_fiber_end_foreign(struct lua_fiber *f, struct error *failure);
 
 /** Push the object of @a f, made when first asked for. Throws: out of memory. */
 void lua_fiber_push(lua_State *L, struct lua_fiber *f);

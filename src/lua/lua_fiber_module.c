@@ -501,7 +501,10 @@ static int l_info(lua_State *L)
 							 : "suspended");
 		lua_setfield(L, -2, "status");
 		if (backtrace) {
-			luaL_traceback(L, f->co, NULL, 0);
+			if (f->co == NULL)
+				lua_pushliteral(L, "made in C");
+			else
+				luaL_traceback(L, f->co, NULL, 0);
 			lua_setfield(L, -2, "backtrace");
 		}
 		lua_pushnumber(L, f->base.id);

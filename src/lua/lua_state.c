@@ -11,6 +11,7 @@
 #include "base/inject.h"
 #include "cmod/call.h"
 #include "lua/lua_call.h"
+#include "lua/lua_cmod.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_modules.h"
@@ -181,6 +182,7 @@ void lua_vm_destroy(struct lua_vm *vm)
 	vm->closing = true;
 	lua_fiber_empty_pool(vm);
 	lua_close(vm->L);
+	lua_cmod_free_unjoined();
 	call_empty_pool();
 	vm->L = NULL;
 	/* lua_close() frees the arena only when it finds its own allocator. */

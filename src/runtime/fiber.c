@@ -133,6 +133,12 @@ void fiber_start(struct fiber *f)
 		run(f);
 }
 
+void fiber_start_now(struct fiber *f)
+{
+	assert(f->state == FIBER_NEW);
+	run(f);
+}
+
 void fiber_start_later(struct fiber *f)
 {
 	assert(f->state == FIBER_NEW);

@@ -101,6 +101,9 @@ void fiber_init(struct sched *s, struct fiber *f, fiber_resume_f resume);
  * limit, beyond which it starts in the next round. */
 void fiber_start(struct fiber *f);
 
+/** The same however deep it nests, for who has a stack of its own. */
+void fiber_start_now(struct fiber *f);
+
 /** Start it in the next round of the ready queue. */
 void fiber_start_later(struct fiber *f);
 

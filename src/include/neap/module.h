@@ -110,6 +110,41 @@ enum { NEAP_READ = 1, NEAP_WRITE = 2 };
  */
 NEAP_EXPORT int neap_wait_fd(int fd, int events, double timeout);
 
+/** A fiber made in C: work of a module's own that goes on beside the calls. */
+typedef struct neap_fiber neap_fiber_t;
+
+/**
+ * Start a fiber that runs @a fn(arg). It runs at once, until it first waits or
+ * ends; it may wait as a call may. Lua sees it by @a name (31 bytes are kept)
+ * and number, and may cancel and wake it; at the end of the server it is
+ * cancelled. The library stays loaded while it lives.
+ * With @a fiber other than NULL *fiber is set before it runs, and it must be
+ * joined. With NULL it is on its own: when @a fn returns other than 0, its error
+ * is logged, unless it was cancelled.
+ * Returns 0, or -1 with the error set: out of memory, or not inside a call or a
+ * fiber (init and fini of a module, another thread).
+ */
+NEAP_EXPORT int neap_fiber_start(const char *name, int (*fn)(void *arg),
+				 void *arg, neap_fiber_t **fiber);
+
+/**
+ * Wait until @a fiber has ended, at most @a timeout seconds (less than zero is
+ * for ever), and free it; it must not be used again. A cancel of the caller
+ * does not end the wait. Returns 0, or -1 with the error set: that of the fiber
+ * when its function has returned other than 0, or TimedOut, and then it runs on
+ * and can be joined again. *result, unless NULL, is what the function returned;
+ * it is set only when the fiber has ended.
+ */
+NEAP_EXPORT int neap_fiber_join(neap_fiber_t *fiber, double timeout,
+				int *result);
+
+/** Ask @a fiber, which was not joined yet, to end: its wait and the next ones
+ * fail. */
+NEAP_EXPORT void neap_fiber_cancel(neap_fiber_t *fiber);
+
+/** 1 when the running fiber was asked to end, else 0. */
+NEAP_EXPORT int neap_fiber_is_cancelled(void);
+
 /** What NEAP_MODULE puts into a library. */
 struct neap_module {
 	uint32_t magic;       /* NEAP_MODULE_MAGIC */

@@ -37,14 +37,8 @@
 #pragma GCC poison luaT_istuple luaT_push_nil_and_error luaT_pusherror
 #pragma GCC poison luaT_pushtuple luaT_state luaT_tolstring
 
-/* fibers made in C, conditions, the thread pool */
-#pragma GCC poison fiber_new fiber_new_ex fiber_start fiber_join
-#pragma GCC poison fiber_set_joinable fiber_set_cancellable fiber_cond_new
-#pragma GCC poison fiber_cond_delete fiber_cond_signal fiber_cond_broadcast
-#pragma GCC poison fiber_cond_wait fiber_cond_wait_timeout fiber_attr_new
-#pragma GCC poison fiber_attr_delete fiber_attr_setstacksize
-#pragma GCC poison fiber_attr_getstacksize coio_call coio_close
-#pragma GCC poison coio_getaddrinfo
+/* fibers, as later versions have them */
+#pragma GCC poison fiber_set_ctx fiber_get_ctx
 
 #endif
 

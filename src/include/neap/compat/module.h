@@ -5,8 +5,11 @@
  *
  * Names, types and values are those of Tarantool's public module.h. What needs
  * its database or its Lua helpers (tuples, spaces, transactions, luaT_*) is not
- * here; fibers made in C, conditions and coio are not here yet. A source that
- * uses one of those does not compile: see absent.h. New modules use <neap/module.h>.
+ * here. A source that uses one of those does not compile: see absent.h. New
+ * modules use <neap/module.h>.
+ *
+ * All functions but the clocks and the log belong to the call or the fiber that
+ * runs: use them on its thread and its stack.
  *
  * Everything is linked under a name of neap's own, so that a function here never
  * meets one of the same name inside the server.
@@ -110,6 +113,68 @@ int box_error_set(const char *file, unsigned line, uint32_t code,
  * system. */
 struct fiber;
 
+/** What a fiber made in C runs. It gets the arguments of fiber_start(). */
+typedef int (*fiber_func)(va_list ap);
+
+/** What fibers are made with. */
+struct fiber_attr;
+
+/** Attributes for fiber_new_ex(), as fiber_new() has them. NULL with the last
+ * error set: out of memory. */
+struct fiber_attr *fiber_attr_new(void) NEAP_COMPAT(fiber_attr_new);
+
+/** Free @a attr, which may be NULL. Fibers made with it live on. */
+void fiber_attr_delete(struct fiber_attr *attr) NEAP_COMPAT(fiber_attr_delete);
+
+/**
+ * Stacks of @a stack_size bytes, from 16 KiB to 64 MiB; fewer than 64 KiB are
+ * made 64 KiB. Returns 0, or -1 with the last error set.
+ */
+int fiber_attr_setstacksize(struct fiber_attr *attr, size_t stack_size)
+	NEAP_COMPAT(fiber_attr_setstacksize);
+
+/** The size of stacks in bytes; with NULL that of fiber_new(): 256 KiB. */
+size_t fiber_attr_getstacksize(struct fiber_attr *attr)
+	NEAP_COMPAT(fiber_attr_getstacksize);
+
+/**
+ * Make a fiber that will run @a f; fiber_start() starts it. Lua sees it by its
+ * name (31 bytes are kept) and number, and may cancel, wake and join it. The
+ * library stays loaded while it lives. When @a f returns other than 0 and
+ * nobody joins the fiber, its last error is logged, unless it was cancelled.
+ * NULL with the last error set: out of memory, or not inside a call or a fiber
+ * (an init function of a module, another thread).
+ */
+struct fiber *fiber_new(const char *name, fiber_func f) NEAP_COMPAT(fiber_new);
+
+/** The same with attributes; @a attr may be NULL. */
+struct fiber *fiber_new_ex(const char *name, const struct fiber_attr *attr,
+			   fiber_func f) NEAP_COMPAT(fiber_new_ex);
+
+/**
+ * Start @a f, once, with the arguments behind it. It runs at once, until it
+ * first waits or ends, and must have read its arguments by then: they lie on
+ * the caller's stack. A fiber that is not joinable is gone when it has ended.
+ */
+void fiber_start(struct fiber *f, ...) NEAP_COMPAT(fiber_start);
+
+/** Keep @a f after its end until it is joined (@a yes), or do not: the rule. */
+void fiber_set_joinable(struct fiber *f, bool yes)
+	NEAP_COMPAT(fiber_set_joinable);
+
+/**
+ * Wait until @a f, which is joinable and was made in C, has ended, and free it.
+ * A cancel does not end the wait. Returns what its function has returned; other
+ * than 0 with its last error as the caller's. -1 with the last error set also
+ * when it cannot be joined: not joinable, joined by another, itself.
+ */
+int fiber_join(struct fiber *f) NEAP_COMPAT(fiber_join);
+
+/** The same for at most @a timeout seconds. -1 with an error TimedOut: @a f
+ * runs on, and can be joined again. */
+int fiber_join_timeout(struct fiber *f, double timeout)
+	NEAP_COMPAT(fiber_join_timeout);
+
 /** The fiber that runs this call; NULL outside one. */
 struct fiber *fiber_self(void) NEAP_COMPAT(fiber_self);
 
@@ -131,6 +196,10 @@ void fiber_wakeup(struct fiber *f) NEAP_COMPAT(fiber_wakeup);
  * true in it. @a f must be alive. */
 void fiber_cancel(struct fiber *f) NEAP_COMPAT(fiber_cancel);
 
+/** Whether a cancel ends the waits of the running call or fiber: so it is
+ * until @a yes is false. Returns what it was. */
+bool fiber_set_cancellable(bool yes) NEAP_COMPAT(fiber_set_cancellable);
+
 /** The running fiber was asked to end. */
 bool fiber_is_cancelled(void) NEAP_COMPAT(fiber_is_cancelled);
 
@@ -146,7 +215,36 @@ double fiber_clock(void) NEAP_COMPAT(clock_monotonic);
 /** Microseconds of a clock that is never set. */
 uint64_t fiber_clock64(void) NEAP_COMPAT(fiber_clock64);
 
-/* ---- waiting for descriptors ---- */
+/* ---- conditions ---- */
+
+/** What fibers wait for until others signal it. All on one thread. */
+struct fiber_cond;
+
+/** A new condition. NULL with the last error set: out of memory. */
+struct fiber_cond *fiber_cond_new(void) NEAP_COMPAT(fiber_cond_new);
+
+/** Free @a cond, which may be NULL. Who waits for it is woken. */
+void fiber_cond_delete(struct fiber_cond *cond) NEAP_COMPAT(fiber_cond_delete);
+
+/** Wake the one that has waited longest, if any. */
+void fiber_cond_signal(struct fiber_cond *cond) NEAP_COMPAT(fiber_cond_signal);
+
+/** Wake all who wait. */
+void fiber_cond_broadcast(struct fiber_cond *cond)
+	NEAP_COMPAT(fiber_cond_broadcast);
+
+/**
+ * Wait for a signal, at most @a timeout seconds. Returns 0 when it came, and
+ * also when the fiber was woken or cancelled: look at what you wait for. -1 with
+ * an error TimedOut when the time is over, or when it cannot wait here.
+ */
+int fiber_cond_wait_timeout(struct fiber_cond *cond, double timeout)
+	NEAP_COMPAT(fiber_cond_wait_timeout);
+
+/** The same without an end. */
+int fiber_cond_wait(struct fiber_cond *cond) NEAP_COMPAT(fiber_cond_wait);
+
+/* ---- descriptors, threads, addresses ---- */
 
 /** Events of descriptors. */
 enum { COIO_READ = 0x1, COIO_WRITE = 0x2 };
@@ -158,6 +256,30 @@ enum { COIO_READ = 0x1, COIO_WRITE = 0x2 };
  * tells).
  */
 int coio_wait(int fd, int event, double timeout) NEAP_COMPAT(coio_wait);
+
+/** Close @a fd and end the waits for it by coio_wait() on this thread, which
+ * give 0. Returns as close(2). */
+int coio_close(int fd) NEAP_COMPAT(coio_close);
+
+/**
+ * Run @a func on a thread of a pool, with the arguments behind it, and wait for
+ * it: for what blocks. A cancel does not end the wait. On that thread only
+ * functions of the system and box_error_set() may be used. Returns what it has
+ * returned, with its errno and its last error; -1 with ENOMEM and the last
+ * error set when it was not run.
+ */
+ssize_t coio_call(ssize_t (*func)(va_list ap), ...) NEAP_COMPAT(coio_call);
+
+/** See netdb.h. */
+struct addrinfo;
+
+/**
+ * getaddrinfo(3) that lets others run, for at most @a timeout seconds. Returns
+ * 0 with *res for freeaddrinfo(3), or -1 with the last error set.
+ */
+int coio_getaddrinfo(const char *host, const char *port,
+		     const struct addrinfo *hints, struct addrinfo **res,
+		     double timeout) NEAP_COMPAT(coio_getaddrinfo);
 
 /* ---- clocks ---- */
 
