@@ -2,7 +2,8 @@
  * The ELF check over anything: it must answer, whatever the bytes, without
  * reading outside them; and a refusal must say why.
  *
- * The corpus is made of libraries of the system, which are not kept here:
+ * The seeds are small libraries without code to speak of, linked in different
+ * ways; those of the system make a larger corpus:
  *
  *	mkdir CORPUS && cp /usr/lib/x86_64-linux-gnu/gconv/{UTF-16,IBM037}.so CORPUS
  *
