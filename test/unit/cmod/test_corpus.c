@@ -12,6 +12,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -79,7 +80,7 @@ static const struct {
 	{ "C++", "-O1 -static-libgcc -lstdc++", true },
 };
 
-enum { BUILDS = sizeof builds / sizeof builds[0] };
+enum { BUILDS = sizeof builds / sizeof builds[0], NOBODY = 65534 };
 
 /* One row of the table. */
 struct row {
@@ -100,7 +101,8 @@ static bool check(const struct damage *d)
 	return elf_check(d->data, d->size, &facts, reason, sizeof reason) == 0;
 }
 
-/* A child that dies of its signals says nothing and leaves no core. */
+/* A child that dies of its signals says nothing and leaves no core; and whatever
+ * damaged code does, it does not do it as root. */
 static void become_victim(void)
 {
 	static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL,
@@ -114,6 +116,9 @@ static void become_victim(void)
 	dup2(null, STDOUT_FILENO);
 	dup2(null, STDERR_FILENO);
 	alarm(10);
+	if (geteuid() == 0 && (setgroups(0, NULL) != 0 || setgid(NOBODY) != 0 ||
+			       setuid(NOBODY) != 0))
+		_exit(3);
 }
 
 /* Returns 0 when it was opened, 1 when the loader refused it, else it died. */
@@ -139,9 +144,9 @@ static int load_in_child(const char *file)
 		       : 2;
 }
 
-static void try_one(const struct damage *d, const char *what, const char *file,
-		    struct row *row)
+static void try_one(const struct damage *d, const char *what, struct row *row)
 {
+	const char *file = "./bad.so"; /* nobody may not look farther up */
 	bool passed = check(d), died;
 	int outcome;
 
@@ -190,11 +195,9 @@ static void build_all(void)
 static struct row run_corpus(uint64_t seed, int each)
 {
 	struct row rows[DAMAGE_KINDS + 1] = { 0 }, *sum = &rows[DAMAGE_KINDS];
-	char file[4096], cwd[2048], what[128];
+	char what[128];
 	struct damage d;
 
-	assert_non_null(getcwd(cwd, sizeof cwd));
-	snprintf(file, sizeof file, "%s/bad.so", cwd);
 	for (int b = 0; b < BUILDS; b++) {
 		char good[32];
 
@@ -206,7 +209,7 @@ static struct row run_corpus(uint64_t seed, int each)
 			damage_make(&d, kind);
 			snprintf(what, sizeof what, "%s, %s", builds[b].name,
 				 damage_names[kind]);
-			try_one(&d, what, file, &rows[kind]);
+			try_one(&d, what, &rows[kind]);
 		}
 		damage_destroy(&d);
 	}
@@ -274,13 +277,12 @@ static void test_by_chance(void **state)
 /* The sound ones pass, and open. */
 static void test_good(void **state)
 {
-	char file[4096], cwd[2048];
+	char file[32];
 	struct damage d;
 
 	(void)state;
-	assert_non_null(getcwd(cwd, sizeof cwd));
 	for (int i = 0; i < BUILDS; i++) {
-		snprintf(file, sizeof file, "%s/good-%d.so", cwd, i);
+		snprintf(file, sizeof file, "./good-%d.so", i);
 		damage_create(&d, file, 1);
 		memcpy(d.data, d.good, d.good_size);
 		d.size = d.good_size;
