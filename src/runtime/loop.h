@@ -8,11 +8,13 @@
 #include <uv.h>
 
 #include "runtime/drain.h"
+#include "runtime/pool.h"
 
 struct loop {
 	uv_loop_t uv;
-	bool running;       /* inside loop_run() */
-	struct drain drain; /* what must finish before the end */
+	bool running;          /* inside loop_run() */
+	struct drain drain;    /* what must finish before the end */
+	struct pool_port port; /* its work on other threads */
 };
 
 /** Returns 0 or a negative UV_E*. The memory is the caller's. */
