@@ -44,6 +44,16 @@ const struct setting settings_table[SETTING_COUNT] = {
 		"NEAP_CANCEL_TIMEOUT", "--cancel-timeout", NULL, "SECONDS",
 		"how long cancelled fibers and shutdown hooks may take",
 	},
+	[SETTING_OFFLOAD_THREADS] = {
+		"offload.threads", SETTING_NUMBER, "16",
+		"NEAP_OFFLOAD_THREADS", "--offload-threads", NULL, "COUNT",
+		"threads for calls of C functions off the loop", 1024,
+	},
+	[SETTING_OFFLOAD_QUEUE] = {
+		"offload.queue", SETTING_NUMBER, "4096",
+		"NEAP_OFFLOAD_QUEUE", "--offload-queue", NULL, "COUNT",
+		"such calls that may wait for a thread", 1000000,
+	},
 	[SETTING_HISTORY] = {
 		"console.history", SETTING_TEXT, NULL,
 		"NEAP_HISTORY", NULL, NULL, "PATH",
@@ -97,6 +107,18 @@ static double parse_seconds(const char *text)
 	return *end == '\0' && v <= SECONDS_MAX ? v : -1;
 }
 
+/* Returns 0 when it is not one that @a t takes. */
+static unsigned parse_number(const struct setting *t, const char *text)
+{
+	unsigned long v;
+
+	if (*text == '\0' || strlen(text) > 9 ||
+	    strspn(text, "0123456789") != strlen(text))
+		return 0;
+	v = strtoul(text, NULL, 10);
+	return v <= t->largest ? (unsigned)v : 0;
+}
+
 /* What the setting takes, for messages. */
 static void put_wanted(struct buf *b, const struct setting *t)
 {
@@ -111,6 +133,9 @@ static void put_wanted(struct buf *b, const struct setting *t)
 		break;
 	case SETTING_SWITCH:
 		buf_puts(b, "0 or 1");
+		break;
+	case SETTING_NUMBER:
+		buf_printf(b, "a whole number from 1 to %u", t->largest);
 		break;
 	case SETTING_TEXT:
 		buf_puts(b, "a text");
@@ -132,6 +157,8 @@ static bool is_valid(const struct setting *t, const char *text)
 		return parse_seconds(text) >= 0;
 	case SETTING_SWITCH:
 		return parse_switch(text) >= 0;
+	case SETTING_NUMBER:
+		return parse_number(t, text) > 0;
 	case SETTING_TEXT:
 		return true;
 	}
@@ -206,6 +233,12 @@ double settings_seconds(const struct settings *s, enum setting_id id)
 {
 	assert(settings_table[id].kind == SETTING_SECONDS);
 	return parse_seconds(settings_text(s, id));
+}
+
+unsigned settings_number(const struct settings *s, enum setting_id id)
+{
+	assert(settings_table[id].kind == SETTING_NUMBER);
+	return parse_number(&settings_table[id], settings_text(s, id));
 }
 
 bool settings_switch(const struct settings *s, enum setting_id id)

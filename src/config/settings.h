@@ -14,6 +14,8 @@ enum setting_id {
 	SETTING_LOG_FILE,
 	SETTING_DRAIN_TIMEOUT,
 	SETTING_CANCEL_TIMEOUT,
+	SETTING_OFFLOAD_THREADS,
+	SETTING_OFFLOAD_QUEUE,
 	SETTING_HISTORY,
 	SETTING_CHECK_LEAKS,
 	SETTING_COUNT,
@@ -24,6 +26,7 @@ enum setting_kind {
 	SETTING_CHOICE,  /* one of a few words */
 	SETTING_SECONDS, /* a number, not negative */
 	SETTING_SWITCH,  /* 0 or 1, in words too */
+	SETTING_NUMBER,  /* whole, from 1 to its largest */
 };
 
 /** Where a value came from; the larger wins. */
@@ -43,6 +46,7 @@ struct setting {
 	const char *const *choices; /* of a SETTING_CHOICE; ends with NULL */
 	const char *value_name;     /* for the help: "LEVEL" */
 	const char *help;
+	unsigned largest; /* of a SETTING_NUMBER */
 };
 
 extern const struct setting settings_table[SETTING_COUNT];
@@ -77,6 +81,7 @@ const char *settings_text(const struct settings *s, enum setting_id id);
 
 /** Values by their kind; a wrong kind is the caller's bug. */
 double settings_seconds(const struct settings *s, enum setting_id id);
+unsigned settings_number(const struct settings *s, enum setting_id id);
 bool settings_switch(const struct settings *s, enum setting_id id);
 
 /** "default", "environment" or "flag". */
