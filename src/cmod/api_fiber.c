@@ -49,5 +49,5 @@ void neap_fiber_cancel(neap_fiber_t *fiber)
 
 int neap_fiber_is_cancelled(void)
 {
-	return wait_host() != NULL && wait_host()->is_cancelled();
+	return wait_is_cancelled();
 }

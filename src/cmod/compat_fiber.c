@@ -18,7 +18,7 @@ struct fiber_attr {
 
 static bool is_cancelled(void)
 {
-	return wait_host() != NULL && wait_host()->is_cancelled();
+	return wait_is_cancelled();
 }
 
 bool compat_is_deaf(void)
@@ -173,18 +173,20 @@ struct cond *neap_compat_fiber_cond_new(void)
 
 void neap_compat_fiber_cond_delete(struct cond *c)
 {
-	if (c != NULL)
+	if (c != NULL && wait_host() != NULL)
 		wait_host()->cond_delete(c);
 }
 
 void neap_compat_fiber_cond_signal(struct cond *c)
 {
-	wait_host()->cond_signal(c);
+	if (wait_host() != NULL)
+		wait_host()->cond_signal(c);
 }
 
 void neap_compat_fiber_cond_broadcast(struct cond *c)
 {
-	wait_host()->cond_broadcast(c);
+	if (wait_host() != NULL)
+		wait_host()->cond_broadcast(c);
 }
 
 /* A cancel is a wakeup without a reason here: whoever waits looks at what it
