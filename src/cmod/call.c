@@ -28,6 +28,11 @@ static void call_delete(struct neap_call *c)
 	mem_free(c);
 }
 
+void call_init(struct neap_call *c)
+{
+	c->in.limit = c->out.limit = BYTES_MAX;
+}
+
 struct neap_call *call_new_sized(size_t stack_size)
 {
 	struct neap_call *c = mem_zalloc(sizeof *c);
@@ -40,7 +45,7 @@ struct neap_call *call_new_sized(size_t stack_size)
 		mem_free(c);
 		return NULL;
 	}
-	c->in.limit = c->out.limit = BYTES_MAX;
+	call_init(c);
 	return c;
 }
 

@@ -24,11 +24,12 @@ struct cfiber;
 struct error;
 
 enum call_flags {
-	CALL_WAITED = 1 << 0,  /* was put aside at least once; holds func */
-	CALL_NO_WAIT = 1 << 1, /* cannot wait where it is: waiting fails */
-	CALL_REFUSED = 1 << 2, /* was told that its fiber is cancelled */
-	CALL_FIBER = 1 << 3,   /* the body of a fiber made in C */
-	CALL_DEAF = 1 << 4,    /* a cancel is not to end its waits */
+	CALL_WAITED = 1 << 0,    /* was put aside at least once; holds func */
+	CALL_NO_WAIT = 1 << 1,   /* cannot wait where it is: waiting fails */
+	CALL_REFUSED = 1 << 2,   /* was told that its fiber is cancelled */
+	CALL_FIBER = 1 << 3,     /* the body of a fiber made in C */
+	CALL_DEAF = 1 << 4,      /* a cancel is not to end its waits */
+	CALL_OFFLOADED = 1 << 5, /* part of a struct offload: waits block */
 };
 
 struct neap_call {
@@ -55,6 +56,9 @@ extern __thread struct neap_call *call_current;
 /** The idle calls of this thread, and how many they are. */
 extern __thread struct neap_call *call_pool;
 extern __thread unsigned call_idle;
+
+/** Make the buffers ready of one that is all zero. */
+void call_init(struct neap_call *c);
 
 /** The slow half of call_get(). */
 struct neap_call *call_new(void);

@@ -93,10 +93,12 @@ void cmod_func_unref(struct cmod_func *f);
 /** A call that outlived its user's hold has failed. */
 void cmod_func_count_error(struct cmod_func *f);
 
-/** A call of it took @a ns of CPU time after it had waited. */
+/** A call of it took @a ns of CPU time that its use does not know:
+ * after it had waited, or on another thread. */
 void cmod_func_count_cpu(struct cmod_func *f, uint64_t ns);
 
-/** Its symbol, its module. Live as long as the function. */
+/** Its code, symbol, module. Live as long as the function. */
+cmod_func_f cmod_func_code(const struct cmod_func *f);
 const char *cmod_func_symbol(const struct cmod_func *f);
 struct cmod *cmod_func_module(const struct cmod_func *f);
 

@@ -12,8 +12,6 @@
 
 #if !defined(CSTACK_ASAN) && !defined(CSTACK_TSAN)
 
-enum { SIGNAL_STACK_SIZE = 32 * 1024 };
-
 static const struct {
 	int number;
 	const char *name;
@@ -96,14 +94,14 @@ static void on_fatal(int number, siginfo_t *info, void *context)
  * cannot run on that stack. This one is the thread's until it ends. */
 static void use_signal_stack(void)
 {
-	stack_t ss = { .ss_size = SIGNAL_STACK_SIZE };
+	stack_t ss = { .ss_size = CRASH_STACK_SIZE };
 
-	ss.ss_sp = mmap(NULL, SIGNAL_STACK_SIZE, PROT_READ | PROT_WRITE,
+	ss.ss_sp = mmap(NULL, CRASH_STACK_SIZE, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (ss.ss_sp == MAP_FAILED)
 		return;
 	if (sigaltstack(&ss, NULL) != 0)
-		munmap(ss.ss_sp, SIGNAL_STACK_SIZE);
+		munmap(ss.ss_sp, CRASH_STACK_SIZE);
 }
 
 void crash_install(void)
@@ -117,9 +115,33 @@ void crash_install(void)
 		sigaction(fatal[i].number, &sa, NULL);
 }
 
+void crash_enter_thread(void *stack, size_t size)
+{
+	stack_t ss = { .ss_sp = stack, .ss_size = size };
+
+	sigaltstack(&ss, NULL);
+}
+
+void crash_leave_thread(void)
+{
+	stack_t ss = { .ss_flags = SS_DISABLE };
+
+	sigaltstack(&ss, NULL);
+}
+
 #else
 
 void crash_install(void)
+{
+}
+
+/* The sanitizers' own signal stack stays. */
+void crash_enter_thread(void *stack, size_t size)
+{
+	(void)stack, (void)size;
+}
+
+void crash_leave_thread(void)
 {
 }
 

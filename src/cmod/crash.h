@@ -5,6 +5,10 @@
  */
 #pragma once
 
+#include <stddef.h>
+
+enum { CRASH_STACK_SIZE = 32 * 1024 };
+
 /**
  * Report fatal signals on standard error from now on, for the calling thread
  * on a stack of its own; the process then dies of the signal as it would have.
@@ -12,3 +16,7 @@
  * better.)
  */
 void crash_install(void);
+
+/** Report on this thread as well, on @a stack, until crash_leave_thread(). */
+void crash_enter_thread(void *stack, size_t size);
+void crash_leave_thread(void);

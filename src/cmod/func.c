@@ -224,6 +224,11 @@ void cmod_func_count_cpu(struct cmod_func *f, uint64_t ns)
 	__atomic_fetch_add(&f->cpu_ns, ns, __ATOMIC_RELAXED);
 }
 
+cmod_func_f cmod_func_code(const struct cmod_func *f)
+{
+	return f->code;
+}
+
 const char *cmod_func_symbol(const struct cmod_func *f)
 {
 	return f->symbol;

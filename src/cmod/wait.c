@@ -9,6 +9,7 @@
 #include "base/diag.h"
 #include "cmod/call.h"
 #include "cmod/host.h"
+#include "cmod/offload.h"
 #include "neap/module.h"
 
 static const struct cmod_host *host;
@@ -85,6 +86,13 @@ static struct neap_call *waiter(void)
 		fail();
 		return NULL;
 	}
+	if (c->flags & CALL_OFFLOADED) {
+		diag_set(IllegalParams,
+			 "cannot wait for that here: a call that "
+			 "is offloaded has no fibers");
+		fail();
+		return NULL;
+	}
 	if (c->flags & CALL_NO_WAIT) {
 		fail_status(UV_ENOTSUP);
 		return NULL;
@@ -92,11 +100,21 @@ static struct neap_call *waiter(void)
 	return c;
 }
 
+/* Of a wait that has blocked its thread. */
+static int blocked(int got)
+{
+	return got < 0 ? fail() : got;
+}
+
 static int sleep_ns(uint64_t ns, bool deaf)
 {
-	struct neap_call *c = waiter();
+	struct offload *o = offload_current();
+	struct neap_call *c;
 	int status;
 
+	if (o != NULL)
+		return blocked(offload_sleep(o, ns, deaf));
+	c = waiter();
 	if (c == NULL)
 		return -1;
 	if (host->sleep(c, ns, deaf) != 0)
@@ -115,14 +133,21 @@ int wait_sleep(double seconds, bool deaf)
 
 int wait_wakeup(bool deaf)
 {
+	/* Nobody can wake a thread, so it is as if somebody had. */
+	if (offload_current() != NULL)
+		return wait_yield(deaf);
 	return sleep_ns(UINT64_MAX, deaf);
 }
 
 int wait_yield(bool deaf)
 {
-	struct neap_call *c = waiter();
+	struct offload *o = offload_current();
+	struct neap_call *c;
 	int status;
 
+	if (o != NULL)
+		return blocked(offload_yield(o, deaf));
+	c = waiter();
 	if (c == NULL)
 		return -1;
 	if (host->yield(c, deaf) != 0)
@@ -131,12 +156,28 @@ int wait_yield(bool deaf)
 	return status == 0 ? 0 : fail_status(status);
 }
 
-int wait_fd(int fd, int events, double timeout, bool deaf)
+/* The events that came, or -1 with diag set. */
+static int loop_wait_fd(struct neap_call *c, int fd, int events,
+			uint64_t timeout_ns, bool deaf)
 {
-	struct neap_call *c = waiter();
 	int status, got;
 
-	if (c == NULL)
+	if (host->wait_fd(c, fd, events, timeout_ns, deaf) != 0)
+		return fail_begin(c);
+	status = call_wait(c);
+	got = host->end_wait_fd(c);
+	if (status != 0 && status != UV_ETIMEDOUT)
+		return fail_status(status);
+	return got < 0 ? fail() : got;
+}
+
+int wait_fd(int fd, int events, double timeout, bool deaf)
+{
+	struct offload *o = offload_current();
+	struct neap_call *c = o != NULL ? NULL : waiter();
+	uint64_t ns;
+
+	if (o == NULL && c == NULL)
 		return -1;
 	if ((events & ~(NEAP_READ | NEAP_WRITE)) != 0 || events == 0) {
 		diag_set(IllegalParams,
@@ -145,13 +186,10 @@ int wait_fd(int fd, int events, double timeout, bool deaf)
 			 events);
 		return fail();
 	}
-	if (host->wait_fd(c, fd, events, timeout_ns(timeout), deaf) != 0)
-		return fail_begin(c);
-	status = call_wait(c);
-	got = host->end_wait_fd(c);
-	if (status != 0 && status != UV_ETIMEDOUT)
-		return fail_status(status);
-	return got < 0 ? fail() : got;
+	ns = timeout_ns(timeout);
+	if (o != NULL)
+		return blocked(offload_wait_fd(o, fd, events, ns, deaf));
+	return loop_wait_fd(c, fd, events, ns, deaf);
 }
 
 int wait_cond(struct cond *cond, double timeout, bool deaf)
@@ -182,9 +220,17 @@ int wait_end(struct fiber *f, double timeout)
 
 int wait_job(struct cmod_job *job)
 {
-	struct neap_call *c = waiter();
+	struct neap_call *c = call_current;
 	int status;
 
+	if (offload_current() != NULL) {
+		/* It is on a thread already; jobs run outside of calls. */
+		call_current = NULL;
+		job->run(job);
+		call_current = c;
+		return 0;
+	}
+	c = waiter();
 	if (c == NULL)
 		return -1;
 	if (host->work(c, job) != 0)
@@ -198,10 +244,15 @@ int wait_lookup(const char *node, const char *service,
 		const struct addrinfo *hints, struct addrinfo **ret_list,
 		double timeout, bool deaf)
 {
-	struct neap_call *c = waiter();
+	struct offload *o = offload_current();
 	struct addrinfo *list = NULL;
+	struct neap_call *c;
 	int status, rc;
 
+	if (o != NULL)
+		return blocked(offload_lookup(o, node, service, hints, ret_list,
+					      deaf));
+	c = waiter();
 	if (c == NULL)
 		return -1;
 	if (host->lookup(c, node, service, hints, timeout_ns(timeout), deaf) !=
@@ -220,7 +271,16 @@ int wait_lookup(const char *node, const char *service,
 	return fail_status(status);
 }
 
+bool wait_is_cancelled(void)
+{
+	const struct offload *o = offload_current();
+
+	if (o != NULL)
+		return atomic_load(&o->cancelled);
+	return host != NULL && host->is_cancelled();
+}
+
 const struct cmod_host *wait_host(void)
 {
-	return host;
+	return offload_current() != NULL ? NULL : host;
 }

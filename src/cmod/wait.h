@@ -40,5 +40,10 @@ int wait_lookup(const char *node, const char *service,
 		const struct addrinfo *hints, struct addrinfo **ret_list,
 		double timeout, bool deaf);
 
-/** The host, or NULL before there is one. */
+/** The host, or NULL: there is none yet, or this is an offloaded call's thread,
+ * which has no fibers. */
 const struct cmod_host *wait_host(void);
+
+/** Whoever called has been told to end: the fiber, or that of a call that was
+ * offloaded. */
+bool wait_is_cancelled(void);

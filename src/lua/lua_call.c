@@ -141,7 +141,7 @@ int lua_wait(lua_State *L)
 	return lua_yield(L, 1);
 }
 
-int lua_wait_throw(lua_State *L, int status)
+void lua_wait_set_diag(lua_State *L, int status)
 {
 	switch (status) {
 	case UV_ECANCELED:
@@ -160,6 +160,11 @@ int lua_wait_throw(lua_State *L, int status)
 	default:
 		diag_set_system(status, "wait");
 	}
+}
+
+int lua_wait_throw(lua_State *L, int status)
+{
+	lua_wait_set_diag(L, status);
 	return lua_error_throw(L);
 }
 

@@ -52,6 +52,9 @@ int lua_wait(lua_State *L);
  * becomes. Throws: no. */
 void lua_wait_note_blocked(lua_State *L);
 
+/** Set the diag to what a status means. Throws: no. */
+void lua_wait_set_diag(lua_State *L, int status);
+
 /** Throw what a status means: FiberIsCancelled, TimedOut, SystemError. */
 int lua_wait_throw(lua_State *L, int status);
 

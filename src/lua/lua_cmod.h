@@ -9,6 +9,8 @@
  *	lua_cmod_wait.c    how functions wait, over the fibers of runtime
  *	lua_cmod_fiber.c   fibers made in C
  *	lua_cmod_work.c    what C functions have done on threads
+ *	lua_cmod_offload.c calling one on another thread
+ *	lua_cmod_options.h options of module:load()
  */
 #pragma once
 
@@ -41,7 +43,8 @@ struct cmod_func_box {
 		struct cmod_use use;   /* its func is NULL: unloaded */
 		struct cmod_live live; /* begins with a use, too */
 	};
-	char name[]; /* "<module>.<symbol>" */
+	uint64_t timeout_ns; /* of a call that is offloaded */
+	char name[];         /* "<module>.<symbol>" */
 };
 
 /**
@@ -79,6 +82,34 @@ void lua_cmod_push_list(lua_State *L);
 /** The metamethods __call. */
 int lua_cmod_call_plain(lua_State *L);
 int lua_cmod_call_live(lua_State *L);
+int lua_cmod_call_offload(lua_State *L);
+
+/** The handle that is called, which lies in slot 1. Throws: usage. */
+struct cmod_func_box *lua_cmod_check_callee(lua_State *L);
+
+/** Push nil and the diag as an error. Returns 2. Throws: no. */
+int lua_cmod_push_failure(lua_State *L);
+
+/**
+ * Push what a call that has ended gives, made aside and moved to @a to: a
+ * coroutine that has yielded. Returns how many values; *ret_failed tells that
+ * they are nil and an error. Throws: no.
+ */
+int lua_cmod_move_outcome(struct lua_vm *vm, lua_State *to, struct neap_call *c,
+			  bool *ret_failed);
+
+/** The same for the diag alone. */
+int lua_cmod_move_failure(struct lua_vm *vm, lua_State *to);
+
+/** Count one more of a handle's calls or errors. Returns how many now. */
+static inline uint64_t lua_cmod_count(uint64_t *n)
+{
+	uint64_t now = *n + 1;
+
+	/* One writer, the handle's thread; list() reads from others. */
+	__atomic_store_n(n, now, __ATOMIC_RELAXED);
+	return now;
+}
 
 /** What calls need in a state. Throws: out of memory. */
 void lua_cmod_open_call(lua_State *L);

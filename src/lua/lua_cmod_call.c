@@ -148,19 +148,40 @@ static inline int push_outcome(lua_State *L, struct neap_call *c,
 	return push_failure(L);
 }
 
-/* Each count has one writer, its handle's thread; list() reads from others. */
-static inline uint64_t count(uint64_t *n)
+int lua_cmod_push_failure(lua_State *L)
 {
-	uint64_t now = *n + 1;
+	return push_failure(L);
+}
 
-	__atomic_store_n(n, now, __ATOMIC_RELAXED);
-	return now;
+int lua_cmod_move_failure(struct lua_vm *vm, lua_State *to)
+{
+	lua_State *L = vm->L;
+	int n = push_failure(L);
+
+	lua_xmove(L, to, n);
+	return n;
+}
+
+int lua_cmod_move_outcome(struct lua_vm *vm, lua_State *to, struct neap_call *c,
+			  bool *ret_failed)
+{
+	lua_State *L = vm->L;
+	int n = push_outcome(L, c, ret_failed);
+
+	if (!lua_checkstack(to, n)) {
+		lua_pop(L, n);
+		diag_set(ClientError,
+			 "%d results are more than the Lua stack takes", n);
+		*ret_failed = true;
+		return lua_cmod_move_failure(vm, to);
+	}
+	lua_xmove(L, to, n);
+	return n;
 }
 
 static int guest_resume(struct lua_fiber *f, lua_State *to, int status)
 {
 	struct neap_call *c = f->guest_arg;
-	lua_State *L = f->vm->L;
 	bool failed;
 	int n;
 
@@ -170,17 +191,10 @@ static int guest_resume(struct lua_fiber *f, lua_State *to, int status)
 		return -1;
 	f->guest = NULL;
 	/* A coroutine that has yielded is not to be worked on. */
-	n = push_outcome(L, c, &failed);
+	n = lua_cmod_move_outcome(f->vm, to, c, &failed);
 	if (failed)
 		cmod_func_count_error(c->func);
 	call_put(c);
-	if (!lua_checkstack(to, n)) {
-		lua_pop(L, n);
-		diag_set(ClientError,
-			 "%d results are more than the Lua stack takes", n);
-		n = push_failure(L);
-	}
-	lua_xmove(L, to, n);
 	return n;
 }
 
@@ -224,7 +238,7 @@ static inline int call(lua_State *L, struct cmod_func_box *box)
 		return lua_error_usage(L, "function '%s' is unloaded",
 				       box->name);
 	}
-	if (likely(count(&box->use.calls) != box->use.cpu.due))
+	if (likely(lua_cmod_count(&box->use.calls) != box->use.cpu.due))
 		ended = call_run(c, &box->use, L);
 	else
 		ended = call_run_timed(c, &box->use, L);
@@ -232,12 +246,12 @@ static inline int call(lua_State *L, struct cmod_func_box *box)
 		return begin_wait(L, c);
 	n = push_outcome(L, c, &failed);
 	if (__builtin_expect(failed, 0))
-		count(&box->use.errors);
+		lua_cmod_count(&box->use.errors);
 	call_put(c);
 	return n;
 }
 
-static struct cmod_func_box *check_callee(lua_State *L)
+static inline struct cmod_func_box *check_callee(lua_State *L)
 {
 	struct cmod_func_box *box = lua_cmod_quick_callee(L);
 
@@ -249,6 +263,11 @@ static struct cmod_func_box *check_callee(lua_State *L)
 	if (__builtin_expect(box->use.func == NULL, 0))
 		lua_error_usage(L, "function '%s' is unloaded", box->name);
 	return box;
+}
+
+struct cmod_func_box *lua_cmod_check_callee(lua_State *L)
+{
+	return check_callee(L);
 }
 
 int lua_cmod_call_plain(lua_State *L)

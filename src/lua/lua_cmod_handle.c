@@ -44,6 +44,7 @@ static struct cmod_func_box *push_func(lua_State *L, enum lua_class id,
 	memset(box, 0, sizeof *box);
 	box->mark = lua_cmod_mark(box);
 	box->is_live = id == LUA_CLASS_CMOD_LIVE;
+	box->timeout_ns = UINT64_MAX;
 	memcpy(box->name, path, path_size);
 	box->name[path_size] = '.';
 	memcpy(box->name + path_size + 1, symbol, symbol_size + 1);
@@ -110,10 +111,14 @@ static int l_module_load(lua_State *L)
 				"allowed",
 				name, (int)size, CMOD_NAME_MAX);
 	lua_cmod_read_options(L, 3, "module:load", &options);
-	if (options.offload || options.isolate)
-		lua_error_usage(L, "module:load: option '%s' is not there yet",
-				options.offload ? "offload" : "isolate");
-	box = push_func(L, LUA_CLASS_CMOD_FUNC, m->path, name);
+	if (options.isolate)
+		lua_error_usage(L, "module:load: option 'isolate' is not there "
+				   "yet");
+	box = push_func(L,
+			options.offload ? LUA_CLASS_CMOD_OFFLOAD
+					: LUA_CLASS_CMOD_FUNC,
+			m->path, name);
+	box->timeout_ns = options.timeout_ns;
 	/* Making it may have run a finalizer, which may have unloaded m. */
 	if (m->module == NULL)
 		lua_error_usage(L, "module '%s' is unloaded", m->path);
@@ -202,14 +207,21 @@ static int l_module_serialize(lua_State *L)
 	return 1;
 }
 
-/* A function of either kind. */
+/* A function of any kind. */
 static struct cmod_func_box *check_func(lua_State *L)
 {
-	struct cmod_func_box *box = lua_class_test(L, 1, LUA_CLASS_CMOD_FUNC);
+	static const enum lua_class kinds[] = {
+		LUA_CLASS_CMOD_FUNC,
+		LUA_CLASS_CMOD_OFFLOAD,
+	};
+	struct cmod_func_box *box;
 
-	if (box == NULL)
-		box = lua_class_check(L, 1, LUA_CLASS_CMOD_LIVE);
-	return box;
+	for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		box = lua_class_test(L, 1, kinds[i]);
+		if (box != NULL)
+			return box;
+	}
+	return lua_class_check(L, 1, LUA_CLASS_CMOD_LIVE);
 }
 
 static void empty_func(struct cmod_func_box *box)
@@ -293,9 +305,13 @@ static int l_func_index(lua_State *L)
 static int l_func_tostring(lua_State *L)
 {
 	struct cmod_func_box *box = check_func(L);
+	const char *kind = "function";
 
-	lua_pushfstring(L, "%s: %s%s",
-			box->is_live ? "live function" : "function", box->name,
+	if (box->is_live)
+		kind = "live function";
+	else if (lua_class_test(L, 1, LUA_CLASS_CMOD_OFFLOAD) != NULL)
+		kind = "offloaded function";
+	lua_pushfstring(L, "%s: %s%s", kind, box->name,
 			box->use.func == NULL ? " (unloaded)" : "");
 	return 1;
 }
@@ -352,6 +368,13 @@ void lua_cmod_open_handles(lua_State *L)
 		{ "__call", lua_cmod_call_live },
 		{ NULL, NULL },
 	};
+	static const luaL_Reg offload_meta[] = {
+		{ "__gc", l_func_gc },
+		{ "__tostring", l_func_tostring },
+		{ "__serialize", l_func_serialize },
+		{ "__call", lua_cmod_call_offload },
+		{ NULL, NULL },
+	};
 	static const luaL_Reg func_methods[] = {
 		{ "unload", l_func_unload },
 		{ NULL, NULL },
@@ -363,4 +386,6 @@ void lua_cmod_open_handles(lua_State *L)
 		   func_methods);
 	open_class(L, LUA_CLASS_CMOD_LIVE, "live function", live_meta,
 		   l_func_index, func_methods);
+	open_class(L, LUA_CLASS_CMOD_OFFLOAD, "offloaded function",
+		   offload_meta, l_func_index, func_methods);
 }

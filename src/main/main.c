@@ -21,6 +21,7 @@
 #include "main/leaks.h"
 #include "main/options.h"
 #include "main/version.h"
+#include "runtime/pool.h"
 
 enum { EXIT_USAGE = 2, EXIT_LEAK = 3 };
 
@@ -117,6 +118,41 @@ static struct app_step *steps_of(const struct options *o)
 	return steps;
 }
 
+static void limit_pool(const struct settings *settings)
+{
+	struct pool_limits limits = pool_get_limits();
+
+	limits.threads = settings_number(settings, SETTING_OFFLOAD_THREADS);
+	limits.queue = settings_number(settings, SETTING_OFFLOAD_QUEUE);
+	pool_set_limits(&limits);
+}
+
+static void on_work_stuck(const char *what, void *arg)
+{
+	const struct settings *settings = arg;
+
+	log_error("%s does not end: the process leaves it after %g s", what,
+		  settings_seconds(settings, SETTING_CANCEL_TIMEOUT));
+}
+
+/* Wait for work on other threads. Returns false when some does not end. */
+static bool stop_pool(const struct settings *settings)
+{
+	double seconds = settings_seconds(settings, SETTING_CANCEL_TIMEOUT);
+
+	return pool_stop((uint64_t)(seconds * 1e9), on_work_stuck,
+			 (void *)settings) == 0;
+}
+
+/* Leave at once: nothing may be torn down under threads that run on, and one of
+ * them may hold a stream for ever. */
+static void leave(int code)
+{
+	if (ftrylockfile(stdout) == 0)
+		fflush_unlocked(stdout);
+	_exit(code);
+}
+
 static void on_repl_left(struct repl *repl, void *arg)
 {
 	(void)repl;
@@ -156,6 +192,7 @@ static int run(const struct options *o, int argc, char **argv,
 	if (steps == NULL)
 		return fail(1);
 	script.steps = steps;
+	limit_pool(settings);
 	leaks_note(&leaks);
 	if (app_create(&app, settings) != 0) {
 		code = fail(1);
@@ -174,6 +211,8 @@ static int run(const struct options *o, int argc, char **argv,
 	remote_close_all();
 out_app:
 	leaks_set_handles(&leaks, app_destroy(&app));
+	if (!stop_pool(settings))
+		leave(code);
 	if (flush_output() != 0 && code == 0)
 		code = 1;
 	if (settings_switch(settings, SETTING_CHECK_LEAKS) &&
