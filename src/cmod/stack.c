@@ -10,6 +10,7 @@
 #include "cmod/stack_switch.h"
 
 #ifdef CSTACK_ASAN
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #ifdef CSTACK_TSAN
@@ -54,6 +55,11 @@ void cstack_destroy(struct cstack *s)
 	__tsan_destroy_fiber(s->fiber);
 #endif
 	cstack__unboot(s);
+#ifdef CSTACK_ASAN
+	/* Frames that never returned have marked what lies around their
+	 * variables; the next mapping here knows nothing of that. */
+	__asan_unpoison_memory_region(s->base, s->size);
+#endif
 	munmap(s->base - GUARD_SIZE, GUARD_SIZE + s->size);
 	s->base = NULL;
 }

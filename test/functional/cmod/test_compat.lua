@@ -53,6 +53,33 @@ for _, flags in ipairs({ '-O0', '-O2', '-DMP_SOURCE', '-x c++', '-DOTHER' }) do
     collectgarbage()
 end
 
+-- a copy of its own that is bound to itself: its tables lie in the module
+kit.build('own.so', [[
+#include "module.h"
+#define MP_SOURCE 1
+#include "msgpuck.h"
+#include <dlfcn.h>
+
+int where(box_function_ctx_t *ctx, const char *args, const char *args_end)
+{
+	char res[1];
+	Dl_info ours, table;
+	dladdr((void *)where, &ours);
+	dladdr((void *)mp_type_hint, &table);
+	return box_return_mp(ctx, res, mp_encode_bool(res,
+		ours.dli_fbase == table.dli_fbase));
+}
+]], compat .. '-D_GNU_SOURCE -O1', '-Wl,-Bsymbolic')
+tap.is(select(2, cmod.load('./own'):load('where')()), true, 'its own tables')
+-- two sources, one of which has the copy, hidden
+kit.overwrite('puck.c', '#define MP_SOURCE 1\n#include "msgpuck.h"\n')
+kit.build('two.so', (sum:gsub('int\ncfunc_sum',
+    '__attribute__((visibility("default"))) int\ncfunc_sum')),
+    compat .. '-O0 -fvisibility=hidden', 'puck.c')
+local two = cmod.load('./two'):load('cfunc_sum')
+tap.is(select(2, two(3, 4)), 7, 'hidden symbols')
+two = nil
+
 -- every name that is there
 kit.build('all.so', [[
 #include "module.h"

@@ -103,9 +103,10 @@ int box_error_set(const char *file, unsigned line, uint32_t code,
 		  const char *format, ...) NEAP_COMPAT(box_error_set)
 	NEAP_COMPAT_PRINTF(4, 5);
 
-/** box_error_set() with the place where it stands. */
-#define box_error_raise(code, format, ...) \
-	box_error_set(__FILE__, __LINE__, code, format, ##__VA_ARGS__)
+/** box_error_set() with the place where it stands: a code, a format and what
+ * it wants. */
+#define box_error_raise(code, ...) \
+	box_error_set(__FILE__, __LINE__, code, __VA_ARGS__)
 
 /* ---- fibers ---- */
 
@@ -321,31 +322,31 @@ bool say_log_level_is_enabled(int level) NEAP_COMPAT(say_log_level_is_enabled);
 void neap_compat_say(int level, const char *file, int line, const char *error,
 		     const char *format, ...) NEAP_COMPAT_PRINTF(5, 6);
 
-/** A line of @a level with the place given and the text of an error. */
-#define say_file_line(level, file, line, error, format, ...)              \
-	__extension__({                                                   \
-		if (say_log_level_is_enabled(level))                      \
-			neap_compat_say(level, file, line, error, format, \
-					##__VA_ARGS__);                   \
+/** A line of @a level with the place given and the text of an error; then a
+ * format and what it wants. */
+#define say_file_line(level, file, line, error, ...)              \
+	__extension__({                                           \
+		if (say_log_level_is_enabled(level))              \
+			neap_compat_say(level, file, line, error, \
+					__VA_ARGS__);             \
 	})
 /** A line of @a level with the text of an error, which may be NULL. */
-#define say(level, error, format, ...) \
-	say_file_line(level, __FILE__, __LINE__, error, format, ##__VA_ARGS__)
+#define say(level, error, ...) \
+	say_file_line(level, __FILE__, __LINE__, error, __VA_ARGS__)
 /** `say_error("%d left", n);` */
-#define say_error(format, ...) say(S_ERROR, NULL, format, ##__VA_ARGS__)
+#define say_error(...) say(S_ERROR, NULL, __VA_ARGS__)
 /** `say_crit("%d left", n);` */
-#define say_crit(format, ...) say(S_CRIT, NULL, format, ##__VA_ARGS__)
+#define say_crit(...) say(S_CRIT, NULL, __VA_ARGS__)
 /** `say_warn("%d left", n);` */
-#define say_warn(format, ...) say(S_WARN, NULL, format, ##__VA_ARGS__)
+#define say_warn(...) say(S_WARN, NULL, __VA_ARGS__)
 /** `say_info("%d left", n);` */
-#define say_info(format, ...) say(S_INFO, NULL, format, ##__VA_ARGS__)
+#define say_info(...) say(S_INFO, NULL, __VA_ARGS__)
 /** `say_verbose("%d left", n);` */
-#define say_verbose(format, ...) say(S_VERBOSE, NULL, format, ##__VA_ARGS__)
+#define say_verbose(...) say(S_VERBOSE, NULL, __VA_ARGS__)
 /** `say_debug("%d left", n);` */
-#define say_debug(format, ...) say(S_DEBUG, NULL, format, ##__VA_ARGS__)
+#define say_debug(...) say(S_DEBUG, NULL, __VA_ARGS__)
 /** A line with the text of errno behind it. */
-#define say_syserror(format, ...) \
-	say(S_SYSERROR, strerror(errno), format, ##__VA_ARGS__)
+#define say_syserror(...) say(S_SYSERROR, strerror(errno), __VA_ARGS__)
 
 #ifdef __cplusplus
 }
