@@ -287,6 +287,25 @@ const struct identity *cmod_identity(const struct cmod *m)
 	return &m->image.id;
 }
 
+uint64_t cmod_hash(const struct cmod *m)
+{
+	return m->image.hash;
+}
+
+bool cmod_peek(const char *file, struct identity *ret_id, uint64_t *ret_hash)
+{
+	struct cmod *m;
+
+	cmod__lock();
+	HASH_FIND_STR(files, file, m);
+	if (m != NULL) {
+		*ret_id = m->image.id;
+		*ret_hash = m->image.hash;
+	}
+	cmod__unlock();
+	return m != NULL;
+}
+
 unsigned cmod_live_count(void)
 {
 	unsigned count;

@@ -56,6 +56,15 @@ const char *cmod_file(const struct cmod *m);
 /** The state of the file that it was loaded from. Lives as long. */
 const struct identity *cmod_identity(const struct cmod *m);
 
+/** A hash of its bytes. */
+uint64_t cmod_hash(const struct cmod *m);
+
+/**
+ * What the newest instance of the resolved @a file was loaded from: its state
+ * and the hash of its bytes. False: none is in the cache.
+ */
+bool cmod_peek(const char *file, struct identity *ret_id, uint64_t *ret_hash);
+
 /** Instances alive in this process, orphans included. */
 unsigned cmod_live_count(void);
 

@@ -2,11 +2,8 @@
 #include "cmod/live.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/diag.h"
 #include "base/inject.h"
@@ -57,27 +54,6 @@ static void postpone_look(struct cmod_live *live, uint64_t now, bool good)
 		live->look_again_ns = good ? UINT64_MAX : now + RETRY_NS;
 }
 
-static int set_paths(struct cmod_live *live, const char *found)
-{
-	char cwd[PATH_MAX] = "";
-	size_t size;
-
-	if (found[0] != '/' && getcwd(cwd, sizeof cwd) == NULL)
-		cwd[0] = '\0';
-	size = strlen(cwd) + 1 + strlen(found) + 1;
-	live->file = mem_alloc(size);
-	live->path = mem_alloc(size);
-	if (live->file == NULL || live->path == NULL) {
-		diag_set_oom(size, "a path");
-		return -1;
-	}
-	snprintf(live->file, size, "%s%s%s", cwd, cwd[0] != '\0' ? "/" : "",
-		 found);
-	strcpy(live->path, live->file);
-	live->path[strlen(live->path) - strlen(".so")] = '\0';
-	return 0;
-}
-
 int cmod_live_create(struct cmod_live *live, const char *path,
 		     const char *cpath, const char *name, size_t name_size)
 {
@@ -88,7 +64,7 @@ int cmod_live_create(struct cmod_live *live, const char *path,
 	memset(live, 0, sizeof *live);
 	if (resolve(path, cpath, &r) != 0)
 		return -1;
-	if (set_paths(live, r.found) != 0)
+	if (resolve_absolute(&r, &live->path, &live->file) != 0)
 		goto fail;
 	live->name = mem_strdup(name);
 	if (live->name == NULL) {

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "base/inject.h"
 
 #define SUFFIX ".so"
 #define ROCKS  "/rocks/lib/lua/5.1/"
@@ -269,4 +270,30 @@ char *resolve_first(const char *path, char *buf, size_t size)
 		buf[i] = name && path[i] == '.' ? '/' : path[i];
 	memcpy(buf + n, SUFFIX, sizeof SUFFIX);
 	return buf;
+}
+
+int resolve_absolute(const struct resolved *r, char **ret_path, char **ret_file)
+{
+	char cwd[PATH_MAX] = "";
+	char *path, *file;
+	size_t size;
+
+	if (r->found[0] != '/' && getcwd(cwd, sizeof cwd) == NULL)
+		cwd[0] = '\0';
+	size = strlen(cwd) + 1 + strlen(r->found) + 1;
+	path = mem_alloc(size);
+	file = mem_alloc(size);
+	if (path == NULL || file == NULL) {
+		mem_free(path);
+		mem_free(file);
+		diag_set_oom(size, "a path");
+		return -1;
+	}
+	snprintf(file, size, "%s%s%s", cwd, cwd[0] != '\0' ? "/" : "",
+		 r->found);
+	strcpy(path, file);
+	path[strlen(path) - strlen(SUFFIX)] = '\0';
+	*ret_path = path;
+	*ret_file = file;
+	return 0;
 }

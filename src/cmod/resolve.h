@@ -18,6 +18,14 @@ struct resolved {
  */
 int resolve(const char *path, const char *cpath, struct resolved *ret);
 
+/**
+ * Where @a r was found, from the root of the file system on, links not
+ * followed: *ret_path without the ending, *ret_file with it; the caller's to
+ * free. Returns 0, or -1 with diag set and neither set.
+ */
+int resolve_absolute(const struct resolved *r, char **ret_path,
+		     char **ret_file);
+
 /** The first file that is looked at: `path` with its ending, or NULL when that
  * does not fit into @a size bytes. Returns @a buf. */
 char *resolve_first(const char *path, char *buf, size_t size);

@@ -39,6 +39,26 @@ M.load = c.load
 -- Throws: as `cmod.load()` and `module:load()`. Yields: no.
 M.live = c.live
 
+--- cmod.watch(path, fn) -> watch
+-- Call @fn with each new build of the library @path (as for `cmod.load()`), a
+-- module as `cmod.load()` gives it: after the file was replaced, written into or
+-- touched, or a link to it turned, and only when the new build could be loaded.
+-- One that cannot is waited for; when it stays so, that is logged once. What
+-- counts as known is what `cmod.load()` gave last, so that no build is lost in
+-- between.
+--
+-- @fn runs in a fiber of its own and may wait. The next call comes when it has
+-- ended, with the newest build; those in between are left out. Its errors are
+-- logged and end nothing. A module it does not keep is unloaded when it is
+-- collected.
+--
+-- A watch goes on, and keeps the process alive, until it is stopped, also when
+-- its handle is not kept. Changes are told by the kernel, within a tenth of a
+-- second or so; where it cannot, as on network file systems, within two.
+-- Throws: IllegalParams (no path, no function), as `cmod.load()` when there is no
+-- such module or its file cannot be read. Yields: no.
+M.watch = c.watch
+
 --- cmod.list() -> table
 -- All instances alive in this process, oldest first, each a table: `path`,
 -- `file`, `state`, `version` (of NEAP_MODULE), `device`, `inode`, `size`,

@@ -42,9 +42,7 @@ void lua_cmod_check_options(lua_State *L, int idx, const char *what)
 	}
 }
 
-/* package.cpath, as the user may have changed it; NULL when it is no string.
- * The value stays on the stack. Throws: no. */
-static const char *push_cpath(lua_State *L)
+const char *lua_cmod_push_cpath(lua_State *L)
 {
 	lua_pushvalue(L, lua_upvalueindex(1)); /* package */
 	lua_pushvalue(L, lua_upvalueindex(2)); /* "cpath" */
@@ -65,7 +63,7 @@ static int l_load(lua_State *L)
 	box->module = cmod_load_cached(path);
 	if (box->module != NULL)
 		return 1;
-	cpath = push_cpath(L);
+	cpath = lua_cmod_push_cpath(L);
 	box->module = cmod_load(path, cpath);
 	if (box->module == NULL)
 		return lua_error_throw(L);
@@ -85,7 +83,7 @@ static int l_live(lua_State *L)
 				   &name_size);
 	lua_cmod_check_options(L, 3, "cmod.live");
 	box = lua_cmod_push_live(L, path, name);
-	cpath = push_cpath(L);
+	cpath = lua_cmod_push_cpath(L);
 	if (cmod_live_create(&box->live, path, cpath, name, name_size) != 0)
 		return lua_error_throw(L);
 	lua_pop(L, 2);
@@ -106,9 +104,11 @@ static int luaopen_neap_cmod(lua_State *L)
 	lua_cmod_set_host();
 	lua_cmod_open_call(L);
 	lua_cmod_open_handles(L);
+	lua_cmod_open_watch(L);
 	lua_newtable(L);
 	set_searching(L, "load", l_load);
 	set_searching(L, "live", l_live);
+	set_searching(L, "watch", lua_cmod_watch);
 	lua_cmod_push_list(L);
 	lua_setfield(L, -2, "list");
 	return 1;

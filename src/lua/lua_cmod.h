@@ -3,6 +3,7 @@
  *
  *	lua_cmod.c         load, live
  *	lua_cmod_list.c    list
+ *	lua_cmod_watch.c   watch
  *	lua_cmod_handle.c  what Lua holds: modules, functions, live functions
  *	lua_cmod_call.c    calling one, also when it waits
  *	lua_cmod_quick.h   the short ways of a call
@@ -14,6 +15,7 @@
  */
 #pragma once
 
+#include <lauxlib.h>
 #include <lua.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -75,6 +77,25 @@ const char *lua_cmod_check_text(lua_State *L, int idx, const char *what,
 
 /** Refuse options, of which there are none yet. Throws: usage. */
 void lua_cmod_check_options(lua_State *L, int idx, const char *what);
+
+/** The table `package` and its cpath, pushed; the cpath, or NULL when the user
+ * has made it something else than a string. For functions of set_searching().
+ * Throws: no. */
+const char *lua_cmod_push_cpath(lua_State *L);
+
+/** Make a class whose __index, with the methods as upvalue 1, is @a index.
+ * Throws: out of memory. */
+void lua_cmod_open_class(lua_State *L, enum lua_class id, const char *name,
+			 const luaL_Reg *meta, lua_CFunction index,
+			 const luaL_Reg *methods);
+
+/** In such an __index: push the method and return NULL, or push nil and return
+ * the key. Throws: usage. */
+const char *lua_cmod_index_key(lua_State *L);
+
+/** The function watch(), and the class of its handles; once a state. */
+int lua_cmod_watch(lua_State *L);
+void lua_cmod_open_watch(lua_State *L);
 
 /** The function list(), pushed. Throws: out of memory. */
 void lua_cmod_push_list(lua_State *L);

@@ -59,9 +59,7 @@ struct cmod_func_box *lua_cmod_push_live(lua_State *L, const char *path,
 	return push_func(L, LUA_CLASS_CMOD_LIVE, path, symbol);
 }
 
-/* The keys of a handle are strings. Pushes the method of that name and
- * returns NULL, or returns the key. Upvalue 1: the methods. */
-static const char *index_key(lua_State *L)
+const char *lua_cmod_index_key(lua_State *L)
 {
 	if (lua_type(L, 2) != LUA_TSTRING)
 		lua_error_usage(L, "a field's name is wanted, not %s",
@@ -171,7 +169,7 @@ static int l_module_gc(lua_State *L)
 static int l_module_index(lua_State *L)
 {
 	struct cmod_module_box *box = check_module(L);
-	const char *key = index_key(L);
+	const char *key = lua_cmod_index_key(L);
 
 	if (key == NULL || box->module == NULL)
 		return 1;
@@ -282,7 +280,7 @@ static int l_func_index(lua_State *L)
 {
 	struct cmod_func_box *box = check_func(L);
 	const struct cmod_func *f = box->use.func;
-	const char *key = index_key(L);
+	const char *key = lua_cmod_index_key(L);
 	const char *symbol;
 
 	if (key == NULL || f == NULL)
@@ -328,10 +326,9 @@ static int l_func_serialize(lua_State *L)
 	return 1;
 }
 
-/* Make a class whose __index knows @a methods. */
-static void open_class(lua_State *L, enum lua_class id, const char *name,
-		       const luaL_Reg *meta, lua_CFunction index,
-		       const luaL_Reg *methods)
+void lua_cmod_open_class(lua_State *L, enum lua_class id, const char *name,
+			 const luaL_Reg *meta, lua_CFunction index,
+			 const luaL_Reg *methods)
 {
 	lua_class_new(L, id, name, meta);
 	lua_newtable(L);
@@ -380,12 +377,12 @@ void lua_cmod_open_handles(lua_State *L)
 		{ NULL, NULL },
 	};
 
-	open_class(L, LUA_CLASS_CMOD_MODULE, "module", module_meta,
-		   l_module_index, module_methods);
-	open_class(L, LUA_CLASS_CMOD_FUNC, "function", func_meta, l_func_index,
-		   func_methods);
-	open_class(L, LUA_CLASS_CMOD_LIVE, "live function", live_meta,
-		   l_func_index, func_methods);
-	open_class(L, LUA_CLASS_CMOD_OFFLOAD, "offloaded function",
-		   offload_meta, l_func_index, func_methods);
+	lua_cmod_open_class(L, LUA_CLASS_CMOD_MODULE, "module", module_meta,
+			    l_module_index, module_methods);
+	lua_cmod_open_class(L, LUA_CLASS_CMOD_FUNC, "function", func_meta,
+			    l_func_index, func_methods);
+	lua_cmod_open_class(L, LUA_CLASS_CMOD_LIVE, "live function", live_meta,
+			    l_func_index, func_methods);
+	lua_cmod_open_class(L, LUA_CLASS_CMOD_OFFLOAD, "offloaded function",
+			    offload_meta, l_func_index, func_methods);
 }

@@ -48,6 +48,14 @@ return {
     ['cmod/func'] = function()
         return cmod.load(library()):load('uv_version')
     end,
+    ['cmod/watch'] = function()
+        local watch = cmod.watch(library(), function() end)
+        fiber.create(function()
+            fiber.yield() -- until it has been looked at
+            watch:stop()
+        end)
+        return watch
+    end,
     ['fiber/fiber_object'] = function()
         return fiber.self()
     end,
