@@ -68,17 +68,15 @@ static void set(uint64_t *to, uint64_t value)
 
 void cpu_estimate_add(struct cpu_estimate *e, uint64_t call, uint64_t ns)
 {
-	uint64_t stands_for = call - e->timed;
-	uint64_t mean = e->timed == 0 ? 0 : e->ns / e->timed;
-	uint64_t add = ns * stands_for, gap;
+	uint64_t add = ns * (call - e->timed), limit = e->ns + ns, gap;
 
 	/*
 	 * One long call among many short ones would count for a thousand, of
-	 * which no other was long. The first that are found count for
-	 * themselves, and have more calls timed from then on.
+	 * which no other was long. The first that are found have more calls
+	 * timed from then on instead: none makes the sum more than double.
 	 */
-	if (add > e->ns + ns)
-		add = ns + (stands_for - 1) * mean;
+	if (add > limit)
+		add = limit;
 	set(&e->ns, e->ns + add);
 	set(&e->timed, call);
 	gap = SHARE_NS / (e->ns / call + CALL_NS);

@@ -70,8 +70,9 @@ M.watch = c.watch
 -- `cpu` is an estimate: calls that take 45 microseconds are all timed, shorter
 -- ones the more seldom the shorter they are. It is within some hundredths when
 -- a function's calls are alike, and within some tens of nanoseconds a call for
--- the shortest. One that is slow once in hundreds of short calls is told too
--- little of until a slow one has been among those timed. Yields: no.
+-- the shortest. Of a function that is very slow once in a hundred short calls
+-- it tells too little, until many of the slow ones were among those timed.
+-- Yields: no.
 M.list = c.list
 
 return M

@@ -189,13 +189,13 @@ w:stop()
 -- calls do not overlap, and errors end nothing
 kit.replace('m.so', build[1])
 local running, most, seen = 0, 0, {}
-local done = fiber.channel(100)
+local done, go = fiber.channel(100), fiber.channel(0)
 w = cmod.watch('./m', function(new)
     running = running + 1
     most = math.max(most, running)
     seen[#seen + 1] = version(new)
     done:put('begun')
-    fiber.sleep(0.5)
+    go:get()
     running = running - 1
     done:put('ended')
     if #seen == 1 then
@@ -206,10 +206,13 @@ kit.replace('m.so', build[2])
 tap.is(done:get(LONG), 'begun', 'the first call')
 for n = 3, 5 do
     kit.replace('m.so', build[n])
-    fiber.sleep(0.1)
+    fiber.sleep(SHORT)
 end
-tap.is(done:get(LONG), 'ended', 'ends')
+tap.is(done:get(0), nil, 'no other while it runs')
+go:put(true)
+tap.is(done:get(LONG), 'ended', 'it ends')
 tap.is(done:get(LONG), 'begun', 'an error did not end the watch')
+go:put(true)
 tap.is(done:get(LONG), 'ended', 'the next call ends')
 tap.same(seen, { 2, 5 }, 'the newest build was told, and those between were not')
 tap.is(most, 1, 'one call at a time')
