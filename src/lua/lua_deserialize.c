@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/diag.h"
+#include "lua/lua_fast.h"
 #include "lua/lua_serialize.h"
 #include "lua/lua_state.h"
 #include "lua/lua_value.h"
@@ -117,7 +118,7 @@ static int on_str(struct port_sink *s, const char *data, size_t size)
 	struct lua_builder *b = builder(s);
 
 	if (at_key(b))
-		lua_fast_pushkey(b->L, &b->keys, data, size);
+		lua_fast_pushkey(b->L, b->refs, data, size);
 	else
 		lua_pushlstring(b->L, data, size);
 	return put(b);
@@ -146,10 +147,6 @@ static int begin(struct port_sink *s, bool map, uint32_t count)
 	/* An alias inside may mean the table that is being built. */
 	if (b->pending != 0)
 		keep_anchored(b);
-	if (map && !b->keyed) {
-		memset(&b->keys, 0, sizeof b->keys);
-		b->keyed = true;
-	}
 	b->depth++;
 	b->open[b->depth].index = 0;
 	b->open[b->depth].map = map;
@@ -216,6 +213,5 @@ void lua_builder_create(struct lua_builder *b, lua_State *L,
 	b->pending = 0;
 	b->depth = 0;
 	b->open[0].map = false;
-	b->keyed = false;
 	b->refs = &lua_vm_of(L)->values;
 }

@@ -3,7 +3,6 @@
 
 #include <lua.h>
 
-#include "lua/lua_fast.h"
 #include "port/sink.h"
 
 struct lua_serialize_cfg;
@@ -17,8 +16,6 @@ struct lua_builder {
 	int anchors;      /* stack index of the table of anchored values; 0 */
 	unsigned pending; /* anchor of the next value, plus one; 0: none */
 	unsigned depth;
-	bool keyed; /* keys is in use */
-	struct lua_fast_keys keys;
 	struct {
 		unsigned index; /* array: elements so far; map: odd when a key
 				   waits for its value */

@@ -11,14 +11,6 @@
 #include "lua/lua_internal.h"
 #include "lua/lua_value.h"
 
-enum { LUA_FAST_KEYS = 32 };
-
-/** Strings seen lately, which come again as keys of maps. Valid while what
- * they are keys of is: for one decoded value. All zero is empty. */
-struct lua_fast_keys {
-	const void *strings[LUA_FAST_KEYS];
-};
-
 #if !NEAP_LUAJIT_SYSTEM
 
 /** Push an integer that a double holds. */
@@ -58,29 +50,35 @@ static inline void lua_fast_setmetatable(lua_State *L, bool map,
 	setgcref(tabV(L->top - 1)->metatable, obj2gco((GCtab *)mt));
 }
 
-/** Push a string that is a key. */
-static inline void lua_fast_pushkey(lua_State *L, struct lua_fast_keys *keys,
+/**
+ * Push a string that is a key. Those seen lately are found without a look at
+ * Lua's table of strings. refs->keys holds them: what a decoded map holds may
+ * be garbage a moment later, when its key comes again with another value.
+ */
+static inline void lua_fast_pushkey(lua_State *L,
+				    const struct lua_value_refs *refs,
 				    const char *s, size_t size)
 {
-	const GCstr *known;
-	const void **slot;
+	GCtab *t = (GCtab *)refs->keys_table;
+	TValue *slot;
 
-	if (size == 0) {
+	if (size == 0 || size > LUA_VALUE_KEY_MAX ||
+	    t->asize <= LUA_VALUE_KEYS) {
 		lua_pushlstring(L, s, size);
 		return;
 	}
-	slot = &keys->strings[(size * 5 + (unsigned char)s[0] * 3 +
-			       (unsigned char)s[size - 1]) %
-			      LUA_FAST_KEYS];
-	known = *slot;
-	if (known != NULL && known->len == size &&
-	    memcmp(strdata(known), s, size) == 0) {
-		setstrV(L, L->top, (GCstr *)known);
+	slot = arrayslot(t, (size * 5 + (unsigned char)s[0] * 3 +
+			     (unsigned char)s[size - 1]) %
+				    LUA_VALUE_KEYS);
+	if (tvisstr(slot) && strV(slot)->len == size &&
+	    memcmp(strVdata(slot), s, size) == 0) {
+		copyTV(L, L->top, slot);
 		L->top++;
 		return;
 	}
 	lua_pushlstring(L, s, size);
-	*slot = strV(L->top - 1);
+	copyTV(L, slot, L->top - 1);
+	lj_gc_anybarriert(L, t);
 }
 
 #else
@@ -107,10 +105,11 @@ static inline void lua_fast_setmetatable(lua_State *L, bool map,
 	lua_setmetatable(L, -2);
 }
 
-static inline void lua_fast_pushkey(lua_State *L, struct lua_fast_keys *keys,
+static inline void lua_fast_pushkey(lua_State *L,
+				    const struct lua_value_refs *refs,
 				    const char *s, size_t size)
 {
-	(void)keys;
+	(void)refs;
 	lua_pushlstring(L, s, size);
 }
 

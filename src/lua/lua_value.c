@@ -356,6 +356,9 @@ void lua_value_open(lua_State *L, struct lua_value_refs *refs)
 	refs->guard = luaL_ref(L, LUA_REGISTRYINDEX);
 	open_describe(L);
 	refs->describe = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_createtable(L, LUA_VALUE_KEYS, 0);
+	refs->keys_table = (void *)lua_topointer(L, -1);
+	luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_pushliteral(L, "__serialize");
 	refs->serialize = lua_topointer(L, -1);
 	luaL_ref(L, LUA_REGISTRYINDEX); /* for as long as the state lives */

@@ -18,6 +18,11 @@ enum { LUA_VALUE_CDATA = 10 };
 /** Doubles are exact up to here. */
 #define LUA_EXACT_INT ((int64_t)1 << 53)
 
+enum {
+	LUA_VALUE_KEYS = 32,    /* keys of maps that are kept, ... */
+	LUA_VALUE_KEY_MAX = 64, /* each at most so long */
+};
+
 /** What the modules keep in the registry of a state; struct lua_vm has it. */
 struct lua_value_refs {
 	int null;      /* the object */
@@ -29,6 +34,7 @@ struct lua_value_refs {
 	int describe;  /* tells a cdata's kind, where the API cannot */
 	int guard;     /* C function that runs a struct lua_job */
 	const void *array_table, *map_table; /* the metatables themselves */
+	void *keys_table;      /* an array of strings, keys seen lately */
 	const void *serialize; /* the string "__serialize", which stays */
 };
 
