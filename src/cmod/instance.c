@@ -1,5 +1,6 @@
 /* Opening and closing a library: the private copy, the loader, the ABI block. */
 #include <dlfcn.h>
+#include <errno.h>
 #include <limits.h>
 #include <link.h>
 #include <string.h>
@@ -35,13 +36,30 @@ static void fail_open(const struct cmod *m)
 		      m->file, text, hint);
 }
 
-static int open_library(struct cmod *m)
+/*
+ * The loader's text does not always say that memory was short: without memory
+ * for its name a library "cannot be opened: No such file".
+ */
+static void *open_copy(const struct cmod *m)
 {
+	void *dl;
+
+	errno = 0;
 	/* All symbols now: a missing one fails here, not in a call. Local: two
 	 * modules' globals never mix. */
-	m->dl = dlopen(m->image.path, RTLD_NOW | RTLD_LOCAL);
-	if (m->dl == NULL)
+	dl = dlopen(m->image.path, RTLD_NOW | RTLD_LOCAL);
+	if (dl == NULL && errno == ENOMEM) {
+		dlerror(); /* drop it */
+		diag_set_oom(m->image.id.size, "loading a library");
+	} else if (dl == NULL) {
 		fail_open(m);
+	}
+	return dl;
+}
+
+static int open_library(struct cmod *m)
+{
+	m->dl = open_copy(m);
 	image_opened(&m->image);
 	if (m->dl == NULL)
 		return -1;
