@@ -77,7 +77,9 @@ static void on_fatal(int number, siginfo_t *info, void *context)
 		if (cstack_in_guard(&c->stack, info->si_addr) &&
 		    number != SIGABRT)
 			add(&l, " (stack overflow)");
-		add(&l, " in C function '");
+		add(&l, c->flags & CALL_FIBER
+				? " in a fiber made by C function '"
+				: " in C function '");
 		add(&l, cmod_func_symbol(c->func));
 		add(&l, "' of module '");
 		add(&l, cmod_file(cmod_func_module(c->func)));

@@ -248,7 +248,9 @@ tap.ok(fiber.clock() - before >= 0.006, 'last as long as before it')
 
 -- what needs a database does not compile
 for _, text in ipairs({ 'box_insert(512, 0, 0, 0)', 'box_tuple_new(0, 0, 0)',
-        'box_txn_begin()', 'luaT_state()' }) do
+        'box_txn_begin()', 'luaT_state()', 'box_latch_new()',
+        'cord_slab_cache()', 'fiber_get_ctx(0)', 'luaL_pushcdata(0, 0)',
+        'box_return_tuple(0, 0)', 'box_session_push(0, 0)' }) do
     local ok = pcall(kit.build, 'no.so', '#include "module.h"\nint f(void) { ' ..
         'return (int)(long)' .. text .. '; }', compat ..
         '-Werror=implicit-function-declaration', '2> /dev/null')

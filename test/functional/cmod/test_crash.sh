@@ -33,6 +33,17 @@ crash null_write 139 "^neap: SIGSEGV at address 0x8 in C function \
 'null_write' of module '$file'$"
 crash die 134 "^neap: SIGABRT in C function 'die' of module '$file'$"
 
+# A fiber's body may be a static function: what is known is who made it.
+"$NEAP_BIN" -e "require('cmod').load('$NEAP_TEST_CMOD_DIR/own_fibers')
+	:load('overflow_in_fiber')()" 2> stderr
+file=$(realpath "$NEAP_TEST_CMOD_DIR/own_fibers.so")
+grep -q "^neap: SIGSEGV at address 0x[0-9a-f]* (stack overflow) in a fiber made \
+by C function 'overflow_in_fiber' of module '$file'$" stderr || {
+	echo "in a fiber: got"
+	cat stderr
+	failed=1
+}
+
 # Outside a C function there is no name to give.
 "$NEAP_BIN" -e 'require("ffi").cast("int *", 16)[0] = 1' 2> stderr
 grep -q "^neap: SIGSEGV at address 0x10$" stderr || {
