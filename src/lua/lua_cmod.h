@@ -33,6 +33,7 @@ struct neap_call;
 
 /** What a module's userdata holds. */
 struct cmod_module_box {
+	uintptr_t mark;      /* see lua_cmod_module_mark() */
 	struct cmod *module; /* NULL: unloaded */
 	char path[];         /* as given */
 };
@@ -56,6 +57,12 @@ struct cmod_func_box {
 static inline uintptr_t lua_cmod_mark(const struct cmod_func_box *box)
 {
 	return (uintptr_t)box ^ (uintptr_t)0x636d6f642e66756eu;
+}
+
+/** The same for a module. */
+static inline uintptr_t lua_cmod_module_mark(const struct cmod_module_box *box)
+{
+	return (uintptr_t)box ^ (uintptr_t)0x636d6f646d6f6475u;
 }
 
 extern const struct lua_module lua_module_cmod;

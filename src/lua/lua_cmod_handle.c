@@ -11,6 +11,7 @@
 #include "base/diag.h"
 #include "lua/lua_class.h"
 #include "lua/lua_cmod.h"
+#include "lua/lua_cmod_quick.h"
 #include "lua/lua_cmod_options.h"
 #include "lua/lua_error.h"
 
@@ -27,6 +28,7 @@ struct cmod_module_box *lua_cmod_push_module(lua_State *L, const char *path)
 	size_t size = strlen(path) + 1;
 	struct cmod_module_box *box = lua_newuserdata(L, sizeof *box + size);
 
+	box->mark = lua_cmod_module_mark(box);
 	box->module = NULL;
 	memcpy(box->path, path, size);
 	lua_class_metatable(L, LUA_CLASS_CMOD_MODULE);
@@ -72,7 +74,15 @@ const char *lua_cmod_index_key(lua_State *L)
 
 static struct cmod_module_box *check_module(lua_State *L)
 {
-	return lua_class_check(L, 1, LUA_CLASS_CMOD_MODULE);
+	struct cmod_module_box *box =
+		lua_class_check(L, 1, LUA_CLASS_CMOD_MODULE);
+
+	/* The debug library can put the metatable on anything. */
+	if (lua_objlen(L, 1) <= sizeof *box ||
+	    box->mark != lua_cmod_module_mark(box))
+		lua_error_usage(L, "a module is wanted, not a userdata that "
+				   "looks like one");
+	return box;
 }
 
 static struct cmod_module_box *check_loaded_module(lua_State *L)
@@ -205,21 +215,16 @@ static int l_module_serialize(lua_State *L)
 	return 1;
 }
 
-/* A function of any kind. */
+/* A function of any kind. By its mark, not by its metatable: that one can be
+ * put on anything by the debug library. */
 static struct cmod_func_box *check_func(lua_State *L)
 {
-	static const enum lua_class kinds[] = {
-		LUA_CLASS_CMOD_FUNC,
-		LUA_CLASS_CMOD_OFFLOAD,
-	};
-	struct cmod_func_box *box;
+	struct cmod_func_box *box = lua_cmod_quick_callee(L);
 
-	for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-		box = lua_class_test(L, 1, kinds[i]);
-		if (box != NULL)
-			return box;
-	}
-	return lua_class_check(L, 1, LUA_CLASS_CMOD_LIVE);
+	if (box == NULL)
+		lua_error_usage(L, "a function is wanted, not %s",
+				luaL_typename(L, 1));
+	return box;
 }
 
 static void empty_func(struct cmod_func_box *box)

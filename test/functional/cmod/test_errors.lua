@@ -156,7 +156,7 @@ local f = m:load('echo')
 throws('f[true]', illegal("a field's name is wanted, not boolean"), function()
     return f[true]
 end)
-throws('f.unload of a module', illegal('a live function is wanted, not userdata'),
+throws('f.unload of a module', illegal('^a function is wanted, not userdata'),
     f.unload, m)
 throws('f.unload()', illegal('wanted'), f.unload)
 tap.is(f:unload(), true, 'f:unload()')
