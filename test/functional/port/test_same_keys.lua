@@ -7,9 +7,9 @@ local msgpack = require('msgpack')
 local tap = require('tap')
 local yaml = require('yaml')
 
-local times = 4096
+local times = 512
 local part = '\131\161a\129\163xyz\1\161a\5\161b\129\163xyz\2'
-local bytes = '\220\16\0' .. part:rep(times)
+local bytes = '\220\2\0' .. part:rep(times)
 local text = '[' .. ('{"a":{"xyz":1},"a":5,"b":{"xyz":2}},'):rep(times - 1) ..
     '{"a":{"xyz":1},"a":5,"b":{"xyz":2}}]'
 
