@@ -2,11 +2,13 @@
 #
 #   make run     what it needs, build, and the example with a console
 #   make test    what it needs, build, and all tests
+#   make install PREFIX=DIR
 #
 # JOBS=N builds and tests with N jobs; TESTS=regex picks tests by name.
 
 JOBS ?= $(shell nproc)
 TESTS ?= .
+PREFIX ?= /usr/local
 EXAMPLE = doc/examples/hello
 
 CTEST = ctest --preset release -j $(JOBS) -R '$(TESTS)'
@@ -54,6 +56,10 @@ soak: deps-test
 	@cmake/build.sh release $(JOBS)
 	@NEAP_SOAK=1 $(CTEST)
 
+# The program, the headers, and what finds them, below PREFIX (and DESTDIR).
+install: build
+	@cmake --install build --prefix "$(PREFIX)"
+
 bench: build
 	@test -x test/bench/run || \
 		{ echo "bench: test/bench/run is not written yet"; exit 1; }
@@ -69,5 +75,5 @@ clean:
 	rm -f $(EXAMPLE)/hello.so
 	rm -rf build build-debug build-asan build-tsan build-clang build-fuzz
 
-.PHONY: all deps deps-build deps-test deps-lint build run test soak bench \
-	lint fmt clean
+.PHONY: all deps deps-build deps-test deps-lint build run test soak install \
+	bench lint fmt clean

@@ -19,6 +19,7 @@
 #include "console/repl.h"
 #include "lua/lua_state.h"
 #include "main/leaks.h"
+#include "main/module_command.h"
 #include "main/options.h"
 #include "main/version.h"
 #include "runtime/pool.h"
@@ -237,6 +238,13 @@ static int configure_and_run(const struct options *o, int argc, char **argv,
 			options_print_help(stdout);
 		else
 			version_print(stdout);
+		return flush_output() == 0 ? 0 : 1;
+	}
+	if (o->module > 0) {
+		code = module_command(argc - o->module - 1,
+				      argv + o->module + 1);
+		if (code != 0)
+			return fail(code);
 		return flush_output() == 0 ? 0 : 1;
 	}
 	if (settings_read_env(settings) != 0)

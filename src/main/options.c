@@ -43,7 +43,7 @@ static const struct flag flags[] = {
 /* First words kept for what neap will do; a file of that name needs "./". */
 static const char *const verbs[] = {
 	"check", "config", "connect", "console", "doc", "health", "init",
-	"luacheckrc", "module", "pack", "reload", "rocks", "run", "test",
+	"luacheckrc", "pack", "reload", "rocks", "run", "test",
 };
 /* clang-format on */
 
@@ -223,6 +223,10 @@ static int parse(struct options *o, int argc, char **argv,
 		o->version = true;
 		return 0;
 	}
+	if (strcmp(argv[i], "module") == 0) {
+		o->module = i;
+		return 0;
+	}
 	if (check_word(argv[i]) != 0)
 		return -1;
 	o->script = i;
@@ -272,6 +276,10 @@ void options_print_help(FILE *out)
 		print_flag(out, left, flags[i].help);
 	}
 	print_flag(out, "--", "what follows is the script and its arguments");
+	fputs("\ncommands (a file of such a name is run as ./NAME):\n", out);
+	print_flag(out, "module new NAME",
+		   "make a folder with a C module to begin with");
+	print_flag(out, "version", "as --version");
 	fputs("\nsettings (a flag wins over the variable):\n", out);
 	for (int i = 0; i < SETTING_COUNT; i++) {
 		const struct setting *t = &settings_table[i];

@@ -1,5 +1,6 @@
 -- From comments to pages: finds the sources, sorts what they say by module,
 -- refuses what is missing.
+local cmake = require('reference.cmake')
 local live = require('reference.live')
 local render = require('reference.render')
 local scan = require('reference.scan')
@@ -181,6 +182,20 @@ function pages.make(headers, report)
         rows[#rows + 1] = {
             name = header.title, file = file,
             text = render.summary { text = header.intro },
+        }
+    end
+    local functions = {}
+    for _, path in ipairs(find("cmake/package -name '*.cmake' 2>/dev/null")) do
+        for _, item in ipairs(cmake.read(path, report)) do
+            functions[#functions + 1] = item
+        end
+    end
+    if #functions > 0 then
+        files['cmake.md'] = cmake.page(functions)
+        rows[#rows + 1] = {
+            name = 'CMake package', file = 'cmake.md',
+            text = 'What `find_package(neap)` gives to whoever builds C '
+                .. 'modules.',
         }
     end
     files['README.md'] = render.index(rows)

@@ -9,8 +9,10 @@ check() {
 }
 
 fresh() {
-	rm -rf src doc
+	rm -rf src doc cmake
 	cp -r "$NEAP_SOURCE_DIR/src" "$NEAP_SOURCE_DIR/doc" .
+	mkdir cmake
+	cp -r "$NEAP_SOURCE_DIR/cmake/package" cmake/
 }
 
 # refused WHAT TEXT: the check fails and says TEXT.
@@ -78,3 +80,8 @@ refused "a wait that is not told" "fiber.find does not say whether it waits"
 fresh
 edit src/lua/fiber.lua 's/--- cond:signal()/--- cond:broadcast()/'
 refused "a name told twice" "cond:broadcast is documented twice"
+
+fresh
+sed -i.before '/^#\[\[/,/^\]\]/d' cmake/package/neap_add_module.cmake
+refused "a CMake function without a comment" \
+	"neap_add_module has no doc comment"
