@@ -8,21 +8,20 @@ local tap = require('tap')
 local yaml = require('yaml')
 
 local times = 512
-local part = '\131\161a\129\163xyz\1\161a\5\161b\129\163xyz\2'
-local bytes = '\220\2\0' .. part:rep(times)
-local text = '[' .. ('{"a":{"xyz":1},"a":5,"b":{"xyz":2}},'):rep(times - 1) ..
-    '{"a":{"xyz":1},"a":5,"b":{"xyz":2}}]'
+local bytes = '\220\2\0' .. ('\130\161a\129\163xyz\1\161a\5'):rep(times)
+local text = '[' .. ('{"a":{"xyz":1},"a":5},'):rep(times - 1) ..
+    '{"a":{"xyz":1},"a":5}]'
 
 collectgarbage('setpause', 0)
 collectgarbage('setstepmul', 100000)
 
 local function check(name, decode, input)
     local wrong = 0
-    for _ = 1, 5 do
+    for _ = 1, 20 do
         local list = decode(input)
         for i = 1, times do
             local map = list[i]
-            if map.a ~= 5 or map.b.xyz ~= 2 or next(map.b) ~= 'xyz' then
+            if map.a ~= 5 or next(map) ~= 'a' then
                 wrong = wrong + 1
             end
         end
