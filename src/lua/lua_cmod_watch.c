@@ -29,6 +29,7 @@
 #define RETRY_NS UINT64_C(1000000000) /* to call, when memory was short */
 
 struct watch_box {
+	uintptr_t mark; /* see mark_of() */
 	struct cmod_watch file;
 	struct file_watch *events; /* NULL: it is stopped, or was not started */
 	struct timer timer;        /* of the next look */
@@ -40,6 +41,12 @@ struct watch_box {
 	int self_ref;         /* registry: the handle, while on or running */
 	char path[];          /* as given */
 };
+
+/* The debug library can put the metatable on any userdata. */
+static uintptr_t mark_of(const struct watch_box *box)
+{
+	return (uintptr_t)box ^ (uintptr_t)0x636d6f6477617463u;
+}
 
 static void on_timer(struct timer *t);
 
@@ -204,6 +211,7 @@ static struct watch_box *push_box(lua_State *L, const char *path)
 	struct watch_box *box = lua_newuserdata(L, sizeof *box + size);
 
 	memset(box, 0, sizeof *box);
+	box->mark = mark_of(box);
 	box->vm = lua_vm_of(L);
 	box->fn_ref = box->self_ref = LUA_NOREF;
 	memcpy(box->path, path, size);
@@ -258,7 +266,12 @@ fail:
 
 static struct watch_box *check_watch(lua_State *L)
 {
-	return lua_class_check(L, 1, LUA_CLASS_CMOD_WATCH);
+	struct watch_box *box = lua_class_check(L, 1, LUA_CLASS_CMOD_WATCH);
+
+	if (lua_objlen(L, 1) <= sizeof *box || box->mark != mark_of(box))
+		lua_error_usage(L, "a watch is wanted, not a userdata that "
+				   "looks like one");
+	return box;
 }
 
 /***

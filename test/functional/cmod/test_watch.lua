@@ -59,6 +59,24 @@ tap.like(w.file, '^/.*/m%.so$', 'file')
 tap.is(w.nothing, nil, 'an unknown field')
 tap.throws(function() return w[1] end, "field's name", 'a key that is no name')
 tap.is(getmetatable(w), false, 'no metatable')
+do
+    local meta = debug.getmetatable(w)
+    local gc = meta.__gc
+    meta.__gc = nil -- what is thrown there is nobody's
+    local fake = newproxy()
+    debug.setmetatable(fake, meta)
+    meta.__gc = gc
+    tap.throws(function() fake:stop() end, 'looks like one', 'a false handle')
+end
+
+-- how many folders the kernel tells of
+local function folders()
+    local pipe = io.popen('cat /proc/$PPID/fdinfo/* 2> /dev/null')
+    local n = select(2, pipe:read('*a'):gsub('inotify wd', ''))
+    pipe:close()
+    return n
+end
+tap.is(folders(), 1, 'the kernel is asked')
 
 -- what is there is no news, and was not even loaded
 tap.is(came:get(SHORT), nil, 'the build that is there is not told')
@@ -155,6 +173,8 @@ tap.is(next_version(came), 2, 'a link is turned')
 kit.replace('two.so', build[4])
 tap.is(next_version(came), 4, 'and what it leads to now is replaced')
 w:stop()
+fiber.sleep(0.01)
+tap.is(folders(), 0, 'stopped, the kernel is not asked any more')
 
 -- links of folders, in which the kernel tells nothing of the file's folder
 kit.mkdir('r1')
