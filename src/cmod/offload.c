@@ -132,9 +132,10 @@ static int wake_fd(struct offload *o)
 
 	if (fd >= 0)
 		return fd;
-	fd = inject("cmod.eventfd") ? -1 : eventfd(0, EFD_CLOEXEC);
+	fd = inject("cmod.eventfd") ? -EMFILE : eventfd(0, EFD_CLOEXEC);
 	if (fd < 0) {
-		diag_set_system(errno, "wait in an offloaded call");
+		diag_set_system(fd == -1 ? errno : -fd,
+				"wait in an offloaded call");
 		return -1;
 	}
 	atomic_store(&o->wake_fd, fd);

@@ -24,8 +24,10 @@ struct pool_job;
 struct pool_port;
 
 enum {
-	POOL_STACK_SIZE = 1024 * 1024, /* of a thread */
-	POOL_GUARD_SIZE = 64 * 1024,   /* below it */
+	/* Of a thread. What is thread-local lies there, too, which is half a
+	 * mebibyte with some tools. */
+	POOL_STACK_SIZE = 2 * 1024 * 1024,
+	POOL_GUARD_SIZE = 64 * 1024, /* below it */
 	POOL_THREADS_MAX = 1024,
 };
 
