@@ -95,12 +95,15 @@ static struct cmod_module_box *check_loaded_module(lua_State *L)
 }
 
 /***
- * module:load(name) -> func
+ * module:load(name, [options]) -> func
  * The function @name of the library, at most 256 bytes. Functions outlive their
- * module's handle: they hold the instance themselves. Throws: IllegalParams (no
- * name, not a string, empty, too long, holds a NUL; the module is unloaded),
- * ClientError (no such function; the symbol is data or another library's),
- * OutOfMemory. Yields: no.
+ * module's handle: they hold the instance themselves. @options is a table: with
+ * `offload` (true) its calls run on other threads: the fiber waits, the server
+ * does not. `timeout` is then the seconds a call may take; a call that is over it,
+ * or whose fiber is cancelled, is `nil, err` at once, and what the function still
+ * gives is dropped. Throws: IllegalParams (no name, not a string, empty, too long, holds a
+ * NUL; a wrong option; the module is unloaded), ClientError (no such function; the
+ * symbol is data or another library's), OutOfMemory. Yields: no.
  */
 static int l_module_load(lua_State *L)
 {
