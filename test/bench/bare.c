@@ -15,7 +15,9 @@
 #include <lualib.h>
 #include <msgpack.h>
 #include <neap/module.h>
+#include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -68,6 +70,44 @@ static int l_echo(lua_State *L)
 		lua_rawset(L, 2);
 	}
 	return 1;
+}
+
+/* --- what a call on another thread costs at least --- */
+
+struct handover {
+	sem_t there, back;
+	lua_Integer count;
+};
+
+static void *hand_back(void *arg)
+{
+	struct handover *h = arg;
+
+	for (lua_Integer i = 0; i < h->count; i++) {
+		sem_wait(&h->there);
+		sem_post(&h->back);
+	}
+	return NULL;
+}
+
+/* handover(n): n times to another thread and back. */
+static int l_handover(lua_State *L)
+{
+	struct handover h = { .count = luaL_checkinteger(L, 1) };
+	pthread_t thread;
+
+	sem_init(&h.there, 0, 0);
+	sem_init(&h.back, 0, 0);
+	if (pthread_create(&thread, NULL, hand_back, &h) != 0)
+		return luaL_error(L, "no thread");
+	for (lua_Integer i = 0; i < h.count; i++) {
+		sem_post(&h.there);
+		sem_wait(&h.back);
+	}
+	pthread_join(thread, NULL);
+	sem_destroy(&h.there);
+	sem_destroy(&h.back);
+	return 0;
 }
 
 /* --- what loading a library costs at least --- */
@@ -284,6 +324,7 @@ static const luaL_Reg functions[] = {
 	{ "noop", l_noop },
 	{ "add", l_add },
 	{ "echo", l_echo },
+	{ "handover", l_handover },
 	{ "stat_cycle", l_stat_cycle },
 	{ "dl_cycle", l_dl_cycle },
 	{ "mp_encode", l_mp_encode },

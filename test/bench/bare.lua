@@ -89,6 +89,13 @@ function figures.cmod_sum()
     end))
 end
 
+-- To another thread and back, with nothing to do there.
+function figures.cmod_offload()
+    measure.print('rate', measure.rate(bare.handover, measure.wall_clock))
+end
+
+figures.cmod_offload_many = figures.cmod_offload
+
 function figures.cmod_echo()
     local call = bare.echo
     local map = { id = 17, name = 'a name', ok = true }

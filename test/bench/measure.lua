@@ -11,7 +11,7 @@ ffi.cdef([[
 
 local M = {}
 
-local PROCESS_CPUTIME = 2
+local MONOTONIC, PROCESS_CPUTIME = 1, 2
 local SC_PAGESIZE = 30
 local now = ffi.new('struct bench_timespec')
 
@@ -19,6 +19,12 @@ local now = ffi.new('struct bench_timespec')
 -- machine does is left out.
 function M.clock()
     ffi.C.clock_gettime(PROCESS_CPUTIME, now)
+    return tonumber(now.sec) + tonumber(now.nsec) / 1e9
+end
+
+-- Time as it passes, for what waits for another thread.
+function M.wall_clock()
+    ffi.C.clock_gettime(MONOTONIC, now)
     return tonumber(now.sec) + tonumber(now.nsec) / 1e9
 end
 
@@ -37,21 +43,23 @@ function M.lua_memory()
     return collectgarbage('count') * 1024
 end
 
--- How many operations a second of CPU time: batch(n) does n of them.
-function M.rate(batch)
+-- How many operations a second of CPU time, or of another clock's: batch(n)
+-- does n of them.
+function M.rate(batch, clock)
+    clock = clock or M.clock
     local seconds = tonumber(os.getenv('BENCH_SECONDS')) or 0.3
     local n, elapsed = 100, 0
     repeat
         n = n * 2
-        local begin = M.clock()
+        local begin = clock()
         batch(n)
-        elapsed = M.clock() - begin
+        elapsed = clock() - begin
     until elapsed > seconds / 10
     n = math.ceil(n * seconds / elapsed)
     collectgarbage()
-    local begin = M.clock()
+    local begin = clock()
     batch(n)
-    return n / (M.clock() - begin)
+    return n / (clock() - begin)
 end
 
 function M.print(name, value)

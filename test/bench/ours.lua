@@ -99,6 +99,39 @@ function figures.cmod_sum()
     end))
 end
 
+-- The sum on another thread, one call after the other.
+function figures.cmod_offload()
+    local call = bench_module():load('sum', { offload = true })
+    local ok, sum = call(1, 2)
+    assert(ok == true and sum == 3)
+    measure.print('rate', measure.rate(function(n)
+        for _ = 1, n do
+            ok, sum = call(1, 2)
+        end
+        assert(ok == true and sum == 3)
+    end, measure.wall_clock))
+end
+
+-- The same from 64 fibers at once.
+function figures.cmod_offload_many()
+    local call = bench_module():load('sum', { offload = true })
+    local function calls(n)
+        for _ = 1, n do
+            call(1, 2)
+        end
+    end
+    measure.print('rate', measure.rate(function(n)
+        local fibers = {}
+        for i = 1, 64 do
+            fibers[i] = fiber.new(calls, math.ceil(n / 64))
+            fibers[i]:set_joinable(true)
+        end
+        for i = 1, 64 do
+            assert(fibers[i]:join())
+        end
+    end, measure.wall_clock))
+end
+
 function figures.cmod_echo()
     local call = bench_module():load('echo')
     local map = { id = 17, name = 'a name', ok = true }
