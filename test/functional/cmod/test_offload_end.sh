@@ -1,0 +1,173 @@
+#!/bin/sh
+# Offloaded calls and the end of the process: it waits for them a while, names
+# those that do not end, and leaves. The queue that is full; crashes.
+#
+# test: timeout 120
+set -u
+
+failed=0
+calls=$NEAP_TEST_CMOD_DIR/calls
+module=$NEAP_TEST_CMOD_DIR/offload
+file=$(realpath "$module.so")
+
+fail() {
+	echo "$1"
+	cat out
+	failed=1
+}
+
+# ends NAME EXIT-CODE SECONDS LUA: with a cancel.timeout of that many.
+ends() {
+	NEAP_CHECK_LEAKS=1 NEAP_CANCEL_TIMEOUT=$3 timeout 60 "$NEAP_BIN" -e "
+		local cmod, fiber = require('cmod'), require('fiber')
+		local m, calls = cmod.load('$module'), cmod.load('$calls')
+		local function call(m, name, ...)
+			local f = m:load(name, {offload = true})
+			return fiber.create(function(...) f(...) end, ...)
+		end
+		local function wait_inside(n)
+			local inside = m:load('count_inside')
+			repeat fiber.sleep(0.001)
+			until select(2, inside()) == n
+		end
+		$4" > out 2>&1
+	code=$?
+	[ "$code" = "$2" ] || fail "$1: exit code $code, wanted $2"
+}
+
+said() {
+	grep -q "$1" out || fail "nothing said of '$1':"
+}
+
+silent() {
+	if grep -q "does not end" out; then fail "$1: something is said:"; fi
+}
+
+ends "waits that are told" 0 30 "call(m, 'sleep_on') call(m, 'yield_on')
+	call(m, 'poll_on') call(calls, 'nap', 20000) fiber.sleep(0.05) os.exit(0)"
+silent "waits that are told"
+ends "calls in the queue" 0 30 "for i = 1, 500 do call(m, 'sleep_on') end
+	fiber.sleep(0.05) os.exit(0)"
+silent "calls in the queue"
+ends "one that ends soon" 0 30 "call(m, 'gate') wait_inside(1)
+	require('neap').on_shutdown(function() m:load('open_gate')() end)
+	os.exit(0)"
+silent "one that ends soon"
+ends "the end by itself" 0 30 "call(calls, 'nap', 30)"
+silent "the end by itself"
+ends "an abandoned call does not keep the loop" 0 0.1 "
+	local x = call(m, 'hang') fiber.sleep(0.05) x:cancel()"
+said "C function 'hang' of module '$file' does not end: the process leaves \
+it after 0.1 s"
+
+# Its destructors must not run under it: the module's would say so.
+cat > loud.c << 'END'
+#include <neap/module.h>
+#include <stdlib.h>
+#include <unistd.h>
+static void say(const char *text) { write(1, text, 4); }
+static void at_exit(void) { say("bye\n"); }
+__attribute__((destructor)) static void down(void) { say("bye\n"); }
+__attribute__((constructor)) static void up(void) { atexit(at_exit); }
+int hang(neap_call_t *c, const char *a, const char *e)
+{ for (;;) pause(); }
+int fine(neap_call_t *c, const char *a, const char *e)
+{ return 0; }
+END
+$CC -shared -fPIC -w -I"$NEAP_SOURCE_DIR/src/include" -o loud.so loud.c || exit 1
+ends "exit code and output" 7 0.1 "call(cmod.load('./loud'), 'hang')
+	fiber.sleep(0.05) io.write('all of it') os.exit(7)"
+said "C function 'hang' of module '.*loud.so' does not end"
+said "all of it"
+if grep -q "bye" out; then fail "destructors ran under a call:"; fi
+ends "otherwise they run" 0 30 "cmod.load('./loud'):load('fine',
+	{offload = true})() os.exit(0)"
+said "bye"
+ends "a hundred hang, few are threads" 0 0.2 "for i = 1, 100 do
+	call(m, 'hang') end fiber.sleep(0.05) os.exit(0)"
+[ "$(grep -c "does not end" out)" = 16 ] || fail "not all 16 are named:"
+
+# What holds a stream for ever must not hold up the end.
+cat > reads.c << 'END'
+#include <neap/module.h>
+#include <stdio.h>
+#include <unistd.h>
+int hold(neap_call_t *c, const char *a, const char *e)
+{ flockfile(stdout); for (;;) pause(); }
+END
+$CC -shared -fPIC -w -I"$NEAP_SOURCE_DIR/src/include" -o reads.so reads.c ||
+	exit 1
+# (The thread sanitizer flushes all streams itself.)
+if [ "${NEAP_SANITIZE:-}" != thread ]; then
+	ends "a stream that is held" 0 0.1 "call(cmod.load('./reads'), 'hold')
+		fiber.sleep(0.05) os.exit(0)"
+	said "C function 'hold' of module '.*reads.so' does not end"
+fi
+
+# SIGTERM while one hangs
+NEAP_CANCEL_TIMEOUT=0.2 "$NEAP_BIN" -e "
+	local f = require('cmod').load('$module'):load('hang', {offload = true})
+	io.stderr:write('ready\n')
+	f()" > out 2>&1 &
+pid=$!
+while ! grep -q ready out; do sleep 0.05; done
+sleep 0.1
+kill -TERM $pid
+wait $pid
+code=$?
+# The script was told, and ended well.
+[ "$code" = 0 ] || fail "SIGTERM: exit code $code, wanted 0"
+said "C function 'hang'"
+
+# The queue
+NEAP_OFFLOAD_THREADS=2 NEAP_OFFLOAD_QUEUE=3 timeout 60 "$NEAP_BIN" -e "
+	local fiber = require('fiber')
+	local m = require('cmod').load('$module')
+	local gate = m:load('gate', {offload = true})
+	local fibers, done = {}, 0
+	local function start(i)
+		fibers[i] = fiber.new(function()
+			if gate() then done = done + 1 end
+		end)
+		fibers[i]:set_joinable(true)
+	end
+	for i = 1, 5 do start(i) end
+	fiber.sleep(0)
+	fiber.sleep(0)
+	local ok, err = gate()
+	print(ok, err.type, err)
+	fibers[5]:cancel()
+	fiber.sleep(0)
+	start(6)
+	fiber.sleep(0.01)
+	m:load('open_gate')()
+	for i = 1, 6 do fibers[i]:join() end
+	print('done ' .. done)
+	print(gate())" > out 2>&1 || fail "queue: exit code $?"
+said "^nil	ClientError	cannot offload a call of 'gate': all 2 threads are \
+at work and 3 calls wait for one (offload.threads, offload.queue)$"
+said "^done 5$" # one was cancelled, and made room for the sixth
+said "^true	table"
+for bad in 0 -1 1.5 1025 many 99999999999; do
+	NEAP_OFFLOAD_THREADS=$bad "$NEAP_BIN" -e 0 > out 2>&1 &&
+		fail "offload.threads = $bad: taken"
+	said "NEAP_OFFLOAD_THREADS: '$bad' is not a whole number from 1 to 1024"
+done
+
+# Crashes
+if [ -n "${NEAP_SANITIZE:-}" ]; then exit $failed; fi
+ulimit -c 0
+crash() {
+	"$NEAP_BIN" -e "require('cmod').load('$calls')
+		:load('$1', {offload = true})()" > out 2>&1
+	code=$?
+	[ "$code" = "$2" ] || fail "$1: exit code $code, wanted $2"
+	said "$3"
+}
+file=$(realpath "$calls.so")
+crash overflow 139 "^neap: SIGSEGV at address 0x[0-9a-f]* (stack overflow) \
+in C function 'overflow' of module '$file'$"
+crash null_write 139 "^neap: SIGSEGV at address 0x8 in C function \
+'null_write' of module '$file'$"
+crash die 134 "^neap: SIGABRT in C function 'die' of module '$file'$"
+exit $failed
