@@ -186,19 +186,30 @@ static int insert(struct cmod *m)
 	return m->cached ? 0 : -1;
 }
 
-static struct cmod *load_new(const char *path, const char *file)
+/* When a file's bytes were about to be read. */
+struct moment {
+	uint64_t now_ns;
+	uint64_t real_ns;
+};
+
+static struct moment moment_now(void)
 {
-	/* Before the file is read: a load may take longer than it is young. */
-	uint64_t now = now_ns(CLOCK_MONOTONIC);
-	uint64_t real = now_ns(CLOCK_REALTIME);
-	struct cmod *m = cmod__open(path, file);
+	return (struct moment){ now_ns(CLOCK_MONOTONIC),
+				now_ns(CLOCK_REALTIME) };
+}
+
+/* Takes over the image. */
+static struct cmod *load_image(const char *path, const char *file,
+			       struct image *img, const struct moment *read)
+{
+	struct cmod *m = cmod__open(path, file, img);
 	int64_t age;
 
 	if (m == NULL)
 		return NULL;
 	m->since_ns = now_ns(CLOCK_REALTIME);
-	m->verified_ns = now;
-	age = (int64_t)(real / 1000000000u) - m->image.id.mtime.tv_sec;
+	m->verified_ns = read->now_ns;
+	age = (int64_t)(read->real_ns / 1000000000u) - m->image.id.mtime.tv_sec;
 	m->unsettled = age >= 0 && age <= SETTLE_S;
 	if (insert(m) != 0) {
 		diag_set_oom(sizeof *m, "the cache of modules");
@@ -206,6 +217,17 @@ static struct cmod *load_new(const char *path, const char *file)
 		return NULL;
 	}
 	return m;
+}
+
+static struct cmod *load_new(const char *path, const char *file)
+{
+	/* Before the file is read: a load may take longer than it is young. */
+	struct moment read = moment_now();
+	struct image img;
+
+	if (image_create(&img, file, strrchr(file, '/') + 1) != 0)
+		return NULL;
+	return load_image(path, file, &img, &read);
 }
 
 /* The cached instance of @a file with a reference, current or not. */
@@ -241,6 +263,106 @@ struct cmod *cmod_load(const char *path, const char *cpath)
 	if (m != old)
 		cmod_unref(old);
 	return m;
+}
+
+struct cmod *cmod_load_sealed(const char *path, const char *file, int fd,
+			      bool origin)
+{
+	struct moment read = moment_now();
+	struct image img;
+
+	image_adopt(&img, fd, origin);
+	return load_image(path, file, &img, &read);
+}
+
+struct cmod_candidate {
+	struct resolved where;
+	struct image image;
+	struct moment read;
+	char path[];
+};
+
+struct cmod *cmod_look(const char *path, const char *cpath,
+		       struct cmod_candidate **ret)
+{
+	size_t size = strlen(path) + 1;
+	struct cmod_candidate *c = mem_alloc(sizeof *c + size);
+	struct cmod *m;
+	bool current;
+
+	*ret = NULL;
+	if (c == NULL) {
+		diag_set_oom(sizeof *c + size, "a library to be loaded");
+		return NULL;
+	}
+	memcpy(c->path, path, size);
+	if (resolve(path, cpath, &c->where) != 0)
+		goto fail;
+	pthread_mutex_lock(&load_lock);
+	m = find(c->where.file);
+	current = m != NULL && is_current(m);
+	pthread_mutex_unlock(&load_lock);
+	if (current) {
+		mem_free(c);
+		return m;
+	}
+	cmod_unref(m);
+	c->read = moment_now();
+	if (image_create(&c->image, c->where.file,
+			 strrchr(c->where.file, '/') + 1) != 0)
+		goto fail;
+	*ret = c;
+	return NULL;
+fail:
+	mem_free(c);
+	return NULL;
+}
+
+struct cmod *cmod_load_candidate(struct cmod_candidate *c)
+{
+	struct cmod *m, *old;
+
+	pthread_mutex_lock(&load_lock);
+	/* Somebody may have loaded the file meanwhile. */
+	old = m = find(c->where.file);
+	if (old == NULL || !is_current(old)) {
+		m = load_image(c->path, c->where.file, &c->image, &c->read);
+		c->image.fd = -1;
+		c->image.folder = NULL;
+	}
+	if (m != NULL && c->where.first) {
+		cmod__lock();
+		alias_add(m, c->path, c->where.found);
+		cmod__unlock();
+	}
+	pthread_mutex_unlock(&load_lock);
+	if (m != old)
+		cmod_unref(old);
+	return m;
+}
+
+void cmod_candidate_delete(struct cmod_candidate *c)
+{
+	if (c == NULL)
+		return;
+	image_destroy(&c->image);
+	mem_free(c);
+}
+
+struct cmod_sealed cmod_candidate_sealed(const struct cmod_candidate *c)
+{
+	return (struct cmod_sealed){ .path = c->path,
+				     .file = c->where.file,
+				     .fd = c->image.fd,
+				     .origin = c->image.facts.origin };
+}
+
+struct cmod_sealed cmod_sealed(const struct cmod *m)
+{
+	return (struct cmod_sealed){ .path = m->path,
+				     .file = m->file,
+				     .fd = m->image.fd,
+				     .origin = m->image.facts.origin };
 }
 
 bool cmod__drop(struct cmod *m)

@@ -44,6 +44,46 @@ struct cmod *cmod_load(const char *path, const char *cpath);
  */
 struct cmod *cmod_load_cached(const char *path);
 
+/** The bytes of an instance, for another process. Strings live as long as what
+ * they are asked of. */
+struct cmod_sealed {
+	const char *path; /* as given by the first who loaded it */
+	const char *file;
+	int fd;      /* sealed memory file; -1: this system has none */
+	bool origin; /* struct elf_facts */
+};
+
+/** Of an instance. */
+struct cmod_sealed cmod_sealed(const struct cmod *m);
+
+/**
+ * Load, in another process, what the sealed file @a fd holds; takes it over.
+ * Errors: ClientError, OutOfMemory. Returns a reference, or NULL with diag set.
+ */
+struct cmod *cmod_load_sealed(const char *path, const char *file, int fd,
+			      bool origin);
+
+/** A library that was found, copied and checked, but not loaded. */
+struct cmod_candidate;
+
+/**
+ * The first half of cmod_load(), with its errors. Returns a reference when the
+ * library is loaded already and has not changed; else NULL, and either *ret is
+ * set or the diag.
+ */
+struct cmod *cmod_look(const char *path, const char *cpath,
+		       struct cmod_candidate **ret);
+
+/** The bytes of a candidate. */
+struct cmod_sealed cmod_candidate_sealed(const struct cmod_candidate *c);
+
+/** The second half: load it, unless somebody was quicker. Once. Returns a
+ * reference, or NULL with diag set. */
+struct cmod *cmod_load_candidate(struct cmod_candidate *c);
+
+/** NULL is fine. */
+void cmod_candidate_delete(struct cmod_candidate *c);
+
 /** Give a reference back; the last one closes the library. NULL is fine. */
 void cmod_unref(struct cmod *m);
 

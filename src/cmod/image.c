@@ -187,6 +187,16 @@ int image_create(struct image *img, const char *file, const char *name)
 	return rc;
 }
 
+void image_adopt(struct image *img, int fd, bool origin)
+{
+	memset(&img->id, 0, sizeof img->id);
+	img->hash = 0;
+	img->facts = (struct elf_facts){ .origin = origin };
+	img->fd = fd;
+	img->folder = NULL;
+	spell_path(img);
+}
+
 void image_opened(struct image *img)
 {
 	if (img->folder == NULL)

@@ -27,6 +27,10 @@ struct image {
  */
 int image_create(struct image *img, const char *file, const char *name);
 
+/** An image of a copy that another process has made: takes over @a fd, a
+ * sealed memory file. */
+void image_adopt(struct image *img, int fd, bool origin);
+
 /** dlopen() is over, well or not: what is on disk goes. */
 void image_opened(struct image *img);
 

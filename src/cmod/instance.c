@@ -75,15 +75,14 @@ fail:
 	return -1;
 }
 
-struct cmod *cmod__open(const char *path, const char *file)
+struct cmod *cmod__open(const char *path, const char *file, struct image *img)
 {
-	const char *name = strrchr(file, '/') + 1;
 	size_t file_size = strlen(file) + 1;
 	struct cmod *m = mem_zalloc(sizeof *m + file_size);
 
 	if (m == NULL) {
 		diag_set_oom(sizeof *m + file_size, "a module");
-		return NULL;
+		goto fail_module;
 	}
 	memcpy(m->file, file, file_size);
 	list_init(&m->aliases);
@@ -93,17 +92,15 @@ struct cmod *cmod__open(const char *path, const char *file)
 		diag_set_oom(strlen(path) + 1, "a module's path");
 		goto fail_path;
 	}
-	if (image_create(&m->image, file, name) != 0)
-		goto fail_image;
-	if (open_library(m) != 0)
-		goto fail_open;
-	return m;
-fail_open:
-	image_destroy(&m->image);
-fail_image:
+	m->image = *img;
+	if (open_library(m) == 0)
+		return m;
+	*img = m->image;
 	mem_free(m->path);
 fail_path:
 	mem_free(m);
+fail_module:
+	image_destroy(img);
 	return NULL;
 }
 

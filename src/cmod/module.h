@@ -53,10 +53,10 @@ void cmod__lock(void);
 void cmod__unlock(void);
 
 /**
- * Open @a file, which the user knows as @a path. One reference, in no list.
- * Returns NULL with diag set.
+ * Open @a img, a copy of @a file, which the user knows as @a path. Takes over
+ * the image in any case. One reference, in no list. Returns NULL with diag set.
  */
-struct cmod *cmod__open(const char *path, const char *file);
+struct cmod *cmod__open(const char *path, const char *file, struct image *img);
 
 /** Close an instance that nobody holds. */
 void cmod__close(struct cmod *m);

@@ -20,7 +20,9 @@ local c = ...
 
 local M = {}
 
---- cmod.load(path) -> module
+local load = c.load
+
+--- cmod.load(path[, options]) -> module
 -- Load the library @path, which is written without its `.so`: a path with a
 -- slash, or a name, whose dots are folders, that is looked for in the working
 -- directory, in the trees `rocks/` there and in its parents, and in
@@ -28,7 +30,24 @@ local M = {}
 -- not read again. Throws: IllegalParams (no path, not a string, empty),
 -- SystemError (the file cannot be opened, read or stat'ed), ClientError (no such
 -- module; not a loadable library), OutOfMemory. Yields: no.
-M.load = c.load
+--
+-- With `{probe = true}` a library that is not loaded yet is first loaded and
+-- closed in a helper process. When that dies, or does not end within `timeout`
+-- seconds (30), or takes more than `memory` bytes (1 GiB), load() throws a
+-- ClientError that names the signal or the reason, and nothing of the library
+-- has been in the server. What is loaded here then is the very copy that was
+-- probed. Yields: with `probe`, yes.
+function M.load(path, options)
+    local probe = options ~= nil and c.probe_new(path, options)
+    if not probe then
+        return load(path)
+    end
+    local status = c.probe_wait(probe)
+    if status ~= 0 then
+        c.failed(status)
+    end
+    return c.probe_finish(probe, path)
+end
 
 --- cmod.live(path, name) -> live_function
 -- The function @name of the library @path (as for `cmod.load()`), which follows

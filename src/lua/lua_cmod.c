@@ -109,6 +109,7 @@ static int luaopen_neap_cmod(lua_State *L)
 	set_searching(L, "load", l_load);
 	set_searching(L, "live", l_live);
 	set_searching(L, "watch", lua_cmod_watch);
+	lua_cmod_open_probe(L);
 	lua_cmod_push_list(L);
 	lua_setfield(L, -2, "list");
 	return 1;

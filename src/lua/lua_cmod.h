@@ -11,6 +11,8 @@
  *	lua_cmod_fiber.c   fibers made in C
  *	lua_cmod_work.c    what C functions have done on threads
  *	lua_cmod_offload.c calling one on another thread
+ *	lua_cmod_isolate.c calling one in another process
+ *	lua_cmod_probe.c   loading a library in another process first
  *	lua_cmod_options.h options of module:load()
  */
 #pragma once
@@ -29,6 +31,7 @@ struct addrinfo;
 struct cfiber;
 struct cmod_job;
 struct fiber;
+struct lua_cmod_pool;
 struct neap_call;
 
 /** What a module's userdata holds. */
@@ -46,8 +49,9 @@ struct cmod_func_box {
 		struct cmod_use use;   /* its func is NULL: unloaded */
 		struct cmod_live live; /* begins with a use, too */
 	};
-	uint64_t timeout_ns; /* of a call that is offloaded */
-	char name[];         /* "<module>.<symbol>" */
+	uint64_t timeout_ns;        /* of a call that is offloaded */
+	struct lua_cmod_pool *pool; /* of one that is isolated, else NULL */
+	char name[];                /* "<module>.<symbol>" */
 };
 
 /**
@@ -107,10 +111,15 @@ void lua_cmod_open_watch(lua_State *L);
 /** The function list(), pushed. Throws: out of memory. */
 void lua_cmod_push_list(lua_State *L);
 
+/** The functions of load() with a probe, into the table at the top. Throws: out
+ * of memory. */
+void lua_cmod_open_probe(lua_State *L);
+
 /** The metamethods __call. */
 int lua_cmod_call_plain(lua_State *L);
 int lua_cmod_call_live(lua_State *L);
 int lua_cmod_call_offload(lua_State *L);
+int lua_cmod_call_isolated(lua_State *L);
 
 /** The handle that is called, which lies in slot 1. Throws: usage. */
 struct cmod_func_box *lua_cmod_check_callee(lua_State *L);

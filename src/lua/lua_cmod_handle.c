@@ -13,6 +13,7 @@
 #include "lua/lua_cmod.h"
 #include "lua/lua_cmod_quick.h"
 #include "lua/lua_cmod_options.h"
+#include "lua/lua_cmod_pool.h"
 #include "lua/lua_error.h"
 
 _Static_assert(offsetof(struct cmod_live, use) == 0,
@@ -94,6 +95,13 @@ static struct cmod_module_box *check_loaded_module(lua_State *L)
 	return box;
 }
 
+static enum lua_class class_of(const struct lua_cmod_options *o)
+{
+	if (o->isolate)
+		return LUA_CLASS_CMOD_ISOLATED;
+	return o->offload ? LUA_CLASS_CMOD_OFFLOAD : LUA_CLASS_CMOD_FUNC;
+}
+
 /***
  * module:load(name, [options]) -> func
  * The function @name of the library, at most 256 bytes. Functions outlive their
@@ -122,20 +130,18 @@ static int l_module_load(lua_State *L)
 				"allowed",
 				name, (int)size, CMOD_NAME_MAX);
 	lua_cmod_read_options(L, 3, "module:load", &options);
-	if (options.isolate)
-		lua_error_usage(L, "module:load: option 'isolate' is not there "
-				   "yet");
-	box = push_func(L,
-			options.offload ? LUA_CLASS_CMOD_OFFLOAD
-					: LUA_CLASS_CMOD_FUNC,
-			m->path, name);
+	box = push_func(L, class_of(&options), m->path, name);
 	box->timeout_ns = options.timeout_ns;
 	/* Making it may have run a finalizer, which may have unloaded m. */
 	if (m->module == NULL)
 		lua_error_usage(L, "module '%s' is unloaded", m->path);
 	if (cmod_use_create(&box->use, m->module, name, size) != 0)
 		return lua_error_throw(L);
-	return 1;
+	if (!options.isolate)
+		return 1;
+	box->pool =
+		lua_cmod_pool_new(lua_vm_of(L)->sched, box->use.func, &options);
+	return box->pool != NULL ? 1 : lua_error_throw(L);
 }
 
 /***
@@ -232,6 +238,8 @@ static struct cmod_func_box *check_func(lua_State *L)
 
 static void empty_func(struct cmod_func_box *box)
 {
+	lua_cmod_pool_unref(box->pool);
+	box->pool = NULL;
 	if (box->is_live)
 		cmod_live_destroy(&box->live);
 	else
@@ -317,6 +325,8 @@ static int l_func_tostring(lua_State *L)
 		kind = "live function";
 	else if (lua_class_test(L, 1, LUA_CLASS_CMOD_OFFLOAD) != NULL)
 		kind = "offloaded function";
+	else if (lua_class_test(L, 1, LUA_CLASS_CMOD_ISOLATED) != NULL)
+		kind = "isolated function";
 	lua_pushfstring(L, "%s: %s%s", kind, box->name,
 			box->use.func == NULL ? " (unloaded)" : "");
 	return 1;
@@ -380,6 +390,13 @@ void lua_cmod_open_handles(lua_State *L)
 		{ "__call", lua_cmod_call_offload },
 		{ NULL, NULL },
 	};
+	static const luaL_Reg isolated_meta[] = {
+		{ "__gc", l_func_gc },
+		{ "__tostring", l_func_tostring },
+		{ "__serialize", l_func_serialize },
+		{ "__call", lua_cmod_call_isolated },
+		{ NULL, NULL },
+	};
 	static const luaL_Reg func_methods[] = {
 		{ "unload", l_func_unload },
 		{ NULL, NULL },
@@ -393,4 +410,6 @@ void lua_cmod_open_handles(lua_State *L)
 			    l_func_index, func_methods);
 	lua_cmod_open_class(L, LUA_CLASS_CMOD_OFFLOAD, "offloaded function",
 			    offload_meta, l_func_index, func_methods);
+	lua_cmod_open_class(L, LUA_CLASS_CMOD_ISOLATED, "isolated function",
+			    isolated_meta, l_func_index, func_methods);
 }

@@ -19,6 +19,12 @@ static bool read_offload(lua_State *L, struct lua_cmod_options *o)
 	return lua_isboolean(L, -1);
 }
 
+static bool read_probe(lua_State *L, struct lua_cmod_options *o)
+{
+	o->probe = lua_toboolean(L, -1);
+	return lua_isboolean(L, -1);
+}
+
 static bool read_isolate(lua_State *L, struct lua_cmod_options *o)
 {
 	o->isolate = lua_type(L, -1) == LUA_TSTRING &&
@@ -65,16 +71,23 @@ static bool read_workers(lua_State *L, struct lua_cmod_options *o)
 	return true;
 }
 
+/* Whose options they are. */
+enum { OF_LOAD = 1 << 0, OF_FUNCTION = 1 << 1 };
+
 static const struct {
 	const char *key;
+	unsigned of;
 	read_f read;
 	const char *wanted;
 } known[] = {
-	{ "offload", read_offload, "true or false" },
-	{ "isolate", read_isolate, "'process'" },
-	{ "timeout", read_timeout, "a number of seconds above 0" },
-	{ "memory", read_memory, "a whole number of bytes above 0" },
-	{ "workers", read_workers, "a whole number from 1 to 64" },
+	{ "offload", OF_FUNCTION, read_offload, "true or false" },
+	{ "isolate", OF_FUNCTION, read_isolate, "'process'" },
+	{ "probe", OF_LOAD, read_probe, "true or false" },
+	{ "timeout", OF_LOAD | OF_FUNCTION, read_timeout,
+	  "a number of seconds above 0" },
+	{ "memory", OF_LOAD | OF_FUNCTION, read_memory,
+	  "a whole number of bytes above 0" },
+	{ "workers", OF_FUNCTION, read_workers, "a whole number from 1 to 64" },
 };
 
 _Static_assert(LUA_CMOD_WORKERS_MAX == 64, "the table says it in words");
@@ -95,7 +108,7 @@ static const char *value_text(lua_State *L)
 }
 
 /* Key and value are the top two. */
-static void read_option(lua_State *L, const char *what,
+static void read_option(lua_State *L, const char *what, unsigned of,
 			struct lua_cmod_options *o)
 {
 	const char *key;
@@ -107,7 +120,7 @@ static void read_option(lua_State *L, const char *what,
 				what, luaL_typename(L, -2));
 	key = lua_tostring(L, -2);
 	for (unsigned i = 0; i < sizeof known / sizeof *known; i++) {
-		if (strcmp(known[i].key, key) != 0)
+		if (!(known[i].of & of) || strcmp(known[i].key, key) != 0)
 			continue;
 		if (!known[i].read(L, o))
 			lua_error_usage(L,
@@ -146,12 +159,10 @@ static void check_together(lua_State *L, const char *what,
 				what);
 }
 
-void lua_cmod_read_options(lua_State *L, int idx, const char *what,
-			   struct lua_cmod_options *ret)
+static void read_table(lua_State *L, int idx, const char *what, unsigned of,
+		       struct lua_cmod_options *ret)
 {
-	struct lua_cmod_options o = { .timeout_ns = UINT64_MAX };
-
-	*ret = o;
+	*ret = (struct lua_cmod_options){ .timeout_ns = UINT64_MAX };
 	if (lua_isnoneornil(L, idx))
 		return;
 	if (!lua_istable(L, idx))
@@ -159,7 +170,23 @@ void lua_cmod_read_options(lua_State *L, int idx, const char *what,
 				luaL_typename(L, idx));
 	luaL_checkstack(L, 8, what);
 	for (lua_pushnil(L); lua_next(L, idx) != 0; lua_pop(L, 1))
-		read_option(L, what, &o);
-	check_together(L, what, &o);
-	*ret = o;
+		read_option(L, what, of, ret);
+}
+
+void lua_cmod_read_options(lua_State *L, int idx, const char *what,
+			   struct lua_cmod_options *ret)
+{
+	read_table(L, idx, what, OF_FUNCTION, ret);
+	check_together(L, what, ret);
+}
+
+void lua_cmod_read_load_options(lua_State *L, int idx, const char *what,
+				struct lua_cmod_options *ret)
+{
+	read_table(L, idx, what, OF_LOAD, ret);
+	if (!ret->probe && (ret->memory != 0 || ret->timeout_ns != UINT64_MAX))
+		lua_error_usage(L,
+				"%s: options 'memory' and 'timeout' go with "
+				"probe = true only",
+				what);
 }

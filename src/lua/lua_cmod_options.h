@@ -1,5 +1,5 @@
 /*
- * The options of module:load(): where and under what limits a function runs.
+ * The options of cmod.load() and module:load(): where and under what limits a function runs.
  * All are read here, so that a wrong one is always refused the same way.
  */
 #pragma once
@@ -13,6 +13,7 @@ enum { LUA_CMOD_WORKERS_MAX = 64 }; /* helper processes of one function */
 struct lua_cmod_options {
 	bool offload;        /* on a thread of the pool */
 	bool isolate;        /* isolate = 'process': in a helper process */
+	bool probe;          /* load in a helper process first */
 	uint64_t timeout_ns; /* of a call; UINT64_MAX: none */
 	uint64_t memory;     /* bytes a helper may take; 0: not said */
 	unsigned workers;    /* helpers of one function; 0: not said */
@@ -25,3 +26,7 @@ struct lua_cmod_options {
  */
 void lua_cmod_read_options(lua_State *L, int idx, const char *what,
 			   struct lua_cmod_options *ret);
+
+/** The same for cmod.load(). */
+void lua_cmod_read_load_options(lua_State *L, int idx, const char *what,
+				struct lua_cmod_options *ret);

@@ -12,6 +12,7 @@
 #include "cmod/call.h"
 #include "lua/lua_call.h"
 #include "lua/lua_cmod.h"
+#include "lua/lua_cmod_helper.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_modules.h"
@@ -182,6 +183,7 @@ void lua_vm_destroy(struct lua_vm *vm)
 	vm->closing = true;
 	lua_fiber_empty_pool(vm);
 	lua_close(vm->L);
+	lua_cmod_helpers_end();
 	lua_cmod_free_unjoined();
 	call_empty_pool();
 	vm->L = NULL;

@@ -13,6 +13,7 @@
 #include "base/inject.h"
 #include "base/log.h"
 #include "cmod/crash.h"
+#include "cmod/isolate_child.h"
 #include "config/settings.h"
 #include "console/console_module.h"
 #include "console/remote.h"
@@ -262,6 +263,8 @@ int main(int argc, char **argv)
 	struct options options;
 	int code;
 
+	if (isolate_is_child(argc, argv))
+		return isolate_child_run();
 	open_standard_files();
 	crash_install();
 	settings_create(&settings);
