@@ -37,10 +37,11 @@ local load = c.load
 -- ClientError that names the signal or the reason, and nothing of the library
 -- has been in the server. What is loaded here then is the very copy that was
 -- probed. Yields: with `probe`, yes.
-function M.load(path, options)
+function M.load(...)
+    local path, options = ...
     local probe = options ~= nil and c.probe_new(path, options)
     if not probe then
-        return load(path)
+        return load(...)
     end
     local status = c.probe_wait(probe)
     if status ~= 0 then

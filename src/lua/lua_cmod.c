@@ -50,7 +50,7 @@ const char *lua_cmod_push_cpath(lua_State *L)
 	return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
 }
 
-/* load(path) -> module */
+/* load(path) -> module; options are seen to by the Lua half */
 static int l_load(lua_State *L)
 {
 	struct cmod_module_box *box;
@@ -58,7 +58,6 @@ static int l_load(lua_State *L)
 	size_t size;
 
 	path = lua_cmod_check_text(L, 1, "cmod.load: the path", &size);
-	lua_cmod_check_options(L, 2, "cmod.load");
 	box = lua_cmod_push_module(L, path);
 	box->module = cmod_load_cached(path);
 	if (box->module != NULL)

@@ -52,7 +52,8 @@ static void set_state(struct lua_cmod_helper *h,
 		      enum lua_cmod_helper_state state)
 {
 	h->state = state;
-	if (state == HELPER_IDLE || state == HELPER_CLOSING)
+	if (state == HELPER_IDLE ||
+	    (state == HELPER_CLOSING && h->owner == NULL))
 		uv_unref((uv_handle_t *)&h->watch);
 	else if (state != HELPER_REAPED)
 		uv_ref((uv_handle_t *)&h->watch);

@@ -25,7 +25,7 @@ static const uint64_t TIMEOUT_NS = 30000000000;
 enum { ANSWER_MAX = 1024 * 1024 }; /* of an error's text */
 
 struct probe {
-	uintptr_t mark; /* see check_probe() */
+	uintptr_t mark;      /* see check_probe() */
 	struct cmod *module; /* was loaded before: nothing is to be probed */
 	struct cmod_candidate *candidate;
 	struct lua_cmod_helper *helper; /* NULL: it has ended */
@@ -70,12 +70,15 @@ static void on_gone(struct lua_cmod_helper *h)
 	wake(p);
 }
 
+/* Cancelled: nobody will ask. */
 static void undo(struct fiber *f, void *arg)
 {
 	struct probe *p = arg;
 
 	(void)f;
 	p->fiber = NULL;
+	if (p->helper != NULL)
+		lua_cmod_helper_kill(p->helper);
 }
 
 static void probe_destroy(struct probe *p)
@@ -103,8 +106,7 @@ static struct probe *check_probe(lua_State *L)
 {
 	struct probe *p = lua_touserdata(L, 1);
 
-	if (p == NULL || lua_objlen(L, 1) != sizeof *p ||
-	    p->mark != mark_of(p))
+	if (p == NULL || lua_objlen(L, 1) != sizeof *p || p->mark != mark_of(p))
 		lua_error_usage(L, "a probe is wanted, not %s",
 				luaL_typename(L, 1));
 	return p;
