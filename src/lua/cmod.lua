@@ -22,7 +22,7 @@ local M = {}
 
 local load = c.load
 
---- cmod.load(path[, options]) -> module
+--- cmod.load(path, [options]) -> module
 -- Load the library @path, which is written without its `.so`: a path with a
 -- slash, or a name, whose dots are folders, that is looked for in the working
 -- directory, in the trees `rocks/` there and in its parents, and in
@@ -31,7 +31,7 @@ local load = c.load
 -- SystemError (the file cannot be opened, read or stat'ed), ClientError (no such
 -- module; not a loadable library), OutOfMemory. Yields: no.
 --
--- With `{probe = true}` a library that is not loaded yet is first loaded and
+-- @options is a table: with `probe` (true) a library that is not loaded yet is first loaded and
 -- closed in a helper process. When that dies, or does not end within `timeout`
 -- seconds (30), or takes more than `memory` bytes (1 GiB), load() throws a
 -- ClientError that names the signal or the reason, and nothing of the library

@@ -105,13 +105,22 @@ static enum lua_class class_of(const struct lua_cmod_options *o)
 /***
  * module:load(name, [options]) -> func
  * The function @name of the library, at most 256 bytes. Functions outlive their
- * module's handle: they hold the instance themselves. @options is a table: with
- * `offload` (true) its calls run on other threads: the fiber waits, the server
- * does not. `timeout` is then the seconds a call may take; a call that is over it,
- * or whose fiber is cancelled, is `nil, err` at once, and what the function still
- * gives is dropped. Throws: IllegalParams (no name, not a string, empty, too long, holds a
- * NUL; a wrong option; the module is unloaded), ClientError (no such function; the
- * symbol is data or another library's), OutOfMemory. Yields: no.
+ * module's handle: they hold the instance themselves.
+ *
+ * @options is a table that says where calls run. With `offload` (true) they run on
+ * other threads: the fiber waits, the server does not. `timeout` is then the
+ * seconds a call may take; a call that is over it, or whose fiber is cancelled, is
+ * `nil, err` at once, and what the function still gives is dropped.
+ *
+ * With `isolate` ('process') they run in a helper process, one after the other:
+ * when the function kills that, takes more than `timeout` seconds (30) or more
+ * than `memory` bytes (1 GiB), the call is `nil, err`, and the next one gets a
+ * new helper. `workers` (1) is how many helpers there may be. They are started by
+ * the first calls, and end with the handle.
+ *
+ * Throws: IllegalParams (no name, not a string, empty, too long, holds a NUL; a
+ * wrong option; the module is unloaded), ClientError (no such function; the symbol
+ * is data or another library's), OutOfMemory. Yields: no.
  */
 static int l_module_load(lua_State *L)
 {
