@@ -160,8 +160,9 @@ static int write_frame(const struct isolate_head *head, const struct buf *body)
 			      body->size - (size_t)n);
 }
 
-/* Takes over @a e. */
-static int answer_error(struct child *c, uint64_t serial, struct error *e)
+/* Takes over @a e. @a last: this process ends. */
+static int answer_error(struct child *c, uint64_t serial, struct error *e,
+			bool last)
 {
 	struct isolate_head head;
 	int rc;
@@ -171,7 +172,7 @@ static int answer_error(struct child *c, uint64_t serial, struct error *e)
 	error_unref(e);
 	if (rc != 0)
 		return rc;
-	head = isolate_head(ISOLATE_ERROR, serial, c->out.size, 0);
+	head = isolate_head(ISOLATE_ERROR, serial, c->out.size, last);
 	return write_frame(&head, &c->out);
 }
 
@@ -180,7 +181,7 @@ static int answer(struct child *c, uint64_t serial, struct neap_call *call)
 	struct isolate_head head;
 
 	if (!call_succeeded(call))
-		return answer_error(c, serial, call_take_error(call));
+		return answer_error(c, serial, call_take_error(call), false);
 	head = isolate_head(ISOLATE_RESULTS, serial, call->out.size,
 			    call->results);
 	return write_frame(&head, &call->out);
@@ -195,7 +196,7 @@ static int call_once(struct child *c)
 	int rc;
 
 	if (o == NULL)
-		return answer_error(c, serial, diag_take());
+		return answer_error(c, serial, diag_take(), false);
 	/* The arguments change places with an empty buffer. */
 	c->in.body = o->call.in;
 	o->call.in = args;
@@ -218,6 +219,13 @@ static int serve(struct child *c)
 		rc = call_once(c);
 		if (rc != 0)
 			return rc;
+	}
+	/* The rest of the frame is still to come, so this is the end. */
+	if (rc == UV_ENOMEM) {
+		diag_set_oom(c->in.head.size,
+			     "the arguments of an isolated call");
+		isolate_reader_destroy(&c->in);
+		answer_error(c, c->in.head.serial, diag_take(), true);
 	}
 	return rc;
 }
@@ -251,7 +259,7 @@ static int load_and_serve(struct child *c)
 	    !isolate_get_load(c->in.body.data, c->in.body.size, &l, &names))
 		return UV_EPROTO;
 	if (load(c, &l, &names) != 0)
-		return answer_error(c, 0, diag_take());
+		return answer_error(c, 0, diag_take(), true);
 	isolate_reader_next(&c->in);
 	c->out.size = 0;
 	rc = write_frame(&ready, &c->out);

@@ -39,7 +39,8 @@ struct isolate_head {
 	uint32_t kind;   /* enum isolate_kind */
 	uint64_t serial; /* of the question; its answer has the same */
 	uint64_t size;   /* bytes of the body */
-	uint32_t count;  /* ISOLATE_RESULTS: how many */
+	uint32_t count;  /* ISOLATE_RESULTS: how many; ISOLATE_ERROR: 1 when
+			    the helper ends */
 	uint32_t unused; /* 0 */
 };
 

@@ -182,6 +182,12 @@ static void take_frame(struct lua_cmod_helper *h)
 	} else {
 		stop_timer(h);
 		set_state(h, HELPER_IDLE);
+		/* Its last word; or it has not even read the question. */
+		if (h->in.head.kind == ISOLATE_ERROR && h->in.head.count != 0)
+			lua_cmod_helper_kill(h);
+		else if (uv_stream_get_write_queue_size(
+				 (uv_stream_t *)&h->pipe) > 0)
+			lua_cmod_helper_kill(h);
 		if (h->owner != NULL)
 			h->owner->on_answer(h);
 	}

@@ -43,7 +43,7 @@ struct lua_cmod_helper_owner {
 	/** It is idle for the first time. */
 	void (*on_ready)(struct lua_cmod_helper *h);
 	/** The answer is in h->in; what is taken from there is the owner's. The
-	 * helper is idle. */
+	 * helper is idle, or dying. */
 	void (*on_answer)(struct lua_cmod_helper *h);
 	/** What it was started for or asked will not come: @a e (taken over) is
 	 * why. Not called when the owner has killed or closed it. */

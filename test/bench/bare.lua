@@ -96,6 +96,11 @@ end
 
 figures.cmod_offload_many = figures.cmod_offload
 
+-- To another process and back, the same.
+function figures.cmod_isolate()
+    measure.print('rate', measure.rate(bare.exchange, measure.wall_clock))
+end
+
 function figures.cmod_echo()
     local call = bare.echo
     local map = { id = 17, name = 'a name', ok = true }

@@ -112,6 +112,19 @@ function figures.cmod_offload()
     end, measure.wall_clock))
 end
 
+-- The sum in a helper process, one call after the other.
+function figures.cmod_isolate()
+    local call = bench_module():load('sum', { isolate = 'process' })
+    local ok, sum = call(1, 2)
+    assert(ok == true and sum == 3)
+    measure.print('rate', measure.rate(function(n)
+        for _ = 1, n do
+            ok, sum = call(1, 2)
+        end
+        assert(ok == true and sum == 3)
+    end, measure.wall_clock))
+end
+
 -- The same from 64 fibers at once.
 function figures.cmod_offload_many()
     local call = bench_module():load('sum', { offload = true })
