@@ -222,11 +222,14 @@ static struct error *get_one(const char **p, const char *end, bool *ret_more)
 
 struct error *isolate_get_error(const char *data, size_t size)
 {
-	const char *end = data + size;
 	struct error *chain[CAUSES_MAX];
-	int count = 0;
 	bool more = true;
+	const char *end;
+	int count = 0;
 
+	if (size == 0)
+		return NULL;
+	end = data + size;
 	while (more && count < CAUSES_MAX) {
 		chain[count] = get_one(&data, end, &more);
 		if (chain[count] == NULL)
@@ -266,12 +269,13 @@ bool isolate_get_load(const char *data, size_t size,
 		      struct isolate_load *ret_load,
 		      struct isolate_names *ret_names)
 {
-	const char *end = data + size;
 	struct isolate_names names;
 	struct isolate_load load;
+	const char *end;
 
 	if (size < sizeof load)
 		return false;
+	end = data + size;
 	memcpy(&load, data, sizeof load);
 	data += sizeof load;
 	names.path = get_text(&data, end, load.path_size);
