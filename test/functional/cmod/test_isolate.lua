@@ -429,10 +429,21 @@ do
     collectgarbage()
     wait_for('helpers of what was collected end',
         function() return children() == 0 end)
-    local fds, procs = kit.open_fds(), children()
+    -- Pages of this process's own memory.
+    local function memory()
+        collectgarbage()
+        collectgarbage()
+        return tonumber(kit.read('/proc/self/statm'):match('^%d+ %d+ %d+ %d+ %d+ (%d+)'))
+    end
+    for _ = 1, 20 do
+        null(3)
+    end
+    local fds, procs, pages = kit.open_fds(), children(), memory()
     for _ = 1, tap.soak(1000, 100) do
         null(3)
     end
+    tap.ok(memory() - pages < 256,
+        ('no memory: %d pages, then %d'):format(pages, memory()))
     wait_for('no processes', function() return children() <= procs end)
     wait_for('no descriptors', function() return kit.open_fds() <= fds end)
 end
