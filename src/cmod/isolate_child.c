@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -76,6 +77,14 @@ static bool tie_to_server(void)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	return poll(&p, 1, 0) <= 0 || !(p.revents & (POLLHUP | POLLERR));
+}
+
+/* In what the function forks: it dies with the one that forked it, down to the
+ * last of them. The server ends the session of a helper, but only when it
+ * lives. */
+static void tie_to_parent(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 /* When memory runs out in the machine, the kernel shall take this process. */
@@ -281,6 +290,7 @@ int isolate_child_run(void)
 	close_others();
 	if (!tie_to_server())
 		return ISOLATE_EXIT_LOST;
+	pthread_atfork(NULL, NULL, tie_to_parent);
 	prctl(PR_SET_NAME, "neap-helper");
 	be_the_victim();
 	crash_install();

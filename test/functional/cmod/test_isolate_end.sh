@@ -131,8 +131,11 @@ signalled() {
 		sleep 0.05
 	done
 	server=$(children_of $guard | tr -d ' ')
-	children_of "$server" >> pids
-	[ "$(wc -w < pids)" -ge 4 ] || fail "$1: helpers wanted: $(cat pids)"
+	for helper in $(children_of "$server"); do
+		echo "$helper" $(children_of "$helper") >> pids
+	done
+	# Four helpers, and the four children of one.
+	[ "$(wc -w < pids)" -ge 8 ] || fail "$1: helpers wanted: $(cat pids)"
 	kill "-$2" "$server"
 	wait $guard
 	code=$?
