@@ -199,7 +199,7 @@ FUNCTION(call_long)
 static int lookup(va_list ap)
 {
 	struct addrinfo *res = NULL;
-	int rc = coio_getaddrinfo("localhost", "80", NULL, &res, 100);
+	int rc = coio_getaddrinfo("127.0.0.1", "80", NULL, &res, 100);
 
 	(void)ap;
 	if (rc == 0)
@@ -217,7 +217,7 @@ FUNCTION(addresses)
 	int i;
 
 	(void)args, (void)args_end;
-	EXPECT(coio_getaddrinfo("localhost", "8080", &hints, &res, 30) == 0);
+	EXPECT(coio_getaddrinfo("127.0.0.1", "8080", &hints, &res, 30) == 0);
 	EXPECT(res != NULL && res->ai_family == AF_INET);
 	in = (const struct sockaddr_in *)(const void *)res->ai_addr;
 	EXPECT(in->sin_port == htons(8080));
@@ -231,7 +231,7 @@ FUNCTION(addresses)
 	EXPECT(none == NULL);
 	/* Its time is over at once, or it has been very quick. */
 	res = NULL;
-	if (coio_getaddrinfo("localhost", "80", NULL, &res, 0) == 0)
+	if (coio_getaddrinfo("127.0.0.1", "80", NULL, &res, 0) == 0)
 		freeaddrinfo(res);
 	else
 		EXPECT(strcmp(box_error_type(box_error_last()), "TimedOut") ==

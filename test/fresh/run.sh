@@ -37,6 +37,7 @@ if [ $# -ge 1 ]; then
 	root=$(cd "$1" && pwd)
 else
 	root=$(mktemp -d /var/tmp/neap-fresh.XXXXXX)
+	chmod 755 "$root" # as a system's root is: tests become nobody
 fi
 
 console=

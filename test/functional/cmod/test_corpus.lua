@@ -163,6 +163,7 @@ local ways = {
         return lib.data:sub(1, 1 + chance(lib.size - 1))
     end },
     { 'identity', 8, function(lib, i)
+        i = (i - 1) % 8 + 1
         local at = ({ 0, 4, 5, 6, 7, 16, 18, 20 })[i]
         local byte = ({ 'E', '\1', '\2', '\0', '\9', '\2', '\40', '\0' })[i]
         return put(lib.data, at, byte)
