@@ -54,13 +54,12 @@ int neap_return_mp(neap_call_t *call, const char *begin, const char *end)
 int neap_error_set(const char *file, unsigned line, uint32_t code,
 		   const char *format, ...)
 {
-	struct error *e;
 	va_list ap;
 
 	va_start(ap, format);
-	e = error_newv(&ClientError, code, file, line, format, ap);
+	call_set_errorv(file, line, code, format, ap);
 	va_end(ap);
-	return call_set_error(e);
+	return -1;
 }
 
 int neap_fiber_sleep(double seconds)

@@ -172,6 +172,12 @@ int call_set_error(struct error *e)
 	return -1;
 }
 
+void call_set_errorv(const char *file, unsigned line, uint32_t code,
+		     const char *format, va_list ap)
+{
+	call_set_error(error_newv(&ClientError, code, file, line, format, ap));
+}
+
 struct error *call_last_error(void)
 {
 	return call_current != NULL ? call_current->error : outside_error;

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -138,6 +139,10 @@ struct error *call_take_outside_error(void);
  * over the reference. Returns -1.
  */
 int call_set_error(struct error *e);
+
+/** The same with an error of the module's own making, of that place. */
+void call_set_errorv(const char *file, unsigned line, uint32_t code,
+		     const char *format, va_list ap);
 
 /** What call_set_error() has set, borrowed, or NULL. */
 struct error *call_last_error(void);

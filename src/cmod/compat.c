@@ -49,13 +49,12 @@ void neap_compat_box_error_clear(void)
 int neap_compat_box_error_set(const char *file, unsigned line, uint32_t code,
 			      const char *format, ...)
 {
-	struct error *e;
 	va_list ap;
 
 	va_start(ap, format);
-	e = error_newv(&ClientError, code, file, line, format, ap);
+	call_set_errorv(file, line, code, format, ap);
 	va_end(ap);
-	return call_set_error(e);
+	return -1;
 }
 
 static uint64_t read_clock(clockid_t id)

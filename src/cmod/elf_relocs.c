@@ -54,12 +54,17 @@ static int mark_place(struct relocs *r, uint64_t i, uint64_t address,
 	return 0;
 }
 
+/* What touches an entry must be all of it: one that is moved by a few bytes
+ * leaves half an address behind. */
 static int check_hook(struct relocs *r, struct hooks *h, const Elf64_Rela *rela,
-		      bool relative, bool symbolic)
+		      uint64_t size, bool relative, bool symbolic)
 {
-	if (h->count == 0 || rela->r_offset < h->address ||
+	if (h->count == 0 || rela->r_offset + size <= h->address ||
 	    rela->r_offset >= h->address + 8 * h->count)
 		return 0;
+	if ((rela->r_offset - h->address) % 8 != 0)
+		return elf__bad(r->f, "%s: an entry is written in part",
+				h->name);
 	if (relative ? !elf__is_code(r->f, (uint64_t)rela->r_addend)
 		     : !symbolic)
 		return elf__bad(r->f, "%s: an entry is not code", h->name);
@@ -190,10 +195,10 @@ static int check_one(struct relocs *r, uint64_t i, const Elf64_Rela *rela,
 		return BAD(r, i, "r_offset is not aligned");
 	if (mark_place(r, i, rela->r_offset, k->size) != 0)
 		return -1;
-	if (check_hook(r, &r->init, rela, type == TYPE_RELATIVE,
+	if (check_hook(r, &r->init, rela, k->size, type == TYPE_RELATIVE,
 		       type == TYPE_ABSOLUTE) != 0)
 		return -1;
-	return check_hook(r, &r->fini, rela, type == TYPE_RELATIVE,
+	return check_hook(r, &r->fini, rela, k->size, type == TYPE_RELATIVE,
 			  type == TYPE_ABSOLUTE);
 }
 

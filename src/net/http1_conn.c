@@ -123,7 +123,7 @@ static void wait_for_request(struct http1_conn *c)
 	http1__wait(c, wait);
 }
 
-/* After anything has happened: what does the connection wait for now? */
+/* After anything has happened: choose what the connection waits for now. */
 static void settle(struct http1_conn *c)
 {
 	size_t unsent;

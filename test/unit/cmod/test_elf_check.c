@@ -304,6 +304,37 @@ static void test_lost(void **state)
 	expect_refused(good_size, "type 0");
 }
 
+/* What initialisers and finalisers are called by is written whole or not at
+ * all: a relocation moved by a few bytes leaves half of an entry. */
+static void test_moved_hooks(void **state)
+{
+	uint64_t begin = tag(DT_INIT_ARRAY)->d_un.d_ptr;
+	uint64_t end = tag(DT_FINI_ARRAY)->d_un.d_ptr +
+		       tag(DT_FINI_ARRAYSZ)->d_un.d_val;
+	size_t table = section(SHT_RELA)->sh_offset;
+	size_t count = section(SHT_RELA)->sh_size / sizeof(Elf64_Rela);
+	int hooks = 0, others = 0;
+
+	(void)state;
+	for (size_t i = 0; i < count; i++) {
+		Elf64_Rela *rela = (Elf64_Rela *)(work + table) + i;
+		bool hook = rela->r_offset >= begin && rela->r_offset < end;
+
+		hooks += hook;
+		others += !hook;
+		for (int by = -7; by <= 7; by++) {
+			if (hook && by != 0) {
+				rela->r_offset += (uint64_t)by;
+				expect_refused(good_size, "");
+			} else if (!hook && by < 0) { /* into the first */
+				rela->r_offset = begin + (uint64_t)by;
+				expect_refused(good_size, "");
+			}
+		}
+	}
+	assert_true(hooks >= 2 && others > 0);
+}
+
 /* Versions that a library defines. */
 static void test_version_definitions(void **state)
 {
@@ -637,6 +668,7 @@ int main(void)
 		cmocka_unit_test(test_tables),
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_lost_sysv),
+		cmocka_unit_test(test_moved_hooks),
 		cmocka_unit_test(test_version_definitions),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_zeroed_rest),
