@@ -2,6 +2,7 @@
 #
 #   make run     what it needs, build, and the example with a console
 #   make test    what it needs, build, and all tests
+#   make bench   what it needs and the peer, build, and the figures
 #   make install PREFIX=DIR
 #
 # JOBS=N builds and tests with N jobs; TESTS=regex picks tests by name.
@@ -21,7 +22,8 @@ export NEAP_INSTALL = 1
 
 all: build
 
-# Packages of every purpose; the other targets install only their own.
+# What work on the sources needs; the other targets install only their own, and
+# the peer of the figures comes with them alone.
 deps:
 	@third_party/install.sh build test lint
 
@@ -33,6 +35,9 @@ deps-test:
 
 deps-lint:
 	@third_party/install.sh lint
+
+deps-bench:
+	@third_party/install.sh build bench
 
 # The program, at build/neap.
 build: deps-build
@@ -60,9 +65,10 @@ soak: deps-test
 install: build
 	@cmake --install build --prefix "$(PREFIX)"
 
-bench: build
-	@test -x test/bench/run || \
-		{ echo "bench: test/bench/run is not written yet"; exit 1; }
+# Ours, the limit and the peer in one run; the table goes into
+# doc/performance.md.
+bench: deps-bench
+	@cmake/build.sh release $(JOBS)
 	@test/bench/run
 
 lint: deps-lint
@@ -75,5 +81,5 @@ clean:
 	rm -f $(EXAMPLE)/hello.so
 	rm -rf build build-debug build-asan build-tsan build-clang build-fuzz
 
-.PHONY: all deps deps-build deps-test deps-lint build run test soak install \
-	bench lint fmt clean
+.PHONY: all deps deps-build deps-test deps-lint deps-bench build run test soak \
+	install bench lint fmt clean

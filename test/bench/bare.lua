@@ -66,6 +66,7 @@ function figures.idle(count)
         keep[i] = coroutine.create(wait)
         coroutine.resume(keep[i])
     end
+    measure.print('count', count)
     measure.print('rss', (measure.rss() - rss) / count)
     measure.print('lua', (measure.lua_memory() - lua) / count)
 end

@@ -67,7 +67,7 @@ local function version(command, pattern)
 end
 
 -- Lines that say where and how the figures came to be.
-function M.about(neap, rounds, cores)
+function M.about(neap, peer, rounds, cores)
     local cpu = read('/proc/cpuinfo'):match('model name%s*:%s*([^\n]+)')
     local memory = tonumber(read('/proc/meminfo'):match('MemTotal:%s*(%d+)'))
     local system = read('/etc/os-release'):match('PRETTY_NAME="([^"]+)"')
@@ -88,6 +88,8 @@ function M.about(neap, rounds, cores)
             version('cc --version', '^[^\n]+')),
         '- Server: ' .. (#parts > 0 and table.concat(parts, '; ')
                          or 'its version could not be had') .. '.',
+        '- Peer: ' .. (peer and version(peer .. ' --version', '^[^\n]+')
+                       or 'left out') .. '.',
     }
 end
 

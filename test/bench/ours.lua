@@ -1,5 +1,5 @@
 -- The figures of the server, run by the server: `neap ours.lua FIGURE`.
--- bare.lua holds the limit of each under the same name.
+-- bare.lua holds the limit of each under the same name, peer.lua the peer.
 
 local fiber = require('fiber')
 local measure = require('measure')
@@ -67,6 +67,7 @@ function figures.idle(count)
     for _ = 1, count do
         fiber.create(wait)
     end
+    measure.print('count', count)
     measure.print('rss', (measure.rss() - rss) / count)
     measure.print('lua', (measure.lua_memory() - lua) / count)
     channel:close()

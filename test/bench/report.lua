@@ -15,13 +15,15 @@ function M.median(list)
     return (sorted[n / 2] + sorted[n / 2 + 1]) / 2
 end
 
--- How much of the limit is reached, round by round; 1 is the limit itself.
-local function shares(row, ours, limit)
+-- Round by round, how many times better ours is than the other: a share of the
+-- limit, where 1 is the limit itself, and the times of the peer. Sorted.
+local function ratios(row, ours, other)
     local list = {}
-    for i = 1, math.min(#ours, #limit) do
-        list[i] = row.better == 'more' and ours[i] / limit[i]
-            or limit[i] / ours[i]
+    for i = 1, math.min(#ours, #other) do
+        list[i] = row.better == 'more' and ours[i] / other[i]
+            or other[i] / ours[i]
     end
+    table.sort(list)
     return list
 end
 
@@ -32,39 +34,93 @@ local function number(value)
     return value >= 10 and ('%.1f'):format(value) or ('%.2f'):format(value)
 end
 
-local function cells(row, result)
-    local ours, limit = result.ours[row.key], result.limit[row.key]
-    if result.failed or not ours or not limit then
-        return { row.name, 'FAILED', '', '', '', row.target }, true
-    end
-    local share = shares(row, ours, limit)
-    table.sort(share)
-    return {
-        row.name,
-        number(M.median(ours) * row.scale) .. ' ' .. row.unit,
-        number(M.median(limit) * row.scale) .. ' ' .. row.unit,
-        ('%.2f'):format(M.median(share)),
-        ('%.2f to %.2f'):format(share[1], share[#share]),
-        row.target,
-    }, false
+local function amount(row, value)
+    return number(value * row.scale) .. ' ' .. row.unit
 end
 
--- The lines of the table, aligned, and how many rows failed.
+-- What is to be reached, and for each of it yes, no, or ? if that is not known.
+local function verdicts(row, got)
+    local wanted, reached = {}, {}
+    local function add(text, value, enough)
+        wanted[#wanted + 1] = text
+        reached[#reached + 1] = value == nil and '?' or
+                                enough(value) and 'yes' or 'no'
+    end
+    local function at_least(bound)
+        return function(value) return value >= bound end
+    end
+    local function at_most(bound)
+        return function(value) return value <= bound end
+    end
+    local reach = row.reach
+    if reach.share then
+        add(('%.2f'):format(reach.share), got.share, at_least(reach.share))
+    end
+    if reach.times then
+        add(('%g x'):format(reach.times), got.times, at_least(reach.times))
+    end
+    if reach.ours then
+        add(amount(row, reach.ours), got.ours,
+            (row.better == 'more' and at_least or at_most)(reach.ours))
+    end
+    if reach.over then
+        add('limit + ' .. amount(row, reach.over),
+            got.ours and got.limit and got.ours - got.limit,
+            at_most(reach.over))
+    end
+    return table.concat(wanted, ', '), table.concat(reached, ', ')
+end
+
+-- The cells of a row, and the sides that could not be had.
+local function cells(row, result)
+    local text, list, got, failed = {}, {}, {}, {}
+    for _, side in ipairs({ 'ours', 'limit', 'peer' }) do
+        list[side] = not result.failed[side] and result[side][row.key] or nil
+        if result.without[side] then
+            text[side] = result.without[side]
+        elseif list[side] then
+            got[side] = M.median(list[side])
+            text[side] = amount(row, got[side])
+        else
+            text[side] = 'FAILED'
+            failed[#failed + 1] = side
+        end
+    end
+    text.share, text.times = '', ''
+    if list.ours and list.limit then
+        local share = ratios(row, list.ours, list.limit)
+        got.share = M.median(share)
+        text.share = ('%.2f (%.2f-%.2f)'):format(got.share, share[1],
+                                                 share[#share])
+    end
+    if list.ours and list.peer then
+        got.times = M.median(ratios(row, list.ours, list.peer))
+        text.times = number(got.times)
+    end
+    local wanted, reached = verdicts(row, got)
+    return { row.name, text.ours, text.limit, text.share, text.peer,
+             text.times, wanted, reached }, failed
+end
+
+-- The lines of the table, aligned, and how many rows failed. A result holds of
+-- each side a list of numbers by key, or why it `failed`, or what stands in its
+-- place when it is `without` that side.
 function M.table(rows, results)
-    local head = { 'figure', 'ours', 'limit', 'share', 'from round to round',
-                   'to reach, or known' }
+    local head = { 'figure', 'ours', 'limit', 'share (rounds)', 'peer',
+                   'times', 'to reach', 'reached' }
     local all, failed, reasons, told = { head }, 0, {}, {}
     for _, row in ipairs(rows) do
         local result = results[row.source]
         if not result.left_out then
-            local line, bad = cells(row, result)
+            local line, sides = cells(row, result)
             all[#all + 1] = line
-            if bad then
-                failed = failed + 1
-                local why = result.failed or 'not measured'
+            failed = failed + (#sides > 0 and 1 or 0)
+            for _, side in ipairs(sides) do
+                local why = side .. ': ' ..
+                    (result.failed[side] or row.key .. ' is not measured')
                 if not told[why] then
                     told[why] = true
-                    reasons[#reasons + 1] = ('- FAILED: %s: %s'):format(
+                    reasons[#reasons + 1] = ('- FAILED: %s, %s'):format(
                         row.source, why)
                 end
             end

@@ -1,5 +1,5 @@
--- The benchmark run: every source of figures.lua, ours and its limit in turn,
--- round after round, so that both see the same machine; medians, and a table.
+-- The benchmark run: every source of figures.lua, ours, its limit and its peer in
+-- turn, round after round, so that all see the same machine; medians, a table.
 -- Started by the script `run`, which tells the folders in the environment.
 
 local bare = bare
@@ -15,10 +15,15 @@ local NEAP = BINARY .. '/neap'
 local BARE = BINARY .. '/test/bench/bare'
 local LOAD = BINARY .. '/test/bench/load'
 local FIXED = BINARY .. '/test/bench/fixed'
+local PEER = os.getenv('BENCH_PEER') or 'tarantool'
+local SIDES = { 'ours', 'limit', 'peer' }
+local PROGRAM = { ours = NEAP, limit = BARE, peer = PEER }
+local SCRIPT = { ours = 'ours.lua', limit = 'bare.lua', peer = 'peer.lua' }
 local SIGTERM = 15
 local LIMIT_SECONDS = 120 -- for one program; far above what any takes
 
-local options = { rounds = 5, write = true, http_seconds = 1, starts = 20 }
+local options = { rounds = 5, write = true, peer = true, http_seconds = 1,
+                  starts = 20 }
 do
     local i = 1
     while arg[i] do
@@ -32,6 +37,8 @@ do
             i = i + 1
             options.only = assert(arg[i], '--only takes a pattern')
             options.write = false
+        elseif arg[i] == '--no-peer' then
+            options.peer, options.write = false, false
         elseif arg[i] == '--no-write' then
             options.write = false
         else
@@ -88,6 +95,20 @@ local function numbers_of(...)
     return numbers
 end
 
+-- The peer's module, compiled once; if it cannot be, its figures say why.
+local module_error
+local function peer_module()
+    if module_error == nil then
+        local ok, err = pcall(numbers_of, 'sh', '-c',
+            'exec ${CC:-cc} -O2 -g -DNDEBUG -Wall -fPIC -shared -o "$1" "$2"',
+            'sh', WORK .. '/bench.so', HERE .. 'peer.c')
+        module_error = not ok and 'peer.c: ' .. err
+    end
+    if module_error then
+        error(module_error, 0)
+    end
+end
+
 local measure = {}
 
 function measure.micro(source, side)
@@ -96,19 +117,20 @@ function measure.micro(source, side)
     if source.bytes then
         args[#args + 1] = WORK .. '/mixed.msgpack'
     end
-    local program = side == 'ours' and NEAP or BARE
-    local script = HERE .. (side == 'ours' and 'ours.lua' or 'bare.lua')
+    if source.module and side == 'peer' then
+        peer_module()
+    end
     if source.bytes and side == 'limit' and read(args[#args]) == '' then
         numbers_of(NEAP, HERE .. 'ours.lua', 'msgpack_write', args[#args])
     end
-    return numbers_of(on(2, program, script, unpack(args)))
+    return numbers_of(on(2, PROGRAM[side], HERE .. SCRIPT[side],
+                         unpack(args)))
 end
 
 -- An empty script, several times: the fastest. Memory is what the program says
 -- of itself: the kernel counts that of the one who started it, too.
 function measure.start(_, side)
-    local program = side == 'ours' and NEAP or BARE
-    local seconds = {}
+    local program, seconds = PROGRAM[side], {}
     for i = 1, options.starts do
         local log = new_log()
         local code
@@ -185,14 +207,17 @@ function measure.http(source, side)
     return numbers
 end
 
--- results[source][side][key] = list of a number each round; or .failed
+-- results[source][side][key] = list of a number each round; see report.table
 local results = {}
 
 local function sample(source, side)
     local result = results[source.name]
+    if result.without[side] or result.failed[side] then
+        return
+    end
     local ok, numbers = pcall(measure[source.kind], source, side)
     if not ok then
-        result.failed = ('%s: %s'):format(side, tostring(numbers))
+        result.failed[side] = tostring(numbers)
         return
     end
     for key, number in pairs(numbers) do
@@ -203,22 +228,19 @@ end
 
 local function run_all()
     for _, source in ipairs(figures.sources) do
-        results[source.name] = { ours = {}, limit = {} }
+        local no_peer = not source.peer and '' or
+                        not options.peer and 'left out' or nil
+        results[source.name] = { ours = {}, limit = {}, peer = {}, failed = {},
+                                 without = { peer = no_peer } }
     end
     for round = 1, options.rounds do
         for _, source in ipairs(figures.sources) do
             local wanted = not options.only or source.name:find(options.only)
-            local first, second = 'ours', 'limit'
-            if round % 2 == 0 then
-                first, second = second, first
-            end
             if wanted and round <= (source.rounds or round) then
                 io.stderr:write(('bench: round %d of %d: %s\n'):format(
                     round, options.rounds, source.name))
-                for _, side in ipairs({ first, second }) do
-                    if not results[source.name].failed then
-                        sample(source, side)
-                    end
+                for i = 1, #SIDES do
+                    sample(source, SIDES[(round + i) % #SIDES + 1])
                 end
             end
             results[source.name].left_out = not wanted
@@ -246,13 +268,14 @@ if #cores >= 2 then
     bare.pin(-1)
 end
 local lines, failed = report.table(figures.rows, results)
-local about = machine.about(NEAP, options.rounds, cores)
+local about = machine.about(NEAP, options.peer and PEER, options.rounds, cores)
 print(table.concat(about, '\n') .. '\n')
 print(table.concat(lines, '\n'))
 if stop_error then
     print('\nFAILED: ' .. stop_error)
     failed = failed + 1
 end
+io.stdout:flush()
 io.stderr:write(('bench: %.0f s\n'):format(bare.clock() - begin))
 if options.write then
     report.write(SOURCE .. '/doc/performance.md', about, lines)
