@@ -61,11 +61,12 @@ end
 
 local read = machine.read
 
--- What a program said last, its traceback aside.
+-- What a program said last, a traceback or a compiler's last word aside.
 local function last_line(text)
     local last
     for line in text:gmatch('[^\n]+') do
-        if not line:find('^%s') and line ~= 'stack traceback:' then
+        if not line:find('^%s') and line ~= 'stack traceback:' and
+           not line:find('^compilation terminated') then
             last = line
         end
     end
@@ -100,7 +101,7 @@ local module_error
 local function peer_module()
     if module_error == nil then
         local ok, err = pcall(numbers_of, 'sh', '-c',
-            'exec ${CC:-cc} -O2 -g -DNDEBUG -Wall -fPIC -shared -o "$1" "$2"',
+            'exec ${CC:-cc} -O2 -g -DNDEBUG -Wfatal-errors -fPIC -shared -o "$1" "$2"',
             'sh', WORK .. '/bench.so', HERE .. 'peer.c')
         module_error = not ok and 'peer.c: ' .. err
     end
@@ -217,7 +218,8 @@ local function sample(source, side)
     end
     local ok, numbers = pcall(measure[source.kind], source, side)
     if not ok then
-        result.failed[side] = tostring(numbers)
+        -- The table may go into the page: no folders of this machine.
+        result.failed[side] = tostring(numbers):gsub('%S*/test/bench/', '')
         return
     end
     for key, number in pairs(numbers) do
