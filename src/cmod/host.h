@@ -7,15 +7,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct addrinfo;
 struct cfiber;
 struct cond;
 struct fiber;
 struct neap_call;
 
-/** Work for a thread. It must stay until the wait for it has ended. */
+/** Work for a thread. */
 struct cmod_job {
 	void (*run)(struct cmod_job *job); /* on a thread of a pool */
+	/** Nobody waits for it any more, and it does not run: to be freed. On
+	 * any thread. NULL: it lies on the stack of its call, which has to stay
+	 * until it has run. */
+	void (*drop)(struct cmod_job *job);
 };
 
 /**
@@ -71,18 +74,13 @@ struct cmod_host {
 
 	/** Forget that anybody waits for @a fd: their waits end with nothing. */
 	void (*close_fd)(int fd);
-	/** Begins: @a job runs on a thread; nothing but its end ends the wait.
-	 * A call that is abandoned meanwhile stays in memory until then. */
-	int (*work)(struct neap_call *call, struct cmod_job *job);
-	/** What work() waited for is over. */
-	void (*end_work)(struct neap_call *call);
-	/** Begins: addresses are looked up on a thread. */
-	int (*lookup)(struct neap_call *call, const char *node,
-		      const char *service, const struct addrinfo *hints,
-		      uint64_t timeout_ns, bool deaf);
-	/** What lookup() has found, for freeaddrinfo(). Returns 0, or -1 with
-	 * diag set; in any case the lookup is over. */
-	int (*end_lookup)(struct neap_call *call, struct addrinfo **ret_list);
+	/** Begins: @a job runs on a thread. For one without drop() nothing but
+	 * its end ends the wait: to be called without a timeout, and deaf. */
+	int (*work)(struct neap_call *call, struct cmod_job *job,
+		    uint64_t timeout_ns, bool deaf);
+	/** After it. True: the job has run, and is the caller's again. False:
+	 * it is left alone, or has not run. */
+	bool (*end_work)(struct neap_call *call);
 };
 
 /** For the whole process, before the first call. */

@@ -2,7 +2,6 @@
 #include "cmod/offload.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -112,7 +111,7 @@ struct offload *offload_current(void)
  * -1 with diag set when it is cancelled. A function that goes on asking instead
  * of ending must not take a processor for itself.
  */
-static int check(struct offload *o, bool deaf)
+int offload_check(struct offload *o, bool deaf)
 {
 	const struct timespec pause = { .tv_nsec = 10000000 };
 
@@ -160,7 +159,7 @@ static int block(struct offload *o, struct pollfd *p, nfds_t count,
 	if (__builtin_add_overflow(now, timeout_ns, &end))
 		end = UINT64_MAX;
 	do {
-		if (check(o, deaf) != 0)
+		if (offload_check(o, deaf) != 0)
 			return -1;
 		now = uv_hrtime();
 		left = now < end ? end - now : 0;
@@ -172,7 +171,7 @@ static int block(struct offload *o, struct pollfd *p, nfds_t count,
 		diag_set_system(errno, "wait in an offloaded call");
 		return -1;
 	}
-	return check(o, deaf) != 0 ? -1 : rc;
+	return offload_check(o, deaf) != 0 ? -1 : rc;
 }
 
 int offload_sleep(struct offload *o, uint64_t ns, bool deaf)
@@ -184,7 +183,7 @@ int offload_sleep(struct offload *o, uint64_t ns, bool deaf)
 
 int offload_yield(struct offload *o, bool deaf)
 {
-	if (check(o, deaf) != 0)
+	if (offload_check(o, deaf) != 0)
 		return -1;
 	sched_yield();
 	return 0;
@@ -216,48 +215,4 @@ int offload_wait_fd(struct offload *o, int fd, int events, uint64_t timeout_ns,
 	if (p[1].revents & (POLLOUT | POLLHUP | POLLERR))
 		got |= NEAP_WRITE;
 	return got & events;
-}
-
-/* What libuv calls an error of getaddrinfo(). */
-static int lookup_error(int rc)
-{
-	switch (rc) {
-	case EAI_SYSTEM:
-		return -errno;
-	case EAI_MEMORY:
-		return UV_EAI_MEMORY;
-	case EAI_AGAIN:
-		return UV_EAI_AGAIN;
-	case EAI_BADFLAGS:
-		return UV_EAI_BADFLAGS;
-	case EAI_FAMILY:
-		return UV_EAI_FAMILY;
-	case EAI_SERVICE:
-		return UV_EAI_SERVICE;
-	case EAI_SOCKTYPE:
-		return UV_EAI_SOCKTYPE;
-	case EAI_FAIL:
-		return UV_EAI_FAIL;
-	default:
-		return UV_EAI_NONAME;
-	}
-}
-
-int offload_lookup(struct offload *o, const char *node, const char *service,
-		   const struct addrinfo *hints, struct addrinfo **ret_list,
-		   bool deaf)
-{
-	struct addrinfo *list;
-	int rc;
-
-	if (check(o, deaf) != 0)
-		return -1;
-	rc = getaddrinfo(node, service, hints, &list);
-	if (rc != 0) {
-		diag_set_system(lookup_error(rc),
-				"cannot look up the addresses");
-		return -1;
-	}
-	*ret_list = list;
-	return 0;
 }

@@ -12,8 +12,6 @@
 
 #include "cmod/call.h"
 
-struct addrinfo;
-
 struct offload {
 	struct neap_call call; /* arguments and results; no C stack */
 	atomic_bool cancelled; /* the owner has lost interest */
@@ -42,9 +40,7 @@ struct offload *offload_current(void);
  * one does not mind that the call was cancelled. */
 int offload_sleep(struct offload *o, uint64_t ns, bool deaf);
 int offload_yield(struct offload *o, bool deaf);
-/** The lookup itself has no timeout, and no cancel ends it. */
-int offload_lookup(struct offload *o, const char *node, const char *service,
-		   const struct addrinfo *hints, struct addrinfo **ret_list,
-		   bool deaf);
 int offload_wait_fd(struct offload *o, int fd, int events, uint64_t timeout_ns,
 		    bool deaf);
+/** Does nothing; fails as the others do. */
+int offload_check(struct offload *o, bool deaf);

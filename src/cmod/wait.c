@@ -9,6 +9,7 @@
 #include "base/diag.h"
 #include "cmod/call.h"
 #include "cmod/host.h"
+#include "cmod/lookup.h"
 #include "cmod/offload.h"
 #include "neap/module.h"
 
@@ -218,57 +219,78 @@ int wait_end(struct fiber *f, double timeout)
 	return status == 0 ? 0 : fail_status(status);
 }
 
-int wait_job(struct cmod_job *job)
+/* On this thread: it is one that may be blocked. Jobs run outside of calls. */
+static void run_here(struct cmod_job *job)
 {
 	struct neap_call *c = call_current;
+
+	call_current = NULL;
+	job->run(job);
+	call_current = c;
+}
+
+int wait_job(struct cmod_job *job)
+{
+	struct neap_call *c;
 	int status;
 
 	if (offload_current() != NULL) {
-		/* It is on a thread already; jobs run outside of calls. */
-		call_current = NULL;
-		job->run(job);
-		call_current = c;
+		run_here(job);
 		return 0;
 	}
 	c = waiter();
 	if (c == NULL)
 		return -1;
-	if (host->work(c, job) != 0)
+	if (host->work(c, job, UINT64_MAX, true) != 0)
 		return fail();
 	status = call_wait(c);
-	host->end_work(c);
-	return status == 0 ? 0 : fail_status(status);
+	return host->end_work(c) ? 0 : fail_status(status);
+}
+
+/* Make @a l. Returns 0; or -1 with the call's error set, *ret_left telling
+ * whether it is left to itself. */
+static int look_up(struct lookup *l, uint64_t timeout_ns, bool deaf,
+		   bool *ret_left)
+{
+	struct offload *o = offload_current();
+	struct neap_call *c;
+	int status;
+
+	*ret_left = false;
+	if (o != NULL) {
+		if (offload_check(o, deaf) != 0)
+			return fail();
+		run_here(lookup_job(l));
+		return 0;
+	}
+	c = waiter();
+	if (c == NULL)
+		return -1;
+	if (host->work(c, lookup_job(l), timeout_ns, deaf) != 0)
+		return fail_begin(c);
+	status = call_wait(c);
+	*ret_left = !host->end_work(c);
+	/* It may have come after the timeout, and before this was told. */
+	return *ret_left ? fail_status(status) : 0;
 }
 
 int wait_lookup(const char *node, const char *service,
 		const struct addrinfo *hints, struct addrinfo **ret_list,
 		double timeout, bool deaf)
 {
-	struct offload *o = offload_current();
-	struct addrinfo *list = NULL;
-	struct neap_call *c;
-	int status, rc;
+	struct lookup *l = lookup_new(node, service, hints);
+	bool left;
+	int rc;
 
-	if (o != NULL)
-		return blocked(offload_lookup(o, node, service, hints, ret_list,
-					      deaf));
-	c = waiter();
-	if (c == NULL)
-		return -1;
-	if (host->lookup(c, node, service, hints, timeout_ns(timeout), deaf) !=
-	    0)
-		return fail_begin(c);
-	status = call_wait(c);
-	rc = host->end_lookup(c, &list);
-	/* It may have come after the timeout, and before this was told. */
-	if (rc == 0) {
-		*ret_list = list;
-		return 0;
-	}
-	if (status == 0)
+	if (l == NULL)
 		return fail();
-	diag_clear();
-	return fail_status(status);
+	rc = look_up(l, timeout_ns(timeout), deaf, &left);
+	if (left)
+		return -1;
+	if (rc == 0 && lookup_take(l, ret_list) != 0)
+		rc = fail();
+	lookup_delete(l);
+	return rc;
 }
 
 bool wait_is_cancelled(void)

@@ -27,12 +27,12 @@
 #include "cmod/live.h"
 #include "lua/lua_state.h"
 
-struct addrinfo;
 struct cfiber;
 struct cmod_job;
 struct fiber;
 struct lua_cmod_pool;
 struct neap_call;
+struct pool_job;
 
 /** What a module's userdata holds. */
 struct cmod_module_box {
@@ -179,12 +179,14 @@ struct cfiber *lua_cmod_fiber_of(struct fiber *f);
 int lua_cmod_fiber_join(struct neap_call *c, struct fiber *f,
 			uint64_t timeout_ns);
 void lua_cmod_fiber_free(struct fiber *f);
-int lua_cmod_work(struct neap_call *c, struct cmod_job *job);
-void lua_cmod_end_work(struct neap_call *c);
-int lua_cmod_lookup(struct neap_call *c, const char *node, const char *service,
-		    const struct addrinfo *hints, uint64_t timeout_ns,
-		    bool deaf);
-int lua_cmod_end_lookup(struct neap_call *c, struct addrinfo **ret_list);
+int lua_cmod_work(struct neap_call *c, struct cmod_job *job,
+		  uint64_t timeout_ns, bool deaf);
+bool lua_cmod_end_work(struct neap_call *c);
+
+/** Submit @a job to the pool for the loop of @a self. @a what, which is of
+ * @a func, begins the message. Returns 0, or -1 with diag set. */
+int lua_cmod_submit(struct fiber *self, struct pool_job *job, const char *what,
+		    const struct cmod_func *func);
 
 /** Free the fibers made in C that were kept for a join which never came; when
  * the state ends. */

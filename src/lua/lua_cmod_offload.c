@@ -25,7 +25,6 @@
 #include "lua/lua_fiber.h"
 #include "lua/lua_serialize.h"
 #include "runtime/fiber.h"
-#include "runtime/loop.h"
 #include "runtime/pool.h"
 
 /* One call. */
@@ -132,22 +131,6 @@ static void guest_abandon(struct lua_fiber *f)
 	let_go(a);
 }
 
-static int set_refused(const struct cmod_func *f, int rc)
-{
-	const char *symbol = cmod_func_symbol(f);
-
-	if (rc == UV_ENOBUFS)
-		diag_set(ClientError,
-			 "cannot offload a call of '%s': all %u threads are at "
-			 "work and %u calls wait for one (offload.threads, "
-			 "offload.queue)",
-			 symbol, pool_get_limits().threads,
-			 pool_get_limits().queue);
-	else
-		diag_set_system(rc, "cannot offload a call of '%s'", symbol);
-	return -1;
-}
-
 /* Arguments into a new call; NULL with diag set. Runs __serialize functions. */
 static struct away *away_new(lua_State *L, struct cmod_func_box *box)
 {
@@ -181,18 +164,15 @@ fail_call:
 static int begin(lua_State *L, struct away *a)
 {
 	struct fiber *self = lua_wait_ready(L);
-	struct loop *loop;
-	int rc;
 
 	if (self == NULL)
 		return -1;
 	/* One that was cancelled before waits for nothing, but it does wait:
 	 * the others shall have their turn. */
 	if (!(self->flags & FIBER_CANCELLED)) {
-		loop = self->sched->loop;
-		rc = pool_submit(&loop->port, &loop->uv, &a->job);
-		if (rc != 0)
-			return set_refused(a->call->call.func, rc);
+		if (lua_cmod_submit(self, &a->job, "cannot offload a call of",
+				    a->call->call.func) != 0)
+			return -1;
 		a->in_pool = true;
 	}
 	a->fiber = self;

@@ -307,8 +307,6 @@ void lua_cmod_set_host(void)
 		.close_fd = host_close_fd,
 		.work = lua_cmod_work,
 		.end_work = lua_cmod_end_work,
-		.lookup = lua_cmod_lookup,
-		.end_lookup = lua_cmod_end_lookup,
 	};
 
 	cmod_set_host(&host);

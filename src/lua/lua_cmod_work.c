@@ -1,68 +1,138 @@
 /*
- * What C functions have done on threads while they wait: work of their own and
- * the lookup of addresses. Over libuv's pool.
+ * What C functions have done on threads of the pool while they wait: work of
+ * their own, and the lookup of addresses.
  *
- * A request cannot be taken back from a thread. Who gives it up leaves it
- * alone, and it frees itself at its end. Work uses the stack of its call, so a
- * call that is given up meanwhile stays until then.
+ * Work that has begun cannot be taken back. What uses the stack of its call
+ * keeps the call, when that is given up, until it has run; what does not is
+ * left alone, and frees itself.
  */
-#include <netdb.h>
+#include <assert.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <uv.h>
 
 #include "base/diag.h"
 #include "base/inject.h"
 #include "cmod/call.h"
+#include "cmod/crash.h"
 #include "cmod/host.h"
 #include "lua/lua_cmod.h"
 #include "runtime/fiber.h"
 #include "runtime/loop.h"
+#include "runtime/pool.h"
 
 struct work {
 	struct lua_cmod_wait base;
-	uv_work_t req;
-	struct cmod_job *job;
-	struct fiber *fiber;      /* NULL: it was given up */
-	struct neap_call *orphan; /* to be given up at the end; or NULL */
+	struct pool_job in_pool;
+	struct cmod_job *job;   /* NULL: it has run, and its owner has it */
+	struct cmod_func *func; /* that has it done; held */
+	struct neap_call *call; /* whose stack it uses, when it does */
+	struct fiber *fiber;    /* that waits; NULL: nobody */
+	bool is_away;           /* the pool holds it */
+	atomic_bool has_run;
 };
 
-static void run_work(uv_work_t *req)
+static struct work *work_of(struct pool_job *job)
 {
-	struct work *w = req->data;
-
-	w->job->run(w->job);
+	return list_entry(job, struct work, in_pool);
 }
 
-static void after_work(uv_work_t *req, int status)
+static void describe(struct pool_job *job, char *buf, size_t size)
 {
-	struct work *w = req->data;
+	const struct cmod_func *f = work_of(job)->func;
 
-	(void)status; /* nobody cancels it */
+	snprintf(buf, size, "work of C function '%s' of module '%s'",
+		 cmod_func_symbol(f), cmod_file(cmod_func_module(f)));
+}
+
+static void run(struct pool_job *job)
+{
+	char signal_stack[CRASH_STACK_SIZE];
+	struct work *w = work_of(job);
+
+	crash_enter_thread(signal_stack, sizeof signal_stack);
+	w->job->run(w->job);
+	crash_leave_thread();
+	atomic_store(&w->has_run, true);
+}
+
+static void work_delete(struct work *w)
+{
+	cmod_func_unref(w->func);
+	/* What the end of a library left behind goes: this may be a thread's
+	 * last act. */
+	call_outside_begin();
+	mem_free(w);
+}
+
+static void on_done(struct pool_job *job)
+{
+	struct work *w = work_of(job);
+
+	w->is_away = false;
 	if (w->fiber != NULL) {
 		fiber_wakeup(w->fiber, 0);
 		return;
 	}
-	call_abandon(w->orphan);
-	mem_free(w);
+	if (w->job != NULL && w->job->drop != NULL)
+		w->job->drop(w->job);
+	else if (w->job != NULL)
+		call_abandon(w->call);
+	work_delete(w);
 }
 
-/* Only when its call is given up before the end. */
+/* True: the pool has it, and frees it; else nobody does but the caller. */
+static bool leave(struct work *w)
+{
+	w->fiber = NULL;
+	if (w->is_away && pool_abandon(&w->in_pool))
+		w->is_away = false;
+	return w->is_away;
+}
+
 static bool drop_work(struct lua_cmod_wait *base, struct neap_call *c)
 {
 	struct work *w = (struct work *)base; /* base comes first */
+	struct cmod_job *job = w->job;
 
-	w->fiber = NULL;
-	w->orphan = c;
-	return true;
+	(void)c;
+	if (leave(w))
+		return job->drop == NULL;
+	if (job->drop != NULL)
+		job->drop(job);
+	work_delete(w);
+	return false;
 }
 
-int lua_cmod_work(struct neap_call *c, struct cmod_job *job)
+int lua_cmod_submit(struct fiber *self, struct pool_job *job, const char *what,
+		    const struct cmod_func *func)
 {
-	struct fiber *self = lua_cmod_ready_fiber(c, true);
-	struct work *w;
-	int rc;
+	struct loop *loop = self->sched->loop;
+	int rc = pool_submit(&loop->port, &loop->uv, job);
+	const char *symbol = cmod_func_symbol(func);
 
+	if (rc == 0)
+		return 0;
+	if (rc == UV_ENOBUFS)
+		diag_set(ClientError,
+			 "%s '%s': all %u threads are at work and %u calls "
+			 "wait for one (offload.threads, offload.queue)",
+			 what, symbol, pool_get_limits().threads,
+			 pool_get_limits().queue);
+	else
+		diag_set_system(rc, "%s '%s'", what, symbol);
+	return -1;
+}
+
+int lua_cmod_work(struct neap_call *c, struct cmod_job *job,
+		  uint64_t timeout_ns, bool deaf)
+{
+	struct fiber *self = lua_cmod_ready_fiber(c, deaf);
+	struct work *w;
+
+	assert(job->drop != NULL || (deaf && timeout_ns == UINT64_MAX));
 	if (self == NULL)
 		return -1;
 	w = mem_zalloc(sizeof *w);
@@ -71,116 +141,44 @@ int lua_cmod_work(struct neap_call *c, struct cmod_job *job)
 		return -1;
 	}
 	w->base.drop = drop_work;
-	w->req.data = w;
+	w->in_pool.run = run;
+	w->in_pool.done = on_done;
+	w->in_pool.describe = describe;
 	w->job = job;
+	w->func = cmod_func_ref(c->func);
+	w->call = c;
 	w->fiber = self;
-	rc = uv_queue_work(&self->sched->loop->uv, &w->req, run_work,
-			   after_work);
-	if (rc != 0) {
-		mem_free(w);
-		diag_set_system(rc, "work for a thread");
+	if (lua_cmod_submit(self, &w->in_pool, "no thread for the work of",
+			    w->func) != 0) {
+		work_delete(w);
 		return -1;
 	}
-	c->host_wait = &w->base;
-	fiber_park(self, NULL, NULL, UINT64_MAX);
-	lua_cmod_set_deaf(self, true);
-	return 0;
-}
-
-void lua_cmod_end_work(struct neap_call *c)
-{
-	struct work *w = c->host_wait;
-
-	c->host_wait = NULL;
-	mem_free(w);
-}
-
-struct lookup {
-	struct lua_cmod_wait base;
-	uv_getaddrinfo_t req;
-	struct fiber *fiber;
-	int status;
-	bool done;
-	bool dropped;
-};
-
-static void after_lookup(uv_getaddrinfo_t *req, int status,
-			 struct addrinfo *list)
-{
-	struct lookup *w = req->data;
-
-	(void)list; /* it is in req, too */
-	w->done = true;
-	w->status = status;
-	if (!w->dropped) {
-		fiber_wakeup(w->fiber, 0);
-		return;
-	}
-	uv_freeaddrinfo(req->addrinfo);
-	mem_free(w);
-}
-
-static bool drop_lookup(struct lua_cmod_wait *base, struct neap_call *c)
-{
-	struct lookup *w = (struct lookup *)base; /* base comes first */
-
-	(void)c;
-	if (w->done) {
-		uv_freeaddrinfo(w->req.addrinfo);
-		mem_free(w);
-	} else {
-		w->dropped = true;
-		uv_cancel((uv_req_t *)&w->req); /* if it has not begun */
-	}
-	return false;
-}
-
-int lua_cmod_lookup(struct neap_call *c, const char *node, const char *service,
-		    const struct addrinfo *hints, uint64_t timeout_ns,
-		    bool deaf)
-{
-	struct fiber *self = lua_cmod_ready_fiber(c, deaf);
-	struct lookup *w;
-	int rc;
-
-	if (self == NULL)
-		return -1;
-	w = mem_zalloc(sizeof *w);
-	if (w == NULL) {
-		diag_set_oom(sizeof *w, "a lookup of addresses");
-		return -1;
-	}
-	w->base.drop = drop_lookup;
-	w->req.data = w;
-	w->fiber = self;
-	rc = uv_getaddrinfo(&self->sched->loop->uv, &w->req, after_lookup, node,
-			    service, hints);
-	if (rc != 0) {
-		mem_free(w);
-		diag_set_system(rc, "addresses of '%s'",
-				node == NULL ? "" : node);
-		return -1;
-	}
+	w->is_away = true;
 	c->host_wait = &w->base;
 	fiber_park(self, NULL, NULL, timeout_ns);
 	lua_cmod_set_deaf(self, deaf);
 	return 0;
 }
 
-int lua_cmod_end_lookup(struct neap_call *c, struct addrinfo **ret_list)
+bool lua_cmod_end_work(struct neap_call *c)
 {
-	struct lookup *w = c->host_wait;
-	int rc = -1;
+	struct work *w = c->host_wait;
+	bool has_run = atomic_load(&w->has_run);
 
-	if (w->done && w->status == 0) {
-		*ret_list = w->req.addrinfo;
-		w->req.addrinfo = NULL;
-		rc = 0;
-	} else if (w->done) {
-		diag_set_system(w->status, "cannot look up the addresses");
-	} else {
-		diag_set(TimedOut, "timed out");
+	if (w->is_away && w->job->drop != NULL) {
+		lua_cmod_forget_wait(c);
+		return false;
 	}
-	lua_cmod_forget_wait(c);
-	return rc;
+	c->host_wait = NULL;
+	if (!leave(w)) {
+		work_delete(w);
+		return has_run;
+	}
+	/* The coroutine turned out to stand where it cannot be put aside, and a
+	 * thread is at work on the stack of the call, which is to go on here:
+	 * it has to wait where it is. */
+	while (!atomic_load(&w->has_run))
+		uv_sleep(1);
+	w->job = NULL;
+	return true;
 }

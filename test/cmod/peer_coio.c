@@ -3,6 +3,7 @@
  * them: every name of the group, run by test_compat_coio.lua. Each function
  * gives 0, or the line at which something was not as expected.
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -100,8 +101,16 @@ static ssize_t large(va_list ap)
 	return (ssize_t)1 << 40;
 }
 
+static ssize_t name_thread(va_list ap)
+{
+	char *name = va_arg(ap, char *);
+
+	return pthread_getname_np(pthread_self(), name, 16);
+}
+
 FUNCTION(call)
 {
+	char name[16] = "";
 	pthread_t thread;
 	int i;
 
@@ -119,6 +128,9 @@ FUNCTION(call)
 	       0);
 	box_error_clear();
 	EXPECT(coio_call(large) == (ssize_t)1 << 40);
+	/* The threads are those of offloaded calls. */
+	EXPECT(coio_call(name_thread, name) == 0);
+	EXPECT(strcmp(name, "neap-pool") == 0);
 	EXPECT(box_error_last() == NULL);
 	return give(ctx, 0);
 }
@@ -171,6 +183,56 @@ FUNCTION(call_long)
 	(void)args_end;
 	EXPECT(coio_call(nap, (unsigned)mp_decode_uint(&args) * 1000u) == 1);
 	return give(ctx, 0);
+}
+
+static volatile int is_open = 0, entered = 0;
+
+static ssize_t gate(va_list ap)
+{
+	(void)ap;
+	__atomic_add_fetch(&entered, 1, __ATOMIC_SEQ_CST);
+	while (!__atomic_load_n(&is_open, __ATOMIC_SEQ_CST))
+		usleep(1000);
+	return 5;
+}
+
+/* Blocks a thread until the gate is opened. */
+FUNCTION(call_gate)
+{
+	ssize_t n = coio_call(gate);
+
+	(void)args, (void)args_end;
+	if (n != -1)
+		return give(ctx, n);
+	EXPECT(errno == ENOMEM && box_error_last() != NULL);
+	return -1;
+}
+
+FUNCTION(count_entered)
+{
+	(void)args, (void)args_end;
+	return give(ctx, __atomic_load_n(&entered, __ATOMIC_SEQ_CST));
+}
+
+FUNCTION(open_gate)
+{
+	(void)args, (void)args_end;
+	__atomic_store_n(&is_open, 1, __ATOMIC_SEQ_CST);
+	return give(ctx, 0);
+}
+
+static ssize_t overflow(va_list ap)
+{
+	volatile char room[4096];
+
+	room[0] = (char)(ap != NULL);
+	return room[0] == 0 ? 0 : overflow(ap) + room[0];
+}
+
+FUNCTION(call_overflow)
+{
+	(void)args, (void)args_end;
+	return give(ctx, coio_call(overflow));
 }
 
 /* ---- addresses ---- */

@@ -39,6 +39,25 @@ table.sort({ 1, 2 }, function(a, b)
 end)
 tap.ok(ok == true and err > 0, 'inside a callback: refused')
 
+-- a coroutine that turns out to stand where nothing can be put aside: work that
+-- has begun on the stack of its call is waited for, other work is taken back
+for _ = 1, 20 do
+    table.sort({ 1, 2 }, function(a, b)
+        ok, err = coroutine.wrap(function()
+            return m:load('call_long')(5)
+        end)()
+        return a < b
+    end)
+    tap.is(ok, true, 'in a coroutine inside a callback')
+    table.sort({ 1, 2 }, function(a, b)
+        ok, err = coroutine.wrap(function()
+            return m:load('addresses')()
+        end)()
+        return a < b
+    end)
+    tap.ok(ok == true and err > 0, 'addresses there: refused, left alone')
+end
+
 collectgarbage()
 fiber.sleep(0.01) -- handles close in the loop
 tap.is(kit.open_fds() - fds <= 1, true, 'no descriptor is left')

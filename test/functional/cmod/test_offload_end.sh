@@ -60,6 +60,25 @@ ends "an abandoned call does not keep the loop" 0 0.1 "
 said "C function 'hang' of module '$file' does not end: the process leaves \
 it after 0.1 s"
 
+# The same for work of a call, which has the call's stack meanwhile.
+coio=$NEAP_TEST_CMOD_DIR/peer_coio
+coio_file=$(realpath "$coio.so")
+work="local m = cmod.load('$coio')
+	local function work(name, ...)
+		return fiber.create(function(...) m:load(name)(...) end, ...)
+	end"
+ends "work that ends soon" 0 30 "$work work('call_long', 300)
+	fiber.sleep(0.01) os.exit(0)"
+silent "work that ends soon"
+ends "work that waits for a thread" 0 30 "$work
+	for i = 1, 100 do work('call_long', 20) end
+	fiber.sleep(0.01) os.exit(0)"
+silent "work that waits for a thread"
+ends "work that does not end" 0 0.1 "$work work('call_gate')
+	fiber.sleep(0.05) os.exit(0)"
+said "work of C function 'call_gate' of module '$coio_file' does not end: \
+the process leaves it after 0.1 s"
+
 # Its destructors must not run under it: the module's would say so.
 cat > loud.c << 'END'
 #include <neap/module.h>
@@ -148,6 +167,29 @@ said "^nil	ClientError	cannot offload a call of 'gate': all 2 threads are \
 at work and 3 calls wait for one (offload.threads, offload.queue)$"
 said "^done 5$" # one was cancelled, and made room for the sixth
 said "^true	table"
+NEAP_OFFLOAD_THREADS=2 NEAP_OFFLOAD_QUEUE=3 timeout 60 "$NEAP_BIN" -e "
+	local fiber = require('fiber')
+	local m = require('cmod').load('$coio')
+	local gate, entered = m:load('call_gate'), m:load('count_entered')
+	local fibers, done = {}, 0
+	for i = 1, 5 do
+		fibers[i] = fiber.new(function()
+			local ok, n = gate()
+			if ok and n == 5 then done = done + 1 end
+		end)
+		fibers[i]:set_joinable(true)
+	end
+	repeat fiber.sleep(0.001) until select(2, entered()) == 2
+	local ok, err = gate()
+	print(ok, err.type, err)
+	m:load('open_gate')()
+	for i = 1, 5 do fibers[i]:join() end
+	print('done ' .. done)
+	print(gate())" > out 2>&1 || fail "queue of work: exit code $?"
+said "^nil	ClientError	no thread for the work of 'call_gate': all 2 threads \
+are at work and 3 calls wait for one (offload.threads, offload.queue)$"
+said "^done 5$"
+said "^true	5$"
 for bad in 0 -1 1.5 1025 many 99999999999; do
 	NEAP_OFFLOAD_THREADS=$bad "$NEAP_BIN" -e 0 > out 2>&1 &&
 		fail "offload.threads = $bad: taken"
@@ -169,5 +211,8 @@ crash overflow 139 "^neap: SIGSEGV at address 0x[0-9a-f]* (stack overflow) \
 in C function 'overflow' of module '$file'$"
 crash null_write 139 "^neap: SIGSEGV at address 0x8 in C function \
 'null_write' of module '$file'$"
+"$NEAP_BIN" -e "require('cmod').load('$coio'):load('call_overflow')()" > out 2>&1
+[ $? = 139 ] || fail "overflow in work on a thread"
+said "^neap: SIGSEGV at address 0x[0-9a-f]*"
 crash die 134 "^neap: SIGABRT in C function 'die' of module '$file'$"
 exit $failed

@@ -263,11 +263,12 @@ int coio_wait(int fd, int event, double timeout) NEAP_COMPAT(coio_wait);
 int coio_close(int fd) NEAP_COMPAT(coio_close);
 
 /**
- * Run @a func on a thread of a pool, with the arguments behind it, and wait for
- * it: for what blocks. A cancel does not end the wait. On that thread only
- * functions of the system and box_error_set() may be used. Returns what it has
- * returned, with its errno and its last error; -1 with ENOMEM and the last
- * error set when it was not run.
+ * Run @a func on a thread, with the arguments behind it, and wait for it: for
+ * what blocks. The threads are those of offloaded calls (settings
+ * offload.threads, offload.queue). A cancel does not end the wait. On that
+ * thread only functions of the system and box_error_set() may be used. Returns
+ * what it has returned, with its errno and its last error; -1 with ENOMEM and
+ * the last error set when it was not run.
  */
 ssize_t coio_call(ssize_t (*func)(va_list ap), ...) NEAP_COMPAT(coio_call);
 
