@@ -101,7 +101,8 @@ local module_error
 local function peer_module()
     if module_error == nil then
         local ok, err = pcall(numbers_of, 'sh', '-c',
-            'exec ${CC:-cc} -O2 -g -DNDEBUG -Wfatal-errors -fPIC -shared -o "$1" "$2"',
+            'exec ${CC:-cc} -O2 -g -DNDEBUG -Wfatal-errors -fPIC -shared ' ..
+            '-o "$1" "$2"',
             'sh', WORK .. '/bench.so', HERE .. 'peer.c')
         module_error = not ok and 'peer.c: ' .. err
     end
