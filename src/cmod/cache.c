@@ -349,6 +349,11 @@ void cmod_candidate_delete(struct cmod_candidate *c)
 	mem_free(c);
 }
 
+const struct identity *cmod_candidate_identity(const struct cmod_candidate *c)
+{
+	return &c->image.id;
+}
+
 struct cmod_sealed cmod_candidate_sealed(const struct cmod_candidate *c)
 {
 	return (struct cmod_sealed){ .path = c->path,

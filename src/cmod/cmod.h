@@ -77,6 +77,9 @@ struct cmod *cmod_look(const char *path, const char *cpath,
 /** The bytes of a candidate. */
 struct cmod_sealed cmod_candidate_sealed(const struct cmod_candidate *c);
 
+/** The state of its file. Lives as long as it does. */
+const struct identity *cmod_candidate_identity(const struct cmod_candidate *c);
+
 /** The second half: load it, unless somebody was quicker. Once. Returns a
  * reference, or NULL with diag set. */
 struct cmod *cmod_load_candidate(struct cmod_candidate *c);

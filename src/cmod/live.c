@@ -55,10 +55,11 @@ static void postpone_look(struct cmod_live *live, uint64_t now, bool good)
 }
 
 int cmod_live_create(struct cmod_live *live, const char *path,
-		     const char *cpath, const char *name, size_t name_size)
+		     const char *cpath, const char *name, size_t name_size,
+		     struct cmod *m)
 {
+	struct cmod *loaded = NULL;
 	struct resolved r;
-	struct cmod *m;
 	int rc;
 
 	memset(live, 0, sizeof *live);
@@ -71,12 +72,13 @@ int cmod_live_create(struct cmod_live *live, const char *path,
 		diag_set_oom(name_size, "a function's name");
 		goto fail;
 	}
-	m = cmod_load(live->path, NULL);
+	if (m == NULL)
+		m = loaded = cmod_load(live->path, NULL);
 	if (m == NULL)
 		goto fail;
 	live->good = *cmod_identity(m);
 	rc = cmod_use_create(&live->use, m, name, name_size);
-	cmod_unref(m);
+	cmod_unref(loaded);
 	if (rc != 0)
 		goto fail;
 	expect_change(live, now_ns());
@@ -89,21 +91,21 @@ fail:
 void cmod_live_destroy(struct cmod_live *live)
 {
 	cmod_use_destroy(&live->use);
+	cmod_candidate_delete(live->candidate);
+	live->candidate = NULL;
 	mem_free(live->path);
 	mem_free(live->file);
 	mem_free(live->name);
 	live->path = live->file = live->name = NULL;
 }
 
-/* The newest build's function takes the place of the one in use. */
-static int take_new(struct cmod_live *live)
+/* The function of @a m, a reference that is taken over, takes the place of the
+ * one in use. Returns 0, or -1 with diag set. */
+static int take(struct cmod_live *live, struct cmod *m)
 {
-	struct cmod *m = cmod_load(live->path, NULL);
 	struct cmod_use use;
-	int rc;
+	int rc = 0;
 
-	if (m == NULL)
-		return -1;
 	if (m == cmod_func_module(live->use.func)) {
 		live->good = *cmod_identity(m);
 		cmod_unref(m);
@@ -116,6 +118,18 @@ static int take_new(struct cmod_live *live)
 	}
 	cmod_unref(m);
 	return rc;
+}
+
+/* Returns 0, or -1 with diag set, or 1: the newest build is the candidate. */
+static int take_newest(struct cmod_live *live)
+{
+	struct cmod *m = live->probe
+				 ? cmod_look(live->path, NULL, &live->candidate)
+				 : cmod_load(live->path, NULL);
+
+	if (m != NULL)
+		return take(live, m);
+	return live->candidate != NULL ? 1 : -1;
 }
 
 /* The error in the diag keeps the old build serving: tell, or not yet. */
@@ -146,31 +160,73 @@ static bool is_old(const struct identity *id)
 	       (int64_t)GRACE_NS;
 }
 
-static void look(struct cmod_live *live, const struct identity *id,
-		 uint64_t now)
+static bool is_known_bad(const struct cmod_live *live,
+			 const struct identity *id)
 {
-	bool known_bad = live->has_bad && identity_equal(id, &live->bad);
-	bool known = known_bad || identity_equal(id, &live->good);
-	const struct cmod *before = cmod_func_module(live->use.func);
-	bool good = take_new(live) == 0;
+	return live->has_bad && identity_equal(id, &live->bad);
+}
 
-	/* What is new was young when its bytes were read: count from there,
-	 * however long the load took. */
-	if (known && cmod_func_module(live->use.func) == before)
-		postpone_look(live, now, good);
-	else
-		expect_change(live, now_ns());
-	if (good) {
-		live->has_bad = live->logged = false;
-		live->wrong_since_ns = 0;
-		return;
-	}
-	if (!known_bad) {
+static void note_good(struct cmod_live *live)
+{
+	live->has_bad = live->logged = false;
+	live->wrong_since_ns = 0;
+}
+
+/* With the reason in the diag. */
+static void note_bad(struct cmod_live *live, const struct identity *id,
+		     uint64_t now)
+{
+	if (!is_known_bad(live, id)) {
 		live->has_bad = true;
 		live->logged = false;
 		live->bad = *id;
 	}
 	note_wrong(live, now, is_old(id));
+}
+
+static void look(struct cmod_live *live, const struct identity *id,
+		 uint64_t now)
+{
+	bool known = is_known_bad(live, id) || identity_equal(id, &live->good);
+	const struct cmod *before = cmod_func_module(live->use.func);
+	int rc = take_newest(live);
+
+	if (rc == 1)
+		return;
+	/* What is new was young when its bytes were read: count from there,
+	 * however long the load took. */
+	if (known && cmod_func_module(live->use.func) == before)
+		postpone_look(live, now, rc == 0);
+	else
+		expect_change(live, now_ns());
+	if (rc == 0)
+		note_good(live);
+	else
+		note_bad(live, id, now);
+}
+
+void cmod_live_probed(struct cmod_live *live, struct error *e)
+{
+	struct cmod_candidate *c = live->candidate;
+	struct identity id = *cmod_candidate_identity(c);
+	struct cmod *m = NULL;
+	bool good;
+
+	if (e != NULL)
+		diag_set_error(e);
+	else
+		m = cmod_load_candidate(c);
+	good = m != NULL && take(live, m) == 0;
+	live->candidate = NULL;
+	cmod_candidate_delete(c);
+	expect_change(live, now_ns());
+	if (good) {
+		note_good(live);
+		return;
+	}
+	/* A probe is a process: not one for each look. */
+	live->look_again_ns = now_ns() + RETRY_NS;
+	note_bad(live, &id, now_ns());
 }
 
 /* A file that is gone is not looked for more often than is worth logging. */
@@ -190,6 +246,8 @@ void cmod_live_follow(struct cmod_live *live)
 	struct stat st;
 	uint64_t now;
 
+	if (live->candidate != NULL)
+		return;
 	if (stat(live->file, &st) != 0) {
 		note_missing(live, errno);
 		return;
@@ -201,8 +259,7 @@ void cmod_live_follow(struct cmod_live *live)
 		live->wrong_since_ns = 0;
 		live->logged = false;
 	}
-	if (!identity_equal(&id, &live->good) &&
-	    !(live->has_bad && identity_equal(&id, &live->bad))) {
+	if (!identity_equal(&id, &live->good) && !is_known_bad(live, &id)) {
 		look(live, &id, now_ns());
 		return;
 	}

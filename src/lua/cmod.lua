@@ -20,7 +20,16 @@ local c = ...
 
 local M = {}
 
-local load = c.load
+local load, live = c.load, c.live
+
+-- The module, when the helper process has survived it; else throws.
+local function wait_for(probe, path)
+    local status = c.probe_wait(probe)
+    if status ~= 0 then
+        c.failed(status)
+    end
+    return c.probe_finish(probe, path)
+end
 
 --- cmod.load(path, [options]) -> module
 -- Load the library @path, which is written without its `.so`: a path with a
@@ -43,21 +52,32 @@ function M.load(...)
     if not probe then
         return load(...)
     end
-    local status = c.probe_wait(probe)
-    if status ~= 0 then
-        c.failed(status)
-    end
-    return c.probe_finish(probe, path)
+    return wait_for(probe, path)
 end
 
---- cmod.live(path, name) -> live_function
+--- cmod.live(path, name, [options]) -> live_function
 -- The function @name of the library @path (as for `cmod.load()`), which follows
 -- its file: each call is made to the newest build that can be used, calls in
 -- progress end on the old one. A build that stays
 -- unusable (damaged, without the function, gone) is logged once, and the former
 -- one goes on serving; calls try such a build again, after a while once a second.
--- Throws: as `cmod.load()` and `module:load()`. Yields: no.
-M.live = c.live
+-- Throws: as `cmod.load()` and `module:load()`. Yields: with `probe`, yes.
+--
+-- @options are those of `module:load()`: `offload`, `isolate`, `timeout`,
+-- `memory` and `workers` say where calls run, and their limits; helper processes
+-- are started anew for each build. With `probe` (true) each build, the first one
+-- and those that come later, is loaded and closed in a helper process before it
+-- is loaded here, with the usual limits of `cmod.load()`. live() waits for the
+-- first. Calls wait for none: the former build serves until the new one has
+-- passed, and goes on when it has not.
+function M.live(...)
+    local path, name, options = ...
+    local probe = options ~= nil and c.probe_live(path, name, options)
+    if not probe then
+        return live(path, name, options)
+    end
+    return live(path, name, options, wait_for(probe, path))
+end
 
 --- cmod.watch(path, fn) -> watch
 -- Call @fn with each new build of the library @path (as for `cmod.load()`), a

@@ -1,4 +1,4 @@
-/* The module `cmod`: load, live. The handles are in lua_cmod_handle.c. */
+/* The module `cmod`: load. The handles are in lua_cmod_handle.c. */
 #include "lua/lua_cmod.h"
 
 #include <lauxlib.h>
@@ -42,6 +42,19 @@ void lua_cmod_check_options(lua_State *L, int idx, const char *what)
 	}
 }
 
+const char *lua_cmod_check_name(lua_State *L, int idx, const char *what,
+				size_t *ret_size)
+{
+	const char *name = lua_cmod_check_text(L, idx, what, ret_size);
+
+	if (*ret_size > CMOD_NAME_MAX)
+		lua_error_usage(L,
+				"%s '%.32s...' has %d bytes, at most %d are "
+				"allowed",
+				what, name, (int)*ret_size, CMOD_NAME_MAX);
+	return name;
+}
+
 const char *lua_cmod_push_cpath(lua_State *L)
 {
 	lua_pushvalue(L, lua_upvalueindex(1)); /* package */
@@ -70,27 +83,7 @@ static int l_load(lua_State *L)
 	return 1;
 }
 
-/* live(path, name) -> function that is always the newest build's */
-static int l_live(lua_State *L)
-{
-	const char *path, *name, *cpath;
-	size_t path_size, name_size;
-	struct cmod_func_box *box;
-
-	path = lua_cmod_check_text(L, 1, "cmod.live: the path", &path_size);
-	name = lua_cmod_check_text(L, 2, "cmod.live: the function's name",
-				   &name_size);
-	lua_cmod_check_options(L, 3, "cmod.live");
-	box = lua_cmod_push_live(L, path, name);
-	cpath = lua_cmod_push_cpath(L);
-	if (cmod_live_create(&box->live, path, cpath, name, name_size) != 0)
-		return lua_error_throw(L);
-	lua_pop(L, 2);
-	return 1;
-}
-
-/* A function that knows the table `package` and the name of its field. */
-static void set_searching(lua_State *L, const char *name, lua_CFunction fn)
+void lua_cmod_set_searching(lua_State *L, const char *name, lua_CFunction fn)
 {
 	lua_getglobal(L, "package");
 	lua_pushliteral(L, "cpath");
@@ -105,9 +98,9 @@ static int luaopen_neap_cmod(lua_State *L)
 	lua_cmod_open_handles(L);
 	lua_cmod_open_watch(L);
 	lua_newtable(L);
-	set_searching(L, "load", l_load);
-	set_searching(L, "live", l_live);
-	set_searching(L, "watch", lua_cmod_watch);
+	lua_cmod_set_searching(L, "load", l_load);
+	lua_cmod_set_searching(L, "live", lua_cmod_live);
+	lua_cmod_set_searching(L, "watch", lua_cmod_watch);
 	lua_cmod_open_probe(L);
 	lua_cmod_push_list(L);
 	lua_setfield(L, -2, "list");

@@ -1,7 +1,8 @@
 /*
  * The module `cmod`: C modules, their functions and calls.
  *
- *	lua_cmod.c         load, live
+ *	lua_cmod.c         load
+ *	lua_cmod_live.c    live: functions that follow their file
  *	lua_cmod_list.c    list
  *	lua_cmod_watch.c   watch
  *	lua_cmod_handle.c  what Lua holds: modules, functions, live functions
@@ -13,7 +14,7 @@
  *	lua_cmod_offload.c calling one on another thread
  *	lua_cmod_isolate.c calling one in another process
  *	lua_cmod_probe.c   loading a library in another process first
- *	lua_cmod_options.h options of module:load()
+ *	lua_cmod_options.h options of load(), live() and module:load()
  */
 #pragma once
 
@@ -25,6 +26,8 @@
 
 #include "cmod/cmod.h"
 #include "cmod/live.h"
+#include "lua/lua_cmod_options.h"
+#include "lua/lua_cmod_probe.h"
 #include "lua/lua_state.h"
 
 struct cfiber;
@@ -49,9 +52,10 @@ struct cmod_func_box {
 		struct cmod_use use;   /* its func is NULL: unloaded */
 		struct cmod_live live; /* begins with a use, too */
 	};
-	uint64_t timeout_ns;        /* of a call that is offloaded */
-	struct lua_cmod_pool *pool; /* of one that is isolated, else NULL */
-	char name[];                /* "<module>.<symbol>" */
+	struct lua_cmod_options options;
+	struct lua_cmod_pool *pool;  /* of one that is isolated, else NULL */
+	struct lua_cmod_probe probe; /* of a live one's candidate */
+	char name[];                 /* "<module>.<symbol>" */
 };
 
 /**
@@ -77,22 +81,44 @@ void lua_cmod_open_handles(lua_State *L);
 /** A module's handle, pushed, with nothing in it. Throws: out of memory. */
 struct cmod_module_box *lua_cmod_push_module(lua_State *L, const char *path);
 
-/** A live function's handle, pushed, empty. Throws: out of memory. */
-struct cmod_func_box *lua_cmod_push_live(lua_State *L, const char *path,
-					 const char *symbol);
+/** The loaded module at @a idx. Throws: usage. */
+struct cmod_module_box *lua_cmod_check_loaded_module(lua_State *L, int idx);
+
+/** A function's handle of the class @a id, pushed, with nothing in it but the
+ * options. Throws: out of memory. */
+struct cmod_func_box *lua_cmod_push_func(lua_State *L, enum lua_class id,
+					 const char *path, const char *symbol,
+					 const struct lua_cmod_options *o);
+
+/** The function is in it: make what its options want besides. It lies at the
+ * top. Returns 1. Throws: out of memory. */
+int lua_cmod_func_finish(lua_State *L, struct cmod_func_box *box);
 
 /** The string argument @a idx, which @a what names in errors: not empty and
  * without NULs. Throws: usage. */
 const char *lua_cmod_check_text(lua_State *L, int idx, const char *what,
 				size_t *ret_size);
 
+/** The same for a function's name: not too long either. */
+const char *lua_cmod_check_name(lua_State *L, int idx, const char *what,
+				size_t *ret_size);
+
+/** The path, name and options that live() is called with. Returns the path.
+ * Throws: usage. */
+const char *lua_cmod_check_live(lua_State *L, struct lua_cmod_options *ret);
+
 /** Refuse options, of which there are none yet. Throws: usage. */
 void lua_cmod_check_options(lua_State *L, int idx, const char *what);
 
 /** The table `package` and its cpath, pushed; the cpath, or NULL when the user
- * has made it something else than a string. For functions of set_searching().
+ * has made it something else than a string. For functions of
+ * lua_cmod_set_searching().
  * Throws: no. */
 const char *lua_cmod_push_cpath(lua_State *L);
+
+/** A function that knows these two, into the table at the top. Throws: out of
+ * memory. */
+void lua_cmod_set_searching(lua_State *L, const char *name, lua_CFunction fn);
 
 /** Make a class whose __index, with the methods as upvalue 1, is @a index.
  * Throws: out of memory. */
@@ -103,6 +129,9 @@ void lua_cmod_open_class(lua_State *L, enum lua_class id, const char *name,
 /** In such an __index: push the method and return NULL, or push nil and return
  * the key. Throws: usage. */
 const char *lua_cmod_index_key(lua_State *L);
+
+/** The function live(). */
+int lua_cmod_live(lua_State *L);
 
 /** The function watch(), and the class of its handles; once a state. */
 int lua_cmod_watch(lua_State *L);

@@ -274,11 +274,3 @@ int lua_cmod_call_plain(lua_State *L)
 {
 	return call(L, check_callee(L));
 }
-
-int lua_cmod_call_live(lua_State *L)
-{
-	struct cmod_func_box *box = check_callee(L);
-
-	cmod_live_follow(&box->live);
-	return call(L, box);
-}

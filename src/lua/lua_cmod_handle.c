@@ -1,7 +1,8 @@
 /*
  * What Lua holds of C modules (the module `cmod`): handles of modules,
- * functions and live functions. A handle is a userdata that was made and given its class before
- * anything was put into it, so that nothing is lost when Lua throws.
+ * functions and live functions. A handle is a userdata that was made and given
+ * its class before anything was put into it, so that nothing is lost when Lua
+ * throws.
  *
  * Unknown string keys are nil, as the fields of a handle that was unloaded.
  */
@@ -11,9 +12,9 @@
 #include "base/diag.h"
 #include "lua/lua_class.h"
 #include "lua/lua_cmod.h"
-#include "lua/lua_cmod_quick.h"
 #include "lua/lua_cmod_options.h"
 #include "lua/lua_cmod_pool.h"
+#include "lua/lua_cmod_quick.h"
 #include "lua/lua_error.h"
 
 _Static_assert(offsetof(struct cmod_live, use) == 0,
@@ -37,8 +38,9 @@ struct cmod_module_box *lua_cmod_push_module(lua_State *L, const char *path)
 	return box;
 }
 
-static struct cmod_func_box *push_func(lua_State *L, enum lua_class id,
-				       const char *path, const char *symbol)
+struct cmod_func_box *lua_cmod_push_func(lua_State *L, enum lua_class id,
+					 const char *path, const char *symbol,
+					 const struct lua_cmod_options *o)
 {
 	size_t path_size = strlen(path), symbol_size = strlen(symbol);
 	struct cmod_func_box *box = lua_newuserdata(
@@ -47,19 +49,13 @@ static struct cmod_func_box *push_func(lua_State *L, enum lua_class id,
 	memset(box, 0, sizeof *box);
 	box->mark = lua_cmod_mark(box);
 	box->is_live = id == LUA_CLASS_CMOD_LIVE;
-	box->timeout_ns = UINT64_MAX;
+	box->options = *o;
 	memcpy(box->name, path, path_size);
 	box->name[path_size] = '.';
 	memcpy(box->name + path_size + 1, symbol, symbol_size + 1);
 	lua_class_metatable(L, id);
 	lua_setmetatable(L, -2);
 	return box;
-}
-
-struct cmod_func_box *lua_cmod_push_live(lua_State *L, const char *path,
-					 const char *symbol)
-{
-	return push_func(L, LUA_CLASS_CMOD_LIVE, path, symbol);
 }
 
 const char *lua_cmod_index_key(lua_State *L)
@@ -73,26 +69,35 @@ const char *lua_cmod_index_key(lua_State *L)
 	return lua_isnil(L, -1) ? lua_tostring(L, 2) : NULL;
 }
 
-static struct cmod_module_box *check_module(lua_State *L)
+static struct cmod_module_box *check_module(lua_State *L, int idx)
 {
 	struct cmod_module_box *box =
-		lua_class_check(L, 1, LUA_CLASS_CMOD_MODULE);
+		lua_class_check(L, idx, LUA_CLASS_CMOD_MODULE);
 
 	/* The debug library can put the metatable on anything. */
-	if (lua_objlen(L, 1) <= sizeof *box ||
+	if (lua_objlen(L, idx) <= sizeof *box ||
 	    box->mark != lua_cmod_module_mark(box))
 		lua_error_usage(L, "a module is wanted, not a userdata that "
 				   "looks like one");
 	return box;
 }
 
-static struct cmod_module_box *check_loaded_module(lua_State *L)
+struct cmod_module_box *lua_cmod_check_loaded_module(lua_State *L, int idx)
 {
-	struct cmod_module_box *box = check_module(L);
+	struct cmod_module_box *box = check_module(L, idx);
 
 	if (box->module == NULL)
 		lua_error_usage(L, "module '%s' is unloaded", box->path);
 	return box;
+}
+
+int lua_cmod_func_finish(lua_State *L, struct cmod_func_box *box)
+{
+	if (!box->options.isolate)
+		return 1;
+	box->pool = lua_cmod_pool_new(lua_vm_of(L)->sched, box->use.func,
+				      &box->options);
+	return box->pool != NULL ? 1 : lua_error_throw(L);
 }
 
 static enum lua_class class_of(const struct lua_cmod_options *o)
@@ -124,33 +129,23 @@ static enum lua_class class_of(const struct lua_cmod_options *o)
  */
 static int l_module_load(lua_State *L)
 {
-	struct cmod_module_box *m = check_loaded_module(L);
+	struct cmod_module_box *m = lua_cmod_check_loaded_module(L, 1);
 	struct lua_cmod_options options;
 	struct cmod_func_box *box;
 	const char *name;
 	size_t size;
 
-	name = lua_cmod_check_text(L, 2, "module:load: the function's name",
+	name = lua_cmod_check_name(L, 2, "module:load: the function's name",
 				   &size);
-	if (size > CMOD_NAME_MAX)
-		lua_error_usage(L,
-				"module:load: the function's name "
-				"'%.32s...' has %d bytes, at most %d are "
-				"allowed",
-				name, (int)size, CMOD_NAME_MAX);
 	lua_cmod_read_options(L, 3, "module:load", &options);
-	box = push_func(L, class_of(&options), m->path, name);
-	box->timeout_ns = options.timeout_ns;
+	box = lua_cmod_push_func(L, class_of(&options), m->path, name,
+				 &options);
 	/* Making it may have run a finalizer, which may have unloaded m. */
 	if (m->module == NULL)
 		lua_error_usage(L, "module '%s' is unloaded", m->path);
 	if (cmod_use_create(&box->use, m->module, name, size) != 0)
 		return lua_error_throw(L);
-	if (!options.isolate)
-		return 1;
-	box->pool =
-		lua_cmod_pool_new(lua_vm_of(L)->sched, box->use.func, &options);
-	return box->pool != NULL ? 1 : lua_error_throw(L);
+	return lua_cmod_func_finish(L, box);
 }
 
 /***
@@ -160,7 +155,7 @@ static int l_module_load(lua_State *L)
  */
 static int l_module_unload(lua_State *L)
 {
-	struct cmod_module_box *box = check_loaded_module(L);
+	struct cmod_module_box *box = lua_cmod_check_loaded_module(L, 1);
 	struct cmod *m = box->module;
 
 	box->module = NULL;
@@ -171,7 +166,7 @@ static int l_module_unload(lua_State *L)
 
 static int l_module_gc(lua_State *L)
 {
-	struct cmod_module_box *box = check_module(L);
+	struct cmod_module_box *box = check_module(L, 1);
 	struct cmod *m = box->module;
 
 	box->module = NULL;
@@ -196,7 +191,7 @@ static int l_module_gc(lua_State *L)
  */
 static int l_module_index(lua_State *L)
 {
-	struct cmod_module_box *box = check_module(L);
+	struct cmod_module_box *box = check_module(L, 1);
 	const char *key = lua_cmod_index_key(L);
 
 	if (key == NULL || box->module == NULL)
@@ -212,7 +207,7 @@ static int l_module_index(lua_State *L)
 
 static int l_module_tostring(lua_State *L)
 {
-	struct cmod_module_box *box = check_module(L);
+	struct cmod_module_box *box = check_module(L, 1);
 
 	lua_pushfstring(L, "module: %s%s", box->path,
 			box->module == NULL ? " (unloaded)" : "");
@@ -221,7 +216,7 @@ static int l_module_tostring(lua_State *L)
 
 static int l_module_serialize(lua_State *L)
 {
-	struct cmod_module_box *box = check_module(L);
+	struct cmod_module_box *box = check_module(L, 1);
 
 	lua_createtable(L, 0, 2);
 	if (box->module == NULL)
@@ -249,6 +244,7 @@ static void empty_func(struct cmod_func_box *box)
 {
 	lua_cmod_pool_unref(box->pool);
 	box->pool = NULL;
+	lua_cmod_probe_stop(&box->probe);
 	if (box->is_live)
 		cmod_live_destroy(&box->live);
 	else

@@ -144,7 +144,7 @@ static struct away *away_new(lua_State *L, struct cmod_func_box *box)
 	a->job.run = run;
 	a->job.done = on_done;
 	a->job.describe = describe;
-	a->timeout_ns = box->timeout_ns;
+	a->timeout_ns = box->options.timeout_ns;
 	a->call = offload_new(box->use.func);
 	if (a->call == NULL)
 		goto fail_call;

@@ -1,5 +1,5 @@
 /*
- * The options of module:load(). A table says for each key what it takes and
+ * The options of handles. A table says for each key what it takes and
  * how it is read; what goes together is looked at when all have been read.
  */
 #include "lua/lua_cmod_options.h"
@@ -72,7 +72,7 @@ static bool read_workers(lua_State *L, struct lua_cmod_options *o)
 }
 
 /* Whose options they are. */
-enum { OF_LOAD = 1 << 0, OF_FUNCTION = 1 << 1 };
+enum { OF_LOAD = 1 << 0, OF_FUNCTION = 1 << 1, OF_LIVE = 1 << 2 };
 
 static const struct {
 	const char *key;
@@ -82,7 +82,7 @@ static const struct {
 } known[] = {
 	{ "offload", OF_FUNCTION, read_offload, "true or false" },
 	{ "isolate", OF_FUNCTION, read_isolate, "'process'" },
-	{ "probe", OF_LOAD, read_probe, "true or false" },
+	{ "probe", OF_LOAD | OF_LIVE, read_probe, "true or false" },
 	{ "timeout", OF_LOAD | OF_FUNCTION, read_timeout,
 	  "a number of seconds above 0" },
 	{ "memory", OF_LOAD | OF_FUNCTION, read_memory,
@@ -177,6 +177,13 @@ void lua_cmod_read_options(lua_State *L, int idx, const char *what,
 			   struct lua_cmod_options *ret)
 {
 	read_table(L, idx, what, OF_FUNCTION, ret);
+	check_together(L, what, ret);
+}
+
+void lua_cmod_read_live_options(lua_State *L, int idx, const char *what,
+				struct lua_cmod_options *ret)
+{
+	read_table(L, idx, what, OF_FUNCTION | OF_LIVE, ret);
 	check_together(L, what, ret);
 }
 

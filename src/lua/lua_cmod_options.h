@@ -1,6 +1,7 @@
 /*
- * The options of cmod.load() and module:load(): where and under what limits a function runs.
- * All are read here, so that a wrong one is always refused the same way.
+ * The options of cmod.load(), cmod.live() and module:load(): where and under
+ * what limits a function runs. All are read here, so that a wrong one is always
+ * refused the same way.
  */
 #pragma once
 
@@ -29,4 +30,8 @@ void lua_cmod_read_options(lua_State *L, int idx, const char *what,
 
 /** The same for cmod.load(). */
 void lua_cmod_read_load_options(lua_State *L, int idx, const char *what,
+				struct lua_cmod_options *ret);
+
+/** The same for cmod.live(): those of a function, and `probe`. */
+void lua_cmod_read_live_options(lua_State *L, int idx, const char *what,
 				struct lua_cmod_options *ret);

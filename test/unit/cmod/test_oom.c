@@ -284,7 +284,7 @@ static int do_live(void)
 	struct cmod_live live;
 	int rc;
 
-	rc = cmod_live_create(&live, "./m", NULL, "echo", 4);
+	rc = cmod_live_create(&live, "./m", NULL, "echo", 4, NULL);
 	if (rc != 0)
 		return -1;
 	turn = !turn;

@@ -108,7 +108,7 @@ static void *run_follower(void *arg)
 	struct cmod_live live;
 
 	(void)arg;
-	if (cmod_live_create(&live, "./m", NULL, "version_of", 10) != 0)
+	if (cmod_live_create(&live, "./m", NULL, "version_of", 10, NULL) != 0)
 		abort();
 	while (!atomic_load(&stop)) {
 		cmod_live_follow(&live);
