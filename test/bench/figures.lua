@@ -1,6 +1,6 @@
--- What `make bench` measures. A source is one thing that is run: ours, its limit
--- and, where there is one, its peer in turn; a row is one number of a source and
--- what it is to reach.
+-- What `make bench` measures. A source is one thing that is run: ours, its
+-- limit and, where there is one, its peer in turn; a row is one number of a
+-- source and what it is to reach.
 
 local sources = {
     { name = 'create', kind = 'micro', peer = true },

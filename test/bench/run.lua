@@ -1,5 +1,6 @@
--- The benchmark run: every source of figures.lua, ours, its limit and its peer in
--- turn, round after round, so that all see the same machine; medians, a table.
+-- The benchmark run: every source of figures.lua, ours, its limit and its peer
+-- in turn, round after round, so that all see the same machine; medians, and a
+-- table.
 -- Started by the script `run`, which tells the folders in the environment.
 
 local bare = bare
