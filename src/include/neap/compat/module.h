@@ -26,6 +26,8 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "codes.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -49,34 +51,6 @@ int box_return_mp(box_function_ctx_t *ctx, const char *mp, const char *mp_end)
 	NEAP_COMPAT(box_return_mp);
 
 /* ---- errors ---- */
-
-/** Codes of errors, those that functions of modules set and compare. */
-enum box_error_code {
-	ER_UNKNOWN = 0,
-	ER_ILLEGAL_PARAMS = 1,
-	ER_MEMORY_ISSUE = 2,
-	ER_UNSUPPORTED = 5,
-	ER_INJECTION = 8,
-	ER_INVALID_MSGPACK = 20,
-	ER_PROC_RET = 21,
-	ER_FIELD_TYPE = 23,
-	ER_PROC_LUA = 32,
-	ER_NO_SUCH_PROC = 33,
-	ER_ACCESS_DENIED = 42,
-	ER_NO_SUCH_FUNCTION = 51,
-	ER_CFG = 59,
-	ER_IDENTIFIER = 70,
-	ER_NO_CONNECTION = 77,
-	ER_TIMEOUT = 78,
-	ER_LOAD_FUNCTION = 99,
-	ER_FUNCTION_LANGUAGE = 100,
-	ER_PROC_C = 102,
-	ER_PROTOCOL = 104,
-	ER_SYSTEM = 115,
-	ER_LOADING = 116,
-	ER_LOAD_MODULE = 138,
-	ER_NO_SUCH_MODULE = 165
-};
 
 /** An error. It is the call's, and gone when another takes its place. */
 typedef struct error box_error_t;
