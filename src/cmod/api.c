@@ -28,6 +28,21 @@ static inline void copy_short(char *to, const char *from, size_t size)
 	}
 }
 
+/* Why there is no room for a result of @a size bytes. Returns -1. */
+static int refuse_result(const struct neap_call *call, size_t size)
+{
+	const struct buf *out = &call->out;
+
+	if (sizeof(call_size_t) + size <= out->limit - out->size) {
+		diag_set_oom(size, "a result");
+		return call_set_error(diag_take());
+	}
+	return NEAP_ERR("result %u has %zu bytes: at most %zu are allowed for "
+			"all results of a call, and %zu are taken; give it in "
+			"parts, by several calls",
+			call->results + 1, size, out->limit, out->size);
+}
+
 int neap_return_mp(neap_call_t *call, const char *begin, const char *end)
 {
 	size_t size = (size_t)(end - begin);
@@ -36,13 +51,13 @@ int neap_return_mp(neap_call_t *call, const char *begin, const char *end)
 
 	if (__builtin_expect(call != call_current || call == NULL, 0))
 		return NEAP_ERR("neap_return_mp: not the call that runs");
-	p = begin > end || size != head
-		    ? NULL
-		    : buf_reserve(&call->out, sizeof head + size);
-	if (__builtin_expect(p == NULL, 0)) {
-		diag_set_oom(size, "a result");
-		return call_set_error(diag_take());
-	}
+	if (__builtin_expect(begin > end, 0))
+		return NEAP_ERR("neap_return_mp: the end of result %u lies "
+				"before its begin",
+				call->results + 1);
+	p = size != head ? NULL : buf_reserve(&call->out, sizeof head + size);
+	if (__builtin_expect(p == NULL, 0))
+		return refuse_result(call, size);
 	memcpy(p, &head, sizeof head);
 	if (size > 0)
 		copy_short(p + sizeof head, begin, size);

@@ -7,7 +7,7 @@
 #include "base/diag.h"
 #include "port/mp_pack.h"
 
-enum { MP_HEAD_MAX = 5 };
+enum { MP_HEAD_MAX = 5, MP_SCALAR_MAX = 9 };
 
 static struct mp_encoder *encoder(struct port_sink *s)
 {
@@ -23,13 +23,27 @@ static struct buf *next(struct port_sink *s)
 	return e->out;
 }
 
+/* A value whose bytes are @a more, or about as many, found no room. */
+static int full(struct port_sink *s, const char *what, size_t more)
+{
+	const struct buf *b = encoder(s)->out;
+
+	if (b->limit != 0 && more >= b->limit - b->size)
+		diag_set(IllegalParams,
+			 "msgpack: a %s of %zu bytes is too much (split it up "
+			 "or pass it some other way): at most %zu bytes are "
+			 "allowed in all, and %zu are taken",
+			 what, more, b->limit, b->size);
+	else
+		diag_set(OutOfMemory,
+			 "msgpack: no room for more than %zu bytes", b->size);
+	return -1;
+}
+
 static int done(struct port_sink *s, int rc)
 {
-	if (__builtin_expect(rc == 0, 1))
-		return 0;
-	diag_set(OutOfMemory, "msgpack: no room for more than %zu bytes",
-		 encoder(s)->out->size);
-	return -1;
+	return __builtin_expect(rc == 0, 1) ? 0
+					    : full(s, "value", MP_SCALAR_MAX);
 }
 
 static int too_long(const char *what, size_t size)
@@ -79,7 +93,9 @@ static int on_str(struct port_sink *s, const char *data, size_t size)
 
 	if (size > UINT32_MAX)
 		return too_long("string", size);
-	return done(s, mp_pack_str(b, size) || mp_pack_append(b, data, size));
+	if (mp_pack_str(b, size) != 0 || mp_pack_append(b, data, size) != 0)
+		return full(s, "string", size);
+	return 0;
 }
 
 static int on_bin(struct port_sink *s, const char *data, size_t size)
@@ -88,7 +104,9 @@ static int on_bin(struct port_sink *s, const char *data, size_t size)
 
 	if (size > UINT32_MAX)
 		return too_long("binary string", size);
-	return done(s, mp_pack_bin(b, size) || mp_pack_append(b, data, size));
+	if (mp_pack_bin(b, size) != 0 || mp_pack_append(b, data, size) != 0)
+		return full(s, "binary string", size);
+	return 0;
 }
 
 static int on_ext(struct port_sink *s, int8_t type, const char *data,
@@ -98,8 +116,10 @@ static int on_ext(struct port_sink *s, int8_t type, const char *data,
 
 	if (size > UINT32_MAX)
 		return too_long("extension value", size);
-	return done(s, mp_pack_ext(b, size, type) ||
-			       mp_pack_append(b, data, size));
+	if (mp_pack_ext(b, size, type) != 0 ||
+	    mp_pack_append(b, data, size) != 0)
+		return full(s, "extension value", size);
+	return 0;
 }
 
 static int put_head(struct buf *b, bool map, uint32_t count)

@@ -32,6 +32,9 @@ static const char *const source =
 	"neap_fiber_sleep(2); }\n"
 	"F(wait) { return neap_wait_fd(5, NEAP_READ | NEAP_WRITE, 0.5); }\n"
 	"F(bad_wait) { return neap_wait_fd(5, 64, 0.5); }\n"
+	"F(results) { static char b[250]; return "
+	"neap_return_mp(c, b, b + 100) || neap_return_mp(c, b, b + 250); }\n"
+	"F(backwards) { return neap_return_mp(c, e, a); }\n"
 	"F(err) { return NEAP_ERR(\"no %d\", 1); }\n"
 	"F(nap_err) { neap_error_set(\"x.c\", 3, 4, \"kept\"); "
 	"neap_fiber_sleep(1); return 1; }\n"
@@ -204,6 +207,37 @@ static void test_errors(void **state)
 	expect_error(c, &IllegalParams,
 		     "wait for a descriptor: events 64 are not NEAP_READ, "
 		     "NEAP_WRITE or both");
+	call_put(c);
+	cmod_use_destroy(&use);
+}
+
+/* Results have a limit together; what is too large is named. */
+static void test_limits(void **state)
+{
+	struct cmod_use use;
+	struct neap_call *c;
+	bool ended;
+
+	(void)state;
+	c = call_get();
+	assert_non_null(c);
+	c->out.limit = 300;
+	call_put(c); /* the next one is this one */
+	c = start("results", &use, &ended);
+	assert_true(ended);
+	expect_error(
+		c, &ClientError,
+		"result 2 has 250 bytes: at most 300 are allowed for all "
+		"results of a call, and 104 are taken; give it in parts, by "
+		"several calls");
+	call_init(c);
+	call_put(c);
+	cmod_use_destroy(&use);
+	c = start("backwards", &use, &ended);
+	assert_true(ended);
+	expect_error(c, &ClientError,
+		     "neap_return_mp: the end of result 1 lies before its "
+		     "begin");
 	call_put(c);
 	cmod_use_destroy(&use);
 }
@@ -413,6 +447,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_plain, setup),
 		cmocka_unit_test_setup(test_errors, setup),
+		cmocka_unit_test_setup(test_limits, setup),
 		cmocka_unit_test_setup(test_wait, setup),
 		cmocka_unit_test_setup(test_cancel, setup),
 		cmocka_unit_test_setup(test_wait_fd, setup),

@@ -405,11 +405,35 @@ static void no_room(void **state)
 			rc = i % 2 == 0 ? port_sint(&e.sink, i * 1000)
 					: port_str(&e.sink, "abcdefgh", 8);
 		}
-		assert_ptr_equal(diag_last()->type, &OutOfMemory);
+		assert_ptr_equal(diag_last()->type, &IllegalParams);
 		assert_true(out.size <= limit);
 		diag_clear();
 		buf_destroy(&out);
 	}
+}
+
+/* Which value is too large, and how large all may be. */
+static void too_large(void **state)
+{
+	struct buf out = { .limit = 20 };
+	static char text[400];
+	struct mp_encoder e;
+
+	(void)state;
+	mp_encoder_create(&e, &out);
+	assert_int_equal(port_str(&e.sink, "abcdefgh", 8), 0);
+	assert_int_equal(port_str(&e.sink, text, sizeof text), -1);
+	assert_string_equal(
+		diag_last()->message,
+		"msgpack: a string of 400 bytes is too much (split "
+		"it up or pass it some other way): at most 20 bytes "
+		"are allowed in all, and 12 are taken");
+	diag_clear();
+	assert_int_equal(port_bin(&e.sink, text, 17), -1);
+	assert_non_null(strstr(diag_last()->message,
+			       "a binary string of 17 bytes is too much"));
+	diag_clear();
+	buf_destroy(&out);
 }
 
 int main(void)
@@ -420,6 +444,7 @@ int main(void)
 		cmocka_unit_test(truncated),   cmocka_unit_test(stream),
 		cmocka_unit_test(depth),       cmocka_unit_test(nan_payload),
 		cmocka_unit_test(sink_fails),  cmocka_unit_test(no_room),
+		cmocka_unit_test(too_large),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
