@@ -2,6 +2,7 @@
 #include "cmod/wait.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
@@ -13,11 +14,12 @@
 #include "cmod/offload.h"
 #include "neap/module.h"
 
-static const struct cmod_host *host;
+/* Each state sets it anew, to the same, while calls of others read it. */
+static const struct cmod_host *_Atomic host;
 
 void cmod_set_host(const struct cmod_host *new_host)
 {
-	host = new_host;
+	atomic_store_explicit(&host, new_host, memory_order_release);
 }
 
 /* For ever, when it does not fit: three hundred years. */

@@ -196,13 +196,12 @@ static void tell_of_stat(const struct watch_box *box)
 	static bool told;
 	int rc = file_watch_error(box->events);
 
-	if (rc != 0 && !told)
-		log_warn("cmod.watch: the kernel cannot tell of changes of "
-			 "'%s': %s (see fs.inotify.max_user_watches, "
-			 "max_user_instances and ulimit -n); files are looked "
-			 "at once a second instead",
-			 box->file.file, uv_strerror(rc));
-	__atomic_store_n(&told, rc != 0, __ATOMIC_RELAXED);
+	if (__atomic_exchange_n(&told, rc != 0, __ATOMIC_RELAXED) || rc == 0)
+		return;
+	log_warn("cmod.watch: the kernel cannot tell of changes of '%s': %s "
+		 "(see fs.inotify.max_user_watches, max_user_instances and "
+		 "ulimit -n); files are looked at once a second instead",
+		 box->file.file, uv_strerror(rc));
 }
 
 static struct watch_box *push_box(lua_State *L, const char *path)

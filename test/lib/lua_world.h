@@ -1,6 +1,7 @@
 /*
  * A loop, a scheduler and a Lua state for tests of the lua layer, and what the
- * state has told of errors that nobody caught.
+ * state has told of errors that nobody caught. One for each thread that wants
+ * one, as workers have.
  */
 #pragma once
 
@@ -18,12 +19,13 @@
 #include "runtime/fiber.h"
 #include "runtime/loop.h"
 
-static struct loop world_loop;
-static struct sched world_sched;
-static struct lua_vm world_vm;
+static __thread struct loop world_loop;
+static __thread struct sched world_sched;
+static __thread struct lua_vm world_vm;
 
-static char world_told[8192]; /* uncaught errors, one after the other */
-static int world_told_count;
+static __thread char
+	world_told[8192]; /* uncaught errors, one after the other */
+static __thread int world_told_count;
 
 static inline void world_on_uncaught(struct lua_fiber *f, const char *text,
 				     void *arg)
