@@ -4,9 +4,10 @@ local ffi = require('ffi')
 local kit = require('cmod_kit')
 local tap = require('tap')
 
-ffi.cdef('int geteuid(void); int seteuid(int uid);')
+ffi.cdef('int getuid(void); int geteuid(void); int seteuid(int uid);')
 
-local ENOENT, EACCES, EISDIR, ELOOP, ENAMETOOLONG = 2, 13, 21, 40, 36
+local ENOENT, EACCES, ENOTDIR, EISDIR = 2, 13, 20, 21
+local ENAMETOOLONG, ELOOP = 36, 40
 local ILLEGAL, NO_FUNCTION, SYSTEM, LOAD, NO_MODULE = 1, 51, 115, 138, 165
 
 -- f(...) throws an error object that says so.
@@ -79,6 +80,12 @@ throws('a dangling link by name', system(ENOENT, 'is a link to nowhere'),
     cmod.load, 'dangling')
 kit.symlink('loop.so', 'loop.so')
 throws('a link to itself', system(ELOOP, 'Too many levels'), cmod.load, './loop')
+kit.symlink('round', 'round')
+throws('a loop of folders', system(ELOOP,
+    "module './round/m': ./round/m.so: Too many levels"), cmod.load, './round/m')
+kit.symlink(kit.dir .. 'calls.so/below', 'below.so')
+throws('a link to below a file', system(ENOTDIR, './below.so: Not a directory'),
+    cmod.load, './below')
 assert(os.execute('mkfifo fifo.so') == 0)
 throws('a FIFO', client(LOAD, "'/.*/fifo.so': not a regular file"), cmod.load,
     './fifo')
@@ -124,6 +131,38 @@ else
     throws('an unreadable file', system(EACCES, "cannot open .*secret.so"),
         cmod.load, './secret')
 end
+
+-- cannot be stat'ed: by a user who may not look into the folder
+kit.mkdir('closed')
+kit.overwrite('closed/m.so', good)
+kit.symlink('closed/m.so', 'into.so')
+kit.chmod('closed', 0)
+if ffi.C.geteuid() == 0 then
+    ffi.C.seteuid(65534)
+end
+throws('a closed folder', system(EACCES,
+    "module './closed/m': ./closed/m.so: Permission denied"), cmod.load,
+    './closed/m')
+throws('a closed folder by name', system(EACCES, 'closed/m.so: Permission denied'),
+    cmod.load, 'closed.m')
+throws('a link into it', system(EACCES, './into.so: Permission denied'),
+    cmod.load, './into')
+ffi.C.seteuid(ffi.C.getuid())
+kit.chmod('closed', 493)
+
+-- There it is, but its real path is longer than any may be.
+for _ = 1, 20 do
+    kit.mkdir(('d'):rep(250))
+    kit.chdir(('d'):rep(250))
+end
+kit.overwrite('m.so', good)
+throws('a file far down', system(ENAMETOOLONG, './m.so: File name too long'),
+    cmod.load, './m')
+os.remove('m.so')
+for _ = 1, 20 do
+    kit.chdir('..')
+end
+tap.is(os.execute('rm -r ' .. ('d'):rep(250)), 0, 'back again')
 
 -- module:load
 local m = cmod.load(kit.dir .. 'calls')
