@@ -123,7 +123,7 @@ int elf_check(const void *data, size_t size, struct elf_facts *ret_facts,
 		check_header,           elf__check_segments,
 		elf__check_sections,    elf__check_dynamic,
 		elf__check_symbols,     elf__check_versions,
-		elf__check_relocations,
+		elf__check_names,       elf__check_relocations,
 	};
 	struct elf_file f = {
 		.data = data,

@@ -67,6 +67,9 @@ struct elf_file {
 	/* elf_symbols.c */
 	const Elf64_Sym *symbols;
 	uint64_t symbol_count;
+
+	/* elf_versions.c */
+	const uint16_t *indexes; /* of each symbol's version; NULL: none */
 };
 
 /** Note what is wrong. Returns UV_EINVAL. */
@@ -109,6 +112,6 @@ int elf__check_segments(struct elf_file *f);
 int elf__check_sections(struct elf_file *f);
 int elf__check_dynamic(struct elf_file *f);
 int elf__check_symbols(struct elf_file *f);
-int elf__check_names(struct elf_file *f); /* the end of the one before */
 int elf__check_versions(struct elf_file *f);
+int elf__check_names(struct elf_file *f);
 int elf__check_relocations(struct elf_file *f);

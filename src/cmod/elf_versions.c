@@ -119,5 +119,6 @@ int elf__check_versions(struct elf_file *f)
 			return elf__bad(f, "DT_VERSYM: symbol %lu",
 					(unsigned long)i);
 	}
+	f->indexes = indexes;
 	return 0;
 }
