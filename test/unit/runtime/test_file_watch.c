@@ -65,10 +65,11 @@ static void expect_told(int before)
 	loop_run(&loop, UV_RUN_NOWAIT);
 }
 
-/* Folders that the kernel tells this process of. */
-static int kernel_watches(void)
+/* How many folders the kernel tells this process of; of @a inode, or any (0). */
+static int count_watches(unsigned long inode)
 {
 	char path[64], line[256];
+	unsigned long of;
 	int count = 0;
 
 	for (int fd = 0; fd < 256; fd++) {
@@ -77,11 +78,26 @@ static int kernel_watches(void)
 		snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
 		f = fopen(path, "r");
 		while (f != NULL && fgets(line, sizeof line, f) != NULL)
-			count += strncmp(line, "inotify ", 8) == 0;
+			count += sscanf(line, "inotify wd:%*x ino:%lx", &of) ==
+					 1 &&
+				 (inode == 0 || of == inode);
 		if (f != NULL)
 			fclose(f);
 	}
 	return count;
+}
+
+static int kernel_watches(void)
+{
+	return count_watches(0);
+}
+
+static bool is_watched(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return count_watches(st.st_ino) == 1;
 }
 
 /* What was told of and not yet heard. */
@@ -106,7 +122,7 @@ static int set_up(void **state)
 	told = 0;
 	close_when_told = false;
 	assert_int_equal(loop_create(&loop), 0);
-	assert_int_equal(system("rm -rf folder other"), 0);
+	assert_int_equal(system("rm -rf folder other third"), 0);
 	assert_int_equal(mkdir("folder", 0755), 0);
 	assert_non_null(realpath("folder", folder));
 	snprintf(file, sizeof file, "%s/file", folder);
@@ -198,6 +214,7 @@ static void folder_is_made_anew(void **state)
 	assert_int_equal(rename("other", "folder"), 0);
 	expect_told(before);
 	drain();
+	assert_true(is_watched("folder"));
 	before = told;
 	put(file, "in the other");
 	expect_told(before);
@@ -228,22 +245,26 @@ static void links_are_followed(void **state)
 
 	(void)state;
 	assert_int_equal(mkdir("other", 0755), 0);
+	assert_int_equal(mkdir("third", 0755), 0);
 	put("other/a", "a");
-	put("other/b", "b");
+	put("third/b", "b");
 	assert_int_equal(unlink(file), 0);
 	assert_int_equal(symlink("../other/a", file), 0);
 	open_watch();
 	assert_int_equal(kernel_watches(), 2);
+	assert_true(is_watched("folder") && is_watched("other"));
 	put("other/a", "written behind the link");
 	expect_told(0);
 	drain();
 	before = told;
-	assert_int_equal(symlink("../other/b", "folder/turned"), 0);
+	assert_int_equal(symlink("../third/b", "folder/turned"), 0);
 	assert_int_equal(rename("folder/turned", file), 0);
 	expect_told(before);
+	assert_int_equal(kernel_watches(), 2);
+	assert_true(is_watched("folder") && is_watched("third"));
 	drain();
 	before = told;
-	put("other/b", "written behind the turned one");
+	put("third/b", "written behind the turned one");
 	expect_told(before);
 }
 
