@@ -120,10 +120,9 @@ int elf_check(const void *data, size_t size, struct elf_facts *ret_facts,
 	      char *reason, size_t reason_size)
 {
 	static int (*const parts[])(struct elf_file * f) = {
-		check_header,           elf__check_segments,
-		elf__check_sections,    elf__check_dynamic,
-		elf__check_symbols,     elf__check_versions,
-		elf__check_names,       elf__check_relocations,
+		check_header,       elf__check_segments,    elf__check_sections,
+		elf__check_dynamic, elf__check_symbols,     elf__check_versions,
+		elf__check_names,   elf__check_relocations,
 	};
 	struct elf_file f = {
 		.data = data,

@@ -39,8 +39,8 @@ struct elf_file {
 	/* elf_segments.c */
 	uint64_t end; /* first address behind the last segment */
 	const Elf64_Phdr *dynamic;
+	const Elf64_Phdr *tls; /* NULL: no thread-local data */
 	uint64_t tls_size;
-	bool has_tls;
 	uint64_t relro_start; /* made read-only after relocation */
 	uint64_t relro_end;   /* 0: nothing */
 

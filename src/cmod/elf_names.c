@@ -166,8 +166,7 @@ static bool is_own(const struct elf_file *f, const struct gnu_table *t,
 static int check_gnu_imports(struct elf_file *f, const struct gnu_table *t)
 {
 	for (uint64_t i = 1; i < f->symbol_count; i++) {
-		if (f->symbols[i].st_shndx == SHN_UNDEF &&
-		    is_own(f, t, i))
+		if (f->symbols[i].st_shndx == SHN_UNDEF && is_own(f, t, i))
 			return bad_import(f, i);
 	}
 	return 0;

@@ -69,6 +69,32 @@ static int check_holes(struct elf_file *f, unsigned i)
 	return 0;
 }
 
+/* Variables that begin as zero: not with what follows in the file, because the
+ * segment has more bytes of it than it should. */
+static int check_bss(struct elf_file *f, unsigned i)
+{
+	const Elf64_Shdr *s = &f->sections[i];
+	const Elf64_Phdr *p = f->segments, *end = p + f->segment_count;
+
+	for (; p < end; p++) {
+		uint64_t at = s->sh_addr - p->p_vaddr;
+		uint64_t stop = s->sh_size > p->p_filesz - at ? p->p_filesz
+							      : at + s->sh_size;
+
+		if (p->p_type != PT_LOAD || at >= p->p_filesz)
+			continue;
+		for (; at < stop; at++) {
+			if (f->data[p->p_offset + at] != 0)
+				return elf__bad(f,
+						"section %u: what has no "
+						"bytes in the file is not "
+						"zero",
+						i);
+		}
+	}
+	return 0;
+}
+
 /* A section that is in memory lies in a segment of its kind. */
 static int check_allocated(struct elf_file *f, unsigned i)
 {
@@ -99,6 +125,8 @@ static int check_allocated(struct elf_file *f, unsigned i)
 				i);
 	if (is_bss_in_relro(f, s))
 		return elf__bad(f, "PT_GNU_RELRO: covers .bss");
+	if (s->sh_type == SHT_NOBITS)
+		return check_bss(f, i);
 	if (s->sh_type == SHT_DYNSYM)
 		f->section_symbols = s->sh_size / sizeof(Elf64_Sym);
 	if (s->sh_type == SHT_PROGBITS && (s->sh_flags & SHF_EXECINSTR) != 0)
@@ -121,6 +149,40 @@ static int check_section(struct elf_file *f, unsigned i)
 	return 0;
 }
 
+/*
+ * The block that each thread gets is as large as PT_TLS says, and begins with the
+ * bytes it names: code writes past one that is too small, and takes for done what
+ * is not zero.
+ */
+static int check_tls(struct elf_file *f)
+{
+	uint64_t begin = UINT64_MAX, file_end = 0, end = 0, align = 1;
+	const Elf64_Phdr *p = f->tls;
+
+	for (unsigned i = 1; i < f->section_count; i++) {
+		const Elf64_Shdr *s = &f->sections[i];
+		uint64_t s_end = s->sh_addr + s->sh_size;
+
+		if ((s->sh_flags & SHF_TLS) == 0)
+			continue;
+		begin = s->sh_addr < begin ? s->sh_addr : begin;
+		if (s->sh_type != SHT_NOBITS && s_end > file_end)
+			file_end = s_end;
+		end = s_end > end ? s_end : end;
+		align = s->sh_addralign > align ? s->sh_addralign : align;
+	}
+	if (p == NULL && end == 0)
+		return 0;
+	if (file_end == 0)
+		file_end = begin;
+	if (p == NULL || p->p_vaddr != begin ||
+	    p->p_filesz != file_end - begin || p->p_memsz < end - begin ||
+	    p->p_memsz - (end - begin) >= p->p_align || p->p_align < align)
+		return elf__bad(f, "PT_TLS: is not what the thread-local "
+				   "sections are");
+	return 0;
+}
+
 int elf__check_sections(struct elf_file *f)
 {
 	if (f->header->e_shoff == 0 && f->header->e_shnum == 0)
@@ -140,5 +202,5 @@ int elf__check_sections(struct elf_file *f)
 		if (check_allocated(f, i) != 0)
 			return -1;
 	}
-	return 0;
+	return check_tls(f);
 }

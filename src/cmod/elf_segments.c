@@ -92,7 +92,7 @@ static int check_dynamic_header(struct elf_file *f, const Elf64_Phdr *p)
 
 static int check_tls(struct elf_file *f, const Elf64_Phdr *p)
 {
-	if (f->has_tls)
+	if (f->tls != NULL)
 		return elf__bad(f, "PT_TLS: there are two");
 	if (p->p_filesz > p->p_memsz || p->p_memsz > ELF_TLS_MAX ||
 	    !is_power_of_two(p->p_align) || p->p_align > TLS_ALIGN_MAX)
@@ -100,7 +100,7 @@ static int check_tls(struct elf_file *f, const Elf64_Phdr *p)
 	if (p->p_filesz != 0 &&
 	    elf__at(f, p->p_vaddr, p->p_filesz, PF_R) == NULL)
 		return elf__bad(f, "PT_TLS: its image is not in a segment");
-	f->has_tls = true;
+	f->tls = p;
 	f->tls_size = p->p_memsz;
 	return 0;
 }

@@ -167,6 +167,16 @@ static Elf64_Phdr *segment(unsigned type)
 	return p;
 }
 
+static Elf64_Shdr *section(unsigned type)
+{
+	Elf64_Ehdr *h = (Elf64_Ehdr *)work;
+	Elf64_Shdr *s = (Elf64_Shdr *)(work + h->e_shoff);
+
+	while (s->sh_type != type)
+		s++;
+	return s;
+}
+
 static void test_segments(void **state)
 {
 	(void)state;
@@ -248,14 +258,54 @@ static void test_tables(void **state)
 	expect_refused(good_size, "tag 0x1234");
 }
 
-static Elf64_Shdr *section(unsigned type)
+/* Thread-local data is written without a look at how much there was asked for,
+ * and is zero where the linker wanted it so. */
+static void test_thread_local(void **state)
 {
-	Elf64_Ehdr *h = (Elf64_Ehdr *)work;
-	Elf64_Shdr *s = (Elf64_Shdr *)(work + h->e_shoff);
+	uint64_t align = segment(PT_TLS)->p_align;
+	uint64_t size = segment(PT_TLS)->p_memsz;
 
-	while (s->sh_type != type)
-		s++;
-	return s;
+	(void)state;
+	assert_int_equal(segment(PT_TLS)->p_filesz, 4);
+	assert_int_equal(size, 8);
+	for (uint64_t less = 1; less <= size; less++) {
+		segment(PT_TLS)->p_memsz -= less;
+		expect_refused(good_size, "PT_TLS");
+	}
+	segment(PT_TLS)->p_memsz += 64;
+	expect_refused(good_size, "PT_TLS");
+	segment(PT_TLS)->p_filesz--;
+	expect_refused(good_size, "PT_TLS");
+	segment(PT_TLS)->p_filesz++;
+	expect_refused(good_size, "PT_TLS");
+	segment(PT_TLS)->p_vaddr += align;
+	expect_refused(good_size, "PT_TLS");
+	segment(PT_TLS)->p_vaddr -= align;
+	expect_refused(good_size, "PT_TLS");
+	segment(PT_TLS)->p_align = align / 2;
+	expect_refused(good_size, "PT_TLS");
+	segment(PT_TLS)->p_type = PT_LOOS;
+	expect_refused(good_size, "PT_TLS");
+}
+
+/* What has no bytes in the file is zero in memory, not what comes next there. */
+static void test_bss(void **state)
+{
+	Elf64_Phdr *p = segment(PT_LOAD);
+	Elf64_Shdr *bss = section(SHT_NOBITS);
+
+	(void)state;
+	while ((bss->sh_flags & SHF_TLS) != 0 || bss->sh_type != SHT_NOBITS)
+		bss++;
+	while ((p->p_flags & PF_W) == 0 || p->p_type != PT_LOAD)
+		p++;
+	assert_true(p->p_memsz > p->p_filesz + 4000);
+	p->p_filesz = bss->sh_addr + 1 - p->p_vaddr;
+	expect_refused(good_size, "is not zero");
+	p->p_filesz = p->p_memsz;
+	if (p->p_offset + p->p_filesz < good_size)
+		expect_refused(good_size, "is not zero");
+	restore();
 }
 
 /* The hash tables must lead to each name; tables have sizes. */
@@ -548,6 +598,8 @@ int main(void)
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_segments),
 		cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_thread_local),
+		cmocka_unit_test(test_bss),
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_lost_sysv),
 		cmocka_unit_test(test_own_imports),
