@@ -97,6 +97,25 @@ static int open_pidfd(pid_t pid)
 	return fd;
 }
 
+static int open_pair(int pair[2])
+{
+	if (inject("cmod.socketpair"))
+		return UV_EMFILE;
+	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0
+		       ? 0
+		       : -errno;
+}
+
+/* Above the places where the helper will look for its descriptors. */
+static int raise_fd(int fd)
+{
+	int high = inject("cmod.dup")
+			   ? UV_EMFILE
+			   : fcntl(fd, F_DUPFD_CLOEXEC, ISOLATE_LIBRARY_FD + 1);
+
+	return high == -1 ? -errno : high;
+}
+
 int lua_cmod_spawn(int library_fd, const char *symbol, const char *file,
 		   int *ret_socket, pid_t *ret_pid, int *ret_pidfd)
 {
@@ -105,16 +124,18 @@ int lua_cmod_spawn(int library_fd, const char *symbol, const char *file,
 	int pair[2], high[2], rc, pidfd;
 	pid_t pid;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-		return -errno;
-	high[0] = fcntl(pair[1], F_DUPFD_CLOEXEC, ISOLATE_LIBRARY_FD + 1);
-	rc = high[0] < 0 ? -errno : 0;
-	close(pair[1]);
+	rc = open_pair(pair);
 	if (rc != 0)
+		return rc;
+	high[0] = raise_fd(pair[1]);
+	close(pair[1]);
+	if (high[0] < 0) {
+		rc = high[0];
 		goto fail_pair;
-	high[1] = fcntl(library_fd, F_DUPFD_CLOEXEC, ISOLATE_LIBRARY_FD + 1);
+	}
+	high[1] = raise_fd(library_fd);
 	if (high[1] < 0) {
-		rc = -errno;
+		rc = high[1];
 		goto fail_high;
 	}
 	rc = execute(high[0], high[1], argv, &pid);
