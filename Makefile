@@ -56,10 +56,13 @@ test: deps-test
 	@cmake/build.sh release $(JOBS)
 	@$(CTEST)
 
-# The same tests with their full counts: hours rather than minutes.
+# The same tests with their full counts: hours rather than minutes. Those with
+# threads once more, with the thread sanitizer.
 soak: deps-test
 	@cmake/build.sh release $(JOBS)
 	@NEAP_SOAK=1 $(CTEST)
+	@cmake/build.sh tsan $(JOBS)
+	@NEAP_SOAK=1 ctest --preset tsan -j $(JOBS) -L threads -R '$(TESTS)'
 
 # The program, the headers, and what finds them, below PREFIX (and DESTDIR).
 install: build
@@ -79,7 +82,8 @@ fmt: deps-lint
 
 clean:
 	rm -f $(EXAMPLE)/hello.so
-	rm -rf build build-debug build-asan build-tsan build-clang build-fuzz
+	rm -rf build build-debug build-asan build-tsan build-clang build-fuzz \
+		build-ucontext
 
 .PHONY: all deps deps-build deps-test deps-lint deps-bench build run test soak \
 	install bench lint fmt clean

@@ -14,7 +14,8 @@ target_compile_options(neap_flags INTERFACE
   $<$<C_COMPILER_ID:Clang>:-Wno-gnu-variable-sized-type-not-at-end>
   $<$<BOOL:${NEAP_WERROR}>:-Werror>)
 target_compile_definitions(neap_flags INTERFACE
-  _GNU_SOURCE $<$<CONFIG:Debug>:NEAP_INJECT>)
+  _GNU_SOURCE $<$<CONFIG:Debug>:NEAP_INJECT>
+  $<$<BOOL:${NEAP_CSTACK_UCONTEXT}>:NEAP_CSTACK_UCONTEXT>)
 
 # The program's own tables are read-only once it runs.
 add_link_options(-Wl,--as-needed,-z,relro,-z,now)

@@ -1,7 +1,7 @@
 -- module:load(name, {offload = true}): calls on other threads. What blocks does
 -- so behind a gate that the test opens, so nothing here depends on the clock.
 --
--- test: timeout 120, variants
+-- test: timeout 120, variants, threads
 local cmod = require('cmod')
 local fiber = require('fiber')
 local json = require('json')

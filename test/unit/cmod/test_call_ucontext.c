@@ -10,7 +10,9 @@ int main(void)
 
 #else
 
-#define NEAP_CSTACK_UCONTEXT 1
+#ifndef NEAP_CSTACK_UCONTEXT
+#define NEAP_CSTACK_UCONTEXT
+#endif
 
 #include "../../../src/cmod/api.c"
 #include "../../../src/cmod/call.c"

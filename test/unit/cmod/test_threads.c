@@ -2,7 +2,7 @@
  * Threads that load, call, wait, unload and replace one file, all at once. Each
  * call must answer the version that its own module's file had; at the end
  * nothing is left. (Under the thread sanitizer, also: no race.)
- * test: timeout 120, soak 600
+ * test: timeout 120, soak 600, threads
  */
 #include "unit.h"
 

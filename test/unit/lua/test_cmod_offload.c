@@ -3,7 +3,7 @@
  * of ours and of Lua, a thread, descriptors. The call is `nil, err` or well, and
  * nothing is left of it.
  *
- * test: timeout 120
+ * test: timeout 120, threads
  */
 #include "lua_world.h"
 

@@ -7,7 +7,7 @@
  *
  * Under the thread sanitizer, also: no race. workers.lua is what they do.
  *
- * test: timeout 180, soak 3600
+ * test: timeout 180, soak 3600, threads
  */
 #include "lua_world.h"
 

@@ -1,7 +1,7 @@
 /*
  * The pool of threads: where jobs run and are done, its limits, jobs that are
  * abandoned, loops and processes that end meanwhile, and many loops at once.
- * test: timeout 120
+ * test: timeout 120, threads
  */
 #include "unit.h"
 
