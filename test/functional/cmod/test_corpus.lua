@@ -211,10 +211,9 @@ local function hits_code(lib, data)
     return false
 end
 
--- Twenty times as many in a soak; but of C++ no more: of tens of thousands one
--- gets past any check and corrupts the heap (an import's name turned into that of
--- another function, which C++ calls while it is loaded). unit/cmod/test_corpus
--- counts those, at full size.
+-- Twenty times as many in a soak; but of C++, which runs much more when it is loaded
+-- and closed, no more: of ten thousand one gets past the check and corrupts the
+-- heap. unit/cmod/test_corpus counts those, at full size.
 local function rounds(is_cxx)
     return is_cxx and 1 or tap.soak(20, 1)
 end
