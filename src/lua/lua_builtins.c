@@ -81,11 +81,7 @@ static int l_note_trace(lua_State *L)
  * not look whether any is left. */
 static int l_stack_is_low(lua_State *L)
 {
-	const struct lua_vm *vm = lua_vm_of(L);
-	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-
-	/* Outside: on a stack of a C module's, which has its own guard. */
-	lua_pushboolean(L, here >= vm->stack_end && here < vm->stack_low);
+	lua_pushboolean(L, lua_vm_stack_is_low(L));
 	return 1;
 }
 

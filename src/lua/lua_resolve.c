@@ -7,6 +7,7 @@
 
 #include "base/diag.h"
 #include "lua/lua_serialize.h"
+#include "lua/lua_state.h"
 #include "lua/lua_value.h"
 
 /* A __serialize function that gives an object which has one, and so on. */
@@ -123,6 +124,14 @@ int lua_resolve(lua_State *L, const struct lua_serialize_cfg *cfg, int cache,
 				 "%s gives one object after "
 				 "the other, and never a plain value",
 				 SERIALIZE);
+			return -1;
+		}
+		/* It may encode the next such object, and so on: LuaJIT does
+		 * not look whether any C stack is left. */
+		if (lua_vm_stack_is_low(L)) {
+			diag_set(IllegalParams,
+				 "C stack overflow: too many " SERIALIZE
+				 " functions in each other");
 			return -1;
 		}
 		call_method(L, cache);

@@ -125,7 +125,16 @@ static void run_builtins(lua_State *L, void *arg)
 	lua_call(L, 0, 0);
 }
 
-/* The C stack of this thread: coroutines inside each other may take half. */
+bool lua_vm_stack_is_low(lua_State *L)
+{
+	const struct lua_vm *vm = lua_vm_of(L);
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+
+	/* Outside: on a stack of a C module's, which has its own guard. */
+	return here >= vm->stack_end && here < vm->stack_low;
+}
+
+/* The C stack of this thread: what nests in Lua may take half. */
 static void find_stack(struct lua_vm *vm)
 {
 	pthread_attr_t attr;

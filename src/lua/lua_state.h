@@ -95,6 +95,10 @@ int lua_vm_register(struct lua_vm *vm, const struct lua_module *module);
 /** Close the state: every fiber must have ended. Runs finalizers. */
 void lua_vm_destroy(struct lua_vm *vm);
 
+/** Whether half of this thread's C stack is used up: nothing more should nest
+ * there. */
+bool lua_vm_stack_is_low(lua_State *L);
+
 /** The vm of any of its coroutines. No search: it is the allocator's data. */
 static inline struct lua_vm *lua_vm_of(lua_State *L)
 {

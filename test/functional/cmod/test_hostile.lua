@@ -254,6 +254,27 @@ real, kept, back, err, proxy = nil
 tap.is(kit.live_count(), 0, 'no module is left')
 tap.is(kit.open_fds(), fds, 'nor a descriptor')
 
+-- __serialize that encodes another object with it, without end
+for name, encode in pairs({ call = cmod.load('./h'):load('echo'),
+        json = require('json').encode, msgpack = require('msgpack').encode,
+        yaml = require('yaml').encode }) do
+    local deepest, nesting, reason = 0, 0, nil
+    local mt = {}
+    mt.__serialize = function()
+        nesting = nesting + 1
+        deepest = math.max(deepest, nesting)
+        local fine, ok, e = pcall(encode, setmetatable({}, mt))
+        reason = reason or tostring(fine and e or ok)
+        nesting = nesting - 1
+        return 1
+    end
+    encode(setmetatable({}, mt))
+    tap.ok(deepest > 50 and reason:find('C stack overflow', 1, true),
+        name .. ' in __serialize, nested until it is refused')
+end
+collectgarbage()
+collectgarbage()
+
 -- what is alive at the end of the state is closed by it, also when a finalizer
 -- that runs then uses it
 _G.last = cmod.load('./h'):load('echo')
