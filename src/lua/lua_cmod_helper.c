@@ -14,6 +14,7 @@
 #include "base/diag.h"
 #include "base/inject.h"
 #include "cmod/isolate_child.h"
+#include "lua/lua_cmod_helper_talk.h"
 #include "lua/lua_cmod_spawn.h"
 #include "runtime/fiber.h"
 #include "runtime/loop.h"
@@ -23,22 +24,12 @@
 #endif
 
 enum {
-	SCRATCH = 64 * 1024,
 	CLOSE_MS = 2000, /* for the library's last words */
-	LOST_MS = 100,   /* for a process without a socket to be dead */
 	END_MS = 500,    /* as CLOSE_MS, when the thread's loop has ended */
 	KILL_MS = 1000,  /* a killed process is gone sooner than that */
 };
 
-/* What did not go out at once. */
-struct rest {
-	uv_write_t req;
-	struct isolate_head head;
-	struct buf body;
-};
-
 static __thread struct list all;
-static __thread char scratch[SCRATCH];
 
 static struct list *all_helpers(void)
 {
@@ -47,9 +38,9 @@ static struct list *all_helpers(void)
 	return &all;
 }
 
-/* Whether the loop goes on for the sake of this one. */
-static void set_state(struct lua_cmod_helper *h,
-		      enum lua_cmod_helper_state state)
+/* The state says, too, whether the loop goes on for the sake of this one. */
+void lua_cmod_helper__set_state(struct lua_cmod_helper *h,
+				enum lua_cmod_helper_state state)
 {
 	h->state = state;
 	if (state == HELPER_IDLE ||
@@ -59,12 +50,12 @@ static void set_state(struct lua_cmod_helper *h,
 		uv_ref((uv_handle_t *)&h->watch);
 }
 
-static bool is_working(const struct lua_cmod_helper *h)
+bool lua_cmod_helper__is_working(const struct lua_cmod_helper *h)
 {
 	return h->state == HELPER_STARTING || h->state == HELPER_BUSY;
 }
 
-static void stop_timer(struct lua_cmod_helper *h)
+void lua_cmod_helper__stop_timer(struct lua_cmod_helper *h)
 {
 	timer_stop(&h->sched->timers, &h->timer);
 }
@@ -78,16 +69,16 @@ static void kill_session(struct lua_cmod_helper *h)
 
 static void begin_dying(struct lua_cmod_helper *h)
 {
-	stop_timer(h);
+	lua_cmod_helper__stop_timer(h);
 	uv_read_stop((uv_stream_t *)&h->pipe);
 	kill_session(h);
-	set_state(h, HELPER_DYING);
+	lua_cmod_helper__set_state(h, HELPER_DYING);
 }
 
-/* It dies for a reason that is known. Takes over @a e. */
-static void fail(struct lua_cmod_helper *h, struct error *e)
+void lua_cmod_helper__fail(struct lua_cmod_helper *h, struct error *e)
 {
-	bool tell = is_working(h) && !h->quiet && h->owner != NULL;
+	bool tell = lua_cmod_helper__is_working(h) && !h->quiet &&
+		    h->owner != NULL;
 
 	begin_dying(h);
 	h->quiet = true;
@@ -96,8 +87,6 @@ static void fail(struct lua_cmod_helper *h, struct error *e)
 	else
 		error_unref(e);
 }
-
-#define proc_error(...) error_new(&ClientError, ER_PROC_C, NULL, 0, __VA_ARGS__)
 
 static void on_time(struct timer *t)
 {
@@ -112,148 +101,28 @@ static void on_time(struct timer *t)
 	if (h->state >= HELPER_DYING)
 		kill_session(h);
 	else if (h->state == HELPER_STARTING)
-		fail(h, error_new(&TimedOut, ER_TIMEOUT, NULL, 0,
+		lua_cmod_helper__fail(
+			h,
+			error_new(&TimedOut, ER_TIMEOUT, NULL, 0,
 				  "%s: its helper process has not loaded the "
 				  "library within %g seconds and was killed",
 				  h->name, s));
 	else
-		fail(h, error_new(&TimedOut, ER_TIMEOUT, NULL, 0,
+		lua_cmod_helper__fail(
+			h,
+			error_new(&TimedOut, ER_TIMEOUT, NULL, 0,
 				  "%s: it has not returned within %g seconds, "
 				  "and its helper process was killed",
 				  h->name, s));
 }
 
-static void start_timer(struct lua_cmod_helper *h, uint64_t ns)
+void lua_cmod_helper__start_timer(struct lua_cmod_helper *h, uint64_t ns)
 {
 	uint64_t due;
 
 	h->limit_ns = ns;
 	if (!__builtin_add_overflow(uv_hrtime(), ns, &due))
 		timer_start(&h->sched->timers, &h->timer, due, on_time);
-}
-
-/* --- what comes out of the socket --- */
-
-static bool is_answer(const struct isolate_reader *in)
-{
-	if (in->head.kind == ISOLATE_RESULTS)
-		return isolate_check_results(in->body.data, in->body.size,
-					     in->head.count);
-	return in->head.kind == ISOLATE_ERROR;
-}
-
-static void fail_garbage(struct lua_cmod_helper *h)
-{
-	fail(h, proc_error("%s: its helper process has sent what is no answer, "
-			   "and was killed: something has written to its "
-			   "descriptor %d",
-			   h->name, ISOLATE_SOCKET_FD));
-}
-
-static void take_started(struct lua_cmod_helper *h)
-{
-	const struct isolate_reader *in = &h->in;
-	struct error *e = NULL;
-
-	if (in->head.kind == ISOLATE_READY && in->head.size == 0) {
-		isolate_reader_next(&h->in);
-		stop_timer(h);
-		set_state(h, HELPER_IDLE);
-		if (h->owner != NULL)
-			h->owner->on_ready(h);
-		return;
-	}
-	if (in->head.kind == ISOLATE_ERROR)
-		e = isolate_get_error(in->body.data, in->body.size);
-	if (e != NULL)
-		fail(h, e);
-	else
-		fail_garbage(h);
-}
-
-static void take_frame(struct lua_cmod_helper *h)
-{
-	if (h->in.head.serial != h->serial || !is_working(h)) {
-		fail_garbage(h);
-	} else if (h->state == HELPER_STARTING) {
-		take_started(h);
-	} else if (!is_answer(&h->in)) {
-		fail_garbage(h);
-	} else {
-		stop_timer(h);
-		set_state(h, HELPER_IDLE);
-		/* Its last word; or it has not even read the question. */
-		if (h->in.head.kind == ISOLATE_ERROR && h->in.head.count != 0)
-			lua_cmod_helper_kill(h);
-		else if (uv_stream_get_write_queue_size(
-				 (uv_stream_t *)&h->pipe) > 0)
-			lua_cmod_helper_kill(h);
-		if (h->owner != NULL)
-			h->owner->on_answer(h);
-	}
-}
-
-static void fail_feed(struct lua_cmod_helper *h, int rc)
-{
-	if (rc == UV_EMSGSIZE)
-		fail(h, proc_error("%s: its results have %llu bytes, at most "
-				   "%llu are allowed (option 'memory')",
-				   h->name, (unsigned long long)h->in.head.size,
-				   (unsigned long long)h->in.size_max));
-	else if (rc == UV_ENOMEM)
-		fail(h,
-		     error_new(&OutOfMemory, ER_MEMORY_ISSUE, NULL, 0,
-			       "not enough memory: %llu bytes for the "
-			       "results of %s",
-			       (unsigned long long)h->in.head.size, h->name));
-	else
-		fail_garbage(h);
-}
-
-static void take(struct lua_cmod_helper *h, const char *data, size_t size)
-{
-	bool complete;
-	ssize_t n;
-
-	if (!is_working(h)) {
-		fail_garbage(h);
-		return;
-	}
-	n = isolate_reader_feed(&h->in, data, size, &complete);
-	if (n < 0) {
-		fail_feed(h, (int)n);
-		return;
-	}
-	/* One answer to one question: more is none of ours. */
-	if ((size_t)n < size)
-		fail_garbage(h);
-	else if (complete)
-		take_frame(h);
-}
-
-static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf)
-{
-	(void)handle, (void)size;
-	*buf = uv_buf_init(scratch, sizeof scratch);
-}
-
-/* The end of the socket says that it is about to die, which the pidfd will
- * tell, and of what; or that the library closes what it does not know. */
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-	struct lua_cmod_helper *h = stream->data;
-
-	if (n > 0) {
-		take(h, buf->base, (size_t)n);
-	} else if (n < 0 && h->state < HELPER_DYING) {
-		h->quiet = h->quiet || !is_working(h);
-		stop_timer(h);
-		uv_read_stop(stream);
-		set_state(h, HELPER_DYING);
-		start_timer(h, LOST_MS * 1000000ull);
-	} else if (n < 0) {
-		uv_read_stop(stream);
-	}
 }
 
 /* --- its end --- */
@@ -264,28 +133,33 @@ static struct error *end_error(const struct lua_cmod_helper *h)
 
 	if (h->lost ||
 	    (h->exit_kind == CLD_EXITED && h->exit_value == ISOLATE_EXIT_LOST))
-		return proc_error("%s: the function has closed descriptor %d, "
-				  "its helper process's connection to the "
-				  "server, or written to it",
-				  h->name, ISOLATE_SOCKET_FD);
+		return lua_cmod_helper__error(
+			"%s: the function has closed descriptor %d, "
+			"its helper process's connection to the "
+			"server, or written to it",
+			h->name, ISOLATE_SOCKET_FD);
 	if (h->late)
-		return proc_error("%s: its helper process has not closed the "
-				  "library within %g seconds, and was killed",
-				  h->name, CLOSE_MS / 1e3);
+		return lua_cmod_helper__error(
+			"%s: its helper process has not closed the "
+			"library within %g seconds, and was killed",
+			h->name, CLOSE_MS / 1e3);
 	if (h->exit_kind == CLD_EXITED)
-		return proc_error("%s: its helper process has ended with exit "
-				  "code %d",
-				  h->name, h->exit_value);
+		return lua_cmod_helper__error(
+			"%s: its helper process has ended with exit "
+			"code %d",
+			h->name, h->exit_value);
 	if (h->exit_value == SIGKILL)
-		return proc_error("%s: its helper process died of SIGKILL "
-				  "(Killed from outside, as the kernel does "
-				  "when memory runs out)",
-				  h->name);
+		return lua_cmod_helper__error(
+			"%s: its helper process died of SIGKILL "
+			"(Killed from outside, as the kernel does "
+			"when memory runs out)",
+			h->name);
 	name = sigabbrev_np(h->exit_value);
 	text = sigdescr_np(h->exit_value);
-	return proc_error("%s: its helper process died of SIG%s (%s)", h->name,
-			  name != NULL ? name : "?",
-			  text != NULL ? text : "an unknown signal");
+	return lua_cmod_helper__error(
+		"%s: its helper process died of SIG%s (%s)", h->name,
+		name != NULL ? name : "?",
+		text != NULL ? text : "an unknown signal");
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -301,27 +175,9 @@ static void on_closed(uv_handle_t *handle)
 
 static void close_handles(struct lua_cmod_helper *h)
 {
-	stop_timer(h);
+	lua_cmod_helper__stop_timer(h);
 	uv_close((uv_handle_t *)&h->watch, on_closed);
 	uv_close((uv_handle_t *)&h->pipe, on_closed);
-}
-
-/* What it said before it died counts. */
-static void read_last_words(struct lua_cmod_helper *h)
-{
-	ssize_t n;
-	int fd;
-
-	if (uv_fileno((uv_handle_t *)&h->pipe, &fd) != 0)
-		return;
-	while (is_working(h)) {
-		n = read(fd, scratch, sizeof scratch);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		take(h, scratch, (size_t)n);
-	}
 }
 
 /* It is a zombie until here: nobody else has its number, nor its session's. */
@@ -336,9 +192,10 @@ static void reap(struct lua_cmod_helper *h)
 		;
 	h->exit_kind = si.si_code;
 	h->exit_value = si.si_status;
-	read_last_words(h);
-	tell = (is_working(h) || h->state == HELPER_DYING) && !h->quiet;
-	set_state(h, HELPER_REAPED);
+	lua_cmod_helper__read_last_words(h);
+	tell = (lua_cmod_helper__is_working(h) || h->state == HELPER_DYING) &&
+	       !h->quiet;
+	lua_cmod_helper__set_state(h, HELPER_REAPED);
 	list_del(&h->all);
 	if (tell && h->owner != NULL)
 		h->owner->on_failed(h, end_error(h));
@@ -376,8 +233,8 @@ void lua_cmod_helper_close(struct lua_cmod_helper *h)
 	if (uv_fileno((uv_handle_t *)&h->pipe, &fd) == 0)
 		shutdown(fd, SHUT_RDWR);
 	uv_read_stop((uv_stream_t *)&h->pipe);
-	set_state(h, HELPER_CLOSING);
-	start_timer(h, CLOSE_MS * 1000000ull);
+	lua_cmod_helper__set_state(h, HELPER_CLOSING);
+	lua_cmod_helper__start_timer(h, CLOSE_MS * 1000000ull);
 }
 
 void lua_cmod_helper_disown(struct lua_cmod_helper *h)
@@ -451,86 +308,6 @@ unsigned lua_cmod_helpers_count(void)
 	return n;
 }
 
-/* --- questions --- */
-
-static void on_written(uv_write_t *req, int status)
-{
-	struct rest *r = req->data;
-
-	/* Why it failed tells the end of the socket, or the pidfd. */
-	(void)status;
-	buf_destroy(&r->body);
-	mem_free(r);
-}
-
-/* What is left of a frame of which @a done bytes are gone. */
-static int send_rest(struct lua_cmod_helper *h, const struct isolate_head *head,
-		     struct buf *body, size_t done)
-{
-	struct rest *r = mem_zalloc(sizeof *r);
-	uv_buf_t bufs[2];
-	unsigned n = 0;
-	int rc;
-
-	if (r == NULL)
-		return UV_ENOMEM;
-	r->req.data = r;
-	r->head = *head;
-	r->body = *body;
-	if (done < sizeof *head) {
-		bufs[n++] = uv_buf_init((char *)&r->head + done,
-					(unsigned)(sizeof *head - done));
-		done = sizeof *head;
-	}
-	done -= sizeof *head;
-	bufs[n++] = uv_buf_init(r->body.data + done,
-				(unsigned)(r->body.size - done));
-	rc = uv_write(&r->req, (uv_stream_t *)&h->pipe, bufs, n, on_written);
-	if (rc != 0) {
-		mem_free(r);
-		return rc;
-	}
-	*body = (struct buf){ .limit = body->limit };
-	return 0;
-}
-
-static int send_frame(struct lua_cmod_helper *h, enum isolate_kind kind,
-		      struct buf *body)
-{
-	struct isolate_head head = isolate_head(kind, h->serial, body->size, 0);
-	uv_buf_t bufs[2] = {
-		uv_buf_init((char *)&head, sizeof head),
-		uv_buf_init(body->data, (unsigned)body->size),
-	};
-	int n = uv_try_write((uv_stream_t *)&h->pipe, bufs, 2);
-
-	if (n == UV_EAGAIN)
-		n = 0;
-	if (n < 0)
-		return n;
-	if ((size_t)n == sizeof head + body->size)
-		return 0;
-	return send_rest(h, &head, body, (size_t)n);
-}
-
-int lua_cmod_helper_ask(struct lua_cmod_helper *h, struct buf *args,
-			uint64_t timeout_ns)
-{
-	int rc;
-
-	assert(h->state == HELPER_IDLE);
-	h->serial++;
-	isolate_reader_next(&h->in);
-	rc = send_frame(h, ISOLATE_CALL, args);
-	if (rc != 0) {
-		lua_cmod_helper_kill(h);
-		return rc;
-	}
-	set_state(h, HELPER_BUSY);
-	start_timer(h, timeout_ns);
-	return 0;
-}
-
 /* --- its start --- */
 
 static struct lua_cmod_helper *make(const struct lua_cmod_helper_job *job)
@@ -574,9 +351,7 @@ static int open_handles(struct lua_cmod_helper *h, int fd)
 		close(fd);
 	else
 		rc = uv_poll_start(&h->watch, UV_READABLE, on_watch);
-	return rc != 0 ? rc
-		       : uv_read_start((uv_stream_t *)&h->pipe, on_alloc,
-				       on_read);
+	return rc != 0 ? rc : lua_cmod_helper__listen(h);
 }
 
 static int send_load(struct lua_cmod_helper *h,
@@ -589,7 +364,7 @@ static int send_load(struct lua_cmod_helper *h,
 				  &names);
 
 	if (rc == 0)
-		rc = send_frame(h, ISOLATE_LOAD, &body);
+		rc = lua_cmod_helper__send(h, ISOLATE_LOAD, &body);
 	buf_destroy(&body);
 	return rc;
 }
@@ -647,7 +422,7 @@ lua_cmod_helper_start(struct sched *sched,
 	h->owner = owner;
 	h->arg = arg;
 	list_add_tail(all_helpers(), &h->all);
-	set_state(h, HELPER_STARTING);
-	start_timer(h, job->timeout_ns);
+	lua_cmod_helper__set_state(h, HELPER_STARTING);
+	lua_cmod_helper__start_timer(h, job->timeout_ns);
 	return h;
 }

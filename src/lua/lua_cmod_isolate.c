@@ -6,7 +6,7 @@
  *	its answer, or its end: wake the fiber -> guest_resume: unpack
  *
  *	lua_cmod_pool.c    the helpers of a function, the calls that wait
- *	lua_cmod_helper.c  one helper
+ *	lua_cmod_helper.c  one helper; lua_cmod_helper_talk.c  what is said
  *	lua_cmod_spawn.c   its process
  */
 #include <assert.h>
