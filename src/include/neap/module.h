@@ -58,8 +58,9 @@ typedef int (*neap_func_t)(neap_call_t *call, const char *args,
  * Add a result to @a call: the bytes from @a begin to @a end, one MessagePack
  * value. They are copied at once. Called again it adds another result; a call
  * without results gives a lone `true`. A failed call has no results.
- * Returns 0, or -1 with the error set: too large, or out of memory. The bytes
- * are looked at when the call ends: what is no MessagePack fails the call.
+ * Returns 0, or -1 with the error set: out of memory, or too large, as all
+ * results of a call together may have 1 GiB. The bytes are looked at when the
+ * call ends: what is no MessagePack fails the call.
  */
 NEAP_EXPORT int neap_return_mp(neap_call_t *call, const char *begin,
 			       const char *end);
