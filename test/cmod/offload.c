@@ -14,7 +14,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static int inside, opened, told;
+static int inside, opened, begun, told;
 
 static int return_number(neap_call_t *call, int n)
 {
@@ -90,10 +90,17 @@ FUNCTION(count_told)
 	return return_number(call, locked(&told));
 }
 
-static void add_told(void)
+/* How many of those calls have begun: before, a cancel only takes them away. */
+FUNCTION(count_begun)
+{
+	(void)args, (void)args_end;
+	return return_number(call, locked(&begun));
+}
+
+static void add_to(int *count)
 {
 	pthread_mutex_lock(&lock);
-	told++;
+	++*count;
 	pthread_mutex_unlock(&lock);
 }
 
@@ -101,18 +108,20 @@ static void add_told(void)
 FUNCTION(sleep_on)
 {
 	(void)call, (void)args, (void)args_end;
+	add_to(&begun);
 	while (neap_fiber_sleep(1000) == 0)
 		;
-	add_told();
+	add_to(&told);
 	return -1;
 }
 
 FUNCTION(yield_on)
 {
 	(void)call, (void)args, (void)args_end;
+	add_to(&begun);
 	while (neap_fiber_yield() == 0)
 		;
-	add_told();
+	add_to(&told);
 	return -1;
 }
 
@@ -123,9 +132,10 @@ FUNCTION(poll_on)
 	(void)call, (void)args, (void)args_end;
 	if (pipe(fds) != 0)
 		return NEAP_ERR("no pipe");
+	add_to(&begun);
 	while (neap_wait_fd(fds[0], NEAP_READ, -1) >= 0)
 		;
-	add_told();
+	add_to(&told);
 	close(fds[0]);
 	close(fds[1]);
 	return -1;

@@ -182,10 +182,11 @@ x = spawn(function()
     return gate()
 end)
 tap.ok(is_cancel(x:join()), 'cancelled before the call')
-local n = select(2, told())
+local n, begun = select(2, told()), plain('count_begun')
 for _, name in ipairs({ 'sleep_on', 'yield_on', 'poll_on' }) do
+    local before = select(2, begun())
     x = spawn(away(name))
-    fiber.sleep(0.01)
+    wait_until(function() return select(2, begun()) > before end, name)
     x:cancel()
     tap.ok(is_cancel(x:join()), name .. ': cancelled')
 end
@@ -355,7 +356,7 @@ tap.ok(pcall(m.load, m, 'gate', {}), 'no options')
 
 fibers, x, f, gate, short, echo, trap = nil
 um, uf, uopen, ucount, new = nil
-open, close, inside, told, away, plain = nil
+open, close, inside, told, begun, away, plain = nil
 m, calls = nil, nil
 wait_until(function() return kit.live_count() == 0 end, 'the end of all')
 tap.is(kit.live_count(), 0, 'nothing holds a module')
