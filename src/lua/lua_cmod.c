@@ -1,4 +1,4 @@
-/* The module `cmod`: load. The handles are in lua_cmod_handle.c. */
+/* The module `cmod`: load. */
 #include "lua/lua_cmod.h"
 
 #include <lauxlib.h>
@@ -95,7 +95,8 @@ static int luaopen_neap_cmod(lua_State *L)
 {
 	lua_cmod_set_host();
 	lua_cmod_open_call(L);
-	lua_cmod_open_handles(L);
+	lua_cmod_open_modules(L);
+	lua_cmod_open_functions(L);
 	lua_cmod_open_watch(L);
 	lua_newtable(L);
 	lua_cmod_set_searching(L, "load", l_load);

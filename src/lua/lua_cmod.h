@@ -5,7 +5,8 @@
  *	lua_cmod_live.c    live: functions that follow their file
  *	lua_cmod_list.c    list
  *	lua_cmod_watch.c   watch
- *	lua_cmod_handle.c  what Lua holds: modules, functions, live functions
+ *	lua_cmod_handle.c  what Lua holds: modules
+ *	lua_cmod_func.c    and functions
  *	lua_cmod_call.c    calling one, also when it waits
  *	lua_cmod_quick.h   the short ways of a call
  *	lua_cmod_wait.c    how functions wait, over the fibers of runtime
@@ -76,7 +77,11 @@ static inline uintptr_t lua_cmod_module_mark(const struct cmod_module_box *box)
 extern const struct lua_module lua_module_cmod;
 
 /** Make the classes of handles; once a state. Throws: out of memory. */
-void lua_cmod_open_handles(lua_State *L);
+void lua_cmod_open_modules(lua_State *L);
+void lua_cmod_open_functions(lua_State *L);
+
+/** What `state` of a handle of @a m, or of a function of it, is. */
+const char *lua_cmod_state_name(const struct cmod *m);
 
 /** A module's handle, pushed, with nothing in it. Throws: out of memory. */
 struct cmod_module_box *lua_cmod_push_module(lua_State *L, const char *path);
