@@ -1,6 +1,7 @@
 /* The ABI block of a module: checked field by field before anything is used. */
 #include <dlfcn.h>
 #include <link.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/diag.h"
@@ -23,17 +24,37 @@ static int refuse(const struct cmod *m, const char *field, unsigned long theirs,
 static int refuse_text(const struct cmod *m, const char *field)
 {
 	diag_set_code(ClientError, ER_LOAD_MODULE,
-		      "cannot load '%s': NEAP_MODULE: %s is missing, empty or "
-		      "longer than %d bytes",
+		      "cannot load '%s': NEAP_MODULE: %s is missing, empty, "
+		      "longer than %d bytes or of no library",
 		      m->file, field, TEXT_MAX);
 	return -1;
 }
 
+/* Damaged, it may point anywhere: what it names must be of some library. */
+static bool is_mapped(const void *p)
+{
+	Dl_info info;
+
+	return dladdr(p, &info) != 0;
+}
+
 static bool is_text(const char *s)
 {
-	size_t size = s == NULL ? 0 : strnlen(s, TEXT_MAX + 1);
+	size_t size = s == NULL || !is_mapped(s) ? 0 : strnlen(s, TEXT_MAX + 1);
 
 	return size > 0 && size <= TEXT_MAX;
+}
+
+/* Returns 0, or -1 with diag set: neither NULL nor of a library. */
+static int check_function(const struct cmod *m, const char *field,
+			  uintptr_t address)
+{
+	if (address == 0 || is_mapped((const void *)address))
+		return 0;
+	diag_set_code(ClientError, ER_LOAD_MODULE,
+		      "cannot load '%s': NEAP_MODULE: %s lies in no library",
+		      m->file, field);
+	return -1;
 }
 
 /* The block of this very library, not of one it depends on. */
@@ -73,7 +94,11 @@ static int check_fields(const struct cmod *m, const struct neap_module *b,
 		return refuse_text(m, "name");
 	if (!is_text(b->version))
 		return refuse_text(m, "version");
-	return 0;
+	if (b->reserved != 0)
+		return refuse(m, "reserved", b->reserved, 0);
+	if (check_function(m, "init", (uintptr_t)b->init) != 0)
+		return -1;
+	return check_function(m, "fini", (uintptr_t)b->fini);
 }
 
 int cmod__check_abi(struct cmod *m)

@@ -474,6 +474,17 @@ static void test_abi_block(void **state)
 		{ "-DINIT=0 '-DFIELDS=NEAP_EXPORT struct neap_module "
 		  "neap_module_info={123};'",
 		  "magic is 123" },
+		{ "-DINIT=0 '-DFIELDS=NEAP_MODULE((char*)8,\"1\",up,down);'",
+		  "name is missing" },
+		{ "-DINIT=0 '-DFIELDS=NEAP_MODULE(\"m\",(char*)-8,up,down);'",
+		  "version is missing" },
+		{ "-DINIT=0 '-DFIELDS=NEAP_MODULE(\"m\",\"1\",(void*)16,down);'",
+		  "init lies in no library" },
+		{ "-DINIT=0 '-DFIELDS=NEAP_MODULE(\"m\",\"1\",up,(void*)16);'",
+		  "fini lies in no library" },
+		{ "-DINIT=0 '-DFIELDS=NEAP_EXPORT struct neap_module "
+		  "neap_module_info={NEAP_MODULE_MAGIC,48,1,7,\"m\",\"1\"};'",
+		  "reserved is 7 in the module and 0 here" },
 		{ "-DINIT=0 '-DFIELDS=NEAP_EXPORT short neap_module_info=1;'",
 		  "the symbol's size is 2 in the module and 48 here" },
 	};
