@@ -82,9 +82,20 @@ static bool tie_to_server(void)
 /* In what the function forks: it dies with the one that forked it, down to the
  * last of them. The server ends the session of a helper, but only when it
  * lives. */
+static pid_t forker;
+
+static void note_forker(void)
+{
+	forker = getpid();
+}
+
 static void tie_to_parent(void)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* It may have died before this was said. (In a pid namespace of the
+	 * child's own the parent is 0.) */
+	if (getppid() != forker && getppid() != 0)
+		raise(SIGKILL);
 }
 
 /* When memory runs out in the machine, the kernel shall take this process. */
@@ -290,7 +301,7 @@ int isolate_child_run(void)
 	close_others();
 	if (!tie_to_server())
 		return ISOLATE_EXIT_LOST;
-	pthread_atfork(NULL, NULL, tie_to_parent);
+	pthread_atfork(note_forker, NULL, tie_to_parent);
 	prctl(PR_SET_NAME, "neap-helper");
 	be_the_victim();
 	crash_install();

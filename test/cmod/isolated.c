@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "neap/module.h"
@@ -382,6 +384,45 @@ FUNCTION(breeds)
 			first = (uint64_t)p;
 	}
 	return return_u64(call, first);
+}
+
+/* Whether a child lives on that has left the session and lost its parent: it
+ * would hold the pipe open. */
+static int daemon_lives(void)
+{
+	int ends[2], lives;
+	struct pollfd p;
+	pid_t child;
+
+	if (pipe(ends) != 0)
+		return -1;
+	child = fork();
+	if (child == 0) {
+		setsid();
+		if (fork() == 0) {
+			for (;;)
+				pause();
+		}
+		_exit(0);
+	}
+	close(ends[1]);
+	waitpid(child, NULL, 0);
+	p = (struct pollfd){ .fd = ends[0] };
+	lives = poll(&p, 1, 5000) == 0;
+	close(ends[0]);
+	return lives;
+}
+
+FUNCTION(daemonizes)
+{
+	UNUSED;
+	for (int i = 0; i < 40; i++) {
+		int lives = daemon_lives();
+
+		if (lives != 0)
+			return return_u64(call, (uint64_t)lives);
+	}
+	return return_u64(call, 0);
 }
 
 FUNCTION(breeds_and_dies)

@@ -218,6 +218,10 @@ end
 
 -- What is left behind dies with the helper.
 do
+    local daemonizes = isolated('daemonizes')
+    local fine, lives = daemonizes()
+    tap.is(fine and lives, 0, 'what loses its parent dies at once, always')
+    daemonizes:unload()
     local f = isolated('breeds')
     local ok, child = f()
     tap.ok(ok and exists(child), 'a child is left behind')
