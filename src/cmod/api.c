@@ -18,7 +18,7 @@ static inline void copy_short(char *to, const char *from, size_t size)
 
 	if (size == 1) {
 		*to = *from;
-	} else if (size >= 8 && size <= 16) {
+	} else if (size - 8 <= 8) {
 		memcpy(&first, from, 8);
 		memcpy(&last, from + size - 8, 8);
 		memcpy(to, &first, 8);

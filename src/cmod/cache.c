@@ -17,6 +17,7 @@
 
 #include "base/diag.h"
 #include "cmod/cmod.h"
+#include "cmod/cpu.h"
 #include "cmod/module.h"
 #include "cmod/resolve.h"
 #include "neap/module.h"
@@ -446,21 +447,22 @@ unsigned cmod_live_count(void)
 static void count_function(const struct cmod_func *f,
 			   struct cmod_func_info *info)
 {
+	uint64_t cpu = __atomic_load_n(&f->cpu, __ATOMIC_RELAXED);
+
 	*info = (struct cmod_func_info){
 		.symbol = f->symbol,
 		.refs = f->refs,
 		.calls = f->calls,
 		.errors = f->errors,
-		.cpu_ns = __atomic_load_n(&f->cpu_ns, __ATOMIC_RELAXED),
 	};
 	list_foreach(link, &f->uses) {
 		struct cmod_use *use = list_entry(link, struct cmod_use, link);
-		uint64_t calls = __atomic_load_n(&use->calls, __ATOMIC_RELAXED);
 
-		info->calls += calls;
+		info->calls += __atomic_load_n(&use->calls, __ATOMIC_RELAXED);
 		info->errors += __atomic_load_n(&use->errors, __ATOMIC_RELAXED);
-		info->cpu_ns += cpu_estimate_total(&use->cpu, calls);
+		cpu += __atomic_load_n(&use->cpu.ticks, __ATOMIC_RELAXED);
 	}
+	info->cpu_ns = cpu_ns(cpu);
 }
 
 void cmod_list_functions(const struct cmod_info *info, cmod_func_list_f fn,
@@ -500,7 +502,7 @@ void cmod_list(cmod_list_f fn, void *arg)
 			.refs = m->refs,
 			.calls = m->calls,
 			.errors = m->errors,
-			.cpu_ns = m->cpu_ns,
+			.cpu_ns = cpu_ns(m->cpu),
 			.version = m->info == NULL ? NULL : m->info->version,
 			.module = m,
 		};

@@ -6,17 +6,16 @@
 
 #include "base/diag.h"
 #include "base/inject.h"
-#include "cmod/cpu.h"
 
 enum {
-	KEEP = 64 * 1024, /* of a buffer, between calls */
-	POOL_MAX = 256,   /* idle calls: a burst holds no memory */
+	POOL_MAX = 256, /* idle calls: a burst holds no memory */
 };
 
 static const size_t BYTES_MAX = (size_t)1 << 30;
 
 __thread struct neap_call *call_current;
-__thread struct neap_call *call_pool;
+__thread struct neap_call *call_spare;
+static __thread struct neap_call *pool;
 __thread unsigned call_idle;
 static __thread struct error *outside_error;
 
@@ -51,7 +50,13 @@ struct neap_call *call_new_sized(size_t stack_size)
 
 struct neap_call *call_new(void)
 {
-	return call_new_sized(CSTACK_SIZE);
+	struct neap_call *c = pool;
+
+	if (c == NULL)
+		return call_new_sized(CSTACK_SIZE);
+	pool = c->next;
+	call_idle--;
+	return c;
 }
 
 /* What only calls have that waited, failed or were large. */
@@ -62,14 +67,15 @@ static void clean(struct neap_call *c)
 	if (c->flags & CALL_WAITED)
 		cmod_func_unref(c->func);
 	c->flags = 0;
-	buf_reset(&c->in, KEEP);
-	buf_reset(&c->out, KEEP);
+	buf_reset(&c->in, CALL_KEEP);
+	buf_reset(&c->out, CALL_KEEP);
 }
 
 void call_put(struct neap_call *c)
 {
 	if (__builtin_expect(c->error != NULL || c->flags != 0 ||
-				     (c->in.capacity | c->out.capacity) > KEEP,
+				     (c->in.capacity | c->out.capacity) >
+					     CALL_KEEP,
 			     0))
 		clean(c);
 	if (__builtin_expect(
@@ -80,8 +86,12 @@ void call_put(struct neap_call *c)
 	c->in.size = c->out.size = 0;
 	c->results = 0;
 	/* The last one first: its stack and buffers are in the cache. */
-	c->next = call_pool;
-	call_pool = c;
+	if (call_spare == NULL) {
+		call_spare = c;
+		return;
+	}
+	c->next = pool;
+	pool = c;
 	call_idle++;
 }
 
@@ -89,25 +99,26 @@ void call_empty_pool(void)
 {
 	struct neap_call *c;
 
-	while ((c = call_pool) != NULL) {
-		call_pool = c->next;
-		call_idle--;
+	while (call_spare != NULL || pool != NULL) {
+		c = call_get();
 		call_delete(c);
 	}
+	cpu_end_thread();
 }
 
-bool call_run_timed(struct neap_call *c, struct cmod_use *use, void *host)
+bool call_run_measured(struct neap_call *c, struct cmod_use *use,
+		       const char *args, const char *args_end, void *host)
 {
-	uint64_t begin = cpu_now_ns();
-	bool ended = call_run(c, use, host);
+	uint64_t begin = cpu_use_begin(&use->cpu, use->calls);
+	bool ended = call_run(c, use, args, args_end, host);
 
-	cpu_estimate_add(&use->cpu, use->calls, cpu_since_ns(begin));
+	cpu_use_end(&use->cpu, use->calls, begin);
 	return ended;
 }
 
 bool call_resume(struct neap_call *c, int status)
 {
-	uint64_t begin = cpu_now_ns();
+	uint64_t begin = cpu_begin();
 	bool ended;
 
 	assert((c->flags & CALL_WAITED) && call_current == NULL);
@@ -115,8 +126,7 @@ bool call_resume(struct neap_call *c, int status)
 	call_current = c;
 	ended = cstack_resume(&c->stack);
 	call_current = NULL;
-	/* Whoever waits is slow enough to be timed each time. */
-	cmod_func_count_cpu(c->func, cpu_since_ns(begin));
+	cmod_func_count_cpu(c->func, cpu_end(begin));
 	return ended;
 }
 

@@ -2,7 +2,7 @@
  * Calls of C functions. A call object has a C stack and buffers for arguments
  * and results, and is used again: one that does not wait allocates nothing.
  *
- *	call_get() -> arguments into c->in -> call_run()
+ *	call_get() -> arguments into c->few or c->in -> call_run()
  *	   true:  the results are in c->out, or c->error -> call_put()
  *	   false: the function waits. Its host resumes it: call_resume(), which
  *	          returns as call_run() does
@@ -19,6 +19,7 @@
 
 #include "base/buf.h"
 #include "cmod/cmod.h"
+#include "cmod/cpu.h"
 #include "cmod/stack.h"
 
 struct cfiber;
@@ -33,19 +34,25 @@ enum call_flags {
 	CALL_OFFLOADED = 1 << 5, /* part of a struct offload: waits block */
 };
 
+enum {
+	CALL_FEW_SIZE = 496,
+	CALL_KEEP = 64 * 1024, /* of a buffer, between calls */
+};
+
 struct neap_call {
 	struct cstack stack;
-	struct buf in;    /* arguments: one msgpack array */
 	struct buf out;   /* results, each behind its size */
 	uint32_t results; /* how many */
 	unsigned flags;
-	struct cmod_func *func; /* what is called; held once it waits */
-	struct error *error;    /* set by the function, or NULL */
-	int status;             /* why the last wait ended: 0 or UV_E* */
-	void *host;             /* the host's own: who called */
-	void *host_wait;        /* the host's own: what it waits for */
-	struct cfiber *fiber;   /* CALL_FIBER: whose body it is */
-	struct neap_call *next; /* in the pool */
+	struct cmod_func *func;  /* what is called; held once it waits */
+	struct error *error;     /* set by the function, or NULL */
+	int status;              /* why the last wait ended: 0 or UV_E* */
+	void *host;              /* the host's own: who called */
+	void *host_wait;         /* the host's own: what it waits for */
+	struct cfiber *fiber;    /* CALL_FIBER: whose body it is */
+	struct neap_call *next;  /* in the pool */
+	struct buf in;           /* arguments: one msgpack array, ... */
+	char few[CALL_FEW_SIZE]; /* ... or here, when they are few */
 };
 
 /** Size of a result, in c->out before its bytes. */
@@ -54,14 +61,14 @@ typedef uint32_t call_size_t;
 /** The call that runs on this thread, or NULL. */
 extern __thread struct neap_call *call_current;
 
-/** The idle calls of this thread, and how many they are. */
-extern __thread struct neap_call *call_pool;
+/** One idle call of this thread, at hand; and how many others are in a pool. */
+extern __thread struct neap_call *call_spare;
 extern __thread unsigned call_idle;
 
 /** Make the buffers ready of one that is all zero. */
 void call_init(struct neap_call *c);
 
-/** The slow half of call_get(). */
+/** The slow half of call_get(): from the pool, or a new one. */
 struct neap_call *call_new(void);
 
 /** A call whose stack has @a stack_size bytes; it is not kept in the pool. */
@@ -70,41 +77,58 @@ struct neap_call *call_new_sized(size_t stack_size);
 /** An idle call, its buffers empty. NULL with diag set: out of memory. */
 static inline struct neap_call *call_get(void)
 {
-	struct neap_call *c = call_pool;
+	struct neap_call *c = call_spare;
 
 	if (__builtin_expect(c == NULL, 0))
 		return call_new();
-	call_pool = c->next;
-	call_idle--;
+	call_spare = NULL;
 	return c;
 }
 
 /** Give it back: results and error go. */
 void call_put(struct neap_call *c);
 
+/** The same, in short for a call of call_get() that left nothing behind: its
+ * arguments were few, it has not waited, nor failed. */
+static inline void call_put_spare(struct neap_call *c)
+{
+	if (__builtin_expect(c->error != NULL || c->flags != 0 ||
+				     c->out.capacity > CALL_KEEP ||
+				     call_spare != NULL,
+			     0)) {
+		call_put(c);
+		return;
+	}
+	c->out.size = 0;
+	c->results = 0;
+	call_spare = c;
+}
+
 /**
- * Call the function of @a use with the arguments in c->in. @a host is kept in
- * the call. Returns true when the function has ended, false when it waits; then
- * the call holds the function.
+ * Call the function of @a use with the arguments in args..args_end, which are
+ * the call's. @a host is kept in the call. Returns true when the function has
+ * ended, false when it waits; then the call holds the function.
  */
 static inline bool call_run(struct neap_call *c, const struct cmod_use *use,
-			    void *host)
+			    const char *args, const char *args_end, void *host)
 {
 	bool ended;
 
 	c->func = use->func;
 	c->host = host;
 	call_current = c;
-	ended = cstack_call(&c->stack, use->code, c, c->in.data,
-			    c->in.data + c->in.size);
+	cpu_set_inside(&use->cpu);
+	ended = cstack_call(&c->stack, use->code, c, args, args_end);
+	cpu_set_inside(NULL);
 	/* No call is made inside another: functions cannot call Lua. */
 	call_current = NULL;
 	return ended;
 }
 
 /** As call_run(), for the call that use->cpu.due is the number of, already
- * counted: its CPU time is noted in @a use. */
-bool call_run_timed(struct neap_call *c, struct cmod_use *use, void *host);
+ * counted: its CPU time is measured. */
+bool call_run_measured(struct neap_call *c, struct cmod_use *use,
+		       const char *args, const char *args_end, void *host);
 
 /** The wait of @a c ended with @a status. Returns as call_run(). */
 bool call_resume(struct neap_call *c, int status);

@@ -5,6 +5,7 @@
 
 #include "base/diag.h"
 #include "cmod/call.h"
+#include "cmod/cpu.h"
 #include "cmod/host.h"
 #include "cmod/stack.h"
 #include "cmod/wait.h"
@@ -148,6 +149,7 @@ bool cfiber_run(struct cfiber *f, int status)
 {
 	/* When it starts, who starts it is in the middle of a call. */
 	struct neap_call *outer = call_current, *c = f->call;
+	uint64_t begin = outer == NULL ? cpu_begin() : 0;
 	bool ended;
 
 	call_current = c;
@@ -159,6 +161,9 @@ bool cfiber_run(struct cfiber *f, int status)
 		ended = cstack_resume(&c->stack);
 	}
 	call_current = outer;
+	/* Inside a call it is part of that one. */
+	if (outer == NULL)
+		cmod_func_count_cpu(c->func, cpu_end(begin));
 	if (!ended)
 		return false;
 	f->result = c->stack.result;

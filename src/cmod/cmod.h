@@ -119,9 +119,9 @@ struct cmod_use {
 	struct cmod_func *func; /* NULL: none */
 	cmod_func_f code;       /* its code */
 	uint64_t calls;
-	struct cpu_estimate cpu; /* of calls until they end or wait */
-	uint64_t errors;         /* calls that failed */
-	struct list link;        /* in the function's uses */
+	struct cpu_use cpu; /* of calls until they end or wait */
+	uint64_t errors;    /* calls that failed */
+	struct list link;   /* in the function's uses */
 };
 
 /**
@@ -145,9 +145,9 @@ void cmod_func_unref(struct cmod_func *f);
 /** A call that outlived its user's hold has failed. */
 void cmod_func_count_error(struct cmod_func *f);
 
-/** A call of it took @a ns of CPU time that its use does not know:
- * after it had waited, or on another thread. */
-void cmod_func_count_cpu(struct cmod_func *f, uint64_t ns);
+/** A call of it took so many ticks of CPU time (see cpu.h) that its use does
+ * not know: after it had waited, on another thread, in another process. */
+void cmod_func_count_cpu(struct cmod_func *f, uint64_t ticks);
 
 /** Its code, symbol, module. Live as long as the function. */
 cmod_func_f cmod_func_code(const struct cmod_func *f);
@@ -166,7 +166,7 @@ struct cmod_info {
 	unsigned functions;
 	uint64_t calls;
 	uint64_t errors;
-	uint64_t cpu_ns;     /* of its functions, an estimate: see cpu.h */
+	uint64_t cpu_ns;     /* of its functions */
 	const char *version; /* of its ABI block, or NULL */
 	const struct cmod *module;
 };

@@ -1,55 +1,196 @@
-/* CPU time of functions, estimated. See cpu.h. */
+/* CPU time of functions. See cpu.h. */
 #include "cmod/cpu.h"
 
+#include <pthread.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
-/*
- * Two readings cost a microsecond or so. Those are spent on each call that
- * takes SHARE_NS, and on a hundredth of the calls that take a hundredth.
- */
-#define SHARE_NS 45000
-#define CALL_NS  44 /* of a call around its function */
-#define FIRST    64 /* calls that are all timed */
+#include "cmod/cpu_watch.h"
 
-uint64_t cpu_now_ns(void)
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+/* The two clocks are read some tens of nanoseconds apart: after this time they
+ * tell what a tick is to some ten-thousandths. */
+enum { SETTLED_NS = 200000 };
+
+enum {
+	CALM = 64, /* short calls on end that make a function hot */
+	STEP = 32, /* one of so many of its calls is measured */
+	/* Part of the window: two or three times STEP of the longest calls, and
+	 * what lies between, are still less than a window. */
+	SHORT = 128,
+};
+
+struct cpu_clock cpu_clock;
+__thread struct cpu_thread cpu_thread;
+
+/* Two clocks at one moment; at the beginning. */
+struct moment {
+	uint64_t ticks;
+	uint64_t ns;
+};
+static struct moment start;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static uint64_t read_ns(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	clock_gettime(clock, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* What lies between two readings when nothing does: the least of some. */
-static uint64_t reading_ns(void)
+uint64_t cpu_slow_ticks(void)
 {
-	static uint64_t known;
-	uint64_t least = __atomic_load_n(&known, __ATOMIC_RELAXED);
+	return read_ns(CLOCK_MONOTONIC);
+}
 
-	if (least != 0)
-		return least;
-	least = UINT64_MAX;
-	for (int i = 0; i < 32; i++) {
-		uint64_t begin = cpu_now_ns(), ns = cpu_now_ns() - begin;
+/* Both clocks at one moment: the closest of a few tries. */
+static struct moment read_both(void)
+{
+	struct moment best = { 0 };
+	uint64_t least = UINT64_MAX;
 
-		if (ns < least)
-			least = ns;
+	for (int i = 0; i < 4; i++) {
+		uint64_t before = cpu_ticks(), ns = read_ns(CLOCK_MONOTONIC);
+		uint64_t apart = cpu_ticks() - before;
+
+		if (apart < least) {
+			least = apart;
+			best.ticks = before + apart / 2;
+			best.ns = ns;
+		}
 	}
-	if (least == 0)
-		least = 1;
-	__atomic_store_n(&known, least, __ATOMIC_RELAXED);
-	return least;
+	return best;
 }
 
-uint64_t cpu_since_ns(uint64_t begin_ns)
+/* Whether the kernel keeps its own time by the counter; when it has found that
+ * processors disagree, it does not. Where it says nothing: yes. */
+static bool kernel_agrees(void)
 {
-	uint64_t ns = cpu_now_ns() - begin_ns, reading = reading_ns();
+	static const char path[] = "/sys/devices/system/clocksource/"
+				   "clocksource0/current_clocksource";
+	static const char *const good[] = { "tsc", "kvm-clock",
+					    "hyperv_clocksource_tsc_page" };
+	char name[32];
+	FILE *f = fopen(path, "re");
+	bool agrees = false;
 
-	return ns > reading ? ns - reading : 0;
+	if (f == NULL)
+		return true;
+	if (fscanf(f, "%31s", name) != 1)
+		agrees = true;
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+		agrees = agrees || strcmp(name, good[i]) == 0;
+	fclose(f);
+	return agrees;
 }
 
-void cpu_estimate_create(struct cpu_estimate *e)
+/* The counter must run at one speed in all states of the processor, which the
+ * processor tells (invariant TSC), and be the same on all of them. */
+static bool has_ticks(void)
 {
-	*e = (struct cpu_estimate){ .due = 1 };
+#if defined(__x86_64__)
+	unsigned a, b, c, d;
+
+	return __get_cpuid(0x80000007, &a, &b, &c, &d) != 0 &&
+	       (d & 1u << 8) != 0 && kernel_agrees();
+#else
+	return false;
+#endif
+}
+
+static void init(void)
+{
+	uint64_t least = UINT64_MAX;
+
+	cpu_clock.ticks = has_ticks();
+	for (int i = 0; i < 32; i++) {
+		uint64_t begin = cpu_ticks(), ticks = cpu_ticks() - begin;
+
+		if (ticks < least)
+			least = ticks;
+	}
+	cpu_clock.reading = least;
+	start = read_both();
+}
+
+void cpu_init(void)
+{
+	pthread_once(&once, init);
+}
+
+/*
+ * Nanoseconds of a tick. Until enough time has passed to tell it, there is no
+ * window either, and all slices are measured by the CPU clock; only the sums
+ * of the first moment are then told by a rough figure.
+ */
+static double tick_ns(void)
+{
+	static double known;
+	double rough = 1;
+	struct moment now;
+
+	__atomic_load(&known, &rough, __ATOMIC_RELAXED);
+	if (rough != 0)
+		return rough;
+	now = read_both();
+	rough = now.ticks > start.ticks && now.ns > start.ns
+			? (double)(now.ns - start.ns) /
+				  (double)(now.ticks - start.ticks)
+			: 1;
+	if (now.ns - start.ns >= SETTLED_NS) {
+		__atomic_store(&known, &rough, __ATOMIC_RELAXED);
+		__atomic_store_n(&cpu_clock.window,
+				 (uint64_t)(CPU_WINDOW_NS / rough),
+				 __ATOMIC_RELAXED);
+	}
+	return rough;
+}
+
+uint64_t cpu_ns(uint64_t ticks)
+{
+	return ticks == 0 ? 0 : (uint64_t)((double)ticks * tick_ns());
+}
+
+uint64_t cpu_ticks_of_ns(uint64_t ns)
+{
+	return (uint64_t)((double)ns / tick_ns());
+}
+
+uint64_t cpu_begin_marked(void)
+{
+	if (cpu_clock_window() == 0)
+		tick_ns();
+	cpu_thread.mark_ns = read_ns(CLOCK_THREAD_CPUTIME_ID);
+	/* What the clock itself has cost is not the slice's. */
+	return cpu_thread.mark = cpu_ticks();
+}
+
+/* CPU time of begin..end, in ticks, with the CPU clock at hand. */
+static uint64_t take_marked(uint64_t begin, uint64_t end)
+{
+	double scale = tick_ns(), took, wall;
+	uint64_t now = read_ns(CLOCK_THREAD_CPUTIME_ID);
+	int64_t before = (int64_t)(begin - cpu_thread.mark);
+
+	took = (double)(int64_t)(now - cpu_thread.mark_ns) -
+	       (before > 0 ? (double)before * scale : 0);
+	wall = (double)(end - begin) * scale;
+	cpu_thread.mark_ns = now;
+	cpu_thread.mark = cpu_ticks();
+	if (took > wall)
+		took = wall;
+	return took > 0 ? (uint64_t)(took / scale) : 0;
+}
+
+uint64_t cpu_end_marked(uint64_t begin, uint64_t end)
+{
+	return take_marked(begin, end);
 }
 
 static uint32_t next_random(void)
@@ -61,38 +202,65 @@ static uint32_t next_random(void)
 	return x ^= x << 5;
 }
 
-static void set(uint64_t *to, uint64_t value)
+void cpu_use_create(struct cpu_use *u)
 {
-	__atomic_store_n(to, value, __ATOMIC_RELAXED);
+	*u = (struct cpu_use){ .due = 1 };
 }
 
-void cpu_estimate_add(struct cpu_estimate *e, uint64_t call, uint64_t ns)
+/*
+ * Between two measured calls of a hot function there was more time than those
+ * calls take. Seen inside and never outside of it, one of them took all; seen
+ * both, what lies between the looks; not seen inside, nothing.
+ */
+static uint64_t unexpected(const struct cpu_use *u, uint64_t begin)
 {
-	uint64_t add = ns * (call - e->timed), limit = e->ns + ns, gap;
+	uint64_t ticks = take_marked(u->last, begin), run;
+	struct cpu_sight sight = cpu_watch_sight();
 
-	/*
-	 * One long call among many short ones would count for a thousand, of
-	 * which no other was long. The first that are found have more calls
-	 * timed from then on instead: none makes the sum more than double.
-	 */
-	if (add > limit)
-		add = limit;
-	set(&e->ns, e->ns + add);
-	set(&e->timed, call);
-	gap = SHARE_NS / (e->ns / call + CALL_NS);
-	/* What is long once in a hundred calls is to be found early. */
-	if (gap > call / FIRST)
-		gap = call / FIRST;
-	/* Between 1 and twice as many, the gap itself on the average. */
-	set(&e->due, call + 1 + (gap == 0 ? 0 : next_random() % (2 * gap)));
-}
-
-uint64_t cpu_estimate_total(const struct cpu_estimate *e, uint64_t calls)
-{
-	uint64_t timed = __atomic_load_n(&e->timed, __ATOMIC_RELAXED);
-	uint64_t ns = __atomic_load_n(&e->ns, __ATOMIC_RELAXED);
-
-	if (timed == 0)
+	if (sight.seen != u || sight.seen_last < u->last)
 		return 0;
-	return (uint64_t)((double)ns / (double)timed * (double)calls);
+	if (sight.outside < u->last)
+		return ticks;
+	run = sight.seen_last - sight.seen_first +
+	      cpu_ticks_of_ns(CPU_WATCH_NS);
+	return run < ticks ? run : ticks;
+}
+
+/* Whether the next calls need not be measured. */
+static bool is_hot(struct cpu_use *u, bool calm)
+{
+	u->calm = calm ? u->calm + (u->calm < CALM) : 0;
+	return u->calm == CALM && cpu_watch();
+}
+
+uint64_t cpu_use_begin(struct cpu_use *u, uint64_t call)
+{
+	uint64_t now = cpu_ticks();
+
+	/* Before the CPU clock is asked for what is to come. */
+	if (call - u->timed > 1 && now - u->last > cpu_clock_window())
+		cpu_add(&u->ticks, unexpected(u, now));
+	return cpu_begin();
+}
+
+void cpu_use_end(struct cpu_use *u, uint64_t call, uint64_t begin)
+{
+	uint64_t end = cpu_ticks(), window = cpu_clock_window();
+	uint64_t ticks = end - begin, stands = call - u->timed;
+	uint64_t gap_max = stands > 1 ? window : window / SHORT;
+	bool calm = ticks <= window / SHORT && begin - u->last <= gap_max;
+
+	if (ticks > window) {
+		/* Of such there are no others, or they were seen. */
+		ticks = take_marked(begin, end);
+		stands = 1;
+	} else {
+		ticks -= ticks > cpu_clock.reading ? cpu_clock.reading : ticks;
+	}
+	cpu_add(&u->ticks, ticks * stands);
+	u->timed = call;
+	u->last = cpu_ticks();
+	u->due = call + 1;
+	if (is_hot(u, calm))
+		u->due += STEP / 2 + next_random() % STEP;
 }

@@ -8,6 +8,7 @@
 #include "base/diag.h"
 #include "base/inject.h"
 #include "cmod/cmod.h"
+#include "cmod/cpu.h"
 #include "cmod/module.h"
 
 static int check_name(const char *name, size_t size)
@@ -131,13 +132,14 @@ int cmod_use_create(struct cmod_use *use, struct cmod *m, const char *name,
 	struct cmod_func *f;
 
 	use->func = NULL;
+	cpu_init();
 	if (check_name(name, name_size) != 0)
 		return -1;
 	f = find_or_make(m, name);
 	if (f == NULL)
 		return -1;
 	use->calls = use->errors = 0;
-	cpu_estimate_create(&use->cpu);
+	cpu_use_create(&use->cpu);
 	use->func = f;
 	use->code = f->code;
 	cmod__lock();
@@ -156,7 +158,7 @@ static struct cmod *drop(struct cmod_func *f)
 		return NULL;
 	m->calls += f->calls;
 	m->errors += f->errors;
-	m->cpu_ns += f->cpu_ns;
+	m->cpu += f->cpu;
 	HASH_DEL(m->funcs, f);
 	mem_free(f);
 	return cmod__drop(m) ? m : NULL;
@@ -174,7 +176,7 @@ void cmod_use_destroy(struct cmod_use *use)
 	list_del(&use->link);
 	f->calls += use->calls;
 	f->errors += use->errors;
-	cmod_func_count_cpu(f, cpu_estimate_total(&use->cpu, use->calls));
+	cmod_func_count_cpu(f, use->cpu.ticks);
 	closing = drop(f);
 	cmod__unlock();
 	if (closing != NULL)
@@ -219,9 +221,9 @@ void cmod_func_count_error(struct cmod_func *f)
 	cmod__unlock();
 }
 
-void cmod_func_count_cpu(struct cmod_func *f, uint64_t ns)
+void cmod_func_count_cpu(struct cmod_func *f, uint64_t ticks)
 {
-	__atomic_fetch_add(&f->cpu_ns, ns, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&f->cpu, ticks, __ATOMIC_RELAXED);
 }
 
 cmod_func_f cmod_func_code(const struct cmod_func *f)

@@ -31,8 +31,8 @@ struct cmod {
 	struct cmod_func *funcs;        /* by symbol */
 	uint64_t calls;                 /* of functions that are gone */
 	uint64_t errors;
-	uint64_t cpu_ns;
-	char *path; /* as given by the first who loaded it */
+	uint64_t cpu; /* ticks: see cpu.h */
+	char *path;   /* as given by the first who loaded it */
 	char file[];
 };
 
@@ -44,7 +44,7 @@ struct cmod_func {
 	struct list uses; /* struct cmod_use */
 	uint64_t calls;   /* of uses that ended */
 	uint64_t errors;
-	uint64_t cpu_ns; /* of those, and of calls that had waited */
+	uint64_t cpu; /* ticks of those, and of what they do not know */
 	char symbol[];
 };
 

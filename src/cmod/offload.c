@@ -13,6 +13,7 @@
 
 #include "base/diag.h"
 #include "base/inject.h"
+#include "cmod/cpu.h"
 #include "cmod/crash.h"
 #include "neap/module.h"
 
@@ -70,15 +71,16 @@ void offload_run(struct offload *o)
 	 * overflown. */
 	char signal_stack[CRASH_STACK_SIZE];
 	struct neap_call *c = &o->call;
-	uint64_t begin = cpu_now_ns();
+	uint64_t begin;
 
 	crash_enter_thread(signal_stack, sizeof signal_stack);
 	c->stack.base = stack_base();
 	call_current = c;
+	begin = cpu_begin();
 	c->stack.result =
 		cmod_func_code(c->func)(c, c->in.data, c->in.data + c->in.size);
+	cmod_func_count_cpu(c->func, cpu_end(begin));
 	call_current = NULL;
-	cmod_func_count_cpu(c->func, cpu_since_ns(begin));
 	crash_leave_thread();
 	diag_clear();
 }

@@ -107,11 +107,16 @@ M.watch = c.watch
 -- `never_closes` (the system's loader keeps it mapped for good).
 -- `by_function` holds the same of each function that is held: `name`,
 -- `references`, `calls`, `errors`, `cpu`; those let go of count in the sums alone.
--- `cpu` is an estimate: calls that take 45 microseconds are all timed, shorter
--- ones the more seldom the shorter they are. It is within some hundredths when
--- a function's calls are alike, and within some tens of nanoseconds a call for
--- the shortest. Of a function that is very slow once in a hundred short calls
--- it tells too little, until many of the slow ones were among those timed.
+-- `cpu` leaves out time asleep and counts offloaded calls and helper processes
+-- (also one that was killed; up to a millisecond behind; without what it forks),
+-- but not the work of `coio_call`. A call that takes more than 50 microseconds
+-- is told by the thread's CPU clock, within 50 microseconds; a shorter one is as
+-- long as it took, waits in the kernel included. Functions that take less than
+-- about 400 nanoseconds and are called on end are measured one time in some 32,
+-- and a long call among those is found by a look each millisecond: it is told
+-- in full, or within some milliseconds when Lua worked for long beside it; one
+-- of less than a millisecond may be missed, as may any on a machine that is too
+-- busy for the look.
 -- Yields: no.
 M.list = c.list
 

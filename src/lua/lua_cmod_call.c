@@ -36,6 +36,9 @@
 /* Key of push_diag() in the registry. */
 static const char failure_key;
 
+_Static_assert((int)LUA_CMOD_QUICK_SIZE <= (int)CALL_FEW_SIZE,
+	       "few arguments have their place");
+
 /* The diag as an error object: may throw, when memory is short. */
 static int push_diag(lua_State *L)
 {
@@ -219,16 +222,56 @@ static int begin_wait(lua_State *L, struct neap_call *c)
 	return lua_wait(L);
 }
 
-static inline int call(lua_State *L, struct cmod_func_box *box)
+/* What is neither nothing nor one small value. */
+static __attribute__((noinline)) int
+end_long(lua_State *L, struct cmod_func_box *box, struct neap_call *c)
 {
-	struct neap_call *c = call_get();
-	bool failed, ended;
-	int n;
+	bool failed;
+	int n = push_outcome(L, c, &failed);
 
-	if (__builtin_expect(c == NULL, 0))
-		return push_failure(L);
-	if (!likely(lua_cmod_quick_pack(L, &c->in)) &&
-	    lua_pack(L, 2, lua_gettop(L), &c->in) != 0) {
+	if (failed)
+		lua_cmod_count(&box->use.errors);
+	call_put(c);
+	return n;
+}
+
+/* The function has ended. */
+static inline int end(lua_State *L, struct cmod_func_box *box,
+		      struct neap_call *c)
+{
+	const char *p = c->out.data;
+	int n = (int)c->results + 1;
+	call_size_t size;
+
+	if (!likely(call_succeeded(c) && n <= 2))
+		return end_long(L, box, c);
+	lua_fast_pushboolean(L, true);
+	if (n == 2) {
+		memcpy(&size, p, sizeof size);
+		p += sizeof size;
+		if (!likely(push_small(L, (const unsigned char *)p, size))) {
+			lua_pop(L, 1);
+			return end_long(L, box, c);
+		}
+	}
+	call_put_spare(c);
+	return n;
+}
+
+static inline bool run(lua_State *L, struct cmod_func_box *box,
+		       struct neap_call *c, const char *args,
+		       const char *args_end)
+{
+	if (likely(lua_cmod_count(&box->use.calls) != box->use.cpu.due))
+		return call_run(c, &box->use, args, args_end, L);
+	return call_run_measured(c, &box->use, args, args_end, L);
+}
+
+/* Arguments that are more than few; the same from there on. */
+static __attribute__((noinline)) int
+call_long(lua_State *L, struct cmod_func_box *box, struct neap_call *c)
+{
+	if (lua_pack(L, 2, lua_gettop(L), &c->in) != 0) {
 		call_put(c);
 		return push_failure(L);
 	}
@@ -238,30 +281,43 @@ static inline int call(lua_State *L, struct cmod_func_box *box)
 		return lua_error_usage(L, "function '%s' is unloaded",
 				       box->name);
 	}
-	if (likely(lua_cmod_count(&box->use.calls) != box->use.cpu.due))
-		ended = call_run(c, &box->use, L);
-	else
-		ended = call_run_timed(c, &box->use, L);
-	if (!likely(ended))
+	if (!likely(run(L, box, c, c->in.data, c->in.data + c->in.size)))
 		return begin_wait(L, c);
-	n = push_outcome(L, c, &failed);
-	if (__builtin_expect(failed, 0))
-		lua_cmod_count(&box->use.errors);
-	call_put(c);
-	return n;
+	return end_long(L, box, c);
+}
+
+static inline int call(lua_State *L, struct cmod_func_box *box)
+{
+	struct neap_call *c = call_get();
+	char *args_end;
+
+	if (__builtin_expect(c == NULL, 0))
+		return push_failure(L);
+	args_end = lua_cmod_quick_pack(L, c->few);
+	if (!likely(args_end != NULL))
+		return call_long(L, box, c);
+	if (!likely(run(L, box, c, c->few, args_end)))
+		return begin_wait(L, c);
+	return end(L, box, c);
+}
+
+/* Why a handle cannot be called. Throws. */
+static __attribute__((noinline, cold)) void
+refuse_callee(lua_State *L, const struct cmod_func_box *box)
+{
+	if (box == NULL)
+		lua_error_usage(L, "a function of a C module is wanted, not %s",
+				luaL_typename(L, 1));
+	else
+		lua_error_usage(L, "function '%s' is unloaded", box->name);
 }
 
 static inline struct cmod_func_box *check_callee(lua_State *L)
 {
 	struct cmod_func_box *box = lua_cmod_quick_callee(L);
 
-	if (__builtin_expect(box == NULL, 0)) {
-		lua_error_usage(L, "a function of a C module is wanted, not %s",
-				luaL_typename(L, 1));
-		return NULL;
-	}
-	if (__builtin_expect(box->use.func == NULL, 0))
-		lua_error_usage(L, "function '%s' is unloaded", box->name);
+	if (!likely(box != NULL && box->use.func != NULL))
+		refuse_callee(L, box);
 	return box;
 }
 

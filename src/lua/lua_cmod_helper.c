@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/diag.h"
@@ -65,6 +66,18 @@ static void kill_session(struct lua_cmod_helper *h)
 {
 	if (kill(-h->pid, SIGKILL) != 0)
 		kill(h->pid, SIGKILL);
+}
+
+void lua_cmod_helper__read_cpu(struct lua_cmod_helper *h)
+{
+	struct timespec t;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(h->pid, &clock) != 0 ||
+	    clock_gettime(clock, &t) != 0)
+		return;
+	h->cpu_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	h->read_ns = uv_hrtime();
 }
 
 static void begin_dying(struct lua_cmod_helper *h)
@@ -187,6 +200,7 @@ static void reap(struct lua_cmod_helper *h)
 	bool tell;
 
 	kill_session(h);
+	lua_cmod_helper__read_cpu(h);
 	while (waitid((idtype_t)P_PIDFD, (id_t)h->pidfd, &si, WEXITED) != 0 &&
 	       errno == EINTR)
 		;

@@ -69,6 +69,9 @@ struct lua_cmod_helper {
 	unsigned handles;  /* open ones */
 	uint64_t serial;   /* of the question */
 	uint64_t limit_ns; /* that the timer was set for */
+	uint64_t cpu_ns;   /* CPU time of the process when last read, ... */
+	uint64_t read_ns;  /* ... which was then */
+	uint64_t told_ns;  /* the owner's: what of it is counted */
 	struct isolate_reader in;
 	struct sched *sched;
 	struct timer timer; /* ends what takes too long */

@@ -12,7 +12,8 @@
 
 enum {
 	SCRATCH = 64 * 1024,
-	LOST_MS = 100, /* for a process without a socket to be dead */
+	LOST_MS = 100,    /* for a process without a socket to be dead */
+	CPU_NS = 1000000, /* between readings of its CPU clock, at least */
 };
 
 /* What did not go out at once. */
@@ -52,6 +53,7 @@ static void take_started(struct lua_cmod_helper *h)
 	if (in->head.kind == ISOLATE_READY && in->head.size == 0) {
 		isolate_reader_next(&h->in);
 		lua_cmod_helper__stop_timer(h);
+		lua_cmod_helper__read_cpu(h);
 		lua_cmod_helper__set_state(h, HELPER_IDLE);
 		if (h->owner != NULL)
 			h->owner->on_ready(h);
@@ -75,6 +77,8 @@ static void take_frame(struct lua_cmod_helper *h)
 		fail_garbage(h);
 	} else {
 		lua_cmod_helper__stop_timer(h);
+		if (uv_hrtime() - h->read_ns >= CPU_NS)
+			lua_cmod_helper__read_cpu(h);
 		lua_cmod_helper__set_state(h, HELPER_IDLE);
 		/* Its last word; or it has not even read the question. */
 		if (h->in.head.kind == ISOLATE_ERROR && h->in.head.count != 0)

@@ -38,6 +38,10 @@ bool lua_cmod_helper__is_working(const struct lua_cmod_helper *h);
 void lua_cmod_helper__start_timer(struct lua_cmod_helper *h, uint64_t ns);
 void lua_cmod_helper__stop_timer(struct lua_cmod_helper *h);
 
+/** What the process has taken, by the kernel's word, into h->cpu_ns: it also
+ * counts when it does not live to tell. Until it is reaped. */
+void lua_cmod_helper__read_cpu(struct lua_cmod_helper *h);
+
 /** It dies for a reason that is known: @a e, which is taken over. */
 void lua_cmod_helper__fail(struct lua_cmod_helper *h, struct error *e);
 

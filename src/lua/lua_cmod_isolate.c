@@ -85,8 +85,7 @@ int lua_cmod_call_isolated(lua_State *L)
 	if (ic == NULL)
 		return lua_cmod_push_failure(L);
 	in = &ic->call.in;
-	if (!likely(lua_cmod_quick_pack(L, in)) &&
-	    lua_pack(L, 2, lua_gettop(L), in) != 0) {
+	if (lua_cmod_pack(L, in) != 0) {
 		lua_cmod_isolated_delete(ic);
 		return lua_cmod_push_failure(L);
 	}

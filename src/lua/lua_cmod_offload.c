@@ -149,8 +149,7 @@ static struct away *away_new(lua_State *L, struct cmod_func_box *box)
 	if (a->call == NULL)
 		goto fail_call;
 	in = &a->call->call.in;
-	if (!likely(lua_cmod_quick_pack(L, in)) &&
-	    lua_pack(L, 2, lua_gettop(L), in) != 0)
+	if (lua_cmod_pack(L, in) != 0)
 		goto fail_pack;
 	return a;
 fail_pack:

@@ -7,6 +7,7 @@
 #include "base/diag.h"
 #include "base/inject.h"
 #include "cmod/cmod.h"
+#include "cmod/cpu.h"
 #include "lua/lua_cmod_helper.h"
 #include "lua/lua_cmod_options.h"
 #include "runtime/fiber.h"
@@ -167,6 +168,7 @@ static void on_ready(struct lua_cmod_helper *h)
 	error_unref(p->broken);
 	p->broken = NULL;
 	p->failures = 0;
+	h->told_ns = h->cpu_ns; /* so far it has not called anything */
 	dispatch(p);
 }
 
@@ -200,8 +202,17 @@ static void take_answer(struct lua_cmod_isolated *ic, struct isolate_reader *in)
 	finish(ic);
 }
 
+static void count_cpu(struct lua_cmod_helper *h)
+{
+	const struct lua_cmod_pool *p = h->arg;
+
+	cmod_func_count_cpu(p->func, cpu_ticks_of_ns(h->cpu_ns - h->told_ns));
+	h->told_ns = h->cpu_ns;
+}
+
 static void on_answer(struct lua_cmod_helper *h)
 {
+	count_cpu(h);
 	take_answer(h->work, &h->in);
 	dispatch(h->arg);
 }
@@ -221,6 +232,7 @@ static void on_gone(struct lua_cmod_helper *h)
 {
 	struct lua_cmod_pool *p = h->arg;
 
+	count_cpu(h);
 	list_del(&h->link);
 	p->count--;
 	dispatch(p);

@@ -10,9 +10,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "base/buf.h"
 #include "lua/lua_cmod.h"
 #include "lua/lua_internal.h"
+#include "lua/lua_serialize.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
 
@@ -23,10 +28,20 @@ enum {
 		1 + LUA_CMOD_QUICK_COUNT * (1 + LUA_CMOD_QUICK_TEXT),
 };
 
+/* @a d cut to 32 bits; something else when it does not fit. */
+static inline int32_t lua_cmod_quick_cut(double d)
+{
+#if defined(__SSE2__)
+	return _mm_cvttsd_si32(_mm_set_sd(d)); /* no range is undefined */
+#else
+	return d >= -2147483648.0 && d <= 2147483647.0 ? (int32_t)d : 0;
+#endif
+}
+
 /* A whole number of 32 bits; NULL for any other. */
 static inline char *lua_cmod_quick_number(char *p, double d)
 {
-	int32_t i = d >= -2147483648.0 && d <= 2147483647.0 ? (int32_t)d : 0;
+	int32_t i = lua_cmod_quick_cut(d);
 	uint32_t be;
 
 	if (!likely((double)i == d))
@@ -96,26 +111,21 @@ static inline char *lua_cmod_quick_value(char *p, cTValue *o)
 	return NULL;
 }
 
-/** Pack the arguments, from slot 2 on. False: take the long way. */
-static inline bool lua_cmod_quick_pack(lua_State *L, struct buf *out)
+/** Pack the arguments, from slot 2 on, to @a p, where there is room for
+ * LUA_CMOD_QUICK_SIZE. Returns their end, or NULL: take the long way. */
+static inline char *lua_cmod_quick_pack(lua_State *L, char *p)
 {
 	cTValue *o = L->base + 1, *top = L->top;
-	char *begin, *p;
 
 	if (!likely(top - o <= LUA_CMOD_QUICK_COUNT))
-		return false;
-	begin = buf_reserve(out, LUA_CMOD_QUICK_SIZE);
-	if (!likely(begin != NULL))
-		return false;
-	p = begin;
+		return NULL;
 	*p++ = (char)(0x90 | (top - o));
 	for (; o < top; o++) {
 		p = lua_cmod_quick_value(p, o);
 		if (!likely(p != NULL))
-			return false;
+			break;
 	}
-	out->size = (size_t)(p - begin);
-	return true;
+	return p;
 }
 
 #else
@@ -151,25 +161,29 @@ static inline char *lua_cmod_quick_value(char *p, lua_State *L, int idx)
 	}
 }
 
-static inline bool lua_cmod_quick_pack(lua_State *L, struct buf *out)
+static inline char *lua_cmod_quick_pack(lua_State *L, char *p)
 {
 	int top = lua_gettop(L);
-	char *begin, *p;
 
 	if (top - 1 > LUA_CMOD_QUICK_COUNT)
-		return false;
-	begin = buf_reserve(out, LUA_CMOD_QUICK_SIZE);
-	if (begin == NULL)
-		return false;
-	p = begin;
+		return NULL;
 	*p++ = (char)(0x90 | (top - 1));
-	for (int i = 2; i <= top; i++) {
+	for (int i = 2; i <= top && p != NULL; i++)
 		p = lua_cmod_quick_value(p, L, i);
-		if (p == NULL)
-			return false;
-	}
-	out->size = (size_t)(p - begin);
-	return true;
+	return p;
 }
 
 #endif
+
+/** Pack the arguments into an empty buffer, in the quick way or the long one.
+ * Returns 0, or -1 with diag set. Runs __serialize functions. */
+static inline int lua_cmod_pack(lua_State *L, struct buf *out)
+{
+	char *p = buf_reserve(out, LUA_CMOD_QUICK_SIZE), *end;
+
+	end = likely(p != NULL) ? lua_cmod_quick_pack(L, p) : NULL;
+	if (!likely(end != NULL))
+		return lua_pack(L, 2, lua_gettop(L), out);
+	out->size = (size_t)(end - p);
+	return 0;
+}

@@ -148,7 +148,8 @@ static struct neap_call *start(const char *name, struct cmod_use *ret_use,
 	assert_int_equal(cmod_use_create(ret_use, module, name, strlen(name)),
 			 0);
 	buf_append(&c->in, "\x93\x01\x02\x03", 4);
-	*ret_ended = call_run(c, ret_use, NULL);
+	*ret_ended =
+		call_run(c, ret_use, c->in.data, c->in.data + c->in.size, NULL);
 	assert_null(call_current);
 	return c;
 }
@@ -371,6 +372,7 @@ static void test_many(void **state)
 		call_put(calls[i]);
 	}
 	/* A burst does not hold its memory for ever. */
+	assert_non_null(call_spare);
 	assert_in_range(call_idle, 1, 256);
 }
 

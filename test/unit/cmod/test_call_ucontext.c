@@ -16,6 +16,7 @@ int main(void)
 
 #include "../../../src/cmod/api.c"
 #include "../../../src/cmod/call.c"
+#include "../../../src/cmod/offload.c"
 #include "../../../src/cmod/stack.c"
 #include "../../../src/cmod/stack_ucontext.c"
 #include "../../../src/cmod/wait.c"

@@ -1,150 +1,194 @@
 /*
- * The estimate of CPU time, fed with calls whose cost is known: no clock is
- * asked but in the last test.
+ * The CPU time of slices, beside the thread's own CPU clock. Bounds are wide:
+ * they tell a slice that was lost, or a pause that was counted, from one that
+ * was told, whatever else the machine does.
  */
 #include "unit.h"
 
+#include <time.h>
+
 #include "cmod/cpu.h"
 
-struct sums {
-	uint64_t real;
-	uint64_t told;
-	unsigned timed;
-};
+#define MS 1000000u
 
-/* @a calls calls; cost(i) of the i-th, from 0. */
-static struct sums run(uint64_t calls, uint64_t (*cost)(uint64_t i))
+static uint64_t clock_ns(void)
 {
-	struct sums s = { 0 };
-	struct cpu_estimate e;
+	struct timespec t;
 
-	cpu_estimate_create(&e);
-	assert_int_equal(cpu_estimate_total(&e, 0), 0);
-	for (uint64_t i = 0; i < calls; i++) {
-		s.real += cost(i);
-		if (i + 1 == e.due) {
-			s.timed++;
-			cpu_estimate_add(&e, i + 1, cost(i));
-		}
-		assert_true(e.due > i + 1);
-	}
-	s.told = cpu_estimate_total(&e, calls);
-	return s;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void check_within(const struct sums *s, unsigned percent)
+static void burn(uint64_t ns)
 {
-	uint64_t off = s->told > s->real ? s->told - s->real
-					 : s->real - s->told;
+	uint64_t end = clock_ns() + ns;
 
-	if (off * 100 > s->real * percent)
-		fail_msg("told %llu of %llu", (unsigned long long)s->told,
-			 (unsigned long long)s->real);
+	while (clock_ns() < end)
+		;
 }
 
-static uint64_t short_cost(uint64_t i)
+static void rest(uint64_t ns)
 {
-	(void)i;
-	return 100;
+	struct timespec t = { .tv_nsec = (long)ns };
+
+	nanosleep(&t, NULL);
 }
 
-static uint64_t long_cost(uint64_t i)
-{
-	(void)i;
-	return 1000000;
-}
-
-/* One in fifty is a thousand times slower than the others. */
-static uint64_t seldom_slow(uint64_t i)
-{
-	return i % 50 == 17 ? 50000 : 50;
-}
-
-/* Every second one. A fixed step would see only the one kind or the other. */
-static uint64_t in_turn(uint64_t i)
-{
-	return i % 2 == 0 ? 10 : 1000;
-}
-
-static uint64_t slow_at_first(uint64_t i)
-{
-	return i == 0 ? 5000000 : 80;
-}
-
-/* A second, once, in calls that take nothing. */
-static uint64_t once(uint64_t i)
-{
-	return i == 50000 ? 1000000000 : 20;
-}
-
-static uint64_t free_of_charge(uint64_t i)
-{
-	(void)i;
-	return 0;
-}
-
-static void test_equal_calls(void **state)
-{
-	struct sums s = run(1000000, short_cost);
-
-	(void)state;
-	check_within(&s, 1);
-	assert_in_range(s.timed, 1000, 10000);
-	/* The first ones, and long ones, are all timed. */
-	s = run(60, short_cost);
-	assert_int_equal(s.timed, 60);
-	s = run(1000, long_cost);
-	assert_int_equal(s.timed, 1000);
-	assert_int_equal(s.told, s.real);
-	s = run(1000000, free_of_charge);
-	assert_int_equal(s.told, 0);
-}
-
-static void test_unequal_calls(void **state)
-{
-	struct sums s = run(200000, seldom_slow);
-
-	(void)state;
-	check_within(&s, 35);
-	s = run(1000000, in_turn);
-	check_within(&s, 10);
-	s = run(1000000, slow_at_first);
-	check_within(&s, 10);
-}
-
-/* Whether that call was among those timed or not: it is told once at most. */
-static void test_no_wild_guess(void **state)
-{
-	struct sums s = run(1000000, once);
-
-	(void)state;
-	assert_true(s.told <= s.real + s.real / 10);
-}
-
-static void test_clock(void **state)
+static void spin(uint64_t n)
 {
 	volatile unsigned x = 1;
-	uint64_t begin = cpu_now_ns(), half, all;
+
+	while (n-- > 0)
+		x = x * 7 + 1;
+}
+
+/* One user's calls, as call_run() and call_run_measured() make them. */
+struct user {
+	struct cpu_use use;
+	uint64_t calls;
+	unsigned measured;
+};
+
+static void call(struct user *u, void (*function)(uint64_t), uint64_t arg)
+{
+	bool due = ++u->calls == u->use.due;
+	uint64_t begin = due ? cpu_use_begin(&u->use, u->calls) : 0;
+
+	cpu_set_inside(&u->use);
+	if (function != NULL)
+		function(arg);
+	cpu_set_inside(NULL);
+	if (due) {
+		cpu_use_end(&u->use, u->calls, begin);
+		u->measured++;
+	}
+	assert_true(u->use.due > u->calls);
+}
+
+static void call_often(struct user *u, unsigned n)
+{
+	while (n-- > 0)
+		call(u, NULL, 0);
+}
+
+/* A user whose function is hot. */
+static struct user hot_user(void)
+{
+	struct user u = { .calls = 0 };
+
+	cpu_init();
+	cpu_use_create(&u.use);
+	call_often(&u, 100000);
+	return u;
+}
+
+static uint64_t told_ms(const struct user *u)
+{
+	return cpu_ns(u->use.ticks) / MS;
+}
+
+static void test_slices(void **state)
+{
+	uint64_t begin;
 
 	(void)state;
+	cpu_init();
+	begin = cpu_begin();
+	burn(20 * MS);
+	assert_in_range(cpu_ns(cpu_end(begin)), 19 * MS, 22 * MS);
+	begin = cpu_begin();
+	rest(20 * MS);
+	assert_in_range(cpu_ns(cpu_end(begin)), 0, 2 * MS);
+	begin = cpu_begin();
+	rest(20 * MS);
+	burn(5 * MS);
+	assert_in_range(cpu_ns(cpu_end(begin)), 4 * MS, 7 * MS);
+	assert_in_range(cpu_ns(cpu_ticks_of_ns(1000 * MS)), 999 * MS,
+			1001 * MS);
+	assert_int_equal(cpu_ns(0), 0);
+}
+
+/* A new user's calls are all measured, and so are long ones for ever. */
+static void test_measured(void **state)
+{
+	struct user u = { .calls = 0 };
+
+	(void)state;
+	cpu_init();
+	cpu_use_create(&u.use);
+	call(&u, burn, 200 * MS);
+	assert_in_range(told_ms(&u), 190, 210);
+	for (int i = 0; i < 200; i++)
+		call(&u, burn, MS / 10);
+	assert_int_equal(u.measured, u.calls);
+	assert_in_range(told_ms(&u), 205, 240);
+	call(&u, rest, 200 * MS);
+	assert_in_range(told_ms(&u), 205, 245);
+}
+
+/* The shortest are measured now and then, and told in full. */
+static void test_hot(void **state)
+{
+	struct user u = hot_user();
+	uint64_t begin, all, before = told_ms(&u);
+
+	(void)state;
+	assert_in_range(before, 0, 20);
+	assert_true(u.measured < u.calls / 10);
+	begin = clock_ns();
+	/* Its own share of the loop is most of it. */
 	for (int i = 0; i < 1000000; i++)
-		x = x * 7 + 1;
-	half = cpu_since_ns(begin);
-	for (int i = 0; i < 1000000; i++)
-		x = x * 7 + 1;
-	all = cpu_since_ns(begin);
-	assert_true(half > 0 && all > half);
-	assert_true(cpu_since_ns(cpu_now_ns()) < 1000000);
+		call(&u, spin, 50);
+	all = (clock_ns() - begin) / MS;
+	assert_in_range(told_ms(&u) - before, all / 2, all * 3 / 2);
+}
+
+/* A long call is told wherever it stands among short ones: 40 of them, as only
+ * one of tens of calls is measured. */
+static void test_long_among_short(void **state)
+{
+	struct user u = hot_user();
+	uint64_t before;
+
+	(void)state;
+	call(&u, burn, 200 * MS);
+	call_often(&u, 10000);
+	assert_in_range(told_ms(&u), 180, 400);
+	before = told_ms(&u);
+	for (unsigned i = 0; i < 40; i++) {
+		call(&u, burn, 10 * MS);
+		call_often(&u, 10000 + i);
+	}
+	assert_in_range(told_ms(&u) - before, 350, 500);
+}
+
+/* What lies between calls is not theirs, work or rest. */
+static void test_pauses(void **state)
+{
+	struct user u = hot_user();
+
+	(void)state;
+	for (unsigned i = 0; i < 40; i++) {
+		burn(10 * MS);
+		call_often(&u, 10000 + i);
+	}
+	assert_in_range(told_ms(&u), 0, 80);
+	call(&u, rest, 200 * MS);
+	call_often(&u, 10000);
+	assert_in_range(told_ms(&u), 0, 85);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_equal_calls),
-		cmocka_unit_test(test_unequal_calls),
-		cmocka_unit_test(test_no_wild_guess),
-		cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_slices),
+		cmocka_unit_test(test_measured),
+		cmocka_unit_test(test_hot),
+		cmocka_unit_test(test_long_among_short),
+		cmocka_unit_test(test_pauses),
 	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	cpu_end_thread();
+	return failed;
 }

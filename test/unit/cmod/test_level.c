@@ -110,7 +110,7 @@ static void cycle(int n)
 	assert_int_equal(cmod_use_create(&use, m, "nap", 3), 0);
 	waiting[i] = call_get();
 	assert_int_equal(buf_append(&waiting[i]->in, "\x90", 1), 0);
-	assert_false(call_run(waiting[i], &use, NULL));
+	assert_false(call_run(waiting[i], &use, NULL, NULL, NULL));
 	version[i] = n % BUILDS + 1;
 	cmod_use_destroy(&use);
 	cmod_unref(m);

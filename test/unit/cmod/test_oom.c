@@ -223,7 +223,7 @@ static int run_call(const struct cmod_use *use, bool waits)
 		call_put(c);
 		return -1;
 	}
-	ended = call_run(c, use, NULL);
+	ended = call_run(c, use, c->in.data, c->in.data + c->in.size, NULL);
 	if (!ended) {
 		assert_true(waits);
 		ended = call_resume(c, 0);

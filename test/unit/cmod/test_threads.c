@@ -55,7 +55,7 @@ static int call_version(const struct cmod_use *use, bool waits)
 	int version = -1;
 	bool ended;
 
-	ended = call_run(c, use, NULL);
+	ended = call_run(c, use, NULL, NULL, NULL);
 	if (ended == waits)
 		return -1;
 	if (!ended)
