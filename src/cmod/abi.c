@@ -61,11 +61,14 @@ static int check_function(const struct cmod *m, const char *field,
 static const struct neap_module *find_block(const struct cmod *m,
 					    size_t *ret_size)
 {
-	void *address = dlsym(m->dl, "neap_module_info");
 	const ElfW(Sym) *symbol = NULL;
 	struct link_map *owner = NULL;
+	void *address = NULL;
 	Dl_info info;
 
+	/* Most have none; the loader would look through all they depend on. */
+	if (m->image.facts.abi_block)
+		address = dlsym(m->dl, "neap_module_info");
 	if (address == NULL ||
 	    dladdr1(address, &info, (void **)&owner, RTLD_DL_LINKMAP) == 0 ||
 	    owner != m->map)

@@ -18,8 +18,6 @@ enum { MACHINE = EM_AARCH64 };
 #error "the ELF check does not know this machine"
 #endif
 
-enum { SEGMENTS_MAX = 64 };
-
 int elf__bad(struct elf_file *f, const char *fmt, ...)
 {
 	va_list ap;
@@ -35,13 +33,12 @@ int elf__bad(struct elf_file *f, const char *fmt, ...)
 static const Elf64_Phdr *find(const struct elf_file *f, uint64_t address,
 			      uint64_t size, unsigned flags, bool memory)
 {
-	for (unsigned i = 0; i < f->segment_count; i++) {
-		const Elf64_Phdr *p = &f->segments[i];
+	for (unsigned i = 0; i < f->load_count; i++) {
+		const Elf64_Phdr *p = f->loads[i];
 		uint64_t held = memory ? p->p_memsz : p->p_filesz;
 
-		if (p->p_type == PT_LOAD && (p->p_flags & flags) == flags &&
-		    address >= p->p_vaddr && size <= held &&
-		    address - p->p_vaddr <= held - size)
+		if ((p->p_flags & flags) == flags && address >= p->p_vaddr &&
+		    size <= held && address - p->p_vaddr <= held - size)
 			return p;
 	}
 	return NULL;
@@ -104,7 +101,7 @@ static int check_header(struct elf_file *f)
 		return -1;
 	if (h->e_phentsize != sizeof(Elf64_Phdr))
 		return elf__bad(f, "e_phentsize: %u", h->e_phentsize);
-	if (h->e_phnum == 0 || h->e_phnum > SEGMENTS_MAX)
+	if (h->e_phnum == 0 || h->e_phnum > ELF_SEGMENTS_MAX)
 		return elf__bad(f, "e_phnum: %u program headers", h->e_phnum);
 	size = h->e_phnum * sizeof(Elf64_Phdr);
 	if (h->e_phoff % 8 != 0 || h->e_phoff > f->size ||

@@ -15,6 +15,7 @@
 struct elf_facts {
 	bool origin;       /* looks for dependencies by $ORIGIN */
 	bool never_closes; /* marked NODELETE, or has unique symbols */
+	bool abi_block;    /* defines neap_module_info */
 };
 
 /**

@@ -14,6 +14,7 @@
 
 enum {
 	ELF_PAGE = 4096,
+	ELF_SEGMENTS_MAX = 64,
 	ELF_TLS_MAX = 1 << 24,     /* size of a library's TLS block */
 	ELF_TAGS = DT_RELRENT + 1, /* dynamic tags kept by their number */
 };
@@ -37,6 +38,8 @@ struct elf_file {
 	unsigned segment_count;
 
 	/* elf_segments.c */
+	const Elf64_Phdr *loads[ELF_SEGMENTS_MAX]; /* those of PT_LOAD */
+	unsigned load_count;
 	uint64_t end; /* first address behind the last segment */
 	const Elf64_Phdr *dynamic;
 	const Elf64_Phdr *tls; /* NULL: no thread-local data */

@@ -77,6 +77,7 @@ static int check_loads(struct elf_file *f)
 					"order",
 					i);
 		f->end = p->p_vaddr + p->p_memsz;
+		f->loads[f->load_count++] = p;
 		first = false;
 	}
 	return first ? elf__bad(f, "PT_LOAD: nothing to load") : 0;

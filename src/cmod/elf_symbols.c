@@ -3,6 +3,8 @@
  * in the dynamic table: it comes from the section of the symbols, else from
  * the hash tables, else from the relocations that use them.
  */
+#include <string.h>
+
 #include "cmod/elf_file.h"
 
 enum { GUESSED_SYMBOLS_MAX = 1 << 20 };
@@ -175,6 +177,8 @@ static int check_symbol(struct elf_file *f, uint64_t i)
 		return check_undefined(f, i);
 	if (bind == STB_GNU_UNIQUE)
 		f->facts.never_closes = true;
+	if (strcmp(f->strings + s->st_name, "neap_module_info") == 0)
+		f->facts.abi_block = true;
 	if (s->st_shndx == SHN_ABS)
 		return 0;
 	return check_defined(f, i);

@@ -35,19 +35,19 @@ static int check_name(const char *name, size_t size)
 static int check_symbol(const struct cmod *m, const char *name, void *address)
 {
 	const ElfW(Sym) *symbol = NULL;
-	struct link_map *owner = NULL;
 	unsigned type;
 	Dl_info info;
 
-	if (dladdr1(address, &info, (void **)&owner, RTLD_DL_LINKMAP) == 0 ||
-	    owner != m->map) {
+	/* The loader walks the symbols for this: once is enough. (The check saw
+	 * to it that an image begins at address 0 of its file.) */
+	if (dladdr1(address, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0 ||
+	    (uintptr_t)info.dli_fbase != m->map->l_addr) {
 		diag_set_code(ClientError, ER_NO_SUCH_FUNCTION,
 			      "no function '%s' in module '%s': the symbol is "
 			      "another library's",
 			      name, m->path);
 		return -1;
 	}
-	dladdr1(address, &info, (void **)&symbol, RTLD_DL_SYMENT);
 	type = symbol == NULL ? STT_NOTYPE : ELF64_ST_TYPE(symbol->st_info);
 	if (type == STT_FUNC || type == STT_GNU_IFUNC)
 		return 0;
@@ -116,7 +116,7 @@ static struct cmod_func *find_or_make(struct cmod *m, const char *name)
 		if (made->hh.tbl != NULL) {
 			f = made;
 			made = NULL;
-			m->refs++;
+			cmod__hold(m);
 		}
 	}
 	cmod__unlock();

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,16 @@ enum { MEMFD_NAME_MAX = 249 }; /* the kernel's limit */
 
 /* One for each copy ever made, so that no path is given to dlopen() twice. */
 static atomic_uint serial;
+
+/* "/proc/", "/fd", two numbers, and two bytes for each bit of a serial. */
+enum { MEMORY_PATH_MAX = 96 + 2 * 8 * sizeof serial };
+
+static const char *base_name(const char *file)
+{
+	const char *slash = strrchr(file, '/');
+
+	return slash == NULL ? file : slash + 1;
+}
 
 static int write_copy(int fd, const struct library_file *lf)
 {
@@ -57,24 +68,37 @@ static int open_memory(const char *name)
  * folder is spelled with one part for each bit of the serial, "/." or "/".
  * It names the process by its id for the sake of debuggers.
  */
-static void spell_path(struct image *img)
+static int spell_path(struct image *img)
 {
 	unsigned bits = atomic_fetch_add(&serial, 1) + 1;
-	char *p = img->path;
+	char *p = mem_alloc(MEMORY_PATH_MAX);
 
+	if (p == NULL) {
+		diag_set_oom(MEMORY_PATH_MAX, "a library's copy");
+		return -1;
+	}
+	img->path = p;
 	p += sprintf(p, "/proc/%d/fd", (int)getpid());
-	for (; bits != 0; bits >>= 1)
-		p += sprintf(p, (bits & 1) != 0 ? "/." : "/");
+	for (; bits != 0; bits >>= 1) {
+		*p++ = '/';
+		if ((bits & 1) != 0)
+			*p++ = '.';
+	}
 	sprintf(p, "/%d", img->fd);
+	return 0;
 }
 
 /* Returns 0, 1 when there is no such memory here, or -1 with diag set. */
 static int copy_to_memory(struct image *img, const struct library_file *lf,
 			  const char *name)
 {
+	size_t name_size = strnlen(name, MEMFD_NAME_MAX - 1);
+	char label[MEMFD_NAME_MAX];
 	int rc;
 
-	img->fd = open_memory(name);
+	memcpy(label, name, name_size);
+	label[name_size] = '\0';
+	img->fd = open_memory(label);
 	if (img->fd < 0)
 		return 1;
 	rc = write_copy(img->fd, lf);
@@ -88,14 +112,12 @@ static int copy_to_memory(struct image *img, const struct library_file *lf,
 		diag_set_system(errno, "cannot seal the copy of '%s'", name);
 		goto fail;
 	}
-	spell_path(img);
-	if (access(img->path, R_OK) == 0)
+	if (spell_path(img) == 0)
 		return 0;
-	rc = 1; /* no /proc */
 fail:
 	close(img->fd);
 	img->fd = -1;
-	return rc;
+	return -1;
 }
 
 static int write_file(const char *path, const struct library_file *lf)
@@ -116,7 +138,8 @@ static int copy_to_folder(struct image *img, const struct library_file *lf,
 			  const char *name)
 {
 	const char *tmp = getenv("TMPDIR");
-	char folder[PATH_MAX];
+	char folder[PATH_MAX], path[PATH_MAX];
+	char *new_path, *new_folder;
 	int n, rc;
 
 	if (tmp == NULL || tmp[0] == '\0')
@@ -130,20 +153,28 @@ static int copy_to_folder(struct image *img, const struct library_file *lf,
 				name, tmp);
 		return -1;
 	}
-	n = snprintf(img->path, sizeof img->path, "%s/%s", folder, name);
-	rc = n >= (int)sizeof img->path ? -ENAMETOOLONG
-					: write_file(img->path, lf);
+	n = snprintf(path, sizeof path, "%s/%s", folder, name);
+	rc = n >= (int)sizeof path ? -ENAMETOOLONG : write_file(path, lf);
 	if (rc != 0) {
 		diag_set_system(rc, "cannot copy library '%s' to '%s'", name,
 				folder);
-		goto fail;
+		goto fail_copy;
 	}
-	img->folder = mem_strdup(folder);
-	if (img->folder != NULL)
-		return 0;
-	diag_set_oom(strlen(folder) + 1, "a library's copy");
-	unlink(img->path);
-fail:
+	new_path = mem_strdup(path);
+	new_folder = mem_strdup(folder);
+	if (new_path == NULL || new_folder == NULL) {
+		diag_set_oom(sizeof path, "a library's copy");
+		goto fail_memory;
+	}
+	mem_free(img->path);
+	img->path = new_path;
+	img->folder = new_folder;
+	return 0;
+fail_memory:
+	mem_free(new_path);
+	mem_free(new_folder);
+	unlink(path);
+fail_copy:
 	rmdir(folder);
 	return -1;
 }
@@ -165,36 +196,70 @@ static int check(const struct library_file *lf, struct elf_facts *ret_facts,
 	return rc == 0 ? 0 : -1;
 }
 
-int image_create(struct image *img, const char *file, const char *name)
+int image_create(struct image *img, const char *file, int fd)
 {
-	char label[MEMFD_NAME_MAX];
 	struct library_file lf;
 	int rc = -1;
 
-	img->fd = -1;
-	img->folder = NULL;
-	snprintf(label, sizeof label, "%s", name);
-	if (library_file_read(&lf, file) != 0)
+	image_forget(img);
+	if (library_file_read(&lf, file, fd) != 0)
 		return -1;
 	img->id = lf.id;
 	img->hash = library_file_hash(&lf);
 	if (check(&lf, &img->facts, file) == 0) {
-		rc = copy_to_memory(img, &lf, label);
+		rc = copy_to_memory(img, &lf, base_name(file));
 		if (rc == 1)
-			rc = copy_to_folder(img, &lf, label);
+			rc = copy_to_folder(img, &lf, base_name(file));
 	}
 	library_file_free(&lf);
 	return rc;
 }
 
-void image_adopt(struct image *img, int fd, bool origin)
+int image_adopt(struct image *img, int fd, bool origin)
 {
-	memset(&img->id, 0, sizeof img->id);
-	img->hash = 0;
-	img->facts = (struct elf_facts){ .origin = origin };
-	img->fd = fd;
-	img->folder = NULL;
-	spell_path(img);
+	/* (Whether it has a block was not told: it is looked for.) */
+	*img = (struct image){
+		.facts = { .origin = origin, .abi_block = true },
+		.fd = fd,
+	};
+	if (spell_path(img) == 0)
+		return 0;
+	close(fd);
+	return -1;
+}
+
+bool image_is_hidden(const struct image *img)
+{
+	return img->fd >= 0 && img->folder == NULL &&
+	       (inject("cmod.proc") || access(img->path, R_OK) != 0);
+}
+
+/* (It is sealed: mapped, it cannot shrink.) */
+int image_to_folder(struct image *img, const char *file)
+{
+	struct library_file lf;
+	struct stat st;
+	int rc;
+
+	if (fstat(img->fd, &st) != 0) {
+		diag_set_system(errno, "cannot read the copy of '%s'", file);
+		return -1;
+	}
+	lf.size = (size_t)st.st_size;
+	lf.data = mmap(NULL, lf.size, PROT_READ, MAP_PRIVATE, img->fd, 0);
+	if (lf.data == MAP_FAILED) {
+		diag_set_system(errno, "cannot read the copy of '%s'", file);
+		return -1;
+	}
+	rc = copy_to_folder(img, &lf, base_name(file));
+	munmap(lf.data, lf.size);
+	return rc;
+}
+
+void image_forget(struct image *img)
+{
+	img->fd = -1;
+	img->folder = img->path = NULL;
 }
 
 void image_opened(struct image *img)
@@ -212,14 +277,15 @@ void image_destroy(struct image *img)
 	image_opened(img);
 	if (img->fd >= 0)
 		close(img->fd);
-	img->fd = -1;
+	mem_free(img->path);
+	image_forget(img);
 }
 
 int image_hash_file(const char *file, uint64_t *ret_hash)
 {
 	struct library_file lf;
 
-	if (library_file_read(&lf, file) != 0)
+	if (library_file_read(&lf, file, -1) != 0)
 		return -1;
 	*ret_hash = library_file_hash(&lf);
 	library_file_free(&lf);

@@ -36,19 +36,35 @@ static void fail_open(const struct cmod *m)
 		      m->file, text, hint);
 }
 
+/* All symbols now: a missing one fails here, not in a call. Local: two modules'
+ * globals never mix. */
+static void *open_path(const struct image *img, int *ret_errno)
+{
+	void *dl = NULL;
+
+	errno = 0;
+	if (img->folder != NULL || !inject("cmod.proc"))
+		dl = dlopen(img->path, RTLD_NOW | RTLD_LOCAL);
+	*ret_errno = errno;
+	return dl;
+}
+
 /*
  * The loader's text does not always say that memory was short: without memory
  * for its name a library "cannot be opened: No such file".
  */
-static void *open_copy(const struct cmod *m)
+static void *open_copy(struct cmod *m)
 {
-	void *dl;
+	int err;
+	void *dl = open_path(&m->image, &err);
 
-	errno = 0;
-	/* All symbols now: a missing one fails here, not in a call. Local: two
-	 * modules' globals never mix. */
-	dl = dlopen(m->image.path, RTLD_NOW | RTLD_LOCAL);
-	if (dl == NULL && errno == ENOMEM) {
+	if (dl == NULL && image_is_hidden(&m->image)) {
+		dlerror(); /* drop it */
+		if (image_to_folder(&m->image, m->file) != 0)
+			return NULL;
+		dl = open_path(&m->image, &err);
+	}
+	if (dl == NULL && err == ENOMEM) {
 		dlerror(); /* drop it */
 		diag_set_oom(m->image.id.size, "loading a library");
 	} else if (dl == NULL) {

@@ -1,5 +1,7 @@
-/* An instance, as cache.c, instance.c and func.c of this layer know it. */
+/* An instance, as the files of the cache know it. */
 #pragma once
+
+#include <stdatomic.h>
 
 #include "base/inject.h"
 
@@ -19,7 +21,7 @@ struct cmod {
 	struct list all;     /* every instance alive, by age */
 	struct list aliases; /* paths that led here and still do */
 	unsigned alias_count;
-	unsigned refs;
+	atomic_uint refs; /* from 0 and to 0 with the lock held */
 	bool cached;
 	bool unsettled;       /* the file's time may hide a later change */
 	uint64_t verified_ns; /* when its contents were last compared */
@@ -48,9 +50,18 @@ struct cmod_func {
 	char symbol[];
 };
 
-/** The lock of the cache, instances' references and functions. */
+/** The lock of the cache, instances' last references and functions. */
 void cmod__lock(void);
 void cmod__unlock(void);
+
+/** With the lock held: every instance alive, by age. */
+extern struct list cmod__all;
+
+/** With the lock held, or a reference: one more. */
+static inline void cmod__hold(struct cmod *m)
+{
+	atomic_fetch_add(&m->refs, 1);
+}
 
 /**
  * Open @a img, a copy of @a file, which the user knows as @a path. Takes over

@@ -21,6 +21,7 @@
 
 #include "base/diag.h"
 #include "base/inject.h"
+#include "cmod/plain_path.h"
 
 #define SUFFIX ".so"
 #define ROCKS  "/rocks/lib/lua/5.1/"
@@ -85,6 +86,10 @@ static int look(struct search *s)
 
 	s->ret->first = s->first;
 	s->first = false;
+	s->ret->fd = plain_path_open(s->ret->found, s->ret->file,
+				     sizeof s->ret->file);
+	if (s->ret->fd >= 0)
+		return 1;
 	if (lstat(s->ret->found, &st) != 0) {
 		if (errno != ENOENT && errno != ENOTDIR)
 			return fail_stat(s, errno);
@@ -222,18 +227,22 @@ static int check_path(const char *path)
 	return 0;
 }
 
-static void make_name(struct search *s)
+static void dots_to_slashes(char *s, size_t n)
 {
-	strcpy(s->name, s->path);
-	if (strchr(s->path, '/') != NULL)
-		return;
-	for (char *p = s->name; *p != '\0'; p++) {
-		if (*p == '.')
-			*p = '/';
+	for (size_t i = 0; i < n; i++) {
+		if (s[i] == '.')
+			s[i] = '/';
 	}
 }
 
-int resolve(const char *path, const char *cpath, struct resolved *ret)
+static void make_name(struct search *s)
+{
+	strcpy(s->name, s->path);
+	if (strchr(s->path, '/') == NULL)
+		dots_to_slashes(s->name, strlen(s->name));
+}
+
+int resolve_open(const char *path, const char *cpath, struct resolved *ret)
 {
 	struct search s;
 	int rc;
@@ -242,6 +251,7 @@ int resolve(const char *path, const char *cpath, struct resolved *ret)
 		return -1;
 	s.path = path;
 	s.ret = ret;
+	ret->fd = -1;
 	s.first = true;
 	s.folder = false;
 	s.tried[0] = '\0';
@@ -259,16 +269,24 @@ int resolve(const char *path, const char *cpath, struct resolved *ret)
 	return -1;
 }
 
-char *resolve_first(const char *path, char *buf, size_t size)
+int resolve(const char *path, const char *cpath, struct resolved *ret)
 {
-	size_t n = strlen(path);
-	bool name = strchr(path, '/') == NULL;
+	int rc = resolve_open(path, cpath, ret);
 
+	if (rc == 0 && ret->fd >= 0)
+		close(ret->fd);
+	ret->fd = -1;
+	return rc;
+}
+
+char *resolve_first(const char *path, size_t n, char *buf, size_t size)
+{
 	if (n + sizeof SUFFIX > size)
 		return NULL;
-	for (size_t i = 0; i < n; i++)
-		buf[i] = name && path[i] == '.' ? '/' : path[i];
+	memcpy(buf, path, n);
 	memcpy(buf + n, SUFFIX, sizeof SUFFIX);
+	if (memchr(path, '/', n) == NULL)
+		dots_to_slashes(buf, n);
 	return buf;
 }
 

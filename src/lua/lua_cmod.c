@@ -72,7 +72,7 @@ static int l_load(lua_State *L)
 
 	path = lua_cmod_check_text(L, 1, "cmod.load: the path", &size);
 	box = lua_cmod_push_module(L, path);
-	box->module = cmod_load_cached(path);
+	box->module = cmod_load_cached(path, size);
 	if (box->module != NULL)
 		return 1;
 	cpath = lua_cmod_push_cpath(L);

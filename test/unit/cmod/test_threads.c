@@ -69,7 +69,7 @@ static int call_version(const struct cmod_use *use, bool waits)
 static void use_module(unsigned n)
 {
 	struct cmod *m = n % 2 ? cmod_load("./m", NULL)
-			       : cmod_load_cached("./m");
+			       : cmod_load_cached("./m", 3);
 	struct cmod_use plain, waiting;
 	int version;
 
