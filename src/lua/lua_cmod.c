@@ -6,6 +6,7 @@
 
 #include "base/diag.h"
 #include "lua/lua_class.h"
+#include "lua/lua_cmod_quick.h"
 #include "lua/lua_error.h"
 #include "lua_src/lua.h"
 
@@ -70,7 +71,9 @@ static int l_load(lua_State *L)
 	const char *path, *cpath;
 	size_t size;
 
-	path = lua_cmod_check_text(L, 1, "cmod.load: the path", &size);
+	path = lua_cmod_quick_string(L, &size);
+	if (path == NULL)
+		path = lua_cmod_check_text(L, 1, "cmod.load: the path", &size);
 	box = lua_cmod_push_module(L, path);
 	box->module = cmod_load_cached(path, size);
 	if (box->module != NULL)

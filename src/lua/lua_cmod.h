@@ -8,7 +8,8 @@
  *	lua_cmod_handle.c  what Lua holds: modules
  *	lua_cmod_func.c    and functions
  *	lua_cmod_call.c    calling one, also when it waits
- *	lua_cmod_quick.h   the short ways of a call
+ *	cmod_index.lua     where handles have their methods from
+ *	lua_cmod_quick.h   the short ways of a call and of handles
  *	lua_cmod_wait.c    how functions wait, over the fibers of runtime
  *	lua_cmod_fiber.c   fibers made in C
  *	lua_cmod_work.c    what C functions have done on threads
@@ -125,14 +126,13 @@ const char *lua_cmod_push_cpath(lua_State *L);
  * memory. */
 void lua_cmod_set_searching(lua_State *L, const char *name, lua_CFunction fn);
 
-/** Make a class whose __index, with the methods as upvalue 1, is @a index.
- * Throws: out of memory. */
+/** Make a class with these methods; @a index gives its fields, that is, all other
+ * keys. Throws: out of memory. */
 void lua_cmod_open_class(lua_State *L, enum lua_class id, const char *name,
 			 const luaL_Reg *meta, lua_CFunction index,
 			 const luaL_Reg *methods);
 
-/** In such an __index: push the method and return NULL, or push nil and return
- * the key. Throws: usage. */
+/** In such an @a index: push nil and return the key. Throws: usage. */
 const char *lua_cmod_index_key(lua_State *L);
 
 /** The function live(). */

@@ -19,8 +19,8 @@ struct cmod_func_box *lua_cmod_push_func(lua_State *L, enum lua_class id,
 					 const struct lua_cmod_options *o)
 {
 	size_t path_size = strlen(path), symbol_size = strlen(symbol);
-	struct cmod_func_box *box = lua_newuserdata(
-		L, sizeof *box + path_size + 1 + symbol_size + 1);
+	struct cmod_func_box *box = lua_cmod_quick_box(
+		L, id, sizeof *box + path_size + 1 + symbol_size + 1);
 
 	memset(box, 0, sizeof *box);
 	box->mark = lua_cmod_mark(box);
@@ -29,8 +29,6 @@ struct cmod_func_box *lua_cmod_push_func(lua_State *L, enum lua_class id,
 	memcpy(box->name, path, path_size);
 	box->name[path_size] = '.';
 	memcpy(box->name + path_size + 1, symbol, symbol_size + 1);
-	lua_class_metatable(L, id);
-	lua_setmetatable(L, -2);
 	return box;
 }
 
@@ -77,6 +75,9 @@ static int l_func_unload(lua_State *L)
 
 	if (box->use.func == NULL)
 		lua_error_usage(L, "function '%s' is unloaded", box->name);
+	/* (A call of a live function may still be about to start a probe.) */
+	if (!box->is_live)
+		lua_cmod_quick_finalized(L);
 	empty_func(box);
 	lua_pushboolean(L, 1);
 	return 1;
@@ -119,7 +120,7 @@ static int l_func_index(lua_State *L)
 	const char *key = lua_cmod_index_key(L);
 	const char *symbol;
 
-	if (key == NULL || f == NULL)
+	if (f == NULL)
 		return 1;
 	symbol = cmod_func_symbol(f);
 	if (strcmp(key, "name") == 0)

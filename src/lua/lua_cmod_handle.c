@@ -12,7 +12,9 @@
 #include "lua/lua_class.h"
 #include "lua/lua_cmod.h"
 #include "lua/lua_cmod_options.h"
+#include "lua/lua_cmod_quick.h"
 #include "lua/lua_error.h"
+#include "lua_src/lua.h"
 
 const char *lua_cmod_state_name(const struct cmod *m)
 {
@@ -22,13 +24,12 @@ const char *lua_cmod_state_name(const struct cmod *m)
 struct cmod_module_box *lua_cmod_push_module(lua_State *L, const char *path)
 {
 	size_t size = strlen(path) + 1;
-	struct cmod_module_box *box = lua_newuserdata(L, sizeof *box + size);
+	struct cmod_module_box *box = lua_cmod_quick_box(
+		L, LUA_CLASS_CMOD_MODULE, sizeof *box + size);
 
 	box->mark = lua_cmod_module_mark(box);
 	box->module = NULL;
 	memcpy(box->path, path, size);
-	lua_class_metatable(L, LUA_CLASS_CMOD_MODULE);
-	lua_setmetatable(L, -2);
 	return box;
 }
 
@@ -38,21 +39,19 @@ const char *lua_cmod_index_key(lua_State *L)
 		lua_error_usage(L, "a field's name is wanted, not %s",
 				luaL_typename(L, 2));
 	lua_settop(L, 2);
-	lua_pushvalue(L, 2);
-	lua_rawget(L, lua_upvalueindex(1));
-	return lua_isnil(L, -1) ? lua_tostring(L, 2) : NULL;
+	lua_pushnil(L);
+	return lua_tostring(L, 2);
 }
 
+/* By its mark, not by its metatable: that one can be put on anything by the
+ * debug library. */
 static struct cmod_module_box *check_module(lua_State *L, int idx)
 {
-	struct cmod_module_box *box =
-		lua_class_check(L, idx, LUA_CLASS_CMOD_MODULE);
+	struct cmod_module_box *box = lua_cmod_quick_module(L, idx);
 
-	/* The debug library can put the metatable on anything. */
-	if (lua_objlen(L, idx) <= sizeof *box ||
-	    box->mark != lua_cmod_module_mark(box))
-		lua_error_usage(L, "a module is wanted, not a userdata that "
-				   "looks like one");
+	if (box == NULL)
+		lua_error_usage(L, "a module is wanted, not %s",
+				luaL_typename(L, idx));
 	return box;
 }
 
@@ -124,6 +123,7 @@ static int l_module_unload(lua_State *L)
 	struct cmod *m = box->module;
 
 	box->module = NULL;
+	lua_cmod_quick_finalized(L);
 	cmod_unref(m);
 	lua_pushboolean(L, 1);
 	return 1;
@@ -159,7 +159,7 @@ static int l_module_index(lua_State *L)
 	struct cmod_module_box *box = check_module(L, 1);
 	const char *key = lua_cmod_index_key(L);
 
-	if (key == NULL || box->module == NULL)
+	if (box->module == NULL)
 		return 1;
 	if (strcmp(key, "path") == 0)
 		lua_pushstring(L, box->path);
@@ -200,7 +200,8 @@ void lua_cmod_open_class(lua_State *L, enum lua_class id, const char *name,
 	lua_class_new(L, id, name, meta);
 	lua_newtable(L);
 	luaL_register(L, NULL, methods);
-	lua_pushcclosure(L, index, 1);
+	lua_pushcfunction(L, index);
+	lua_vm_run_source(L, lua_src_cmod_index, "=neap/cmod_index.lua", 2);
 	lua_setfield(L, -2, "__index");
 	lua_pop(L, 1);
 }

@@ -1,7 +1,7 @@
 /*
- * The short ways of a call, for what most calls are made with: a handle in the
- * first slot, a few numbers and short strings behind it. Over LuaJIT's own
- * layout where it is ours, else by the API. Whatever is not as expected is left
+ * The short ways: of a call, for what most calls are made with, a handle in the
+ * first slot, a few numbers and short strings behind it; of a handle, from its
+ * making to its end. Over LuaJIT's own layout where it is ours, else by the API. Whatever is not as expected is left
  * to the long way, lua_pack(), which gives the same bytes for the same values.
  */
 #pragma once
@@ -15,6 +15,7 @@
 #endif
 
 #include "base/buf.h"
+#include "lua/lua_class.h"
 #include "lua/lua_cmod.h"
 #include "lua/lua_internal.h"
 #include "lua/lua_serialize.h"
@@ -92,6 +93,50 @@ static inline struct cmod_func_box *lua_cmod_quick_callee(lua_State *L)
 	return likely(box->mark == lua_cmod_mark(box)) ? box : NULL;
 }
 
+/** The same for a module's, in slot @a idx. */
+static inline struct cmod_module_box *lua_cmod_quick_module(lua_State *L,
+							    int idx)
+{
+	cTValue *o = L->base + idx - 1;
+	struct cmod_module_box *box;
+
+	if (!likely(o < L->top && tvisudata(o) && udataV(o)->len > sizeof *box))
+		return NULL;
+	box = uddata(udataV(o));
+	return likely(box->mark == lua_cmod_module_mark(box)) ? box : NULL;
+}
+
+/** A userdata of this class, pushed. Throws: out of memory. */
+static inline void *lua_cmod_quick_box(lua_State *L, enum lua_class id,
+				       size_t size)
+{
+	const void *metatable = lua_vm_of(L)->classes[id].metatable;
+	void *box = lua_newuserdata(L, size);
+
+	/* A new userdata is white: it needs no barrier. */
+	setgcref(udataV(L->top - 1)->metatable, obj2gco((GCtab *)metatable));
+	return box;
+}
+
+/** The handle in slot 1 holds nothing any more: the collector, for which calling
+ * __gc is much work, need not. */
+static inline void lua_cmod_quick_finalized(lua_State *L)
+{
+	markfinalized(obj2gco(udataV(L->base)));
+}
+
+/** The string in slot 1, which holds no NUL and is not empty; or NULL. */
+static inline const char *lua_cmod_quick_string(lua_State *L, size_t *ret_size)
+{
+	cTValue *o = L->base;
+
+	if (!likely(o < L->top && tvisstr(o) && strV(o)->len != 0 &&
+		    strlen(strVdata(o)) == strV(o)->len))
+		return NULL;
+	*ret_size = strV(o)->len;
+	return strVdata(o);
+}
+
 static inline char *lua_cmod_quick_value(char *p, cTValue *o)
 {
 	if (likely(tvisnum(o)))
@@ -137,6 +182,33 @@ static inline struct cmod_func_box *lua_cmod_quick_callee(lua_State *L)
 	if (!likely(box != NULL && lua_objlen(L, 1) >= sizeof *box))
 		return NULL;
 	return likely(box->mark == lua_cmod_mark(box)) ? box : NULL;
+}
+
+static inline struct cmod_module_box *lua_cmod_quick_module(lua_State *L,
+							    int idx)
+{
+	struct cmod_module_box *box = lua_touserdata(L, idx);
+
+	if (!likely(box != NULL && lua_objlen(L, idx) > sizeof *box))
+		return NULL;
+	return likely(box->mark == lua_cmod_module_mark(box)) ? box : NULL;
+}
+
+static inline void *lua_cmod_quick_box(lua_State *L, enum lua_class id,
+				       size_t size)
+{
+	return lua_class_box(L, id, size);
+}
+
+static inline void lua_cmod_quick_finalized(lua_State *L)
+{
+	(void)L;
+}
+
+static inline const char *lua_cmod_quick_string(lua_State *L, size_t *ret_size)
+{
+	(void)L, (void)ret_size;
+	return NULL;
 }
 
 static inline char *lua_cmod_quick_value(char *p, lua_State *L, int idx)

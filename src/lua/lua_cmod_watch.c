@@ -311,7 +311,7 @@ static int l_watch_index(lua_State *L)
 	struct watch_box *box = check_watch(L);
 	const char *key = lua_cmod_index_key(L);
 
-	if (key == NULL || box->events == NULL)
+	if (box->events == NULL)
 		return 1;
 	if (strcmp(key, "path") == 0)
 		lua_pushstring(L, box->path);
