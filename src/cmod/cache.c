@@ -176,13 +176,12 @@ struct cmod *cmod_load(const char *path, const char *cpath)
 	return m;
 }
 
-struct cmod *cmod_load_sealed(const char *path, const char *file, int fd,
-			      bool origin)
+struct cmod *cmod_load_sealed(const char *path, const char *file, int fd)
 {
 	struct moment read = freshness__moment();
 	struct image img;
 
-	if (image_adopt(&img, fd, origin) != 0)
+	if (image_adopt(&img, fd) != 0)
 		return NULL;
 	return load_image(path, file, &img, &read);
 }
@@ -265,16 +264,14 @@ struct cmod_sealed cmod_candidate_sealed(const struct cmod_candidate *c)
 {
 	return (struct cmod_sealed){ .path = c->path,
 				     .file = c->where.file,
-				     .fd = c->image.fd,
-				     .origin = c->image.facts.origin };
+				     .fd = c->image.fd };
 }
 
 struct cmod_sealed cmod_sealed(const struct cmod *m)
 {
 	return (struct cmod_sealed){ .path = m->path,
 				     .file = m->file,
-				     .fd = m->image.fd,
-				     .origin = m->image.facts.origin };
+				     .fd = m->image.fd };
 }
 
 bool cmod__drop(struct cmod *m)

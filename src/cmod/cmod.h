@@ -50,8 +50,7 @@ struct cmod *cmod_load_cached(const char *path, size_t size);
 struct cmod_sealed {
 	const char *path; /* as given by the first who loaded it */
 	const char *file;
-	int fd;      /* sealed memory file; -1: this system has none */
-	bool origin; /* struct elf_facts */
+	int fd; /* sealed memory file; -1: this system has none */
 };
 
 /** Of an instance. */
@@ -61,8 +60,7 @@ struct cmod_sealed cmod_sealed(const struct cmod *m);
  * Load, in another process, what the sealed file @a fd holds; takes it over.
  * Errors: ClientError, OutOfMemory. Returns a reference, or NULL with diag set.
  */
-struct cmod *cmod_load_sealed(const char *path, const char *file, int fd,
-			      bool origin);
+struct cmod *cmod_load_sealed(const char *path, const char *file, int fd);
 
 /** A library that was found, copied and checked, but not loaded. */
 struct cmod_candidate;

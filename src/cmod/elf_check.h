@@ -25,3 +25,12 @@ struct elf_facts {
  */
 int elf_check(const void *data, size_t size, struct elf_facts *ret_facts,
 	      char *reason, size_t reason_size);
+
+/**
+ * Have a library that the check has passed look for its dependencies by
+ * $ORIGIN in @a folder. *data is of mem_alloc() and may move. Returns 0,
+ * UV_EINVAL (the folder's name has ':' or '$', which lists of folders do not
+ * take), UV_ENAMETOOLONG (64 KiB of names) or UV_ENOMEM; the library is spoiled
+ * then.
+ */
+int elf_set_origin(char **data, size_t *size, const char *folder);

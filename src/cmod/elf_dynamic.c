@@ -108,10 +108,7 @@ static int check_strings(struct elf_file *f)
 					"dynamic table: the name of entry "
 					"%lu is out of DT_STRTAB",
 					(unsigned long)i);
-		if (d->d_tag != DT_SONAME &&
-		    (strstr(s + d->d_un.d_val, "$ORIGIN") != NULL ||
-		     strstr(s + d->d_un.d_val, "${ORIGIN}") != NULL))
-			f->facts.origin = true;
+		f->facts.origin |= elf__has_origin(d, s);
 	}
 	return 0;
 }

@@ -109,6 +109,9 @@ static inline uint64_t elf__round_up(uint64_t n, uint64_t unit)
 	return (n + unit - 1) & ~(unit - 1);
 }
 
+/** Does an entry of the dynamic table hold a name with $ORIGIN in it? */
+bool elf__has_origin(const Elf64_Dyn *d, const char *strings);
+
 /** Each returns 0 or what elf__bad() does, the last one also UV_ENOMEM. In
  * this order. */
 int elf__check_segments(struct elf_file *f);

@@ -196,6 +196,32 @@ static int check(const struct library_file *lf, struct elf_facts *ret_facts,
 	return rc == 0 ? 0 : -1;
 }
 
+/* The loader would seek beside the copy: see elf_origin.c. */
+static int set_origin(struct library_file *lf, const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	size_t size = slash == file ? 1 : (size_t)(slash - file);
+	char folder[PATH_MAX];
+	int rc = UV_ENAMETOOLONG;
+
+	if (size < sizeof folder) {
+		memcpy(folder, file, size);
+		folder[size] = '\0';
+		rc = elf_set_origin(&lf->data, &lf->size, folder);
+	}
+	if (rc == UV_ENOMEM)
+		diag_set_oom(lf->size, "a library's copy");
+	else if (rc != 0)
+		diag_set_code(ClientError, ER_LOAD_MODULE,
+			      "cannot load '%s': it looks for dependencies by "
+			      "$ORIGIN, and its folder's name %s: give an "
+			      "absolute -rpath or load it from elsewhere",
+			      file,
+			      rc == UV_EINVAL ? "has a ':' or '$'"
+					      : "is too long for that");
+	return rc == 0 ? 0 : -1;
+}
+
 int image_create(struct image *img, const char *file, int fd)
 {
 	struct library_file lf;
@@ -206,7 +232,8 @@ int image_create(struct image *img, const char *file, int fd)
 		return -1;
 	img->id = lf.id;
 	img->hash = library_file_hash(&lf);
-	if (check(&lf, &img->facts, file) == 0) {
+	if (check(&lf, &img->facts, file) == 0 &&
+	    (!img->facts.origin || set_origin(&lf, file) == 0)) {
 		rc = copy_to_memory(img, &lf, base_name(file));
 		if (rc == 1)
 			rc = copy_to_folder(img, &lf, base_name(file));
@@ -215,11 +242,11 @@ int image_create(struct image *img, const char *file, int fd)
 	return rc;
 }
 
-int image_adopt(struct image *img, int fd, bool origin)
+int image_adopt(struct image *img, int fd)
 {
 	/* (Whether it has a block was not told: it is looked for.) */
 	*img = (struct image){
-		.facts = { .origin = origin, .abi_block = true },
+		.facts = { .abi_block = true },
 		.fd = fd,
 	};
 	if (spell_path(img) == 0)

@@ -33,7 +33,7 @@ int image_create(struct image *img, const char *file, int fd);
  * sealed memory file, in any case. Returns 0, or -1 with diag set and nothing
  * held.
  */
-int image_adopt(struct image *img, int fd, bool origin);
+int image_adopt(struct image *img, int fd);
 
 /** dlopen() cannot reach the copy in memory: /proc is not mounted. */
 bool image_is_hidden(const struct image *img);

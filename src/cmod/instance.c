@@ -10,20 +10,11 @@
 #include "cmod/module.h"
 #include "neap/module.h"
 
-/*
- * The loader's text names the copy; the user knows the file. Dependencies by
- * $ORIGIN are sought beside the copy, that is nowhere: a text that says only
- * "not found" would not say why.
- */
+/* The loader's text names the copy; the user knows the file. */
 static void fail_open(const struct cmod *m)
 {
 	const char *text = dlerror();
 	const char *copy = m->image.path;
-	const char *hint = m->image.facts.origin
-				   ? "; it looks for dependencies by $ORIGIN, "
-				     "but what is loaded is a private copy: "
-				     "give an absolute -rpath"
-				   : "";
 
 	if (text == NULL)
 		text = "unknown error of the loader";
@@ -32,8 +23,8 @@ static void fail_open(const struct cmod *m)
 		if (strncmp(text, ": ", 2) == 0)
 			text += 2;
 	}
-	diag_set_code(ClientError, ER_LOAD_MODULE, "cannot load '%s': %s%s",
-		      m->file, text, hint);
+	diag_set_code(ClientError, ER_LOAD_MODULE, "cannot load '%s': %s",
+		      m->file, text);
 }
 
 /* All symbols now: a missing one fails here, not in a call. Local: two modules'

@@ -257,8 +257,8 @@ static int load(struct child *c, const struct isolate_load *l,
 	size_t size = l->symbol_size - 1;
 
 	limit_memory(l->memory);
-	c->module = cmod_load_sealed(names->path, names->file,
-				     ISOLATE_LIBRARY_FD, l->origin != 0);
+	c->module =
+		cmod_load_sealed(names->path, names->file, ISOLATE_LIBRARY_FD);
 	if (c->module == NULL)
 		return -1;
 	return size == 0 ? 0

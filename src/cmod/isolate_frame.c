@@ -247,12 +247,11 @@ fail:
 	return NULL;
 }
 
-int isolate_put_load(struct buf *out, uint64_t memory, bool origin,
+int isolate_put_load(struct buf *out, uint64_t memory,
 		     const struct isolate_names *names)
 {
 	struct isolate_load load = {
 		.memory = memory,
-		.origin = origin,
 		.path_size = (uint32_t)strlen(names->path) + 1,
 		.file_size = (uint32_t)strlen(names->file) + 1,
 		.symbol_size = (uint32_t)strlen(names->symbol) + 1,

@@ -47,10 +47,10 @@ struct isolate_head {
 /** The body of ISOLATE_LOAD; three strings with their NULs follow. */
 struct isolate_load {
 	uint64_t memory; /* bytes that the helper may take */
-	uint32_t origin; /* struct elf_facts: for the loader's messages */
 	uint32_t path_size;
 	uint32_t file_size;
 	uint32_t symbol_size; /* of an empty one: the library alone */
+	uint32_t unused;      /* 0 */
 };
 
 /** Reads one frame after the other from bytes that come as they come. */
@@ -96,7 +96,7 @@ struct isolate_names {
 };
 
 /** Append the body. Returns 0, or UV_ENOMEM. */
-int isolate_put_load(struct buf *out, uint64_t memory, bool origin,
+int isolate_put_load(struct buf *out, uint64_t memory,
 		     const struct isolate_names *names);
 
 /** Take it apart; the names point into it. False: it is none. */

@@ -374,8 +374,7 @@ static int send_load(struct lua_cmod_helper *h,
 	const struct isolate_names names = { job->library.path,
 					     job->library.file, job->symbol };
 	struct buf body = { NULL };
-	int rc = isolate_put_load(&body, job->memory, job->library.origin,
-				  &names);
+	int rc = isolate_put_load(&body, job->memory, &names);
 
 	if (rc == 0)
 		rc = lua_cmod_helper__send(h, ISOLATE_LOAD, &body);

@@ -54,8 +54,7 @@ static void check_load(const struct isolate_reader *r)
 
 	if (!isolate_get_load(r->body.data, r->body.size, &load, &names))
 		return;
-	FUZZ_CHECK(isolate_put_load(&again, load.memory, load.origin != 0,
-				    &names) == 0);
+	FUZZ_CHECK(isolate_put_load(&again, load.memory, &names) == 0);
 	FUZZ_CHECK(isolate_get_load(again.data, again.size, &load, &names));
 	buf_destroy(&again);
 }

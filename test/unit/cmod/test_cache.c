@@ -381,19 +381,6 @@ static void test_missing_symbol(void **state)
 	expect_error(&ClientError, ER_LOAD_MODULE, "/m.so': undefined");
 }
 
-static void test_origin(void **state)
-{
-	(void)state;
-	mkdir("deps", 0755);
-	build_so("deps/libdep.so", "int dep(void) { return 1; }", "");
-	build_so("m.so", "int dep(void); int f(void) { return dep(); }",
-		 "-Ldeps -ldep '-Wl,-rpath,$ORIGIN/deps'");
-	assert_null(cmod_load("./m", NULL));
-	expect_error(&ClientError, ER_LOAD_MODULE, "$ORIGIN");
-	unlink("deps/libdep.so");
-	rmdir("deps");
-}
-
 static const char *const block = "#include <neap/module.h>\n"
 				 "static int up(void) { return INIT; }\n"
 				 "static void down(void) {}\n"
@@ -657,7 +644,6 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_missing_symbol, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(test_origin, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_abi_block, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_list, setup, teardown),
