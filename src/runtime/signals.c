@@ -74,6 +74,18 @@ static void on_failed_write(int signo)
 	(void)signo; /* a handler, unlike SIG_IGN, is not inherited by exec */
 }
 
+/* Ignored, as a parent may have left it, no child's end could be told: it is
+ * gone without a word. */
+static void heed_children(void)
+{
+	struct sigaction sa;
+
+	if (sigaction(SIGCHLD, NULL, &sa) != 0 || sa.sa_handler != SIG_IGN)
+		return;
+	sa.sa_handler = SIG_DFL;
+	sigaction(SIGCHLD, &sa, NULL);
+}
+
 int signals_start(struct signals *s, struct loop *loop, signals_f fn, void *arg)
 {
 	struct sigaction sa = { .sa_handler = on_failed_write,
@@ -91,6 +103,7 @@ int signals_start(struct signals *s, struct loop *loop, signals_f fn, void *arg)
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGPIPE, &sa, NULL);
 	sigaction(SIGXFSZ, &sa, NULL);
+	heed_children();
 	/* One handler at a time: the count of requests is not torn. */
 	for (int i = 0; i < TAKEN; i++)
 		sigaddset(&sa.sa_mask, taken[i]);

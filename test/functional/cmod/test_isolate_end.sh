@@ -85,6 +85,25 @@ ends "the end waits for a call" 0 "
 	fiber.create(function() f(30) io.open('done', 'w'):close() end)"
 [ -e done ] || fail "the call did not end"
 
+# Whoever starts the server may ignore the ends of children, and it inherits
+# that: the program executes itself anew so.
+ends "in a world that ignores children" 0 "
+	local ffi = require('ffi')
+	ffi.cdef('void *signal(int, void *); int execv(const char *, char **);')
+	local words = {'neap', '-e', [[$prelude
+		note(isolated('pid'))
+		cmod.load('$module', {probe = true})
+		local ok, err = isolated('aborts')()
+		assert(not ok and tostring(err):find('SIGABRT'), err)
+		assert(os.execute('exit 3') == 3 * 256)]]}
+	local argv = ffi.new('char *[4]')
+	for i, word in ipairs(words) do
+		argv[i - 1] = ffi.cast('char *', word)
+	end
+	ffi.C.signal(17, ffi.cast('void *', 1))
+	ffi.C.execv('$NEAP_BIN', argv)
+	error('execv')"
+
 # An end function that never returns is not waited for.
 cat > hangs.c << 'END'
 #include <neap/module.h>
