@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/diag.h"
@@ -28,6 +30,48 @@ static int check_name(const char *name, size_t size)
 	return -1;
 }
 
+static int refuse_symbol(const struct cmod *m, const char *name,
+			 const char *what)
+{
+	diag_set_code(ClientError, ER_NO_SUCH_FUNCTION,
+		      "no function '%s' in module '%s': the symbol is %s", name,
+		      m->path, what);
+	return -1;
+}
+
+struct place {
+	uintptr_t base; /* of its library */
+	uintptr_t address;
+	bool is_code;
+};
+
+static int find_place(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct place *at = arg;
+
+	(void)size;
+	if (info->dlpi_addr != at->base)
+		return 0;
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+
+		if (p->p_type == PT_LOAD && (p->p_flags & PF_X) != 0 &&
+		    at->address - at->base - p->p_vaddr < p->p_memsz)
+			at->is_code = true;
+	}
+	return 1;
+}
+
+/* What a resolver has chosen (GCC's target_clones) mostly bears no name. */
+static bool is_nameless_code(const struct cmod *m, const void *address)
+{
+	struct place at = { .base = m->map->l_addr,
+			    .address = (uintptr_t)address };
+
+	dl_iterate_phdr(find_place, &at);
+	return at.is_code;
+}
+
 /*
  * dlsym() also searches the library's dependencies, and finds data as well as
  * code: load('printf') or load('table') must not give something to call.
@@ -38,23 +82,19 @@ static int check_symbol(const struct cmod *m, const char *name, void *address)
 	unsigned type;
 	Dl_info info;
 
-	/* The loader walks the symbols for this: once is enough. (The check saw
-	 * to it that an image begins at address 0 of its file.) */
-	if (dladdr1(address, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0 ||
-	    (uintptr_t)info.dli_fbase != m->map->l_addr) {
-		diag_set_code(ClientError, ER_NO_SUCH_FUNCTION,
-			      "no function '%s' in module '%s': the symbol is "
-			      "another library's",
-			      name, m->path);
-		return -1;
-	}
+	/* The loader walks the symbols for this: once is enough. Thread-local
+	 * data lies in no library at all. */
+	if (dladdr1(address, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0)
+		return refuse_symbol(m, name, "data");
+	/* (The check saw to it that an image begins at address 0.) */
+	if ((uintptr_t)info.dli_fbase != m->map->l_addr)
+		return refuse_symbol(m, name, "another library's");
+	if (symbol == NULL && is_nameless_code(m, address))
+		return 0;
 	type = symbol == NULL ? STT_NOTYPE : ELF64_ST_TYPE(symbol->st_info);
 	if (type == STT_FUNC || type == STT_GNU_IFUNC)
 		return 0;
-	diag_set_code(ClientError, ER_NO_SUCH_FUNCTION,
-		      "no function '%s' in module '%s': the symbol is data",
-		      name, m->path);
-	return -1;
+	return refuse_symbol(m, name, "data");
 }
 
 static struct cmod_func *func_new(struct cmod *m, const char *name)

@@ -15,6 +15,23 @@
 	neap_return_mp(call, bytes, (bytes) + sizeof(bytes) - 1)
 
 NEAP_EXPORT int data_symbol = 5;
+NEAP_EXPORT __thread int thread_symbol = 5;
+
+/* Chosen when the library is loaded, and known by no name of its own. */
+static int chosen(neap_call_t *call, const char *args, const char *args_end)
+{
+	(void)call, (void)args, (void)args_end;
+	return 0;
+}
+
+static neap_func_t choose(void)
+{
+	return chosen;
+}
+
+NEAP_EXPORT int by_resolver(neap_call_t *call, const char *args,
+			    const char *args_end)
+	__attribute__((ifunc("choose")));
 
 static int outside(void)
 {

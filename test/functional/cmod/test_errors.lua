@@ -179,6 +179,9 @@ throws('m:load of nothing', client(NO_FUNCTION,
     "^no function 'nope' in module '.*calls'$"), m.load, m, 'nope')
 throws('m:load of data', client(NO_FUNCTION, 'the symbol is data'), m.load, m,
     'data_symbol')
+throws('m:load of thread-local data', client(NO_FUNCTION, 'the symbol is data'),
+    m.load, m, 'thread_symbol')
+tap.ok(m:load('by_resolver')(), 'a function that a resolver chooses')
 throws("m:load of another's", client(NO_FUNCTION, "another library's"), m.load,
     m, 'malloc')
 throws('m:load with an option', illegal("no option 'offloaded'"), m.load, m,
