@@ -51,9 +51,15 @@ static void run_coio(struct cmod_job *job)
 	j->error = call_take_outside_error();
 }
 
+static void drop_coio(struct cmod_job *job)
+{
+	error_unref(((struct coio_job *)job)->error);
+}
+
 ssize_t neap_compat_coio_call(ssize_t (*func)(va_list ap), ...)
 {
-	struct coio_job j = { .job = { run_coio }, .func = func };
+	struct coio_job j = { .job = { run_coio, drop_coio, true },
+			      .func = func };
 	va_list ap;
 	int rc;
 

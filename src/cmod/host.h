@@ -15,10 +15,12 @@ struct neap_call;
 /** Work for a thread. */
 struct cmod_job {
 	void (*run)(struct cmod_job *job); /* on a thread of a pool */
-	/** Nobody waits for it any more, and it does not run: to be freed. On
-	 * any thread. NULL: it lies on the stack of its call, which has to stay
-	 * until it has run. */
+	/** Nobody waits for it any more, and it does not run: what it holds is
+	 * to be freed. On any thread. */
 	void (*drop)(struct cmod_job *job);
+	/** It lies on the stack of its call, which has to stay until it has
+	 * run. */
+	bool on_stack;
 };
 
 /**
@@ -74,8 +76,9 @@ struct cmod_host {
 
 	/** Forget that anybody waits for @a fd: their waits end with nothing. */
 	void (*close_fd)(int fd);
-	/** Begins: @a job runs on a thread. For one without drop() nothing but
-	 * its end ends the wait: to be called without a timeout, and deaf. */
+	/** Begins: @a job runs on a thread. For one on the call's stack
+	 * nothing but its end ends the wait: to be called without a timeout,
+	 * and deaf. */
 	int (*work)(struct neap_call *call, struct cmod_job *job,
 		    uint64_t timeout_ns, bool deaf);
 	/** After it. True: the job has run, and is the caller's again. False:

@@ -67,6 +67,16 @@ static void work_delete(struct work *w)
 	mem_free(w);
 }
 
+/* It has run, and its call was given up meanwhile. */
+static void drop_job(struct work *w)
+{
+	bool on_stack = w->job->on_stack;
+
+	w->job->drop(w->job);
+	if (on_stack)
+		call_abandon(w->call);
+}
+
 static void on_done(struct pool_job *job)
 {
 	struct work *w = work_of(job);
@@ -76,10 +86,8 @@ static void on_done(struct pool_job *job)
 		fiber_wakeup(w->fiber, 0);
 		return;
 	}
-	if (w->job != NULL && w->job->drop != NULL)
-		w->job->drop(w->job);
-	else if (w->job != NULL)
-		call_abandon(w->call);
+	if (w->job != NULL)
+		drop_job(w);
 	work_delete(w);
 }
 
@@ -99,9 +107,8 @@ static bool drop_work(struct lua_cmod_wait *base, struct neap_call *c)
 
 	(void)c;
 	if (leave(w))
-		return job->drop == NULL;
-	if (job->drop != NULL)
-		job->drop(job);
+		return job->on_stack;
+	job->drop(job);
 	work_delete(w);
 	return false;
 }
@@ -132,7 +139,7 @@ int lua_cmod_work(struct neap_call *c, struct cmod_job *job,
 	struct fiber *self = lua_cmod_ready_fiber(c, deaf);
 	struct work *w;
 
-	assert(job->drop != NULL || (deaf && timeout_ns == UINT64_MAX));
+	assert(!job->on_stack || (deaf && timeout_ns == UINT64_MAX));
 	if (self == NULL)
 		return -1;
 	w = mem_zalloc(sizeof *w);
@@ -165,7 +172,7 @@ bool lua_cmod_end_work(struct neap_call *c)
 	struct work *w = c->host_wait;
 	bool has_run = atomic_load(&w->has_run);
 
-	if (w->is_away && w->job->drop != NULL) {
+	if (w->is_away && !w->job->on_stack) {
 		lua_cmod_forget_wait(c);
 		return false;
 	}

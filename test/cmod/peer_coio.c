@@ -185,6 +185,23 @@ FUNCTION(call_long)
 	return give(ctx, 0);
 }
 
+static ssize_t nap_and_fail(va_list ap)
+{
+	usleep(va_arg(ap, unsigned));
+	box_error_set("t.c", 6, ER_TIMEOUT, "late");
+	return -1;
+}
+
+/* The same, with an error that nobody takes. */
+FUNCTION(call_fail_late)
+{
+	mp_decode_array(&args);
+	(void)args_end;
+	EXPECT(coio_call(nap_and_fail,
+			 (unsigned)mp_decode_uint(&args) * 1000u) == -1);
+	return give(ctx, 0);
+}
+
 static volatile int is_open = 0, entered = 0;
 
 static ssize_t gate(va_list ap)

@@ -74,6 +74,8 @@ ends "work that waits for a thread" 0 30 "$work
 	for i = 1, 100 do work('call_long', 20) end
 	fiber.sleep(0.01) os.exit(0)"
 silent "work that waits for a thread"
+ends "work that fails once its call was given up" 0 1 "$work
+	work('call_fail_late', 1500) fiber.sleep(0.01) os.exit(0)"
 ends "work that does not end" 0 0.1 "$work work('call_gate')
 	fiber.sleep(0.05) os.exit(0)"
 said "work of C function 'call_gate' of module '$coio_file' does not end: \
