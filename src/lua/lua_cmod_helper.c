@@ -201,12 +201,13 @@ static void reap(struct lua_cmod_helper *h)
 
 	kill_session(h);
 	lua_cmod_helper__read_cpu(h);
+	/* Whoever is told of them may want it killed: it must be there still. */
+	lua_cmod_helper__read_last_words(h);
 	while (waitid((idtype_t)P_PIDFD, (id_t)h->pidfd, &si, WEXITED) != 0 &&
 	       errno == EINTR)
 		;
 	h->exit_kind = si.si_code;
 	h->exit_value = si.si_status;
-	lua_cmod_helper__read_last_words(h);
 	tell = (lua_cmod_helper__is_working(h) || h->state == HELPER_DYING) &&
 	       !h->quiet;
 	lua_cmod_helper__set_state(h, HELPER_REAPED);
