@@ -155,9 +155,10 @@ static bool is_old(const struct identity *id)
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	return (now.tv_sec - id->mtime.tv_sec) * 1000000000 + now.tv_nsec -
-		       id->mtime.tv_nsec >=
-	       (int64_t)GRACE_NS;
+	/* (A file's time can be any: centuries ahead, too.) */
+	return difftime(now.tv_sec, id->mtime.tv_sec) * 1e9 +
+		       (double)(now.tv_nsec - id->mtime.tv_nsec) >=
+	       (double)GRACE_NS;
 }
 
 static bool is_known_bad(const struct cmod_live *live,
