@@ -2,6 +2,7 @@
 #include "cmod/crash.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -9,6 +10,21 @@
 #include <unistd.h>
 
 #include "cmod/call.h"
+
+/* What of which module runs outside a call; NULL: nothing. */
+static __thread const char *module_place;
+static __thread const char *module_file;
+
+void crash_enter_module(const char *place, const char *file)
+{
+	module_file = file;
+	module_place = place;
+}
+
+void crash_leave_module(void)
+{
+	module_place = NULL;
+}
 
 #if !defined(CSTACK_ASAN) && !defined(CSTACK_TSAN)
 
@@ -60,6 +76,33 @@ static const char *signal_name(int number)
 	return "a signal";
 }
 
+static void add_call(struct line *l, const struct neap_call *c)
+{
+	add(l, c->flags & CALL_FIBER ? " in a fiber made by C function '"
+				     : " in C function '");
+	add(l, cmod_func_symbol(c->func));
+	add(l, "' of module '");
+	add(l, cmod_file(cmod_func_module(c->func)));
+	add(l, "'");
+}
+
+static void add_module(struct line *l)
+{
+	add(l, " in ");
+	add(l, module_place);
+	add(l, " of module '");
+	add(l, module_file);
+	add(l, "'");
+}
+
+/* A signal that somebody sent has no address, and a fault at one that no memory
+ * can have (not canonical) does not tell it. */
+static bool has_address(int number, const siginfo_t *info)
+{
+	return number != SIGABRT && info->si_code > 0 &&
+	       info->si_code != SI_KERNEL;
+}
+
 static void on_fatal(int number, siginfo_t *info, void *context)
 {
 	const struct neap_call *c = call_current;
@@ -69,22 +112,17 @@ static void on_fatal(int number, siginfo_t *info, void *context)
 	(void)context;
 	add(&l, "neap: ");
 	add(&l, signal_name(number));
-	if (number != SIGABRT) {
+	if (has_address(number, info)) {
 		add(&l, " at address ");
 		add_address(&l, (uintptr_t)info->si_addr);
 	}
-	if (c != NULL) {
-		if (cstack_in_guard(&c->stack, info->si_addr) &&
-		    number != SIGABRT)
-			add(&l, " (stack overflow)");
-		add(&l, c->flags & CALL_FIBER
-				? " in a fiber made by C function '"
-				: " in C function '");
-		add(&l, cmod_func_symbol(c->func));
-		add(&l, "' of module '");
-		add(&l, cmod_file(cmod_func_module(c->func)));
-		add(&l, "'");
-	}
+	if (c != NULL && has_address(number, info) &&
+	    cstack_in_guard(&c->stack, info->si_addr))
+		add(&l, " (stack overflow)");
+	if (module_place != NULL)
+		add_module(&l);
+	else if (c != NULL)
+		add_call(&l, c);
 	l.text[l.size++] = '\n';
 	ignored = write(STDERR_FILENO, l.text, l.size);
 	(void)ignored;

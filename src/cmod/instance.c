@@ -7,6 +7,7 @@
 
 #include "base/diag.h"
 #include "base/inject.h"
+#include "cmod/crash.h"
 #include "cmod/module.h"
 #include "neap/module.h"
 
@@ -29,14 +30,17 @@ static void fail_open(const struct cmod *m)
 
 /* All symbols now: a missing one fails here, not in a call. Local: two modules'
  * globals never mix. */
-static void *open_path(const struct image *img, int *ret_errno)
+static void *open_path(const struct image *img, const char *file,
+		       int *ret_errno)
 {
 	void *dl = NULL;
 
 	errno = 0;
+	crash_enter_module("the loading or a constructor", file);
 	if (img->folder != NULL || !inject("cmod.proc"))
 		dl = dlopen(img->path, RTLD_NOW | RTLD_LOCAL);
 	*ret_errno = errno;
+	crash_leave_module();
 	return dl;
 }
 
@@ -47,13 +51,13 @@ static void *open_path(const struct image *img, int *ret_errno)
 static void *open_copy(struct cmod *m)
 {
 	int err;
-	void *dl = open_path(&m->image, &err);
+	void *dl = open_path(&m->image, m->file, &err);
 
 	if (dl == NULL && image_is_hidden(&m->image)) {
 		dlerror(); /* drop it */
 		if (image_to_folder(&m->image, m->file) != 0)
 			return NULL;
-		dl = open_path(&m->image, &err);
+		dl = open_path(&m->image, m->file, &err);
 	}
 	if (dl == NULL && err == ENOMEM) {
 		dlerror(); /* drop it */
@@ -62,6 +66,13 @@ static void *open_copy(struct cmod *m)
 		fail_open(m);
 	}
 	return dl;
+}
+
+static void close_library(struct cmod *m)
+{
+	crash_enter_module("a destructor", m->file);
+	dlclose(m->dl);
+	crash_leave_module();
 }
 
 static int open_library(struct cmod *m)
@@ -78,7 +89,7 @@ static int open_library(struct cmod *m)
 		goto fail;
 	return 0;
 fail:
-	dlclose(m->dl);
+	close_library(m);
 	return -1;
 }
 
@@ -113,9 +124,12 @@ fail_module:
 
 void cmod__close(struct cmod *m)
 {
-	if (m->info != NULL && m->info->fini != NULL)
+	if (m->info != NULL && m->info->fini != NULL) {
+		crash_enter_module("the fini function", m->file);
 		m->info->fini();
-	dlclose(m->dl);
+		crash_leave_module();
+	}
+	close_library(m);
 	image_destroy(&m->image);
 	mem_free(m->path);
 	mem_free(m);

@@ -44,6 +44,45 @@ by C function 'overflow_in_fiber' of module '$file'$" stderr || {
 	failed=1
 }
 
+# What of a module runs outside its functions.
+place() {
+	"$NEAP_BIN" -e "require('cmod').load('$places/$1'):unload()" 2> stderr
+	grep -q "^neap: $2 in $3 of module '$places/$1.so'$" stderr || {
+		echo "$1: got"
+		cat stderr
+		failed=1
+	}
+}
+
+places=$(pwd -P)
+cat > places.c << 'END'
+#include <neap/module.h>
+#include <signal.h>
+#include <stdlib.h>
+static int fine(void) { return 0; }
+static int up(void) { *(volatile int *)16 = 1; return 0; }
+static void quiet(void) {}
+static void down(void) { raise(SIGSEGV); }
+static void bad(void) { *(volatile int *)0x7fff000000000000 = 1; }
+NEAP_MODULE("places", "1", INIT, FINI);
+#ifdef PLACE
+__attribute__((PLACE)) static void place(void) { abort(); }
+#endif
+END
+make_place() {
+	${CC:-cc} -shared -fPIC -w "-I$NEAP_SOURCE_DIR/src/include" \
+		-o "$1.so" places.c "-DINIT=$2" "-DFINI=$3" $4
+}
+at="SIGSEGV at address 0x10"
+make_place in_init up quiet "" && place in_init "$at" "the init function"
+# Raised, or at an address that the processor does not tell.
+make_place in_fini fine down "" && place in_fini SIGSEGV "the fini function"
+make_place odd_fini fine bad "" && place odd_fini SIGSEGV "the fini function"
+make_place built fine quiet -DPLACE=constructor &&
+	place built SIGABRT "the loading or a constructor"
+make_place taken fine quiet -DPLACE=destructor &&
+	place taken SIGABRT "a destructor"
+
 # Outside a C function there is no name to give.
 "$NEAP_BIN" -e 'require("ffi").cast("int *", 16)[0] = 1' 2> stderr
 grep -q "^neap: SIGSEGV at address 0x10$" stderr || {
