@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/diag.h"
+#include "base/file.h"
 #include "embedded/templates.h"
 
 static const char *const templates = "module/";
@@ -50,36 +51,21 @@ static int path_of(const char *name, const struct embedded_file *file,
 	return rc;
 }
 
-static int write_all(int fd, const char *data, size_t size)
-{
-	while (size > 0) {
-		ssize_t n = write(fd, data, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno;
-		data += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
 static int write_file(const char *path, const struct buf *text)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	int err;
+	int rc;
 
 	if (fd < 0) {
 		diag_set_system(errno, "cannot make '%s'", path);
 		return -1;
 	}
-	err = write_all(fd, text->data, text->size);
-	if (close(fd) != 0 && err == 0)
-		err = errno;
-	if (err == 0)
+	rc = file_write_all(fd, text->data, text->size);
+	if (close(fd) != 0 && rc == 0)
+		rc = -errno;
+	if (rc == 0)
 		return 0;
-	diag_set_system(err, "cannot write '%s'", path);
+	diag_set_system(rc, "cannot write '%s'", path);
 	unlink(path);
 	return -1;
 }
