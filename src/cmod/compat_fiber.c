@@ -16,14 +16,9 @@ struct fiber_attr {
 	size_t stack_size;
 };
 
-static bool is_cancelled(void)
-{
-	return wait_is_cancelled();
-}
-
 bool compat_is_deaf(void)
 {
-	return is_cancelled() ||
+	return wait_is_cancelled() ||
 	       (call_current != NULL && (call_current->flags & CALL_DEAF));
 }
 
@@ -61,7 +56,7 @@ void neap_compat_fiber_cancel(struct fiber *f)
 
 bool neap_compat_fiber_is_cancelled(void)
 {
-	return is_cancelled();
+	return wait_is_cancelled();
 }
 
 bool neap_compat_fiber_set_cancellable(bool yes)
@@ -197,7 +192,7 @@ static int cond_wait(struct cond *c, double timeout)
 
 	if (wait_cond(c, timeout, deaf) == 0)
 		return 0;
-	if (deaf || !is_cancelled())
+	if (deaf || !wait_is_cancelled())
 		return -1;
 	call_set_error(NULL);
 	return 0;
