@@ -26,23 +26,6 @@ const char *lua_cmod_check_text(lua_State *L, int idx, const char *what,
 	return text;
 }
 
-void lua_cmod_check_options(lua_State *L, int idx, const char *what)
-{
-	if (lua_isnoneornil(L, idx))
-		return;
-	if (!lua_istable(L, idx))
-		lua_error_usage(L, "%s: options are a table, not %s", what,
-				luaL_typename(L, idx));
-	lua_pushnil(L);
-	if (lua_next(L, idx) != 0) {
-		lua_pop(L, 1);
-		lua_error_usage(L, "%s: no option '%s'", what,
-				lua_type(L, -1) == LUA_TSTRING
-					? lua_tostring(L, -1)
-					: luaL_typename(L, -1));
-	}
-}
-
 const char *lua_cmod_check_name(lua_State *L, int idx, const char *what,
 				size_t *ret_size)
 {

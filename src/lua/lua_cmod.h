@@ -113,9 +113,6 @@ const char *lua_cmod_check_name(lua_State *L, int idx, const char *what,
  * Throws: usage. */
 const char *lua_cmod_check_live(lua_State *L, struct lua_cmod_options *ret);
 
-/** Refuse options, of which there are none yet. Throws: usage. */
-void lua_cmod_check_options(lua_State *L, int idx, const char *what);
-
 /** The table `package` and its cpath, pushed; the cpath, or NULL when the user
  * has made it something else than a string. For functions of
  * lua_cmod_set_searching().

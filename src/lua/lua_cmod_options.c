@@ -173,6 +173,13 @@ static void read_table(lua_State *L, int idx, const char *what, unsigned of,
 		read_option(L, what, of, ret);
 }
 
+void lua_cmod_read_no_options(lua_State *L, int idx, const char *what)
+{
+	struct lua_cmod_options none;
+
+	read_table(L, idx, what, 0, &none);
+}
+
 void lua_cmod_read_options(lua_State *L, int idx, const char *what,
 			   struct lua_cmod_options *ret)
 {

@@ -28,6 +28,9 @@ struct lua_cmod_options {
 void lua_cmod_read_options(lua_State *L, int idx, const char *what,
 			   struct lua_cmod_options *ret);
 
+/** The same where there are none yet. */
+void lua_cmod_read_no_options(lua_State *L, int idx, const char *what);
+
 /** The same for cmod.load(). */
 void lua_cmod_read_load_options(lua_State *L, int idx, const char *what,
 				struct lua_cmod_options *ret);

@@ -240,7 +240,7 @@ int lua_cmod_watch(lua_State *L)
 				"cmod.watch(path, fn): a function is wanted, "
 				"not %s",
 				luaL_typename(L, 2));
-	lua_cmod_check_options(L, 3, "cmod.watch");
+	lua_cmod_read_no_options(L, 3, "cmod.watch");
 	box = push_box(L, path);
 	anchor(L, box);
 	cpath = lua_cmod_push_cpath(L);
