@@ -292,13 +292,20 @@ char *resolve_first(const char *path, size_t n, char *buf, size_t size)
 
 int resolve_absolute(const struct resolved *r, char **ret_path, char **ret_file)
 {
-	char cwd[PATH_MAX] = "";
+	char head[PATH_MAX + 1] = "";
 	char *path, *file;
 	size_t size;
 
-	if (r->found[0] != '/' && getcwd(cwd, sizeof cwd) == NULL)
-		cwd[0] = '\0';
-	size = strlen(cwd) + 1 + strlen(r->found) + 1;
+	if (r->found[0] != '/') {
+		if (getcwd(head, PATH_MAX) == NULL) {
+			diag_set_system(errno, "cannot tell where '%s' is",
+					r->found);
+			return -1;
+		}
+		if (head[1] != '\0')
+			strcat(head, "/");
+	}
+	size = strlen(head) + strlen(r->found) + 1;
 	path = mem_alloc(size);
 	file = mem_alloc(size);
 	if (path == NULL || file == NULL) {
@@ -307,8 +314,7 @@ int resolve_absolute(const struct resolved *r, char **ret_path, char **ret_file)
 		diag_set_oom(size, "a path");
 		return -1;
 	}
-	snprintf(file, size, "%s%s%s", cwd, cwd[0] != '\0' ? "/" : "",
-		 r->found);
+	snprintf(file, size, "%s%s", head, r->found);
 	strcpy(path, file);
 	path[strlen(path) - strlen(SUFFIX)] = '\0';
 	*ret_path = path;

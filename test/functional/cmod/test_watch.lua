@@ -46,6 +46,10 @@ tap.throws(function() cmod.watch('./m') end, 'a function is wanted, not no value
     'no function')
 tap.throws(function() cmod.watch('./none', print) end, "module './none'",
     'no such module')
+tap.throws(function() cmod.watch('./m', print, { probe = true }) end,
+    "cmod.watch: no option 'probe'", 'an option')
+tap.throws(function() cmod.watch('./m', print, 5) end,
+    'cmod.watch: options are a table, not number', 'options that are none')
 kit.mkdir('folder.so')
 tap.throws(function() cmod.watch('./folder', print) end, 'folder', 'a folder')
 
@@ -56,6 +60,13 @@ tap.is(tostring(w), 'watch: ./m', 'tostring')
 tap.is(json.encode(w), '{"path":"./m"}', 'as json')
 tap.is(w.path, './m', 'path')
 tap.like(w.file, '^/.*/m%.so$', 'file')
+do
+    kit.chdir('/')
+    local relative = cmod.watch(w.file:sub(2, -4), print)
+    tap.is(relative.file, w.file, 'of a path from the root on')
+    relative:stop()
+    kit.chdir((w.file:gsub('/m%.so$', '')))
+end
 tap.is(w.nothing, nil, 'an unknown field')
 tap.throws(function() return w[1] end, "field's name", 'a key that is no name')
 tap.is(getmetatable(w), false, 'no metatable')
