@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/diag.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "cmod/watch.h"
 #include "lua/lua_call.h"
@@ -173,9 +174,7 @@ fail:
 
 static void on_timer(struct timer *t)
 {
-	struct watch_box *box =
-		(struct watch_box *)((char *)t -
-				     offsetof(struct watch_box, timer));
+	struct watch_box *box = list_entry(t, struct watch_box, timer);
 	uint64_t again;
 	struct cmod *m;
 
