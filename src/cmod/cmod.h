@@ -159,6 +159,7 @@ struct cmod_info {
 	const char *file;
 	bool cached;
 	bool never_closes; /* the loader will not unmap it */
+	bool unloaded;     /* nobody holds it: never_closes */
 	struct identity id;
 	uint64_t since_ns; /* loaded at, since 1970 */
 	unsigned refs;

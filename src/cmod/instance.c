@@ -11,6 +11,8 @@
 #include "cmod/module.h"
 #include "neap/module.h"
 
+struct list cmod__kept = { &cmod__kept, &cmod__kept };
+
 /* The loader's text names the copy; the user knows the file. */
 static void fail_open(const struct cmod *m)
 {
@@ -122,15 +124,36 @@ fail_module:
 	return NULL;
 }
 
+/* Not every library that has unique symbols uses them. */
+static bool is_mapped(const struct cmod *m)
+{
+	void *dl = dlopen(m->image.path, RTLD_NOW | RTLD_NOLOAD);
+
+	if (dl == NULL)
+		dlerror(); /* drop it */
+	else
+		dlclose(dl);
+	return dl != NULL;
+}
+
 void cmod__close(struct cmod *m)
 {
+	bool kept;
+
 	if (m->info != NULL && m->info->fini != NULL) {
 		crash_enter_module("the fini function", m->file);
 		m->info->fini();
 		crash_leave_module();
 	}
 	close_library(m);
+	kept = m->image.facts.never_closes && is_mapped(m);
 	image_destroy(&m->image);
+	if (kept) {
+		cmod__lock();
+		list_add_tail(&cmod__kept, &m->all);
+		cmod__unlock();
+		return;
+	}
 	mem_free(m->path);
 	mem_free(m);
 }

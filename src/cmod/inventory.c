@@ -46,16 +46,17 @@ static void add_function(const struct cmod_func_info *one, void *arg)
 	info->cpu_ns += one->cpu_ns;
 }
 
-void cmod_list(cmod_list_f fn, void *arg)
+/* With the lock held. */
+static void tell_all(const struct list *list, cmod_list_f fn, void *arg)
 {
-	cmod__lock();
-	list_foreach(link, &cmod__all) {
+	list_foreach(link, list) {
 		struct cmod *m = list_entry(link, struct cmod, all);
 		struct cmod_info info = {
 			.path = m->path,
 			.file = m->file,
 			.cached = m->cached,
 			.never_closes = m->image.facts.never_closes,
+			.unloaded = list == &cmod__kept,
 			.id = m->image.id,
 			.since_ns = m->since_ns,
 			.refs = m->refs,
@@ -69,5 +70,12 @@ void cmod_list(cmod_list_f fn, void *arg)
 		cmod_list_functions(&info, add_function, &info);
 		fn(&info, arg);
 	}
+}
+
+void cmod_list(cmod_list_f fn, void *arg)
+{
+	cmod__lock();
+	tell_all(&cmod__all, fn, arg);
+	tell_all(&cmod__kept, fn, arg);
 	cmod__unlock();
 }

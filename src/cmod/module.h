@@ -18,7 +18,7 @@ struct neap_module;
 
 struct cmod {
 	UT_hash_handle hh;   /* in the cache, by file; only when cached */
-	struct list all;     /* every instance alive, by age */
+	struct list all;     /* every instance alive, by age; or those kept */
 	struct list aliases; /* paths that led here and still do */
 	unsigned alias_count;
 	atomic_uint refs; /* from 0 and to 0 with the lock held */
@@ -57,6 +57,10 @@ void cmod__unlock(void);
 /** With the lock held: every instance alive, by age. */
 extern struct list cmod__all;
 
+/** With the lock held: what is left of instances that nobody holds, but which
+ * the system's loader keeps mapped for good. For cmod_list(). */
+extern struct list cmod__kept;
+
 /** With the lock held, or a reference: one more. */
 static inline void cmod__hold(struct cmod *m)
 {
@@ -69,7 +73,7 @@ static inline void cmod__hold(struct cmod *m)
  */
 struct cmod *cmod__open(const char *path, const char *file, struct image *img);
 
-/** Close an instance that nobody holds. */
+/** Close an instance that nobody holds. Without the lock. */
 void cmod__close(struct cmod *m);
 
 /** With the lock held: drop a reference; true when it was the last, and the

@@ -104,7 +104,8 @@ M.watch = c.watch
 -- `file`, `state`, `version` (of NEAP_MODULE), `device`, `inode`, `size`,
 -- `mtime`, `since` (loaded at), `references`, `functions` (how many are held),
 -- `calls`, `errors`, `cpu` (seconds of CPU time that its functions took) and
--- `never_closes` (the system's loader keeps it mapped for good).
+-- `never_closes` (the system's loader keeps it mapped for good). `state` is 'cached'
+-- or 'orphan'; behind all others, what is mapped though nobody holds it: 'unloaded'.
 -- `by_function` holds the same of each function that is held: `name`,
 -- `references`, `calls`, `errors`, `cpu`; those let go of count in the sums alone.
 -- `cpu` leaves out time asleep and counts offloaded calls and helper processes

@@ -106,7 +106,10 @@ static const char *push_record(lua_State *L, const char *p)
 	if (r.version_size != 0)
 		set_string(L, "version", p);
 	p += r.version_size;
-	set_string(L, "state", i->cached ? "cached" : "orphan");
+	set_string(L, "state",
+		   i->unloaded ? "unloaded"
+		   : i->cached ? "cached"
+			       : "orphan");
 	lua_pushboolean(L, i->never_closes);
 	lua_setfield(L, -2, "never_closes");
 	set_number(L, "device", (double)i->id.dev);

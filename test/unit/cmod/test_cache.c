@@ -296,12 +296,21 @@ static void test_ten_versions(void **state)
 struct told {
 	int count;
 	struct cmod_info last;
+	unsigned unloaded;
 };
 
 static void tell(const struct cmod_info *info, void *arg)
 {
 	struct told *told = arg;
 
+	if (info->unloaded) {
+		assert_true(info->never_closes);
+		assert_false(info->cached);
+		assert_int_equal(info->refs, 0);
+		assert_string_equal(info->path, "./m");
+		told->unloaded++;
+		return;
+	}
 	told->count++;
 	told->last = *info;
 }
@@ -312,8 +321,11 @@ static void test_never_closes(void **state)
 {
 	struct told told = { 0 };
 	char flags[64];
+	unsigned before;
 
 	(void)state;
+	cmod_list(tell, &told);
+	before = told.unloaded;
 	for (int i = 1; i <= 3; i++) {
 		struct cmod *m;
 
@@ -325,6 +337,41 @@ static void test_never_closes(void **state)
 		cmod_list(tell, &told);
 		assert_true(told.last.never_closes);
 		cmod_unref(m);
+		told.unloaded = told.count = 0;
+		cmod_list(tell, &told);
+		assert_int_equal(told.count, 0);
+		assert_int_equal(told.unloaded, before + i);
+	}
+}
+
+/* A unique symbol that is bound keeps its library; one that nothing refers to
+ * does not. */
+static void test_unique(void **state)
+{
+	static const char *const text =
+		"asm(\".globl u; .type u, @gnu_unique_object; .data;\"\n"
+		"    \".size u, 4; u: .long 1; .text\"); extern int u;\n"
+		"int f(void) { return BODY; }\n";
+	struct told told = { 0 };
+	unsigned before;
+
+	(void)state;
+	cmod_list(tell, &told);
+	before = told.unloaded;
+	for (int bound = 0; bound <= 1; bound++) {
+		struct cmod *m;
+
+		build_so("m.so", text, bound ? "-DBODY=u" : "-DBODY=1");
+		m = cmod_load("./m", NULL);
+		assert_non_null(m);
+		told.unloaded = 0;
+		cmod_list(tell, &told);
+		assert_true(told.last.never_closes);
+		assert_int_equal(told.unloaded, before);
+		cmod_unref(m);
+		told.unloaded = 0;
+		cmod_list(tell, &told);
+		assert_int_equal(told.unloaded, before + bound);
 	}
 }
 
@@ -640,6 +687,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_never_closes, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_unique, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_functions, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_missing_symbol, setup,
