@@ -169,10 +169,13 @@ static struct error *end_error(const struct lua_cmod_helper *h)
 			h->name);
 	name = sigabbrev_np(h->exit_value);
 	text = sigdescr_np(h->exit_value);
+	if (name == NULL || text == NULL)
+		return lua_cmod_helper__error(
+			"%s: its helper process died of signal %d", h->name,
+			h->exit_value);
 	return lua_cmod_helper__error(
-		"%s: its helper process died of SIG%s (%s)", h->name,
-		name != NULL ? name : "?",
-		text != NULL ? text : "an unknown signal");
+		"%s: its helper process died of SIG%s (%s)", h->name, name,
+		text);
 }
 
 static void on_closed(uv_handle_t *handle)

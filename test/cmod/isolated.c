@@ -212,6 +212,14 @@ FUNCTION(kills_itself)
 	return 0;
 }
 
+/* A signal without a name. */
+FUNCTION(raises_realtime)
+{
+	UNUSED;
+	raise(40);
+	return 0;
+}
+
 FUNCTION(stops_itself)
 {
 	UNUSED;

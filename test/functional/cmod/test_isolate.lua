@@ -151,6 +151,7 @@ do
             or 'died of SIGFPE %(Floating point exception%)' },
         { 'recurses', sanitized ~= '' and 'helper process' or segv },
         { 'kills_itself', 'died of SIGKILL' },
+        { 'raises_realtime', 'died of signal 40$' },
         { 'exits', 'has ended with exit code 0$', 0 },
         { 'exits', 'has ended with exit code 7$', 7 },
         { 'closes_all', 'has closed descriptor 3' },
