@@ -72,6 +72,20 @@ static bool is_nameless_code(const struct cmod *m, const void *address)
 	return at.is_code;
 }
 
+/* The image of a library begins where it was moved to, unless it was linked for
+ * another address than 0. */
+static bool is_own(const struct cmod *m, void *address, const Dl_info *info)
+{
+	struct link_map *owner = NULL;
+	Dl_info again;
+
+	if ((uintptr_t)info->dli_fbase == m->map->l_addr)
+		return true;
+	return dladdr1(address, &again, (void **)&owner, RTLD_DL_LINKMAP) !=
+		       0 &&
+	       owner == m->map;
+}
+
 /*
  * dlsym() also searches the library's dependencies, and finds data as well as
  * code: load('printf') or load('table') must not give something to call.
@@ -86,8 +100,7 @@ static int check_symbol(const struct cmod *m, const char *name, void *address)
 	 * data lies in no library at all. */
 	if (dladdr1(address, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0)
 		return refuse_symbol(m, name, "data");
-	/* (The check saw to it that an image begins at address 0.) */
-	if ((uintptr_t)info.dli_fbase != m->map->l_addr)
+	if (!is_own(m, address, &info))
 		return refuse_symbol(m, name, "another library's");
 	if (symbol == NULL && is_nameless_code(m, address))
 		return 0;

@@ -375,6 +375,25 @@ static void test_unique(void **state)
 	}
 }
 
+/* Linked for another address than 0, as some old build systems have it. */
+static void test_base_address(void **state)
+{
+	struct cmod_use use;
+	struct cmod *m;
+
+	(void)state;
+	build_so("m.so", source, "-DVERSION=9 -Wl,-Ttext-segment=0x400000 -lm");
+	m = cmod_load("./m", NULL);
+	if (m == NULL)
+		fail_msg("%s", diag_last()->message);
+	assert_int_equal(version_of(m), 9);
+	assert_int_equal(cmod_use_create(&use, m, "data_symbol", 11), -1);
+	expect_error(&ClientError, ER_NO_SUCH_FUNCTION, "data");
+	assert_int_equal(cmod_use_create(&use, m, "printf", 6), -1);
+	expect_error(&ClientError, ER_NO_SUCH_FUNCTION, "another library");
+	cmod_unref(m);
+}
+
 static void test_functions(void **state)
 {
 	char longest[CMOD_NAME_MAX + 1], longer[CMOD_NAME_MAX + 2];
@@ -688,6 +707,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_never_closes, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_unique, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_base_address, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_functions, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_missing_symbol, setup,
