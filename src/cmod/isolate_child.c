@@ -243,7 +243,8 @@ static int serve(struct child *c)
 	/* The rest of the frame is still to come, so this is the end. */
 	if (rc == UV_ENOMEM) {
 		diag_set_oom(c->in.head.size,
-			     "the arguments of an isolated call");
+			     "the arguments of an isolated call (option "
+			     "'memory')");
 		isolate_reader_destroy(&c->in);
 		answer_error(c, c->in.head.serial, diag_take(), true);
 	}

@@ -187,7 +187,8 @@ do
         fails('no memory for results', { type = 'OutOfMemory', code = 2,
             message = 'memory' }, f(60))
         fails('nor for arguments', { type = 'OutOfMemory', code = 2,
-            message = 'bytes for the arguments of an isolated call' },
+            message = "bytes for the arguments of an isolated call "
+                .. "%(option 'memory'%)" },
             f(('x'):rep(100 * MB)))
     end
     tap.is(#select(2, f(4)), 4 * MB, 'but for smaller ones')
