@@ -102,12 +102,27 @@ static int insert(struct cmod *m)
 	return m->cached ? 0 : -1;
 }
 
-/* Takes over the image. */
-static struct cmod *load_image(const char *path, const char *file,
-			       struct image *img, const struct moment *read)
+static bool is_made_of(const struct cmod *m, const struct image *img)
 {
-	struct cmod *m = cmod__open(path, file, img);
+	return identity_equal(&m->image.id, &img->id) &&
+	       m->image.hash == img->hash;
+}
 
+/*
+ * Takes over the image. Gives @a old if it was made of the same: its file may
+ * have been replaced after this one was opened and before @a old was looked at.
+ */
+static struct cmod *load_image(const char *path, const char *file,
+			       struct image *img, const struct moment *read,
+			       struct cmod *old)
+{
+	struct cmod *m;
+
+	if (old != NULL && is_made_of(old, img)) {
+		image_destroy(img);
+		return old;
+	}
+	m = cmod__open(path, file, img);
 	if (m == NULL)
 		return NULL;
 	freshness__begin(m, read);
@@ -119,7 +134,8 @@ static struct cmod *load_image(const char *path, const char *file,
 	return m;
 }
 
-static struct cmod *load_new(const char *path, const struct resolved *r)
+static struct cmod *load_new(const char *path, const struct resolved *r,
+			     struct cmod *old)
 {
 	/* Before the file is read: a load may take longer than it is young. */
 	struct moment read = freshness__moment();
@@ -127,7 +143,7 @@ static struct cmod *load_new(const char *path, const struct resolved *r)
 
 	if (image_create(&img, r->file, r->fd) != 0)
 		return NULL;
-	return load_image(path, r->file, &img, &read);
+	return load_image(path, r->file, &img, &read, old);
 }
 
 /* The cached instance of @a file with a reference, current or not. */
@@ -164,7 +180,7 @@ struct cmod *cmod_load(const char *path, const char *cpath)
 	if (resolve_open(path, cpath, &r) == 0) {
 		old = m = find(r.file);
 		if (old == NULL || !freshness__is_current(old))
-			m = load_new(path, &r);
+			m = load_new(path, &r, old);
 		if (r.fd >= 0)
 			close(r.fd);
 	}
@@ -183,7 +199,7 @@ struct cmod *cmod_load_sealed(const char *path, const char *file, int fd)
 
 	if (image_adopt(&img, fd) != 0)
 		return NULL;
-	return load_image(path, file, &img, &read);
+	return load_image(path, file, &img, &read, NULL);
 }
 
 struct cmod_candidate {
@@ -236,7 +252,8 @@ struct cmod *cmod_load_candidate(struct cmod_candidate *c)
 	/* Somebody may have loaded the file meanwhile. */
 	old = m = find(c->where.file);
 	if (old == NULL || !freshness__is_current(old)) {
-		m = load_image(c->path, c->where.file, &c->image, &c->read);
+		m = load_image(c->path, c->where.file, &c->image, &c->read,
+			       old);
 		image_forget(&c->image);
 	}
 	if (m != NULL)
