@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "base/log.h"
 #include "cmod/call.h"
@@ -57,62 +57,54 @@ int neap_compat_box_error_set(const char *file, unsigned line, uint32_t code,
 	return -1;
 }
 
-static uint64_t read_clock(clockid_t id)
-{
-	struct timespec t;
-
-	clock_gettime(id, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 uint64_t neap_compat_clock_realtime64(void)
 {
-	return read_clock(CLOCK_REALTIME);
+	return clock_ns(CLOCK_REALTIME);
 }
 
 uint64_t neap_compat_clock_monotonic64(void)
 {
-	return read_clock(CLOCK_MONOTONIC);
+	return clock_ns(CLOCK_MONOTONIC);
 }
 
 uint64_t neap_compat_clock_process64(void)
 {
-	return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+	return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 uint64_t neap_compat_clock_thread64(void)
 {
-	return read_clock(CLOCK_THREAD_CPUTIME_ID);
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 double neap_compat_clock_realtime(void)
 {
-	return read_clock(CLOCK_REALTIME) / 1e9;
+	return clock_ns(CLOCK_REALTIME) / 1e9;
 }
 
 double neap_compat_clock_monotonic(void)
 {
-	return read_clock(CLOCK_MONOTONIC) / 1e9;
+	return clock_ns(CLOCK_MONOTONIC) / 1e9;
 }
 
 double neap_compat_clock_process(void)
 {
-	return read_clock(CLOCK_PROCESS_CPUTIME_ID) / 1e9;
+	return clock_ns(CLOCK_PROCESS_CPUTIME_ID) / 1e9;
 }
 
 double neap_compat_clock_thread(void)
 {
-	return read_clock(CLOCK_THREAD_CPUTIME_ID) / 1e9;
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID) / 1e9;
 }
 
 uint64_t neap_compat_fiber_time64(void)
 {
-	return read_clock(CLOCK_REALTIME) / 1000;
+	return clock_ns(CLOCK_REALTIME) / 1000;
 }
 
 uint64_t neap_compat_fiber_clock64(void)
 {
-	return read_clock(CLOCK_MONOTONIC) / 1000;
+	return clock_ns(CLOCK_MONOTONIC) / 1000;
 }
 
 bool neap_compat_say_log_level_is_enabled(int level)

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "cmod/cpu_watch.h"
 
 #if defined(__x86_64__)
@@ -36,17 +36,9 @@ struct moment {
 static struct moment start;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static uint64_t read_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 uint64_t cpu_slow_ticks(void)
 {
-	return read_ns(CLOCK_MONOTONIC);
+	return clock_ns(CLOCK_MONOTONIC);
 }
 
 /* Both clocks at one moment: the closest of a few tries. */
@@ -56,7 +48,7 @@ static struct moment read_both(void)
 	uint64_t least = UINT64_MAX;
 
 	for (int i = 0; i < 4; i++) {
-		uint64_t before = cpu_ticks(), ns = read_ns(CLOCK_MONOTONIC);
+		uint64_t before = cpu_ticks(), ns = clock_ns(CLOCK_MONOTONIC);
 		uint64_t apart = cpu_ticks() - before;
 
 		if (apart < least) {
@@ -166,16 +158,15 @@ uint64_t cpu_begin_marked(void)
 {
 	if (cpu_clock_window() == 0)
 		tick_ns();
-	cpu_thread.mark_ns = read_ns(CLOCK_THREAD_CPUTIME_ID);
+	cpu_thread.mark_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	/* What the clock itself has cost is not the slice's. */
 	return cpu_thread.mark = cpu_ticks();
 }
 
-/* CPU time of begin..end, in ticks, with the CPU clock at hand. */
-static uint64_t take_marked(uint64_t begin, uint64_t end)
+uint64_t cpu_end_marked(uint64_t begin, uint64_t end)
 {
 	double scale = tick_ns(), took, wall;
-	uint64_t now = read_ns(CLOCK_THREAD_CPUTIME_ID);
+	uint64_t now = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	int64_t before = (int64_t)(begin - cpu_thread.mark);
 
 	took = (double)(int64_t)(now - cpu_thread.mark_ns) -
@@ -186,11 +177,6 @@ static uint64_t take_marked(uint64_t begin, uint64_t end)
 	if (took > wall)
 		took = wall;
 	return took > 0 ? (uint64_t)(took / scale) : 0;
-}
-
-uint64_t cpu_end_marked(uint64_t begin, uint64_t end)
-{
-	return take_marked(begin, end);
 }
 
 static uint32_t next_random(void)
@@ -214,7 +200,7 @@ void cpu_use_create(struct cpu_use *u)
  */
 static uint64_t unexpected(const struct cpu_use *u, uint64_t begin)
 {
-	uint64_t ticks = take_marked(u->last, begin), run;
+	uint64_t ticks = cpu_end_marked(u->last, begin), run;
 	struct cpu_sight sight = cpu_watch_sight();
 
 	if (sight.seen != u || sight.seen_last < u->last)
@@ -252,7 +238,7 @@ void cpu_use_end(struct cpu_use *u, uint64_t call, uint64_t begin)
 
 	if (ticks > window) {
 		/* Of such there are no others, or they were seen. */
-		ticks = take_marked(begin, end);
+		ticks = cpu_end_marked(begin, end);
 		stands = 1;
 	} else {
 		ticks -= ticks > cpu_clock.reading ? cpu_clock.reading : ticks;

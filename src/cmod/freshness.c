@@ -6,22 +6,13 @@
  */
 #include "cmod/freshness.h"
 
-#include <time.h>
-
+#include "base/clock.h"
 #include "cmod/module.h"
 
 enum {
 	SETTLE_S = 2, /* a file younger than this may still be written */
 	VERIFY_NS = 50000000, /* between two comparisons of such a file */
 };
-
-static uint64_t now_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static bool is_young(uint64_t real_ns, const struct identity *id)
 {
@@ -32,13 +23,13 @@ static bool is_young(uint64_t real_ns, const struct identity *id)
 
 struct moment freshness__moment(void)
 {
-	return (struct moment){ now_ns(CLOCK_MONOTONIC),
-				now_ns(CLOCK_REALTIME) };
+	return (struct moment){ clock_ns(CLOCK_MONOTONIC),
+				clock_ns(CLOCK_REALTIME) };
 }
 
 void freshness__begin(struct cmod *m, const struct moment *read)
 {
-	m->since_ns = now_ns(CLOCK_REALTIME);
+	m->since_ns = clock_ns(CLOCK_REALTIME);
 	m->verified_ns = read->now_ns;
 	m->unsettled = is_young(read->real_ns, &m->image.id);
 }
@@ -56,10 +47,10 @@ bool freshness__is_current(struct cmod *m)
 		return false;
 	if (!m->unsettled)
 		return true;
-	now = now_ns(CLOCK_MONOTONIC);
+	now = clock_ns(CLOCK_MONOTONIC);
 	if (now - m->verified_ns < VERIFY_NS)
 		return true;
-	real = now_ns(CLOCK_REALTIME);
+	real = clock_ns(CLOCK_REALTIME);
 	if (image_hash_file(m->file, &hash) != 0 || hash != m->image.hash)
 		return false;
 	cmod__lock();

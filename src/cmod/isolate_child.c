@@ -1,4 +1,4 @@
-/* See isolate_child.h. */
+/* What a helper process does from its start to its end. See isolate_child.h. */
 #include "cmod/isolate_child.h"
 
 #include <errno.h>

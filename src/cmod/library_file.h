@@ -13,8 +13,8 @@ struct library_file {
 };
 
 /**
- * Read @a file, through @a fd when that is not -1. It is stat'ed before and after; changed in between, it is
- * read again, a few times. Errors: SystemError, ClientError (not a regular
+ * Read @a file, through @a fd when that is not -1. It is stat'ed before and
+ * after; changed in between, it is read again, a few times. Errors: SystemError, ClientError (not a regular
  * file, empty, too large), OutOfMemory. Returns 0, or -1 with diag set.
  */
 int library_file_read(struct library_file *lf, const char *file, int fd);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "base/inject.h"
 #include "base/log.h"
@@ -32,10 +33,7 @@
 /* Its granularity, some milliseconds, is enough, and it costs little. */
 static uint64_t now_ns(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	return clock_ns(CLOCK_MONOTONIC_COARSE);
 }
 
 static void expect_change(struct cmod_live *live, uint64_t now)

@@ -1,6 +1,6 @@
 /*
- * Calling a C function (the module `cmod`). The way of a call that does not wait is short: the
- * arguments are packed into a pooled call, the function is called on the
+ * Calling a C function (the module `cmod`). The way of a call that does not wait
+ * is short: the arguments are packed into a pooled call, the function is called on the
  * call's stack, its results are unpacked; nothing is allocated but what the
  * results themselves are.
  *

@@ -1,4 +1,4 @@
-/* See lua_cmod_helper.h. */
+/* Helper processes: their start, limits and end. See lua_cmod_helper.h. */
 #include "lua/lua_cmod_helper.h"
 
 #include <assert.h>

@@ -1,4 +1,5 @@
-/* See lua_cmod_helper_talk.h. */
+/* What is said to a helper process and heard from it. See
+ * lua_cmod_helper_talk.h. */
 #include "lua/lua_cmod_helper_talk.h"
 
 #include <assert.h>

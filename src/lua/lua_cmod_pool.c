@@ -1,4 +1,5 @@
-/* See lua_cmod_pool.h. */
+/* The helpers of one function, and its calls that wait for one. See
+ * lua_cmod_pool.h. */
 #include "lua/lua_cmod_pool.h"
 
 #include <assert.h>

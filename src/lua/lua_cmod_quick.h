@@ -1,8 +1,9 @@
 /*
  * The short ways: of a call, for what most calls are made with, a handle in the
  * first slot, a few numbers and short strings behind it; of a handle, from its
- * making to its end. Over LuaJIT's own layout where it is ours, else by the API. Whatever is not as expected is left
- * to the long way, lua_pack(), which gives the same bytes for the same values.
+ * making to its end. Over LuaJIT's own layout where it is ours, else by the API.
+ * Whatever is not as expected is left to the long way, lua_pack(), which gives
+ * the same bytes for the same values.
  */
 #pragma once
 

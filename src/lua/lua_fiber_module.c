@@ -1,9 +1,9 @@
 /* The C half of the module `fiber`: everything but channels and conditions. */
 #include <lauxlib.h>
 #include <string.h>
-#include <time.h>
 #include <uv.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "lua/lua_call.h"
 #include "lua/lua_channel.h"
@@ -448,10 +448,7 @@ static int l_fiber_serialize(lua_State *L)
 
 static double clock_us(clockid_t id)
 {
-	struct timespec t;
-
-	clock_gettime(id, &t);
-	return t.tv_sec * 1e6 + t.tv_nsec / 1000;
+	return (double)(clock_ns(id) / 1000);
 }
 
 static int l_time_us(lua_State *L)

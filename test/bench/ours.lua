@@ -4,54 +4,7 @@
 local fiber = require('fiber')
 local measure = require('measure')
 
-local figures = {}
-
-local function nothing() end
-
--- A fiber is made, runs and ends.
-function figures.create()
-    measure.print('rate', measure.rate(function(n)
-        local create = fiber.create
-        for _ = 1, n do
-            create(nothing)
-        end
-    end))
-end
-
--- Two fibers take turns; one switch is one yield.
-function figures.switch()
-    measure.print('rate', measure.rate(function(n)
-        local yield = fiber.yield
-        local function half()
-            for _ = 1, n / 2 do
-                yield()
-            end
-        end
-        local a, b = fiber.new(half), fiber.new(half)
-        a:set_joinable(true)
-        b:set_joinable(true)
-        assert(a:join())
-        assert(b:join())
-    end))
-end
-
--- A value to another fiber, and its answer.
-function figures.channel()
-    measure.print('rate', measure.rate(function(n)
-        local there, back = fiber.channel(1), fiber.channel(1)
-        fiber.create(function()
-            for _ = 1, n do
-                back:put(there:get())
-            end
-        end)
-        for i = 1, n do
-            there:put(i)
-            if back:get() ~= i then
-                error('another value came back')
-            end
-        end
-    end))
-end
+local figures = require('fibers')
 
 -- Fibers that wait for a message that does not come.
 function figures.idle(count)
@@ -100,33 +53,30 @@ function figures.cmod_sum()
     end))
 end
 
--- The sum on another thread, one call after the other.
+-- The sum elsewhere, one call after the other.
+local function measure_elsewhere(options)
+    local call = bench_module():load('sum', options)
+    local ok, sum = call(1, 2)
+    assert(ok == true and sum == 3)
+    measure.print('rate', measure.rate(function(n)
+        for _ = 1, n do
+            ok, sum = call(1, 2)
+        end
+        assert(ok == true and sum == 3)
+    end, measure.wall_clock))
+end
+
+-- On another thread.
 function figures.cmod_offload()
-    local call = bench_module():load('sum', { offload = true })
-    local ok, sum = call(1, 2)
-    assert(ok == true and sum == 3)
-    measure.print('rate', measure.rate(function(n)
-        for _ = 1, n do
-            ok, sum = call(1, 2)
-        end
-        assert(ok == true and sum == 3)
-    end, measure.wall_clock))
+    measure_elsewhere({ offload = true })
 end
 
--- The sum in a helper process, one call after the other.
+-- In a helper process.
 function figures.cmod_isolate()
-    local call = bench_module():load('sum', { isolate = 'process' })
-    local ok, sum = call(1, 2)
-    assert(ok == true and sum == 3)
-    measure.print('rate', measure.rate(function(n)
-        for _ = 1, n do
-            ok, sum = call(1, 2)
-        end
-        assert(ok == true and sum == 3)
-    end, measure.wall_clock))
+    measure_elsewhere({ isolate = 'process' })
 end
 
--- The same from 64 fibers at once.
+-- On other threads, from 64 fibers at once.
 function figures.cmod_offload_many()
     local call = bench_module():load('sum', { offload = true })
     local function calls(n)

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,6 +28,21 @@ static inline int unit_open_fds(void)
 		count += e->d_name[0] != '.';
 	closedir(dir);
 	return count - 1; /* without the one opendir used */
+}
+
+/** Number of mappings of this process. Allocates nothing. */
+static inline int unit_count_maps(void)
+{
+	int fd = open("/proc/self/maps", O_RDONLY), count = 0;
+	char text[4096];
+	ssize_t n;
+
+	while ((n = read(fd, text, sizeof text)) > 0) {
+		for (ssize_t i = 0; i < n; i++)
+			count += text[i] == '\n';
+	}
+	close(fd);
+	return count;
 }
 
 static int unit_fds_at_start;

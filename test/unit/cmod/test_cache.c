@@ -535,20 +535,24 @@ static void test_list(void **state)
 	cmod_unref(m);
 }
 
-/* Without memory files: a folder, of which nothing is left on any path. */
-static void test_folder(void **state)
+static void load_thrice(void)
 {
-	struct cmod *m;
-
-	(void)state;
-	if (inject_arm("cmod.memfd", 0, -1) != 0)
-		skip();
 	for (int i = 0; i < 3; i++) {
-		m = cmod_load("./m", NULL);
+		struct cmod *m = cmod_load("./m", NULL);
+
 		assert_non_null(m);
 		assert_int_equal(version_of(m), 1);
 		cmod_unref(m);
 	}
+}
+
+/* Without memory files: a folder, of which nothing is left on any path. */
+static void test_folder(void **state)
+{
+	(void)state;
+	if (inject_arm("cmod.memfd", 0, -1) != 0)
+		skip();
+	load_thrice();
 	build_so("m.so",
 		 "int nowhere(void); int f(void) "
 		 "{ return nowhere(); }",
@@ -564,17 +568,10 @@ static void test_folder(void **state)
 /* Without /proc the loader cannot reach memory: a folder again. */
 static void test_hidden(void **state)
 {
-	struct cmod *m;
-
 	(void)state;
 	if (inject_arm("cmod.proc", 0, -1) != 0)
 		skip();
-	for (int i = 0; i < 3; i++) {
-		m = cmod_load("./m", NULL);
-		assert_non_null(m);
-		assert_int_equal(version_of(m), 1);
-		cmod_unref(m);
-	}
+	load_thrice();
 	inject_arm("cmod.write", 1, -1);
 	assert_null(cmod_load("./m", NULL));
 	expect_error(&SystemError, ER_SYSTEM, "No space left");
@@ -633,18 +630,6 @@ static void test_failures(void **state)
 	expect_error(&SystemError, ER_SYSTEM, "keeps changing");
 }
 
-/* Number of mappings of this process. */
-static int count_maps(void)
-{
-	FILE *f = fopen("/proc/self/maps", "r");
-	int count = 0, c;
-
-	while ((c = getc(f)) != EOF)
-		count += c == '\n';
-	fclose(f);
-	return count;
-}
-
 static void replace_and_load(int times, struct cmod **leak)
 {
 	size_t size[2];
@@ -675,11 +660,11 @@ static void test_cycles(void **state)
 	(void)state;
 	replace_and_load(10, NULL);
 	fds = unit_open_fds();
-	maps = count_maps();
+	maps = unit_count_maps();
 	replace_and_load(times, NULL);
 	assert_int_equal(cmod_live_count(), 0);
 	assert_int_equal(unit_open_fds(), fds);
-	assert_in_range(count_maps(), 1, (unsigned)maps + 8);
+	assert_in_range(unit_count_maps(), 1, (unsigned)maps + 8);
 
 	/* The same with one instance left open must be seen by each count. */
 	replace_and_load(10, &leak);

@@ -55,25 +55,11 @@ static int host_sleep(struct neap_call *c, uint64_t ns, bool deaf)
 
 static const struct cmod_host test_host = { .sleep = host_sleep };
 
-static int count_maps(void)
-{
-	char text[4096];
-	int fd = open("/proc/self/maps", O_RDONLY), count = 0;
-	ssize_t n;
-
-	while ((n = read(fd, text, sizeof text)) > 0) {
-		for (ssize_t i = 0; i < n; i++)
-			count += text[i] == '\n';
-	}
-	close(fd);
-	return count;
-}
-
 static struct level measure(void)
 {
 	return (struct level){
 		.bytes = leak_bytes(),
-		.maps = count_maps(),
+		.maps = unit_count_maps(),
 		.fds = unit_open_fds(),
 		.instances = cmod_live_count(),
 	};
@@ -199,7 +185,7 @@ static void test_twin(void **state)
 
 	map = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	mprotect(map, 4096, PROT_READ);
-	assert_int_not_equal(count_maps(), before.maps);
+	assert_int_not_equal(unit_count_maps(), before.maps);
 	munmap(map, 4096);
 
 	m = cmod_load("./m", NULL);

@@ -179,20 +179,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int count_maps(void)
-{
-	char text[4096];
-	int fd = open("/proc/self/maps", O_RDONLY), count = 0;
-	ssize_t n;
-
-	while ((n = read(fd, text, sizeof text)) > 0) {
-		for (ssize_t i = 0; i < n; i++)
-			count += text[i] == '\n';
-	}
-	close(fd);
-	return count;
-}
-
 /* Each returns 0, or -1 with diag set; leaves nothing behind. */
 
 static int do_load(void)
@@ -330,7 +316,7 @@ static void expect_out_of_memory(long k)
 
 static void sweep(int (*work)(void))
 {
-	int fds, maps = count_maps(), failed = 0;
+	int fds, maps = unit_count_maps(), failed = 0;
 	bool reached = true;
 	size_t bytes;
 
@@ -344,7 +330,7 @@ static void sweep(int (*work)(void))
 		diag_clear();
 	}
 	fds = unit_open_fds();
-	maps = count_maps();
+	maps = unit_count_maps();
 	bytes = allocated();
 	for (long k = 0; reached; k++) {
 		int rc;
@@ -365,7 +351,7 @@ static void sweep(int (*work)(void))
 				 allocated() - bytes);
 	}
 #ifndef SANITIZED /* which map as they like */
-	assert_int_equal(count_maps(), maps);
+	assert_int_equal(unit_count_maps(), maps);
 #endif
 	assert_in_range(maps, 1, 100000);
 	assert_int_not_equal(failed, 0);
