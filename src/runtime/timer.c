@@ -80,6 +80,8 @@ static void take_out(struct timers *ts, struct timer *t)
 	t->due_ns = 0;
 }
 
+enum { LATE_MS = 5 };
+
 static void on_tick(uv_timer_t *handle);
 
 /* Set the handle for the earliest timer. uv counts in whole milliseconds of
@@ -98,8 +100,20 @@ static void arm(struct timers *ts)
 	ts->armed_ns = ts->root->due_ns;
 	due_ms = ts->root->due_ns / 1000000 + 1;
 	now_ms = uv_now(ts->handle.loop);
-	uv_timer_start(&ts->handle, on_tick,
-		       due_ms > now_ms ? due_ms - now_ms : 0, 0);
+	ts->tick_ms = due_ms > now_ms ? due_ms : now_ms;
+	uv_timer_start(&ts->handle, on_tick, ts->tick_ms - now_ms, 0);
+}
+
+/* A loop that comes late does not know yet what came in time: libuv runs timers
+ * before it polls. What somebody waited for, and not the end of his patience, is
+ * told then. Returns whether the tick comes again behind the poll. */
+static bool poll_first(struct timers *ts)
+{
+	ts->polled = !ts->polled &&
+		     uv_now(ts->handle.loop) > ts->tick_ms + LATE_MS;
+	if (ts->polled)
+		uv_timer_start(&ts->handle, on_tick, 1, 0);
+	return ts->polled;
 }
 
 static void on_tick(uv_timer_t *handle)
@@ -108,6 +122,8 @@ static void on_tick(uv_timer_t *handle)
 	uint64_t now = uv_hrtime();
 	struct timer *t;
 
+	if (poll_first(ts))
+		return;
 	ts->firing_ns = now;
 	while ((t = ts->root) != NULL && t->due_ns <= now) {
 		take_out(ts, t);
@@ -122,6 +138,7 @@ int timers_create(struct timers *ts, struct loop *loop)
 	ts->root = NULL;
 	ts->armed_ns = UINT64_MAX;
 	ts->firing_ns = 0;
+	ts->polled = false;
 	ts->handle.data = ts;
 	return uv_timer_init(&loop->uv, &ts->handle);
 }

@@ -1,6 +1,8 @@
 /*
  * Timers of one worker: a pairing heap of deadlines behind a single uv_timer_t,
  * so that a million sleeping fibers cost a million small nodes and no handle.
+ * When the loop was kept from turning, what has come in meanwhile goes first:
+ * an answer that is there is not told as a timeout.
  */
 #pragma once
 
@@ -28,6 +30,8 @@ struct timers {
 	struct timer *root; /* the earliest */
 	uint64_t armed_ns; /* what the handle is set for; UINT64_MAX: nothing */
 	uint64_t firing_ns; /* inside the handle's callback: its time; else 0 */
+	uint64_t tick_ms;   /* on uv_now()'s clock: when that is to be called */
+	bool polled;        /* it came too late, and has let the loop poll */
 	uv_timer_t handle;
 };
 

@@ -7,6 +7,8 @@
 #include "unit.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "runtime/loop.h"
 #include "runtime/timer.h"
@@ -304,6 +306,61 @@ static void stopping_the_last_lets_the_loop_end(void **state)
 	loop_run(&loop, UV_RUN_DEFAULT);
 }
 
+static char order[16];
+static int answer_fd;
+
+static void on_answer(uv_poll_t *poll, int status, int events)
+{
+	(void)status, (void)events;
+	strcat(order, "answer ");
+	uv_poll_stop(poll);
+}
+
+static void on_patience(struct timer *t)
+{
+	(void)t;
+	strcat(order, "end");
+}
+
+/* As a fiber that computes: behind the poll. */
+static void on_busy(uv_check_t *check)
+{
+	uint64_t end = uv_hrtime() + 60000000;
+
+	uv_check_stop(check);
+	assert_int_equal(write(answer_fd, "x", 1), 1);
+	while (uv_hrtime() < end)
+		;
+}
+
+/* What came while the loop could not turn is told before the timeout. */
+static void what_came_in_time_goes_first(void **state)
+{
+	struct timer patience = { 0 };
+	uint64_t now = uv_hrtime();
+	uv_check_t busy;
+	uv_poll_t poll;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	answer_fd = fds[1];
+	order[0] = '\0';
+	uv_poll_init(&loop.uv, &poll, fds[0]);
+	uv_poll_start(&poll, UV_READABLE, on_answer);
+	uv_check_init(&loop.uv, &busy);
+	uv_check_start(&busy, on_busy);
+	timer_start(&timers, &patience, now + 30000000, on_patience);
+	loop_run(&loop, UV_RUN_NOWAIT);
+	loop_run(&loop, UV_RUN_DEFAULT);
+	assert_string_equal(order, "answer end");
+	uv_close((uv_handle_t *)&poll, NULL);
+	uv_close((uv_handle_t *)&busy, NULL);
+	loop_run(&loop, UV_RUN_DEFAULT);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 #define timed(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -317,6 +374,7 @@ int main(void)
 		timed(stops_inside_a_callback),
 		timed(restarts_inside_its_callback),
 		timed(overdue_timer_does_not_starve_the_loop),
+		timed(what_came_in_time_goes_first),
 		timed(stopping_the_last_lets_the_loop_end),
 	};
 	struct loop first;
