@@ -15,6 +15,7 @@
 #include "config/settings.h"
 #include "lua/lua_call.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_preempt.h"
 
 static const char app_key;
 
@@ -81,6 +82,20 @@ static void open_lua(lua_State *L, void *arg)
 	exit_open(L);
 }
 
+/* The server runs without, where it must; --version says so. */
+static void start_slices(struct app *app)
+{
+	double slice = settings_seconds(app->settings, SETTING_SLICE);
+	struct error *e;
+
+	if (slice == 0 ||
+	    lua_preempt_start(&app->vm, (uint64_t)(slice * 1e9)) == 0)
+		return;
+	e = diag_take();
+	log_verbose("%s", e->message);
+	error_unref(e);
+}
+
 int app_create(struct app *app, const struct settings *settings)
 {
 	int rc;
@@ -103,6 +118,7 @@ int app_create(struct app *app, const struct settings *settings)
 	if (lua_vm_protect(&app->vm, open_lua, app) != 0 ||
 	    lua_vm_register(&app->vm, &app_module_neap) != 0)
 		goto fail_open;
+	start_slices(app);
 	rc = signals_start(&app->signals, &app->loop, on_signal, app);
 	if (rc != 0) {
 		diag_set_system(rc, "signals");
@@ -113,6 +129,7 @@ int app_create(struct app *app, const struct settings *settings)
 	log_set_fiber_id(running_fiber);
 	return 0;
 fail_open:
+	lua_preempt_stop(&app->vm);
 	lua_vm_destroy(&app->vm);
 fail_vm:
 	sched_close(&app->sched);
@@ -149,6 +166,7 @@ int app_destroy(struct app *app)
 {
 	int rc;
 
+	lua_preempt_stop(&app->vm);
 	lua_vm_destroy(&app->vm);
 	sched_close(&app->sched);
 	signals_stop(&app->signals);

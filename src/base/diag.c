@@ -15,6 +15,7 @@ const struct error_type OutOfMemory = { "OutOfMemory", ER_MEMORY_ISSUE };
 const struct error_type LuaError = { "LuaError", ER_PROC_LUA };
 const struct error_type FiberIsCancelled = { "FiberIsCancelled", ER_UNKNOWN };
 const struct error_type TimedOut = { "TimedOut", ER_UNKNOWN };
+const struct error_type LimitExceeded = { "LimitExceeded", ER_UNKNOWN };
 
 /* What is reported when there is no memory for a report. */
 static struct {

@@ -40,6 +40,7 @@ extern const struct error_type OutOfMemory;
 extern const struct error_type LuaError; /* a Lua value that was thrown */
 extern const struct error_type FiberIsCancelled;
 extern const struct error_type TimedOut;
+extern const struct error_type LimitExceeded;
 
 /** One error. Immutable after it was made but for its references. */
 struct error {

@@ -54,6 +54,11 @@ const struct setting settings_table[SETTING_COUNT] = {
 		"NEAP_OFFLOAD_QUEUE", "--offload-queue", NULL, "COUNT",
 		"such calls that may wait for a thread", 1000000,
 	},
+	[SETTING_SLICE] = {
+		"fiber.slice", SETTING_MILLISECONDS, "2",
+		"NEAP_SLICE", "--slice", NULL, "MS",
+		"a fiber that computes gives way after this; 0: never", 1000,
+	},
 	[SETTING_HISTORY] = {
 		"console.history", SETTING_TEXT, NULL,
 		"NEAP_HISTORY", NULL, NULL, "PATH",
@@ -131,6 +136,9 @@ static void put_wanted(struct buf *b, const struct setting *t)
 	case SETTING_SECONDS:
 		buf_puts(b, "a number of seconds");
 		break;
+	case SETTING_MILLISECONDS:
+		buf_printf(b, "a number of milliseconds up to %u", t->largest);
+		break;
 	case SETTING_SWITCH:
 		buf_puts(b, "0 or 1");
 		break;
@@ -155,6 +163,9 @@ static bool is_valid(const struct setting *t, const char *text)
 		return false;
 	case SETTING_SECONDS:
 		return parse_seconds(text) >= 0;
+	case SETTING_MILLISECONDS:
+		return parse_seconds(text) >= 0 &&
+		       parse_seconds(text) <= t->largest;
 	case SETTING_SWITCH:
 		return parse_switch(text) >= 0;
 	case SETTING_NUMBER:
@@ -231,8 +242,12 @@ const char *settings_text(const struct settings *s, enum setting_id id)
 
 double settings_seconds(const struct settings *s, enum setting_id id)
 {
+	double v = parse_seconds(settings_text(s, id));
+
+	if (settings_table[id].kind == SETTING_MILLISECONDS)
+		return v / 1000;
 	assert(settings_table[id].kind == SETTING_SECONDS);
-	return parse_seconds(settings_text(s, id));
+	return v;
 }
 
 unsigned settings_number(const struct settings *s, enum setting_id id)

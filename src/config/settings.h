@@ -16,6 +16,7 @@ enum setting_id {
 	SETTING_CANCEL_TIMEOUT,
 	SETTING_OFFLOAD_THREADS,
 	SETTING_OFFLOAD_QUEUE,
+	SETTING_SLICE,
 	SETTING_HISTORY,
 	SETTING_CHECK_LEAKS,
 	SETTING_COUNT,
@@ -25,6 +26,7 @@ enum setting_kind {
 	SETTING_TEXT,
 	SETTING_CHOICE,  /* one of a few words */
 	SETTING_SECONDS, /* a number, not negative */
+	SETTING_MILLISECONDS, /* the same; up to its largest */
 	SETTING_SWITCH,  /* 0 or 1, in words too */
 	SETTING_NUMBER,  /* whole, from 1 to its largest */
 };
@@ -46,7 +48,7 @@ struct setting {
 	const char *const *choices; /* of a SETTING_CHOICE; ends with NULL */
 	const char *value_name;     /* for the help: "LEVEL" */
 	const char *help;
-	unsigned largest; /* of a SETTING_NUMBER */
+	unsigned largest; /* of a SETTING_NUMBER, SETTING_MILLISECONDS */
 };
 
 extern const struct setting settings_table[SETTING_COUNT];
@@ -80,6 +82,7 @@ int settings_find_flag(const char *flag, size_t size);
 const char *settings_text(const struct settings *s, enum setting_id id);
 
 /** Values by their kind; a wrong kind is the caller's bug. */
+/** Also of milliseconds, as seconds. */
 double settings_seconds(const struct settings *s, enum setting_id id);
 unsigned settings_number(const struct settings *s, enum setting_id id);
 bool settings_switch(const struct settings *s, enum setting_id id);

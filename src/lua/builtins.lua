@@ -11,6 +11,7 @@
 local c = ...
 
 local park_mark, unpark, note_trace = c.park_mark, c.unpark, c.note_trace
+local preempt_mark, preempted = c.preempt_mark, c.preempted
 local traceback = debug.traceback
 local resume, yield, create = coroutine.resume, coroutine.yield, coroutine.create
 local isyieldable, running = coroutine.isyieldable, coroutine.running
@@ -43,6 +44,13 @@ function settle(co, ok, ...)
         end
         waiting[co] = true
         return go_on(co, yield(park_mark))
+    elseif ok and ((...) == preempt_mark or (...) == nil and preempted(co)) then
+        -- It was made to give way: so is all of the fiber, if it can.
+        if isyieldable() then
+            waiting[co] = true
+            yield(preempt_mark)
+        end
+        return go_on(co)
     end
     return ok, ...
 end

@@ -35,6 +35,7 @@ local M = {
     testcancel = c.testcancel,
     wakeup = c.wakeup,
     info = c.info,
+    preempted = c.preempted,
 }
 
 --- Wait for @seconds (fractions count, zero is `fiber.yield()`). An early end

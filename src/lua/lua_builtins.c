@@ -8,6 +8,7 @@
 
 #include "lua/lua_call.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_preempt.h"
 #include "lua/lua_state.h"
 #include "runtime/fiber.h"
 
@@ -85,9 +86,20 @@ static int l_stack_is_low(lua_State *L)
 	return 1;
 }
 
+/* preempted(coroutine): it has just been suspended, but not by itself. */
+static int l_preempted(lua_State *L)
+{
+	lua_pushboolean(L, lua_preempt_take(lua_vm_of(L), lua_tothread(L, 1)));
+	return 1;
+}
+
 int luaopen_neap_builtins(lua_State *L)
 {
-	lua_createtable(L, 0, 6);
+	lua_createtable(L, 0, 8);
+	lua_pushcfunction(L, l_preempted);
+	lua_setfield(L, -2, "preempted");
+	lua_push_preempt_mark(L);
+	lua_setfield(L, -2, "preempt_mark");
 	lua_pushcfunction(L, l_fiber_id);
 	lua_setfield(L, -2, "fiber_id");
 	lua_pushcfunction(L, l_is_own);

@@ -11,6 +11,7 @@
 #include "base/diag.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_preempt.h"
 #include "lua/lua_state.h"
 #include "runtime/fiber.h"
 
@@ -294,5 +295,12 @@ void lua_push_traceback(lua_State *L, lua_State *co)
 
 int lua_call_resume(struct lua_fiber *f, int nargs)
 {
-	return lua_resume(f->co, nargs);
+	struct lua_vm *vm = f->vm;
+	int rc;
+
+	lua_preempt_before(f);
+	rc = lua_resume(f->co, nargs);
+	if (__builtin_expect(vm->hook.armed, 0))
+		lua_preempt_after(vm);
+	return rc;
 }

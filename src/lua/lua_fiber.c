@@ -18,6 +18,7 @@
 #include "lua/lua_call.h"
 #include "lua/lua_class.h"
 #include "lua/lua_error.h"
+#include "lua/lua_preempt.h"
 #include "lua/lua_state.h"
 
 enum { POOL_MAX = 1024 }; /* a burst must not hold its memory for ever */
@@ -404,6 +405,12 @@ static void fiber_resume(struct fiber *base)
 	if (rc != LUA_YIELD) {
 		lua_fiber_take_back(f);
 		fiber_end(f, rc == 0);
+		return;
+	}
+	if (lua_preempt_take(f->vm, f->co) || lua_has_preempt_mark(f->co)) {
+		lua_settop(f->co, 0);
+		fiber_preempt_begin(base);
+		f->nargs = 0; /* it does not know that it was put aside */
 		return;
 	}
 	if (!lua_has_park_mark(f->co))

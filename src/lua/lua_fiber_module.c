@@ -464,8 +464,21 @@ static int l_clock_us(lua_State *L)
 }
 
 /***
+ * fiber.preempted() -> number
+ * How often fibers of this state were made to give way, because they computed
+ * for longer than the slice. Yields: no.
+ */
+static int l_preempted(lua_State *L)
+{
+	lua_pushnumber(L, lua_vm_of(L)->sched->preempted);
+	return 1;
+}
+
+/***
  * fiber.info([options]) -> table
- * All living fibers by number: `{fid=, name=, csw=, status=}`, and with
+ * All living fibers by number: `{fid=, name=, csw=, preempted=, time=, status=}`
+ * (@preempted: how often it was made to give way; @time: seconds of CPU time,
+ * about), and with
  * `{backtrace = true}` for @options their traceback as `backtrace`. Yields: no.
  */
 static int l_info(lua_State *L)
@@ -487,13 +500,17 @@ static int l_info(lua_State *L)
 		struct lua_fiber *f =
 			lua_fiber_of(list_entry(link, struct fiber, all));
 
-		lua_createtable(L, 0, 5);
+		lua_createtable(L, 0, 7);
 		lua_pushnumber(L, f->base.id);
 		lua_setfield(L, -2, "fid");
 		lua_pushstring(L, f->name);
 		lua_setfield(L, -2, "name");
 		lua_pushnumber(L, f->base.switches);
 		lua_setfield(L, -2, "csw");
+		lua_pushnumber(L, f->base.preempted);
+		lua_setfield(L, -2, "preempted");
+		lua_pushnumber(L, (double)f->base.total_ns / 1e9);
+		lua_setfield(L, -2, "time");
 		lua_pushstring(L, &f->base == s->current ? "running"
 							 : "suspended");
 		lua_setfield(L, -2, "status");
@@ -543,6 +560,7 @@ int luaopen_neap_fiber(lua_State *L)
 		{ "time_us", l_time_us },
 		{ "clock_us", l_clock_us },
 		{ "info", l_info },
+		{ "preempted", l_preempted },
 		{ "failed", lua_wait_failed },
 		{ "set_methods", l_set_fiber_methods },
 		{ NULL, NULL },

@@ -11,6 +11,7 @@
 
 #include "base/list.h"
 #include "lua/lua_value.h"
+#include "runtime/ticker.h"
 
 struct sched;
 struct lua_fiber;
@@ -61,6 +62,14 @@ struct lua_vm {
 	uintptr_t stack_end; /* of this thread's C stack; 0: unknown */
 	uintptr_t stack_low; /* below this nothing more should nest */
 	bool closing;        /* lua_vm_destroy() has begun: no more fibers */
+	struct ticker ticker;
+	struct {                /* of lua_preempt.c */
+		volatile bool armed; /* set in a signal handler */
+		const lua_State *yielded; /* made to give way just now */
+		lua_Hook user;       /* the script's own, meanwhile */
+		int user_mask;
+		int user_count;
+	} hook;
 	struct lua_value_refs values; /* null and other kept values */
 	lua_uncaught_f on_uncaught;
 	void *on_uncaught_arg;

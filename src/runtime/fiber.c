@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "runtime/loop.h"
+#include "runtime/ticker.h"
 
 __thread struct sched *sched_self;
 
@@ -13,6 +14,7 @@ enum {
 	DEPTH_MAX = 32, /* fibers that start fibers at once, inside */
 	BATCH = 16,     /* resumes between two looks at the clock */
 	BATCH_NS = 500000, /* then the loop polls, ready fibers or not */
+	CANCEL_GRACE_NS = 100000000,
 };
 
 /* The loop must not block in its poll while fibers are ready. */
@@ -31,11 +33,14 @@ int sched_create(struct sched *s, struct loop *loop)
 	int rc;
 
 	s->loop = loop;
+	s->ticker = NULL;
 	list_init(&s->ready);
+	list_init(&s->spent);
 	list_init(&s->all);
 	s->current = NULL;
 	s->next_id = FIRST_ID;
-	s->switches = 0;
+	s->switches = s->turns = s->preempted = 0;
+	s->cancel_grace_ns = CANCEL_GRACE_NS;
 	s->count = s->depth = s->waiting = 0;
 	s->idling = false;
 	rc = timers_create(&s->timers, loop);
@@ -53,6 +58,7 @@ int sched_create(struct sched *s, struct loop *loop)
 void sched_close(struct sched *s)
 {
 	assert(s->count == 0 && list_empty(&s->ready));
+	assert(list_empty(&s->spent));
 	timers_close(&s->timers);
 	uv_close((uv_handle_t *)&s->idle, NULL);
 	uv_close((uv_handle_t *)&s->check, NULL);
@@ -60,16 +66,21 @@ void sched_close(struct sched *s)
 		sched_self = NULL;
 }
 
-static void make_ready(struct fiber *f)
+static void enqueue(struct fiber *f, struct list *queue)
 {
 	struct sched *s = f->sched;
 
 	f->state = FIBER_READY;
-	list_add_tail(&s->ready, &f->link);
+	list_add_tail(queue, &f->link);
 	if (!s->idling) {
 		s->idling = true;
 		uv_idle_start(&s->idle, on_idle);
 	}
+}
+
+static void make_ready(struct fiber *f)
+{
+	enqueue(f, &f->sched->ready);
 }
 
 static void run(struct fiber *f)
@@ -81,7 +92,11 @@ static void run(struct fiber *f)
 	f->switches++;
 	s->switches++;
 	s->current = f;
-	s->depth++;
+	if (s->depth++ == 0) {
+		s->turns++;
+		__asm__ volatile("" ::: "memory"); /* a tick sees it */
+		ticker_turn(s->ticker);
+	}
 	f->resume(f); /* f may be gone after this */
 	s->depth--;
 	s->current = outer;
@@ -89,11 +104,14 @@ static void run(struct fiber *f)
 
 void sched_run_ready(struct sched *s)
 {
-	uint64_t end = 0;
+	uint64_t end = 0, preempted = s->preempted;
+	bool spent = !list_empty(&s->spent);
 	struct list *link;
 
 	for (unsigned n = 1; (link = list_shift(&s->ready)) != NULL; n++) {
 		run(list_entry(link, struct fiber, link));
+		if (s->preempted != preempted)
+			break; /* that was long enough */
 		if (n % BATCH != 0)
 			continue;
 		if (end == 0)
@@ -101,7 +119,11 @@ void sched_run_ready(struct sched *s)
 		else if (uv_hrtime() > end)
 			break;
 	}
-	if (s->idling && list_empty(&s->ready)) {
+	/* One of those that compute in each round: whoever waited for the loop
+	 * waits for one slice at most, however many they are. */
+	if (spent && (link = list_shift(&s->spent)) != NULL)
+		run(list_entry(link, struct fiber, link));
+	if (s->idling && list_empty(&s->ready) && list_empty(&s->spent)) {
 		s->idling = false;
 		uv_idle_stop(&s->idle);
 	}
@@ -118,6 +140,10 @@ void fiber_init(struct sched *s, struct fiber *f, fiber_resume_f resume)
 	f->undo = NULL;
 	f->id = s->next_id++;
 	f->switches = 0;
+	f->burst_ns = f->total_ns = f->cancel_ns = 0;
+	f->limits = NULL;
+	f->preempted = 0;
+	f->over = FIBER_OVER_NONE;
 	f->status = 0;
 	f->state = FIBER_NEW;
 	f->flags = 0;
@@ -164,6 +190,7 @@ void fiber_park(struct fiber *f, fiber_undo_f undo, void *undo_arg,
 	f->flags &= ~(FIBER_WAKEABLE | FIBER_UNCANCELLABLE | FIBER_YIELDED);
 	f->undo = undo;
 	f->undo_arg = undo_arg;
+	f->burst_ns = 0;
 	f->sched->waiting++;
 	if (timeout_ns == UINT64_MAX)
 		return;
@@ -178,6 +205,36 @@ void fiber_yield_begin(struct fiber *f)
 	f->status = 0;
 	f->flags |= FIBER_YIELDED;
 	make_ready(f);
+}
+
+void fiber_preempt_begin(struct fiber *f)
+{
+	assert(f->state == FIBER_RUNNING);
+	f->flags &= ~FIBER_YIELDED;
+	f->preempted++;
+	f->sched->preempted++;
+	enqueue(f, &f->sched->spent);
+}
+
+void fiber_charge(struct fiber *f, uint64_t ns)
+{
+	const struct fiber_limits *l = f->limits;
+
+	f->burst_ns += ns;
+	f->total_ns += ns;
+	if (l != NULL && l->burst_ns != 0 && f->burst_ns > l->burst_ns)
+		f->over = FIBER_OVER_BURST;
+	if (l != NULL && l->total_ns != 0 && f->total_ns > l->total_ns)
+		f->over = FIBER_OVER_TOTAL;
+	if ((f->flags & FIBER_CANCEL_TOLD) &&
+	    f->total_ns > f->cancel_ns + f->sched->cancel_grace_ns)
+		f->over = FIBER_OVER_CANCEL;
+}
+
+void fiber_tell_cancel(struct fiber *f)
+{
+	f->flags |= FIBER_CANCEL_TOLD;
+	f->cancel_ns = f->total_ns;
 }
 
 /* Out of whatever it waits in. */

@@ -40,6 +40,22 @@ enum {
 	FIBER_WAKEABLE = 1 << 3,  /* the wait ends on a bare fiber_wakeup() */
 	FIBER_UNCANCELLABLE = 1 << 4, /* this wait: cancel only sets the flag */
 	FIBER_YIELDED = 1 << 5, /* ready because it yielded: cancel tells it */
+	FIBER_CANCEL_TOLD = 1 << 6, /* it was told while it computed */
+};
+
+/** Which limit a fiber is over; it must end. */
+enum fiber_over {
+	FIBER_OVER_NONE,
+	FIBER_OVER_BURST,  /* since it last waited */
+	FIBER_OVER_TOTAL,  /* since it began */
+	FIBER_OVER_CANCEL, /* since it was told of its cancel */
+};
+
+/** CPU time that fibers of one kind may use; 0: any. */
+struct fiber_limits {
+	const char *group; /* for messages */
+	uint64_t burst_ns;
+	uint64_t total_ns;
 };
 
 /** Run @a f until it parks, yields or ends. Never called re-entrantly for one
@@ -61,19 +77,32 @@ struct fiber {
 	struct list joiners; /* fibers waiting for this one's end */
 	uint64_t id;         /* never repeats in a scheduler; 0: pooled */
 	uint64_t switches;   /* how often it was resumed */
+	/* CPU time, as ticks have found it: a share of many, exact to a tick
+	 * for one that runs long. */
+	uint64_t burst_ns;  /* since it last waited */
+	uint64_t total_ns;  /* since it began */
+	uint64_t cancel_ns; /* total_ns when it was told of its cancel */
+	const struct fiber_limits *limits; /* NULL: none */
+	uint32_t preempted; /* how often it was made to give way */
 	int status;          /* why the last wait ended: 0 or UV_E* */
 	uint8_t state;       /* enum fiber_state */
 	uint8_t flags;
+	volatile uint8_t over; /* enum fiber_over; set in a signal handler */
 };
 
 struct sched {
 	struct loop *loop;
 	struct timers timers;
+	struct ticker *ticker; /* NULL: nobody is made to give way */
 	struct list ready;
+	struct list spent;     /* ready, but had their slice: behind the others */
 	struct list all;       /* by age */
 	struct fiber *current; /* NULL: the loop itself runs */
 	uint64_t next_id;
 	uint64_t switches;
+	uint64_t turns;    /* resumes that were not inside others */
+	uint64_t preempted; /* how often a fiber was made to give way */
+	uint64_t cancel_grace_ns; /* CPU time between a cancel and a forced end */
 	unsigned count;   /* live fibers */
 	unsigned depth;   /* resumes inside resumes */
 	unsigned waiting; /* parked fibers */
@@ -118,6 +147,23 @@ void fiber_park(struct fiber *f, fiber_undo_f undo, void *undo_arg,
 
 /** The running fiber goes to the end of the ready queue. */
 void fiber_yield_begin(struct fiber *f);
+
+/** The running fiber has had its slice: it goes on when those that are ready now
+ * have run and the loop has polled. */
+void fiber_preempt_begin(struct fiber *f);
+
+/** @a f has used @a ns of CPU time. In a signal handler. */
+void fiber_charge(struct fiber *f, uint64_t ns);
+
+/** @a f learns of its cancel while it computes. */
+void fiber_tell_cancel(struct fiber *f);
+
+/** Is a cancel to be told that @a f has not heard of while it computes? */
+static inline bool fiber_has_news(const struct fiber *f)
+{
+	return (f->flags & (FIBER_CANCELLED | FIBER_CANCEL_TOLD)) ==
+	       FIBER_CANCELLED;
+}
 
 /**
  * End the wait of @a f with @a status: it becomes ready. Not waiting: nothing

@@ -1,0 +1,244 @@
+/* Makes a fiber that computes give way. See lua_preempt.h. */
+#include "lua/lua_preempt.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <ucontext.h>
+#include <uv.h>
+
+#include "base/diag.h"
+#include "lua/lua_call.h"
+#include "lua/lua_error.h"
+#include "lua/lua_fiber.h"
+#include "lua/lua_internal.h"
+#include "lua/lua_state.h"
+#include "runtime/ticker.h"
+
+static const char preempt_mark;
+
+void lua_push_preempt_mark(lua_State *L)
+{
+	lua_pushlightuserdata(L, (void *)&preempt_mark);
+}
+
+bool lua_has_preempt_mark(lua_State *L)
+{
+	return lua_gettop(L) > 0 && lua_touserdata(L, -1) == &preempt_mark;
+}
+
+bool lua_preempt_take(struct lua_vm *vm, const lua_State *co)
+{
+	bool taken = vm->hook.yielded == co;
+
+	if (taken)
+		vm->hook.yielded = NULL;
+	return taken;
+}
+
+#if NEAP_LUAJIT_SYSTEM || !defined(__x86_64__)
+
+int lua_preempt_start(struct lua_vm *vm, uint64_t slice_ns)
+{
+	(void)vm;
+	(void)slice_ns;
+	diag_set(ClientError, "fibers that compute cannot be made to give way "
+			      "by this build: it has not our own LuaJIT");
+	return -1;
+}
+
+void lua_preempt_stop(struct lua_vm *vm)
+{
+	(void)vm;
+}
+
+void lua_preempt_before(struct lua_fiber *f)
+{
+	(void)f;
+}
+
+void lua_preempt_after(struct lua_vm *vm)
+{
+	(void)vm;
+}
+
+#else
+
+#include <lj_dispatch.h>
+#include <lj_vm.h>
+#include <luajit.h>
+#include <lj_jit.h>
+
+/* Is @a pc in the machine code of a trace? The list is changed by C code only,
+ * and vmstate says that none of it runs. */
+static bool is_in_trace(global_State *g, uintptr_t pc)
+{
+	const jit_State *J = G2J(g);
+	const MCode *area = J->mcarea;
+	size_t size = J->szmcarea;
+
+	if (g->vmstate < 0)
+		return false;
+	while (area != NULL) {
+		const MCLink *next = (const MCLink *)area;
+
+		if (pc - (uintptr_t)area < size)
+			return true;
+		area = next->next;
+		size = next->size;
+	}
+	return false;
+}
+
+/* May the hook be set while the thread stands at @a pc? Nowhere in C code,
+ * which may be changing what the hook changes. */
+static bool is_safe(global_State *g, uintptr_t pc)
+{
+	const jit_State *J = G2J(g);
+
+	if (*(const volatile TraceState *)&J->state & LJ_TRACE_ACTIVE)
+		return false;
+	return pc - (uintptr_t)lj_vm_asm_begin < NEAP_LUAJIT_VM_SIZE ||
+	       is_in_trace(g, pc);
+}
+
+static void on_hook(lua_State *L, lua_Debug *ar);
+
+/* At the next instruction. What hook the script has comes back afterwards. */
+static void arm(struct lua_vm *vm)
+{
+	const global_State *g = G(vm->L);
+
+	if (g->hookf != on_hook) {
+		vm->hook.user = g->hookf;
+		vm->hook.user_mask = g->hookmask & HOOK_EVENTMASK;
+		vm->hook.user_count = g->hookcstart;
+	}
+	vm->hook.armed = true;
+	lua_sethook(vm->L, on_hook, LUA_MASKCOUNT, 1);
+}
+
+static void disarm(struct lua_vm *vm)
+{
+	vm->hook.armed = false;
+	if (G(vm->L)->hookf == on_hook)
+		lua_sethook(vm->L, vm->hook.user, vm->hook.user_mask,
+			    vm->hook.user_count);
+}
+
+/* Signal context. */
+static bool ask(void *arg, const void *ucontext)
+{
+	const ucontext_t *uc = ucontext;
+	struct lua_vm *vm = arg;
+
+	if (vm->sched->current->over != FIBER_OVER_NONE) {
+		/* Matching of patterns looks at this, and no hook ends it. */
+		luaJIT_stopmatch = 1;
+		vm->hook.armed = true;
+	}
+	if (!is_safe(G(vm->L), (uintptr_t)uc->uc_mcontext.gregs[REG_RIP]))
+		return false;
+	arm(vm);
+	return true;
+}
+
+static double seconds(uint64_t ns)
+{
+	return (double)ns / 1e9;
+}
+
+static void set_over_diag(const struct lua_fiber *f)
+{
+	const struct fiber *b = &f->base;
+
+	switch (b->over) {
+	case FIBER_OVER_BURST:
+		diag_set(LimitExceeded,
+			 "execution limit of %s '%s': %.3f s of CPU time since "
+			 "its last wait, the limit is %.3f s",
+			 b->limits->group, f->name, seconds(b->burst_ns),
+			 seconds(b->limits->burst_ns));
+		break;
+	case FIBER_OVER_TOTAL:
+		diag_set(LimitExceeded,
+			 "execution limit of %s '%s': %.3f s of CPU time in all, "
+			 "the limit is %.3f s",
+			 b->limits->group, f->name, seconds(b->total_ns),
+			 seconds(b->limits->total_ns));
+		break;
+	default:
+		diag_set(FiberIsCancelled,
+			 "fiber is cancelled, and went on computing for %.3f s",
+			 seconds(b->total_ns - b->cancel_ns));
+	}
+}
+
+/* Our own Lua halves are not left in the middle: nobody but a fiber that waits
+ * in one may find its tables. They are short. */
+static bool is_ours(lua_State *L, lua_Debug *ar)
+{
+	return lua_getinfo(L, "S", ar) &&
+	       strncmp(ar->source, "=neap/", sizeof "=neap/" - 1) == 0;
+}
+
+static void on_hook(lua_State *L, lua_Debug *ar)
+{
+	struct lua_vm *vm = lua_vm_of(L);
+	struct fiber *f = vm->sched->current;
+
+	if (f == NULL || f->state != FIBER_RUNNING) {
+		/* It has begun to wait, and a coroutine of it passes that on. */
+		disarm(vm);
+		return;
+	}
+	if (f->over != FIBER_OVER_NONE) {
+		/* The hook stays: whatever catches this meets it again. */
+		set_over_diag(lua_fiber_of(f));
+		lua_error_throw(L);
+	}
+	if (is_ours(L, ar))
+		return; /* the hook stays until it has ended */
+	disarm(vm);
+	if (fiber_has_news(f)) {
+		fiber_tell_cancel(f);
+		lua_wait_throw(L, UV_ECANCELED);
+	}
+	if (!lua_isyieldable(L))
+		return; /* the next tick asks again */
+	vm->hook.yielded = L;
+	lua_yield(L, 0);
+}
+
+int lua_preempt_start(struct lua_vm *vm, uint64_t slice_ns)
+{
+	int rc = ticker_create(&vm->ticker, vm->sched, slice_ns, ask, vm);
+
+	if (rc == UV_ENOTSUP)
+		diag_set(ClientError,
+			 "fibers that compute cannot be made to give way under "
+			 "the thread sanitizer");
+	else if (rc != 0)
+		diag_set_system(rc, "timer of the time slices");
+	return rc == 0 ? 0 : -1;
+}
+
+void lua_preempt_stop(struct lua_vm *vm)
+{
+	if (vm->sched->ticker == &vm->ticker)
+		ticker_destroy(&vm->ticker);
+}
+
+void lua_preempt_before(struct lua_fiber *f)
+{
+	if (f->base.preempted != 0 && fiber_has_news(&f->base))
+		arm(f->vm);
+}
+
+void lua_preempt_after(struct lua_vm *vm)
+{
+	disarm(vm);
+	luaJIT_stopmatch = 0;
+}
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * Makes a fiber that computes give way: the layer of Lua under the ticker.
+ *
+ * The tick, a signal on the worker's own thread, arms a count hook when the
+ * interrupted instruction is one where that is sound: in the interpreter's
+ * assembly or a compiled trace, with no trace being recorded. The hook runs at
+ * the next instruction of Lua, takes itself away and yields. Compiled code
+ * looks whether there is a hook because our LuaJIT is built so.
+ */
+#pragma once
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct lua_fiber;
+struct lua_vm;
+
+/**
+ * Slices of @a slice_ns for the fibers of this vm. Returns 0, or -1 with diag
+ * set: ClientError when this build cannot (the system's LuaJIT, the thread
+ * sanitizer), SystemError.
+ */
+int lua_preempt_start(struct lua_vm *vm, uint64_t slice_ns);
+
+/** Also when it was not started. */
+void lua_preempt_stop(struct lua_vm *vm);
+
+/** Before @a f is resumed: tell it what it cannot learn by a wait's status. */
+void lua_preempt_before(struct lua_fiber *f);
+
+/** After any resume with vm->hook_armed: the hook goes. */
+void lua_preempt_after(struct lua_vm *vm);
+
+/**
+ * Was @a co just suspended by the hook, not by itself? To be asked once, right
+ * after its resume has returned, by who resumed it.
+ */
+bool lua_preempt_take(struct lua_vm *vm, const lua_State *co);
+
+/** What a coroutine yields whose inner one was made to give way. */
+void lua_push_preempt_mark(lua_State *L);
+bool lua_has_preempt_mark(lua_State *L);

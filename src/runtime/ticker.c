@@ -1,0 +1,176 @@
+/* Time slices. See ticker.h. */
+#include "runtime/ticker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "runtime/fiber.h"
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+enum {
+	BACKOFF_MIN_NS = 50000,
+	IDLE_MAX = 2, /* ticks */
+};
+
+/* The timer of this thread. A signal that comes late finds NULL. */
+static __thread struct ticker *ticker_self;
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static uint64_t period(const struct ticker *t)
+{
+	/* Two ticks see the same turn when it is between half a slice and a
+	 * whole one old. */
+	return t->slice_ns / 2;
+}
+
+/* The next tick after @a first_ns, then one each period; 0: none. */
+static void set_timer(struct ticker *t, uint64_t first_ns)
+{
+	struct itimerspec it = { { 0 } };
+
+	it.it_value.tv_sec = (time_t)(first_ns / 1000000000);
+	it.it_value.tv_nsec = (long)(first_ns % 1000000000);
+	if (first_ns != 0) {
+		it.it_interval.tv_sec = (time_t)(period(t) / 1000000000);
+		it.it_interval.tv_nsec = (long)(period(t) % 1000000000);
+	}
+	timer_settime(t->timer, 0, &it, NULL);
+}
+
+static void charge(struct ticker *t, struct fiber *f)
+{
+	uint64_t now = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+	if (f != NULL)
+		fiber_charge(f, now - t->cpu);
+	t->cpu = now;
+}
+
+static void tick(struct ticker *t, const void *ucontext)
+{
+	struct sched *s = t->sched;
+	struct fiber *f = s->current;
+
+	charge(t, f);
+	if (s->turns != t->turn) {
+		t->turn = s->turns;
+		t->since = clock_ns(CLOCK_MONOTONIC);
+		t->idle = 0;
+		t->backoff = BACKOFF_MIN_NS;
+		return;
+	}
+	if (f == NULL) {
+		if (++t->idle < IDLE_MAX)
+			return;
+		set_timer(t, 0);
+		t->ticking = 0;
+		return;
+	}
+	if (t->ask(t->arg, ucontext)) {
+		if (t->backoff != BACKOFF_MIN_NS)
+			set_timer(t, period(t));
+		t->backoff = BACKOFF_MIN_NS;
+		return;
+	}
+	if (t->backoff >= period(t))
+		return;
+	/* Most of what cannot be interrupted is over soon. */
+	set_timer(t, t->backoff);
+	t->backoff *= 2;
+}
+
+static void on_signal(int signo, siginfo_t *info, void *ucontext)
+{
+	int saved = errno;
+
+	(void)signo;
+	(void)info;
+	if (ticker_self != NULL)
+		tick(ticker_self, ucontext);
+	errno = saved;
+}
+
+/* Once for the process: the handler finds its thread's ticker itself. */
+static void install_handler(void)
+{
+	struct sigaction sa = { 0 };
+
+	/* On the alternate stack where the thread has one: a C module's stack
+	 * may be nearly full. */
+	sa.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+	sa.sa_sigaction = on_signal;
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGRTMIN, &sa, NULL);
+}
+
+int ticker_create(struct ticker *t, struct sched *s, uint64_t slice_ns,
+		  ticker_ask_f ask, void *arg)
+{
+#ifdef __SANITIZE_THREAD__
+	(void)t, (void)s, (void)slice_ns, (void)ask, (void)arg;
+	(void)install_handler;
+	return UV_ENOTSUP;
+#else
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct sigevent se = { 0 };
+
+	memset(t, 0, sizeof *t);
+	t->sched = s;
+	t->ask = ask;
+	t->arg = arg;
+	ticker_set_slice(t, slice_ns);
+	pthread_once(&once, install_handler);
+	se.sigev_notify = SIGEV_THREAD_ID;
+	se.sigev_signo = SIGRTMIN;
+	se.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+	if (timer_create(CLOCK_MONOTONIC, &se, &t->timer) != 0)
+		return -errno;
+	ticker_self = t;
+	s->ticker = t;
+	return 0;
+#endif
+}
+
+void ticker_destroy(struct ticker *t)
+{
+	t->sched->ticker = NULL;
+	timer_delete(t->timer);
+	ticker_self = NULL;
+}
+
+void ticker_set_slice(struct ticker *t, uint64_t slice_ns)
+{
+	t->slice_ns = slice_ns < TICKER_SLICE_MIN_NS ? TICKER_SLICE_MIN_NS
+						     : slice_ns;
+	if (t->ticking)
+		set_timer(t, period(t));
+}
+
+void ticker_run(struct ticker *t)
+{
+	t->idle = 0;
+	t->cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	t->ticking = 1;
+	set_timer(t, period(t));
+}
+
+uint64_t ticker_turn_ns(const struct ticker *t)
+{
+	return t->turn == t->sched->turns
+		       ? clock_ns(CLOCK_MONOTONIC) - t->since
+		       : 0;
+}

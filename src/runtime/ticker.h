@@ -1,0 +1,70 @@
+/*
+ * Time slices. A turn is one resume of the scheduler with all that runs inside
+ * it. When a turn has lasted longer than the slice, the layer above is asked, in
+ * a signal handler on the worker's own thread, to make the running fiber give
+ * way at the next place where that is safe. The same tick charges CPU time to
+ * the running fiber and finds those that are over their limits.
+ *
+ * A resume costs nothing but a look at one flag: the tick goes on while the
+ * worker is busy, and stops itself when it finds it idle twice.
+ */
+#pragma once
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+struct sched;
+
+enum {
+	TICKER_SLICE_MIN_NS = 100000,
+	TICKER_STALL_NS = 100000000, /* a turn this long is reported */
+};
+
+/**
+ * In signal context, on the worker's thread: ask what runs to stop soon. Only
+ * what is safe in a signal handler. False: not at this instruction, ask again.
+ */
+typedef bool (*ticker_ask_f)(void *arg, const void *ucontext);
+
+struct ticker {
+	struct sched *sched;
+	ticker_ask_f ask;
+	void *arg;
+	timer_t timer;
+	uint64_t slice_ns;
+	uint64_t turn;    /* the turn the last tick saw */
+	uint64_t since;   /* when a tick first saw it; it is at most one period
+			     older */
+	uint64_t cpu;     /* the thread's CPU time at the last tick */
+	uint64_t backoff; /* how soon to ask again */
+	unsigned idle;    /* ticks that found nothing running, in a row */
+	volatile sig_atomic_t ticking;
+};
+
+/**
+ * Slices of @a slice_ns for the scheduler of this thread. Returns 0 or UV_E*.
+ * Not with the thread sanitizer, which delivers signals late: UV_ENOTSUP.
+ */
+int ticker_create(struct ticker *t, struct sched *s, uint64_t slice_ns,
+		  ticker_ask_f ask, void *arg);
+
+/** On the thread that created it. */
+void ticker_destroy(struct ticker *t);
+
+/** From the next tick on. At least TICKER_SLICE_MIN_NS. */
+void ticker_set_slice(struct ticker *t, uint64_t slice_ns);
+
+/** Set the timer going. */
+void ticker_run(struct ticker *t);
+
+/** A turn begins; the scheduler has counted it already. */
+static inline void ticker_turn(struct ticker *t)
+{
+	if (__builtin_expect(t != NULL && !t->ticking, 0))
+		ticker_run(t);
+}
+
+/** How long the turn lasts that runs now, as ticks have seen it. */
+uint64_t ticker_turn_ns(const struct ticker *t);
