@@ -44,6 +44,12 @@ static void on_uncaught(struct lua_fiber *f, const char *text, void *arg)
 	log_error("%s", text);
 }
 
+static void on_stall(const char *text, void *arg)
+{
+	(void)arg;
+	log_warn("%s", text);
+}
+
 static void on_signal(int signo, void *arg)
 {
 	struct app *app = arg;
@@ -115,6 +121,7 @@ int app_create(struct app *app, const struct settings *settings)
 	}
 	if (lua_vm_create(&app->vm, &app->sched, on_uncaught, app) != 0)
 		goto fail_vm;
+	app->vm.on_stall = on_stall;
 	if (lua_vm_protect(&app->vm, open_lua, app) != 0 ||
 	    lua_vm_register(&app->vm, &app_module_neap) != 0)
 		goto fail_open;

@@ -36,6 +36,8 @@ local M = {
     wakeup = c.wakeup,
     info = c.info,
     preempted = c.preempted,
+    limits = c.limits,
+    set_limits = c.set_limits,
 }
 
 --- Wait for @seconds (fractions count, zero is `fiber.yield()`). An early end

@@ -301,6 +301,6 @@ int lua_call_resume(struct lua_fiber *f, int nargs)
 	lua_preempt_before(f);
 	rc = lua_resume(f->co, nargs);
 	if (__builtin_expect(vm->hook.armed, 0))
-		lua_preempt_after(vm);
+		lua_preempt_after(f);
 	return rc;
 }

@@ -18,6 +18,7 @@
 #include "lua/lua_call.h"
 #include "lua/lua_class.h"
 #include "lua/lua_error.h"
+#include "lua/lua_limits.h"
 #include "lua/lua_preempt.h"
 #include "lua/lua_state.h"
 
@@ -125,6 +126,8 @@ static struct lua_fiber *pool_take(struct lua_vm *vm)
 	f->nargs = 0;
 	memcpy(f->name, "lua", sizeof "lua");
 	reset_globals(f);
+	if (vm->sched->current != NULL)
+		lua_limits_inherit(f, vm->sched->current);
 	return f;
 }
 
@@ -207,6 +210,7 @@ static void leave_lua(struct lua_fiber *f)
 		f->storage_ref = LUA_NOREF;
 	}
 	f->on_end = NULL;
+	lua_limits_leave(f);
 }
 
 /* And the memory goes back. */

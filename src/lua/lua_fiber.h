@@ -49,6 +49,7 @@ struct lua_fiber {
 	 * on_uncaught only when this is NULL. */
 	void (*on_end)(struct lua_fiber *f, bool ok, void *arg);
 	void *on_end_arg;
+	struct own_limits *own_limits; /* NULL: none of its own */
 	const struct lua_guest *guest; /* NULL: none, which is the rule */
 	void *guest_arg;
 	char name[FIBER_NAME_SIZE];

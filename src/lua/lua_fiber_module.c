@@ -11,6 +11,7 @@
 #include "lua/lua_cond.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_limits.h"
 #include "lua/lua_state.h"
 
 static struct fiber *current(lua_State *L)
@@ -561,6 +562,8 @@ int luaopen_neap_fiber(lua_State *L)
 		{ "clock_us", l_clock_us },
 		{ "info", l_info },
 		{ "preempted", l_preempted },
+		{ "limits", lua_limits_get },
+		{ "set_limits", lua_limits_set },
 		{ "failed", lua_wait_failed },
 		{ "set_methods", l_set_fiber_methods },
 		{ NULL, NULL },

@@ -18,6 +18,7 @@
 #include "lua/lua_class.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_limits.h"
 #include "lua/lua_http.h"
 #include "lua_src/lua.h"
 #include "runtime/loop.h"
@@ -103,6 +104,7 @@ static void on_request(struct http_request *req, void *arg)
 		return;
 	}
 	http_request_set_owner(req, f);
+	lua_limits_set_group(f, LUA_LIMIT_SERVICE);
 	f->on_end = on_fiber_end;
 	f->on_end_arg = req;
 	memcpy(f->name, "http", sizeof "http");

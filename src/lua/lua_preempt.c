@@ -57,9 +57,9 @@ void lua_preempt_before(struct lua_fiber *f)
 	(void)f;
 }
 
-void lua_preempt_after(struct lua_vm *vm)
+void lua_preempt_after(struct lua_fiber *f)
 {
-	(void)vm;
+	(void)f;
 }
 
 #else
@@ -137,9 +137,19 @@ static bool ask(void *arg, const void *ucontext)
 		luaJIT_stopmatch = 1;
 		vm->hook.armed = true;
 	}
+	if (ticker_turn_ns(&vm->ticker) > TICKER_STALL_NS)
+		vm->hook.armed = true; /* so that it is reported at the end */
 	if (!is_safe(G(vm->L), (uintptr_t)uc->uc_mcontext.gregs[REG_RIP]))
 		return false;
 	arm(vm);
+	/* A hook of the script's that does not end: no other would run inside
+	 * it. It is not set again, for it would meet the next fiber. */
+	if (vm->sched->current->over != FIBER_OVER_NONE &&
+	    (G(vm->L)->hookmask & (HOOK_ACTIVE | HOOK_GC)) == HOOK_ACTIVE) {
+		hook_leave(G(vm->L));
+		vm->hook.user = NULL;
+		vm->hook.user_mask = 0;
+	}
 	return true;
 }
 
@@ -182,11 +192,68 @@ static bool is_ours(lua_State *L, lua_Debug *ar)
 	       strncmp(ar->source, "=neap/", sizeof "=neap/" - 1) == 0;
 }
 
+struct stall {
+	lua_State *co;
+	struct lua_fiber *f;
+	uint64_t ns;
+};
+
+static void report(lua_State *L, void *arg)
+{
+	const struct stall *st = arg;
+	struct lua_vm *vm = lua_vm_of(L);
+
+	lua_pushfstring(L, "fiber %f '%s' kept the others waiting for %d ms",
+			(lua_Number)st->f->base.id, st->f->name,
+			(int)(st->ns / 1000000));
+	luaL_traceback(L, st->co, lua_tostring(L, -1), 0);
+	vm->on_stall(lua_tostring(L, -1), vm->on_uncaught_arg);
+}
+
+/* The turn has lasted too long, in C code most likely, and @a co is what ran:
+ * it is told once. */
+static void report_stall(struct lua_vm *vm, lua_State *co)
+{
+	struct stall st = { co, lua_fiber_of(vm->sched->current), 0 };
+
+	if (vm->on_stall == NULL || vm->hook.stalled == vm->sched->turns)
+		return;
+	st.ns = ticker_turn_ns(&vm->ticker);
+	if (st.ns < TICKER_STALL_NS)
+		return;
+	vm->hook.stalled = vm->sched->turns;
+	if (lua_vm_protect(vm, report, &st) != 0)
+		error_unref(diag_take());
+}
+
+enum {
+	LEVEL_SIZE = 96,    /* C stack of a coroutine inside another, about */
+	LEVEL_NS = 2000,    /* to leave it and to enter it again, at least */
+	LEVELS_FREE = 1000, /* what the loop and fibers inside each other take */
+};
+
+/* A fiber with coroutines thousands deep gives way less often, or it would do
+ * nothing else. */
+static bool is_too_deep(struct lua_vm *vm)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	uint64_t levels = (vm->hook.stack_base - here) / LEVEL_SIZE;
+
+	/* Outside: on a stack of a C module's. */
+	if (here < vm->stack_end || here > vm->hook.stack_base ||
+	    levels < LEVELS_FREE)
+		return false;
+	return ticker_turn_ns(&vm->ticker) <
+	       vm->ticker.slice_ns + levels * LEVEL_NS;
+}
+
 static void on_hook(lua_State *L, lua_Debug *ar)
 {
 	struct lua_vm *vm = lua_vm_of(L);
 	struct fiber *f = vm->sched->current;
 
+	if (f != NULL)
+		report_stall(vm, L);
 	if (f == NULL || f->state != FIBER_RUNNING) {
 		/* It has begun to wait, and a coroutine of it passes that on. */
 		disarm(vm);
@@ -204,7 +271,7 @@ static void on_hook(lua_State *L, lua_Debug *ar)
 		fiber_tell_cancel(f);
 		lua_wait_throw(L, UV_ECANCELED);
 	}
-	if (!lua_isyieldable(L))
+	if (!lua_isyieldable(L) || is_too_deep(vm))
 		return; /* the next tick asks again */
 	vm->hook.yielded = L;
 	lua_yield(L, 0);
@@ -214,6 +281,7 @@ int lua_preempt_start(struct lua_vm *vm, uint64_t slice_ns)
 {
 	int rc = ticker_create(&vm->ticker, vm->sched, slice_ns, ask, vm);
 
+	vm->hook.stack_base = (uintptr_t)__builtin_frame_address(0);
 	if (rc == UV_ENOTSUP)
 		diag_set(ClientError,
 			 "fibers that compute cannot be made to give way under "
@@ -235,9 +303,12 @@ void lua_preempt_before(struct lua_fiber *f)
 		arm(f->vm);
 }
 
-void lua_preempt_after(struct lua_vm *vm)
+void lua_preempt_after(struct lua_fiber *f)
 {
+	struct lua_vm *vm = f->vm;
+
 	disarm(vm);
+	report_stall(vm, f->co);
 	luaJIT_stopmatch = 0;
 }
 

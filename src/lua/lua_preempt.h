@@ -29,8 +29,8 @@ void lua_preempt_stop(struct lua_vm *vm);
 /** Before @a f is resumed: tell it what it cannot learn by a wait's status. */
 void lua_preempt_before(struct lua_fiber *f);
 
-/** After any resume with vm->hook_armed: the hook goes. */
-void lua_preempt_after(struct lua_vm *vm);
+/** After the resume of @a f when vm->hook.armed: the hook goes. */
+void lua_preempt_after(struct lua_fiber *f);
 
 /**
  * Was @a co just suspended by the hook, not by itself? To be asked once, right

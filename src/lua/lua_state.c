@@ -170,6 +170,7 @@ int lua_vm_create(struct lua_vm *vm, struct sched *sched,
 	vm->memory_peak = vm->memory;
 	vm->alloc = lua_getallocf(L, &vm->alloc_arg);
 	list_init(&vm->pool);
+	lua_limits_create(vm->limits);
 	find_stack(vm);
 	lua_setallocf(L, vm_alloc, vm);
 	if (lua_vm_protect(vm, open_libs, vm) != 0)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "lua/lua_limits.h"
 #include "lua/lua_value.h"
 #include "runtime/ticker.h"
 
@@ -19,6 +20,10 @@ struct lua_fiber;
 /** Told of each error that no fiber caught: message, traceback, spawner. */
 typedef void (*lua_uncaught_f)(struct lua_fiber *f, const char *text,
 			       void *arg);
+
+/** Told of a fiber that kept all others waiting for long: how long, and its Lua
+ * stack. */
+typedef void (*lua_stall_f)(const char *text, void *arg);
 
 /** Userdata classes that are checked often; see lua_class.h. */
 enum lua_class {
@@ -62,17 +67,21 @@ struct lua_vm {
 	uintptr_t stack_end; /* of this thread's C stack; 0: unknown */
 	uintptr_t stack_low; /* below this nothing more should nest */
 	bool closing;        /* lua_vm_destroy() has begun: no more fibers */
+	struct fiber_limits limits[LUA_LIMIT_COUNT];
 	struct ticker ticker;
 	struct {                /* of lua_preempt.c */
 		volatile bool armed; /* set in a signal handler */
 		const lua_State *yielded; /* made to give way just now */
+		uintptr_t stack_base; /* about where the loop stands */
 		lua_Hook user;       /* the script's own, meanwhile */
+		uint64_t stalled; /* the turn that was reported last */
 		int user_mask;
 		int user_count;
 	} hook;
 	struct lua_value_refs values; /* null and other kept values */
 	lua_uncaught_f on_uncaught;
 	void *on_uncaught_arg;
+	lua_stall_f on_stall; /* NULL: nobody wants to know; same argument */
 };
 
 /** A Lua module of the server: preloaded under its name. */

@@ -226,7 +226,7 @@ void fiber_charge(struct fiber *f, uint64_t ns)
 		f->over = FIBER_OVER_BURST;
 	if (l != NULL && l->total_ns != 0 && f->total_ns > l->total_ns)
 		f->over = FIBER_OVER_TOTAL;
-	if ((f->flags & FIBER_CANCEL_TOLD) &&
+	if ((f->flags & FIBER_CANCELLED) &&
 	    f->total_ns > f->cancel_ns + f->sched->cancel_grace_ns)
 		f->over = FIBER_OVER_CANCEL;
 }
@@ -285,6 +285,8 @@ void fiber_cancel(struct fiber *f)
 {
 	if (f->state == FIBER_DEAD)
 		return;
+	if (!(f->flags & FIBER_CANCELLED))
+		f->cancel_ns = f->total_ns;
 	f->flags |= FIBER_CANCELLED;
 	if (f->state == FIBER_READY && (f->flags & FIBER_YIELDED))
 		f->status = UV_ECANCELED;

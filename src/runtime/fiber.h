@@ -48,7 +48,7 @@ enum fiber_over {
 	FIBER_OVER_NONE,
 	FIBER_OVER_BURST,  /* since it last waited */
 	FIBER_OVER_TOTAL,  /* since it began */
-	FIBER_OVER_CANCEL, /* since it was told of its cancel */
+	FIBER_OVER_CANCEL, /* since it was cancelled */
 };
 
 /** CPU time that fibers of one kind may use; 0: any. */
@@ -81,7 +81,7 @@ struct fiber {
 	 * for one that runs long. */
 	uint64_t burst_ns;  /* since it last waited */
 	uint64_t total_ns;  /* since it began */
-	uint64_t cancel_ns; /* total_ns when it was told of its cancel */
+	uint64_t cancel_ns; /* total_ns when it was cancelled, or told of it */
 	const struct fiber_limits *limits; /* NULL: none */
 	uint32_t preempted; /* how often it was made to give way */
 	int status;          /* why the last wait ended: 0 or UV_E* */

@@ -60,17 +60,30 @@ ends_with 0
 out_is cleaned
 err_is ''
 
-# A loop that never lets go: the second signal ends it at once.
+# A loop that computes is cancelled as any wait is, also one that catches that.
 # (The thread sanitizer holds signals back while compiled code runs.)
 under_tsan=no
 case ${NEAP_SANITIZE:-} in *thread*) under_tsan=yes ;; esac
 if [ $under_tsan = no ]; then
 	start -e "$ready while true do end"
 	kill -s TERM $pid
+	ends_with 143
+	start -e "$ready
+		while true do pcall(function() while true do end end) end"
+	kill -s TERM $pid
+	ends_with 143
+	err_is ''
+fi
+
+# A call that never lets go: the second signal ends it at once.
+if [ $under_tsan = no ]; then
+	stuck="local _ = (('a'):rep(40)):find(('a?'):rep(40) .. ('a'):rep(40))"
+	start -e "$ready $stuck"
+	kill -s TERM $pid
 	sleep 0.1
 	kill -s INT $pid
 	ends_with 130
-	start -e "$ready while true do end"
+	start -e "$ready $stuck"
 	kill -s INT $pid
 	sleep 0.1
 	kill -s TERM $pid
