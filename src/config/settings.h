@@ -24,11 +24,11 @@ enum setting_id {
 
 enum setting_kind {
 	SETTING_TEXT,
-	SETTING_CHOICE,  /* one of a few words */
-	SETTING_SECONDS, /* a number, not negative */
+	SETTING_CHOICE,       /* one of a few words */
+	SETTING_SECONDS,      /* a number, not negative */
 	SETTING_MILLISECONDS, /* the same; up to its largest */
-	SETTING_SWITCH,  /* 0 or 1, in words too */
-	SETTING_NUMBER,  /* whole, from 1 to its largest */
+	SETTING_SWITCH,       /* 0 or 1, in words too */
+	SETTING_NUMBER,       /* whole, from 1 to its largest */
 };
 
 /** Where a value came from; the larger wins. */

@@ -54,7 +54,8 @@ static void take_own(struct lua_fiber *f, struct own_limits *own)
 
 void lua_limits_inherit(struct lua_fiber *f, const struct fiber *parent)
 {
-	struct own_limits *own = lua_fiber_of((struct fiber *)parent)->own_limits;
+	struct own_limits *own =
+		lua_fiber_of((struct fiber *)parent)->own_limits;
 
 	if (own != NULL)
 		take_own(f, own);

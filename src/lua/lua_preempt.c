@@ -171,11 +171,12 @@ static void set_over_diag(const struct lua_fiber *f)
 			 seconds(b->limits->burst_ns));
 		break;
 	case FIBER_OVER_TOTAL:
-		diag_set(LimitExceeded,
-			 "execution limit of %s '%s': %.3f s of CPU time in all, "
-			 "the limit is %.3f s",
-			 b->limits->group, f->name, seconds(b->total_ns),
-			 seconds(b->limits->total_ns));
+		diag_set(
+			LimitExceeded,
+			"execution limit of %s '%s': %.3f s of CPU time in all, "
+			"the limit is %.3f s",
+			b->limits->group, f->name, seconds(b->total_ns),
+			seconds(b->limits->total_ns));
 		break;
 	default:
 		diag_set(FiberIsCancelled,
@@ -227,9 +228,10 @@ static void report_stall(struct lua_vm *vm, lua_State *co)
 }
 
 enum {
-	LEVEL_SIZE = 96,    /* C stack of a coroutine inside another, about */
-	LEVEL_NS = 2000,    /* to leave it and to enter it again, at least */
-	LEVELS_FREE = 1000, /* what the loop and fibers inside each other take */
+	LEVEL_SIZE = 96, /* C stack of a coroutine inside another, about */
+	LEVEL_NS = 2000, /* to leave it and to enter it again, at least */
+	LEVELS_FREE =
+		1000, /* what the loop and fibers inside each other take */
 };
 
 /* A fiber with coroutines thousands deep gives way less often, or it would do

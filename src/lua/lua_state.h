@@ -69,12 +69,12 @@ struct lua_vm {
 	bool closing;        /* lua_vm_destroy() has begun: no more fibers */
 	struct fiber_limits limits[LUA_LIMIT_COUNT];
 	struct ticker ticker;
-	struct {                /* of lua_preempt.c */
-		volatile bool armed; /* set in a signal handler */
+	struct {                          /* of lua_preempt.c */
+		volatile bool armed;      /* set in a signal handler */
 		const lua_State *yielded; /* made to give way just now */
-		uintptr_t stack_base; /* about where the loop stands */
-		lua_Hook user;       /* the script's own, meanwhile */
-		uint64_t stalled; /* the turn that was reported last */
+		uintptr_t stack_base;     /* about where the loop stands */
+		lua_Hook user;            /* the script's own, meanwhile */
+		uint64_t stalled;         /* the turn that was reported last */
 		int user_mask;
 		int user_count;
 	} hook;

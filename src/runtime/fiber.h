@@ -84,8 +84,8 @@ struct fiber {
 	uint64_t cancel_ns; /* total_ns when it was cancelled, or told of it */
 	const struct fiber_limits *limits; /* NULL: none */
 	uint32_t preempted; /* how often it was made to give way */
-	int status;          /* why the last wait ended: 0 or UV_E* */
-	uint8_t state;       /* enum fiber_state */
+	int status;         /* why the last wait ended: 0 or UV_E* */
+	uint8_t state;      /* enum fiber_state */
 	uint8_t flags;
 	volatile uint8_t over; /* enum fiber_over; set in a signal handler */
 };
@@ -95,20 +95,21 @@ struct sched {
 	struct timers timers;
 	struct ticker *ticker; /* NULL: nobody is made to give way */
 	struct list ready;
-	struct list spent;     /* ready, but had their slice: behind the others */
-	struct list all;       /* by age */
+	struct list spent; /* ready, but had their slice: behind the others */
+	struct list all;   /* by age */
 	struct fiber *current; /* NULL: the loop itself runs */
 	uint64_t next_id;
 	uint64_t switches;
-	uint64_t turns;    /* resumes that were not inside others */
+	uint64_t turns;     /* resumes that were not inside others */
 	uint64_t preempted; /* how often a fiber was made to give way */
-	uint64_t cancel_grace_ns; /* CPU time between a cancel and a forced end */
-	unsigned count;   /* live fibers */
-	unsigned depth;   /* resumes inside resumes */
-	unsigned waiting; /* parked fibers */
-	bool idling;      /* the idle handle is on */
-	uv_idle_t idle;   /* keeps the poll from blocking while ready */
-	uv_check_t check; /* runs the ready queue after the poll */
+	uint64_t
+		cancel_grace_ns; /* CPU time between a cancel and a forced end */
+	unsigned count;          /* live fibers */
+	unsigned depth;          /* resumes inside resumes */
+	unsigned waiting;        /* parked fibers */
+	bool idling;             /* the idle handle is on */
+	uv_idle_t idle;          /* keeps the poll from blocking while ready */
+	uv_check_t check;        /* runs the ready queue after the poll */
 };
 
 /** The scheduler of this thread, or NULL. */

@@ -170,7 +170,6 @@ void ticker_run(struct ticker *t)
 
 uint64_t ticker_turn_ns(const struct ticker *t)
 {
-	return t->turn == t->sched->turns
-		       ? clock_ns(CLOCK_MONOTONIC) - t->since
-		       : 0;
+	return t->turn == t->sched->turns ? clock_ns(CLOCK_MONOTONIC) - t->since
+					  : 0;
 }

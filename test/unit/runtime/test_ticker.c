@@ -1,0 +1,294 @@
+/*
+ * Time slices: a turn that lasts is asked to end, one that does not is left
+ * alone, an idle thread takes no ticks, CPU time is charged to who used it, and
+ * limits are found. Fibers are C functions; what would be a hook is a flag here.
+ *
+ * test: timeout 60
+ */
+#include "fake_fiber.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "runtime/ticker.h"
+
+static struct ticker ticker;
+static volatile bool asked;
+static volatile unsigned asks, refusals;
+
+/* Signal context. */
+static bool ask(void *arg, const void *ucontext)
+{
+	if (arg != &ticker || ucontext == NULL)
+		abort();
+	asks++;
+	if (refusals > 0) {
+		refusals--;
+		return false;
+	}
+	asked = true;
+	return true;
+}
+
+static double cpu_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* Computes until it is asked to stop. */
+static void burn(void)
+{
+	asked = false;
+	while (!asked)
+		;
+}
+
+static bool start(uint64_t slice_ns)
+{
+	int rc = ticker_create(&ticker, &fake_sched, slice_ns, ask, &ticker);
+
+#ifdef __SANITIZE_THREAD__
+	assert_int_equal(rc, UV_ENOTSUP);
+	return false;
+#else
+	asks = refusals = 0;
+	assert_int_equal(rc, 0);
+	return true;
+#endif
+}
+
+static void burn_body(struct fake *f)
+{
+	if (f->step <= 3) {
+		burn();
+		fiber_preempt_begin(&f->base);
+		return;
+	}
+	fiber_finish(&f->base, false);
+}
+
+static void gives_way(void **state)
+{
+	struct fake f;
+
+	(void)state;
+	if (!start(1000000))
+		return;
+	fake_init(&f, burn_body);
+	fiber_start(&f.base);
+	assert_int_equal(f.base.preempted, 1);
+	assert_int_equal(f.base.state, FIBER_READY);
+	while (!fiber_is_dead(&f.base))
+		sched_run_ready(&fake_sched);
+	assert_int_equal(f.base.preempted, 3);
+	assert_int_equal(fake_sched.preempted, 3);
+	assert_true(asks >= 3);
+	assert_true(f.base.total_ns > 0);
+	assert_int_equal(f.base.total_ns, f.base.burst_ns);
+	ticker_destroy(&ticker);
+	assert_null(fake_sched.ticker);
+}
+
+/* Asked again, soon, when it is not possible at once. */
+static void asks_again(void **state)
+{
+	struct fake f;
+
+	(void)state;
+	if (!start(2000000))
+		return;
+	refusals = 10;
+	fake_init(&f, burn_body);
+	fiber_start(&f.base);
+	assert_int_equal(refusals, 0);
+	assert_true(asks >= 11);
+	while (!fiber_is_dead(&f.base))
+		sched_run_ready(&fake_sched);
+	ticker_destroy(&ticker);
+}
+
+static void nap(unsigned ms)
+{
+	struct timespec ts = { 0, ms * 1000000L };
+
+	while (nanosleep(&ts, &ts) != 0)
+		;
+}
+
+static void short_body(struct fake *f)
+{
+	if (f->step == 1)
+		fiber_park(&f->base, fake_undo, f, UINT64_MAX);
+	else
+		fiber_finish(&f->base, false);
+}
+
+static void idle_is_quiet(void **state)
+{
+	struct fake f;
+
+	(void)state;
+	if (!start(1000000))
+		return;
+	assert_false(ticker.ticking);
+	fake_init(&f, short_body);
+	fiber_start(&f.base);
+	assert_true(ticker.ticking);
+	for (int i = 0; ticker.ticking && i < 1000; i++)
+		nap(2);
+	assert_false(ticker.ticking);
+	assert_int_equal(asks, 0);
+	/* And it is on again for the next. */
+	fiber_wakeup(&f.base, 0);
+	sched_run_ready(&fake_sched);
+	assert_true(fiber_is_dead(&f.base));
+	assert_true(ticker.ticking);
+	ticker_destroy(&ticker);
+}
+
+static struct fake inner[64];
+static unsigned inner_count;
+
+static void inner_body(struct fake *f)
+{
+	fiber_finish(&f->base, false);
+}
+
+/* Fibers that it starts do not make its turn a new one. */
+static void nesting_body(struct fake *f)
+{
+	asked = false;
+	while (!asked) {
+		struct fake *other = &inner[inner_count++ % 64];
+
+		fake_init(other, inner_body);
+		fiber_start(&other->base);
+	}
+	fiber_finish(&f->base, false);
+}
+
+static void nesting_is_one_turn(void **state)
+{
+	struct fake f;
+
+	(void)state;
+	if (!start(1000000))
+		return;
+	fake_init(&f, nesting_body);
+	fiber_start(&f.base);
+	assert_true(fiber_is_dead(&f.base));
+	ticker_destroy(&ticker);
+}
+
+static void limit_body(struct fake *f)
+{
+	double begin = cpu_seconds();
+
+	while (f->base.over == FIBER_OVER_NONE && cpu_seconds() - begin < 10)
+		;
+	fiber_finish(&f->base, false);
+}
+
+static void limits_are_found(void **state)
+{
+	const struct fiber_limits burst = { "b", 5000000, 0 };
+	const struct fiber_limits total = { "t", 0, 5000000 };
+	struct fake f;
+
+	(void)state;
+	if (!start(1000000))
+		return;
+	fake_init(&f, limit_body);
+	f.base.limits = &burst;
+	fiber_start(&f.base);
+	assert_int_equal(f.base.over, FIBER_OVER_BURST);
+	fake_init(&f, limit_body);
+	f.base.limits = &total;
+	fiber_start(&f.base);
+	assert_int_equal(f.base.over, FIBER_OVER_TOTAL);
+	/* A cancelled one has the grace, and no more. */
+	fake_sched.cancel_grace_ns = 5000000;
+	fake_init(&f, limit_body);
+	fiber_cancel(&f.base);
+	assert_true(fiber_has_news(&f.base));
+	fiber_tell_cancel(&f.base);
+	assert_false(fiber_has_news(&f.base));
+	fiber_start(&f.base);
+	assert_int_equal(f.base.over, FIBER_OVER_CANCEL);
+	ticker_destroy(&ticker);
+}
+
+/* By hand: what counts from when. */
+static void charges(void **state)
+{
+	const struct fiber_limits limits = { "x", 100, 1000 };
+	struct fake f;
+
+	(void)state;
+	fake_init(&f, short_body);
+	f.base.limits = &limits;
+	fiber_charge(&f.base, 100);
+	assert_int_equal(f.base.over, FIBER_OVER_NONE);
+	fiber_start(&f.base); /* waits: the burst is over */
+	assert_int_equal(f.base.burst_ns, 0);
+	assert_int_equal(f.base.total_ns, 100);
+	fiber_charge(&f.base, 101);
+	assert_int_equal(f.base.over, FIBER_OVER_BURST);
+	fiber_wakeup(&f.base, 0);
+	sched_run_ready(&fake_sched);
+}
+
+static unsigned order[16], ordered;
+
+static void note_body(struct fake *f)
+{
+	order[ordered++] = (unsigned)f->tag;
+	if (f->tag >= 'a' && f->step == 1)
+		fiber_preempt_begin(&f->base);
+	else
+		fiber_finish(&f->base, false);
+}
+
+/* Those that had their slice come after those that are ready, one a round. */
+static void spent_ones_wait(void **state)
+{
+	struct fake f[5];
+
+	(void)state;
+	ordered = 0;
+	for (int i = 0; i < 5; i++) {
+		fake_init(&f[i], note_body);
+		f[i].tag = i < 2 ? 'a' + i : '0' + i;
+	}
+	fiber_start(&f[0].base);
+	fiber_start(&f[1].base);
+	assert_int_equal(ordered, 2);
+	fiber_start_later(&f[2].base);
+	fiber_start_later(&f[3].base);
+	sched_run_ready(&fake_sched);
+	/* Both ready ones, then one of the spent. */
+	assert_int_equal(ordered, 5);
+	assert_int_equal(order[2], '2');
+	assert_int_equal(order[3], '3');
+	assert_int_equal(order[4], 'a');
+	fiber_start_later(&f[4].base);
+	sched_run_ready(&fake_sched);
+	assert_int_equal(order[5], '4');
+	assert_int_equal(order[6], 'b');
+	assert_false(fake_sched.idling);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		scheduled(gives_way),        scheduled(asks_again),
+		scheduled(idle_is_quiet),    scheduled(nesting_is_one_turn),
+		scheduled(limits_are_found), scheduled(charges),
+		scheduled(spent_ones_wait),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
