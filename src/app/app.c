@@ -1,34 +1,21 @@
-/* The application: made, run, closed. See app.h. */
+/* The application: what the workers have in common. See app.h. */
 #include "app/app.h"
 
-#include <lauxlib.h>
+#include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-#include "app/ending.h"
-#include "app/exit.h"
 #include "app/report.h"
-#include "app/script.h"
+#include "app/worker.h"
 #include "base/diag.h"
+#include "base/inject.h"
 #include "base/log.h"
 #include "config/settings.h"
-#include "lua/lua_call.h"
-#include "lua/lua_fiber.h"
-#include "lua/lua_preempt.h"
+#include "net/listener.h"
 
-static const char app_key;
-
-struct app *app_of(lua_State *L)
-{
-	struct app *app;
-
-	lua_pushlightuserdata(L, (void *)&app_key);
-	lua_rawget(L, LUA_REGISTRYINDEX);
-	app = lua_touserdata(L, -1);
-	lua_pop(L, 1);
-	return app;
-}
+/* Beyond the time its fibers have, for a worker to close its state. */
+enum { CLOSE_MS = 3000 };
 
 static uint64_t running_fiber(void)
 {
@@ -37,17 +24,85 @@ static uint64_t running_fiber(void)
 	return sched_self->current->id;
 }
 
-static void on_uncaught(struct lua_fiber *f, const char *text, void *arg)
+static void wake_all(struct app *app)
 {
-	(void)f;
-	(void)arg;
-	log_error("%s", text);
+	for (unsigned i = 0; i < app->count; i++)
+		worker_wake(&app->workers[i]);
 }
 
-static void on_stall(const char *text, void *arg)
+/* With the lock held. */
+static void set_end(struct app *app, enum app_end why)
 {
-	(void)arg;
-	log_warn("%s", text);
+	__atomic_store_n(&app->end, why, __ATOMIC_RELEASE);
+	wake_all(app);
+}
+
+/* This worker need not wait for its own call. */
+static void stop_here(void)
+{
+	struct worker *self = worker_self();
+
+	if (self != NULL)
+		loop_stop(&self->loop);
+}
+
+void app_end(struct app *app, enum app_end why)
+{
+	pthread_mutex_lock(&app->lock);
+	if (app->end == APP_GOES_ON)
+		set_end(app, why);
+	pthread_mutex_unlock(&app->lock);
+	stop_here();
+}
+
+/* Also in a hook or while draining: it still says the code. */
+void app_exit(struct app *app, int code)
+{
+	pthread_mutex_lock(&app->lock);
+	if (app->end != APP_END_EXIT) {
+		app->exit_code = code;
+		set_end(app, APP_END_EXIT);
+	}
+	pthread_mutex_unlock(&app->lock);
+	stop_here();
+}
+
+bool app_claim_report(struct app *app)
+{
+	bool first;
+
+	pthread_mutex_lock(&app->lock);
+	first = !app->reported;
+	app->reported = true;
+	pthread_mutex_unlock(&app->lock);
+	return first;
+}
+
+void app_enter_idle(struct app *app)
+{
+	bool all;
+
+	pthread_mutex_lock(&app->lock);
+	all = ++app->idle == app->count;
+	pthread_mutex_unlock(&app->lock);
+	if (all)
+		app_end(app, APP_END_IDLE);
+}
+
+void app_leave_idle(struct app *app)
+{
+	pthread_mutex_lock(&app->lock);
+	app->idle--;
+	pthread_mutex_unlock(&app->lock);
+}
+
+void app_arrive(struct app *app, enum app_phase phase)
+{
+	pthread_mutex_lock(&app->lock);
+	if (__atomic_add_fetch(&app->met[phase], 1, __ATOMIC_RELEASE) ==
+	    app->count)
+		wake_all(app);
+	pthread_mutex_unlock(&app->lock);
 }
 
 static void on_signal(int signo, void *arg)
@@ -68,120 +123,150 @@ static void on_signal(int signo, void *arg)
 		}
 		return;
 	}
-	app->end_signal = signo;
+	pthread_mutex_lock(&app->lock);
+	if (app->end == APP_GOES_ON)
+		app->end_signal = signo;
+	pthread_mutex_unlock(&app->lock);
 	app_end(app, APP_END_SIGNAL);
 }
 
-void app_end(struct app *app, enum app_end why)
+static int make_workers(struct app *app)
 {
-	/* os.exit() in a hook or while draining still says the code. */
-	if (app->end == APP_GOES_ON || why == APP_END_EXIT)
-		app->end = why;
-	loop_stop(&app->loop);
+	app->count = settings_number(app->settings, SETTING_WORKERS);
+	app->workers = mem_zalloc(app->count * sizeof *app->workers);
+	if (app->workers == NULL) {
+		diag_set_oom(app->count * sizeof *app->workers, "the workers");
+		return -1;
+	}
+	for (unsigned i = 0; i < app->count; i++) {
+		app->workers[i].app = app;
+		app->workers[i].id = i + 1;
+	}
+	return 0;
 }
 
-static void open_lua(lua_State *L, void *arg)
-{
-	lua_pushlightuserdata(L, (void *)&app_key);
-	lua_pushlightuserdata(L, arg);
-	lua_rawset(L, LUA_REGISTRYINDEX);
-	exit_open(L);
-}
-
-/* The server runs without, where it must; --version says so. */
-static void start_slices(struct app *app)
-{
-	double slice = settings_seconds(app->settings, SETTING_SLICE);
-	struct error *e;
-
-	if (slice == 0 ||
-	    lua_preempt_start(&app->vm, (uint64_t)(slice * 1e9)) == 0)
-		return;
-	e = diag_take();
-	log_verbose("%s", e->message);
-	error_unref(e);
-}
-
-int app_create(struct app *app, const struct settings *settings)
+int app_create(struct app *app, const struct settings *settings,
+	       const struct lua_module *const *modules)
 {
 	int rc;
 
 	memset(app, 0, sizeof *app);
 	app->settings = settings;
-	app->hooks_ref = LUA_NOREF;
-	rc = loop_create(&app->loop);
-	if (rc != 0) {
-		diag_set_system(rc, "event loop");
+	app->modules = modules;
+	if (make_workers(app) != 0)
 		return -1;
-	}
-	rc = sched_create(&app->sched, &app->loop);
-	if (rc != 0) {
-		diag_set_system(rc, "scheduler");
-		goto fail_sched;
-	}
-	if (lua_vm_create(&app->vm, &app->sched, on_uncaught, app) != 0)
-		goto fail_vm;
-	app->vm.on_stall = on_stall;
-	if (lua_vm_protect(&app->vm, open_lua, app) != 0 ||
-	    lua_vm_register(&app->vm, &app_module_neap) != 0)
-		goto fail_open;
-	start_slices(app);
-	rc = signals_start(&app->signals, &app->loop, on_signal, app);
+	pthread_mutex_init(&app->lock, NULL);
+	listener_set_sharers(app->count);
+	if (worker_create(&app->workers[0]) != 0)
+		goto fail_worker;
+	rc = signals_start(&app->signals, &app->workers[0].loop, on_signal,
+			   app);
 	if (rc != 0) {
 		diag_set_system(rc, "signals");
-		goto fail_open;
+		goto fail_signals;
 	}
 	if (settings_text(settings, SETTING_LOG_FILE) != NULL)
 		signals_set_fatal(SIGHUP, false);
 	log_set_fiber_id(running_fiber);
 	return 0;
-fail_open:
-	lua_preempt_stop(&app->vm);
-	lua_vm_destroy(&app->vm);
-fail_vm:
-	sched_close(&app->sched);
-fail_sched:
-	loop_destroy(&app->loop, NULL, NULL);
+fail_signals:
+	worker_destroy(&app->workers[0]);
+fail_worker:
+	pthread_mutex_destroy(&app->lock);
+	mem_free(app->workers);
 	return -1;
+}
+
+/* The other threads. One that cannot be started ends the application. */
+static void start_others(struct app *app)
+{
+	for (unsigned i = 1; i < app->count; i++) {
+		struct worker *w = &app->workers[i];
+		struct error *e;
+
+		if (!app_is_ending(app)) {
+			if (worker_start(w) == 0)
+				continue;
+			e = diag_take();
+			report_error(w, e->message);
+			error_unref(e);
+			w->main_failed = true;
+			app_end(app, APP_END_FAILED);
+		}
+		/* Nobody needs to wait for who never was. */
+		for (int phase = 0; phase < APP_PHASE_COUNT; phase++)
+			app_arrive(app, phase);
+	}
+}
+
+/* All have had their time to end their fibers, together with this one. */
+static void join_others(struct app *app)
+{
+	double seconds =
+		settings_seconds(app->settings, SETTING_CANCEL_TIMEOUT);
+	struct timespec end;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += (time_t)seconds + CLOSE_MS / 1000;
+	for (unsigned i = 1; i < app->count; i++) {
+		struct worker *w = &app->workers[i];
+
+		if (!w->has_thread)
+			continue;
+		if (pthread_timedjoin_np(w->thread, NULL, &end) == 0) {
+			w->has_thread = false;
+			continue;
+		}
+		app->left_behind++;
+		log_error("worker %u does not end: the process leaves it "
+			  "after %g s",
+			  w->id, seconds);
+	}
+}
+
+static int exit_code(const struct app *app)
+{
+	bool failed = app->left_behind > 0, at_work = false;
+	bool served = false, drained = true;
+
+	if (app->end == APP_END_EXIT)
+		return app->exit_code;
+	/* Not one that still runs: it may be writing there. */
+	for (unsigned i = 0; i < app->count; i++) {
+		const struct worker *w = &app->workers[i];
+
+		if (w->has_thread)
+			continue;
+		failed |= w->main_failed;
+		served |= w->served;
+		drained &= !w->served || w->drained;
+		at_work |= w->main_interrupted || w->interactive;
+	}
+	if (failed)
+		return 1;
+	if (app->end != APP_END_SIGNAL)
+		return 0;
+	if (served)
+		return drained ? 0 : 1;
+	/* The script or its user was at work, and was stopped. */
+	return at_work ? 128 + app->end_signal : 0;
 }
 
 int app_run(struct app *app, const struct app_script *script)
 {
-	if (script_start(app, script) != 0) {
-		struct error *e = diag_take();
-
-		report_error(app, e->message);
-		error_unref(e);
-		app->main_failed = true;
-		app_end(app, APP_END_FAILED);
-	}
-	while (app->end == APP_GOES_ON) {
-		loop_run(&app->loop, UV_RUN_DEFAULT);
-		if (app->end == APP_GOES_ON && !uv_loop_alive(&app->loop.uv))
-			app_end(app, APP_END_IDLE);
-	}
-	return ending_run(app);
-}
-
-static void on_stuck(const char *kind, const char *detail, void *arg)
-{
-	(void)arg;
-	fprintf(stderr, "neap: a handle was left open: %s, %s\n", kind, detail);
+	app->script = script;
+	start_others(app);
+	worker_run(&app->workers[0]);
+	join_others(app);
+	return exit_code(app);
 }
 
 int app_destroy(struct app *app)
 {
-	int rc;
-
-	lua_preempt_stop(&app->vm);
-	lua_vm_destroy(&app->vm);
-	sched_close(&app->sched);
-	signals_stop(&app->signals);
+	app->handles += worker_destroy(&app->workers[0]);
 	log_set_fiber_id(NULL);
-	rc = loop_destroy(&app->loop, on_stuck, NULL);
-	if (rc == UV_EBUSY) {
-		fprintf(stderr, "neap: work in the thread pool did not end\n");
-		return 1;
-	}
-	return rc;
+	listener_set_sharers(1);
+	pthread_mutex_destroy(&app->lock);
+	mem_free(app->workers);
+	return app->handles;
 }

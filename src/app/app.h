@@ -1,31 +1,32 @@
 /*
- * The application: the loop, the scheduler and the Lua state of the process
- * around one script, from its start to its end. See doc/cli.md for what the
- * end looks like from outside.
+ * The application: what belongs to the process around one script. Settings,
+ * signals, the reason of the end and the exit code are here; the loops and Lua
+ * states are the workers', see worker.h. The thread that calls is worker 1; the
+ * others get threads of their own. See doc/cli.md for what the end looks like
+ * from outside.
  *
- *	app_create -> (register modules) -> app_run -> app_destroy
+ *	app_create -> app_run -> app_destroy
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdbool.h>
 
-#include "lua/lua_state.h"
-#include "runtime/fiber.h"
-#include "runtime/loop.h"
 #include "runtime/signals.h"
 
 struct app;
-struct lua_fiber;
+struct lua_module;
 struct settings;
+struct worker;
 
 /** Why the application ends; the first reason counts. */
 enum app_end {
 	APP_GOES_ON,
-	APP_END_IDLE,    /* nothing is alive any more */
+	APP_END_IDLE,    /* nothing is alive any more, in no worker */
 	APP_END_SIGNAL,  /* asked by a signal: drain first */
 	APP_END_CONSOLE, /* the console was left: drain first */
 	APP_END_EXIT,    /* os.exit() */
-	APP_END_FAILED,  /* the main script failed */
+	APP_END_FAILED,  /* a main script failed */
 };
 
 enum app_step_kind {
@@ -39,7 +40,7 @@ struct app_step {
 	const char *text;
 };
 
-/** What the main fiber does. Texts must outlive the application. */
+/** What the main fibers do. Texts must outlive the application. */
 struct app_script {
 	const struct app_step *steps;
 	int step_count;
@@ -48,40 +49,54 @@ struct app_script {
 	int script; /* argv index of the script's path; 0: none */
 };
 
+/** Where the workers wait for each other on the way to the end. */
+enum app_phase {
+	APP_PHASE_DRAINED,
+	APP_PHASE_HOOKS_RUN,
+	APP_PHASE_COUNT,
+};
+
 struct app {
-	struct loop loop;
-	struct sched sched;
-	struct lua_vm vm;
-	struct signals signals;
 	const struct settings *settings;
-	struct lua_fiber *main; /* NULL: not started, or it has ended */
-	bool main_interrupted;  /* it ended by being cancelled */
-	bool main_failed;
-	enum app_end end;
-	int end_signal;          /* of APP_END_SIGNAL */
-	int exit_code;           /* of APP_END_EXIT */
-	int hooks_ref;           /* registry: runs the shutdown hooks */
-	struct lua_fiber *hooks; /* runs them now */
-	bool interactive;        /* a console is open on standard input */
-	bool drained;            /* the last drain ended in time */
-	bool late;               /* the time of this phase is over */
-	struct timer phase_timer;
-	/* Told when the main script has ended well and the application goes
-	 * on. May be NULL. */
+	const struct lua_module *const *modules; /* of upper layers */
+	const struct app_script *script;
+	struct worker *workers; /* the first is worker 1, and so on */
+	unsigned count;         /* of them */
+	unsigned left_behind;   /* threads that did not end in time */
+	int handles;            /* left open, of those that have ended */
+	struct signals signals;
+	bool interactive; /* a console is open on standard input */
+	/* Told in worker 1 when its main script has ended well and the
+	 * application goes on. May be NULL. */
 	void (*on_main_end)(struct app *app, void *arg);
 	void *on_main_end_arg;
 	/* Takes SIGINT instead of the end; returns false to leave it. */
 	bool (*on_interrupt)(struct app *app, void *arg);
 	void *on_interrupt_arg;
+
+	pthread_mutex_t lock;          /* of what follows */
+	enum app_end end;              /* read without the lock */
+	int end_signal;                /* of APP_END_SIGNAL */
+	int exit_code;                 /* of APP_END_EXIT */
+	bool reported;                 /* a failure has been told */
+	unsigned idle;                 /* workers with nothing alive */
+	unsigned met[APP_PHASE_COUNT]; /* who has come there; read without */
 };
 
 /**
- * Make loop, scheduler, Lua state and signal handlers. The memory is the
- * caller's. Returns 0, or -1 with diag set.
+ * Make the state of worker 1 and the signal handlers. Each worker's state has
+ * the @a modules (ends with NULL) beside those of the layers below. The memory
+ * is the caller's. Returns 0, or -1 with diag set.
  */
-int app_create(struct app *app, const struct settings *settings);
+int app_create(struct app *app, const struct settings *settings,
+	       const struct lua_module *const *modules);
 
-/** Run @a script to the application's end. Returns the exit code. */
+/**
+ * Start the other workers and run @a script in each of them to the
+ * application's end. Returns the exit code. When app->left_behind is not zero
+ * then, threads are still running: the process must leave without destroying
+ * anything.
+ */
 int app_run(struct app *app, const struct app_script *script);
 
 /**
@@ -90,13 +105,37 @@ int app_run(struct app *app, const struct app_script *script);
  */
 int app_destroy(struct app *app);
 
-/** Ask for the end; the first reason counts. */
+/** Ask for the end; the first reason counts. On any worker's thread. */
 void app_end(struct app *app, enum app_end why);
+
+/** The end by os.exit(@a code), which comes before any other reason. */
+void app_exit(struct app *app, int code);
+
+static inline enum app_end app_end_reason(const struct app *app)
+{
+	return __atomic_load_n(&app->end, __ATOMIC_ACQUIRE);
+}
 
 static inline bool app_is_ending(const struct app *app)
 {
-	return app->end != APP_GOES_ON;
+	return app_end_reason(app) != APP_GOES_ON;
 }
 
-/** The application of a Lua state. Throws: no. */
-struct app *app_of(lua_State *L);
+/* For the workers. */
+
+/** True for the first that has a failure to tell: one message is enough, for
+ * most often all workers fail for the same reason. */
+bool app_claim_report(struct app *app);
+
+/** Nothing is alive in one more worker: the last one ends the application. */
+void app_enter_idle(struct app *app);
+void app_leave_idle(struct app *app);
+
+/** One more worker has come to the end of @a phase; the last one wakes all. */
+void app_arrive(struct app *app, enum app_phase phase);
+
+static inline bool app_has_met(const struct app *app, enum app_phase phase)
+{
+	return __atomic_load_n(&app->met[phase], __ATOMIC_ACQUIRE) ==
+	       app->count;
+}

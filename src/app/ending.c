@@ -1,5 +1,5 @@
 /*
- * The end of the application. See ending.h.
+ * The end of a worker. See ending.h.
  *
  * Each phase runs the loop until it is over or its time is; nothing that a
  * script does can hold up the end for longer than the two timeouts.
@@ -13,6 +13,7 @@
 #include "app/app.h"
 #include "app/exit.h"
 #include "app/report.h"
+#include "app/worker.h"
 #include "base/diag.h"
 #include "base/log.h"
 #include "config/settings.h"
@@ -22,50 +23,55 @@
  * longer waits for it. */
 enum { DRAIN_SLACK_MS = 500 };
 
+/* And this much later nobody waits for a worker that has not drained. */
+enum { MEET_SLACK_MS = 1500 };
+
 static void on_late(struct timer *t)
 {
-	struct app *app = list_entry(t, struct app, phase_timer);
+	struct worker *w = list_entry(t, struct worker, phase_timer);
 
-	app->late = true;
+	w->late = true;
 }
 
 /* Run the loop until @a done says so. Returns false when the time was over. */
-static bool run_until(struct app *app, bool (*done)(struct app *app),
+static bool run_until(struct worker *w, bool (*done)(struct worker *w),
 		      double seconds)
 {
-	app->late = false;
-	timer_start(&app->sched.timers, &app->phase_timer,
+	w->late = false;
+	timer_start(&w->sched.timers, &w->phase_timer,
 		    uv_hrtime() + (uint64_t)(seconds * 1e9), on_late);
 	/* The timer keeps the loop alive, so each round waits for something. */
-	while (!done(app) && !app->late)
-		loop_run(&app->loop, UV_RUN_ONCE);
-	timer_stop(&app->sched.timers, &app->phase_timer);
-	return !app->late || done(app);
+	while (!done(w) && !w->late)
+		loop_run(&w->loop, UV_RUN_ONCE);
+	timer_stop(&w->sched.timers, &w->phase_timer);
+	return !w->late || done(w);
 }
 
-static bool is_drained(struct app *app)
+static bool is_drained(struct worker *w)
 {
-	return app->end == APP_END_EXIT || drain_is_empty(&app->loop.drain);
+	return app_end_reason(w->app) == APP_END_EXIT ||
+	       drain_is_empty(&w->loop.drain);
 }
 
-static void drain(struct app *app)
+static void drain(struct worker *w)
 {
-	double seconds = settings_seconds(app->settings, SETTING_DRAIN_TIMEOUT);
+	double seconds =
+		settings_seconds(w->app->settings, SETTING_DRAIN_TIMEOUT);
 
-	if (drain_is_empty(&app->loop.drain)) {
-		drain_start(&app->loop.drain, 0);
+	if (drain_is_empty(&w->loop.drain)) {
+		drain_start(&w->loop.drain, 0);
 		return;
 	}
-	if (app->end == APP_END_SIGNAL)
+	if (app_end_reason(w->app) == APP_END_SIGNAL)
 		log_info("%s: no new work; what is in progress has %g s",
-			 strsignal(app->end_signal), seconds);
-	drain_start(&app->loop.drain, (uint64_t)(seconds * 1000));
-	app->drained =
-		run_until(app, is_drained, seconds + DRAIN_SLACK_MS / 1000.0);
+			 strsignal(w->app->end_signal), seconds);
+	drain_start(&w->loop.drain, (uint64_t)(seconds * 1000));
+	w->drained =
+		run_until(w, is_drained, seconds + DRAIN_SLACK_MS / 1000.0);
 	/* Whoever cuts work short has told what it was. */
-	if (app->loop.drain.cut > 0)
-		app->drained = false;
-	list_foreach(link, &app->loop.drain.members) {
+	if (w->loop.drain.cut > 0)
+		w->drained = false;
+	list_foreach(link, &w->loop.drain.members) {
 		struct drainable *d = list_entry(link, struct drainable, link);
 
 		log_error("%s has not finished after %g s and is cut", d->name,
@@ -75,44 +81,45 @@ static void drain(struct app *app)
 
 static void on_hooks_end(struct lua_fiber *f, bool ok, void *arg)
 {
-	struct app *app = arg;
+	struct worker *w = arg;
 
 	(void)f;
 	(void)ok; /* the Lua half tells of errors, hook by hook */
-	app->hooks = NULL;
+	w->hooks = NULL;
 }
 
-static bool are_hooks_done(struct app *app)
+static bool are_hooks_done(struct worker *w)
 {
-	return app->hooks == NULL || exit_is_waiting(app->hooks);
+	return w->hooks == NULL || exit_is_waiting(w->hooks);
 }
 
-static void run_hooks(struct app *app)
+static void run_hooks(struct worker *w)
 {
 	struct lua_fiber *f;
 
-	if (app->hooks_ref == LUA_NOREF)
+	if (w->hooks_ref == LUA_NOREF)
 		return;
-	f = lua_fiber_get(&app->vm);
+	f = lua_fiber_get(&w->vm);
 	if (f == NULL) {
 		diag_clear();
 		log_error("shutdown hooks: not enough memory to run them");
 		return;
 	}
-	lua_rawgeti(f->co, LUA_REGISTRYINDEX, app->hooks_ref);
+	lua_rawgeti(f->co, LUA_REGISTRYINDEX, w->hooks_ref);
 	memcpy(f->name, "shutdown", sizeof "shutdown");
 	f->on_end = on_hooks_end;
-	f->on_end_arg = app;
-	app->hooks = f;
+	f->on_end_arg = w;
+	w->hooks = f;
 	lua_fiber_start(f, 0);
-	if (!run_until(app, are_hooks_done,
-		       settings_seconds(app->settings, SETTING_CANCEL_TIMEOUT)))
+	if (!run_until(w, are_hooks_done,
+		       settings_seconds(w->app->settings,
+					SETTING_CANCEL_TIMEOUT)))
 		log_error("the shutdown hooks have not ended in time");
 }
 
-static void abandon_exited(struct app *app)
+static void abandon_exited(struct worker *w)
 {
-	list_foreach_safe(link, next, &app->sched.all) {
+	list_foreach_safe(link, next, &w->sched.all) {
 		struct lua_fiber *f =
 			lua_fiber_of(list_entry(link, struct fiber, all));
 
@@ -122,9 +129,9 @@ static void abandon_exited(struct app *app)
 }
 
 /* Made in C and never started: nobody will start them now. */
-static void abandon_new(struct app *app)
+static void abandon_new(struct worker *w)
 {
-	list_foreach_safe(link, next, &app->sched.all) {
+	list_foreach_safe(link, next, &w->sched.all) {
 		struct fiber *f = list_entry(link, struct fiber, all);
 
 		if (f->state == FIBER_NEW)
@@ -132,37 +139,38 @@ static void abandon_new(struct app *app)
 	}
 }
 
-static bool are_fibers_done(struct app *app)
+static bool are_fibers_done(struct worker *w)
 {
-	abandon_exited(app);
-	return app->sched.count == 0;
+	abandon_exited(w);
+	return w->sched.count == 0;
 }
 
-static void end_fibers(struct app *app)
+static void end_fibers(struct worker *w)
 {
-	abandon_exited(app);
-	abandon_new(app);
-	list_foreach(link, &app->sched.all)
+	abandon_exited(w);
+	abandon_new(w);
+	list_foreach(link, &w->sched.all)
 		fiber_cancel(list_entry(link, struct fiber, all));
-	if (!run_until(app, are_fibers_done,
-		       settings_seconds(app->settings, SETTING_CANCEL_TIMEOUT)))
+	if (!run_until(w, are_fibers_done,
+		       settings_seconds(w->app->settings,
+					SETTING_CANCEL_TIMEOUT)))
 		log_warn("%u fibers did not end when cancelled and are "
 			 "abandoned",
-			 app->sched.count);
-	while (!list_empty(&app->sched.all))
+			 w->sched.count);
+	while (!list_empty(&w->sched.all))
 		lua_fiber_abandon(lua_fiber_of(
-			list_entry(app->sched.all.next, struct fiber, all)));
+			list_entry(w->sched.all.next, struct fiber, all)));
 }
 
 /* Nothing can happen any more, and yet there are fibers that wait. */
-static void tell_stuck(struct app *app)
+static void tell_stuck(struct worker *w)
 {
-	unsigned others = app->sched.waiting;
+	unsigned others = w->sched.waiting;
 
-	if (app->main != NULL) {
-		report_error(app, "the script waits for what can never come: "
-				  "nothing else is alive");
-		app->main_failed = true;
+	if (w->main != NULL) {
+		report_error(w, "the script waits for what can never come: "
+				"nothing else is alive");
+		w->main_failed = true;
 		others--;
 	}
 	if (others > 0)
@@ -170,32 +178,43 @@ static void tell_stuck(struct app *app)
 			 others == 1 ? "" : "s");
 }
 
-static int exit_code(struct app *app, bool served, bool interactive)
+static bool have_drained(struct worker *w)
 {
-	if (app->end == APP_END_EXIT)
-		return app->exit_code;
-	if (app->main_failed)
-		return 1;
-	if (app->end != APP_END_SIGNAL)
-		return 0;
-	if (served)
-		return app->drained ? 0 : 1;
-	/* The script or its user was at work, and was stopped. */
-	return app->main_interrupted || interactive ? 128 + app->end_signal : 0;
+	return app_has_met(w->app, APP_PHASE_DRAINED);
 }
 
-int ending_run(struct app *app)
+static bool have_run_hooks(struct worker *w)
 {
-	bool served = !drain_is_empty(&app->loop.drain);
-	bool interactive = app->interactive;
+	return app_has_met(w->app, APP_PHASE_HOOKS_RUN);
+}
 
-	if (app->end == APP_END_IDLE)
-		tell_stuck(app);
-	if (app->end == APP_END_SIGNAL || app->end == APP_END_CONSOLE)
-		drain(app);
-	run_hooks(app);
-	if (app->main != NULL && app->end == APP_END_SIGNAL)
-		app->main_interrupted = true; /* unless it ends well */
-	end_fibers(app);
-	return exit_code(app, served, interactive);
+/* One that is stuck is waited for as long as one that is slow may take. */
+static void meet(struct worker *w, enum app_phase phase,
+		 bool (*all)(struct worker *w), double seconds)
+{
+	app_arrive(w->app, phase);
+	run_until(w, all, seconds + MEET_SLACK_MS / 1000.0);
+}
+
+void ending_run(struct worker *w)
+{
+	const struct settings *settings = w->app->settings;
+	double patience = settings_seconds(settings, SETTING_CANCEL_TIMEOUT);
+	enum app_end why = app_end_reason(w->app);
+	bool drains = why == APP_END_SIGNAL || why == APP_END_CONSOLE;
+
+	w->served = !drain_is_empty(&w->loop.drain);
+	w->interactive = w->id == 1 && w->app->interactive;
+	if (why == APP_END_IDLE && w->idle)
+		tell_stuck(w);
+	if (drains)
+		drain(w);
+	meet(w, APP_PHASE_DRAINED, have_drained,
+	     drains ? settings_seconds(settings, SETTING_DRAIN_TIMEOUT)
+		    : patience);
+	run_hooks(w);
+	meet(w, APP_PHASE_HOOKS_RUN, have_run_hooks, patience);
+	if (w->main != NULL && app_end_reason(w->app) == APP_END_SIGNAL)
+		w->main_interrupted = true; /* unless it ends well */
+	end_fibers(w);
 }

@@ -1,10 +1,11 @@
-/* The end of the application, in order. */
+/* The end of a worker, in order. */
 #pragma once
 
-struct app;
+struct worker;
 
 /**
- * Drain what serves, run the shutdown hooks, cancel the fibers and abandon
- * those that do not end. Returns the process's exit code.
+ * The application ends: drain what serves, run the shutdown hooks, cancel the
+ * fibers and abandon those that do not end. Hooks run when all workers have
+ * drained, and fibers are cancelled when the hooks of all have ended.
  */
-int ending_run(struct app *app);
+void ending_run(struct worker *w);

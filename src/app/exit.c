@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "app/app.h"
+#include "app/worker.h"
 #include "base/log.h"
 #include "lua/lua_call.h"
 #include "lua/lua_error.h"
@@ -33,10 +34,10 @@ bool exit_is_waiting(const struct lua_fiber *f)
 	return f->base.state == FIBER_WAITING && f->base.undo == undo_exit;
 }
 
-static void end_here(lua_State *L, struct app *app, int code)
+static void end_here(lua_State *L, struct worker *w, int code)
 {
-	if (app->hooks_ref != LUA_NOREF && app->hooks == NULL) {
-		lua_rawgeti(L, LUA_REGISTRYINDEX, app->hooks_ref);
+	if (w->hooks_ref != LUA_NOREF && w->hooks == NULL) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, w->hooks_ref);
 		lua_pcall(L, 0, 0, 0);
 	}
 	fflush(NULL);
@@ -45,14 +46,12 @@ static void end_here(lua_State *L, struct app *app, int code)
 
 static int stop_for_good(lua_State *L, int code)
 {
-	struct app *app = app_of(L);
-	struct fiber *self = app->sched.current;
+	struct worker *w = worker_of(L);
+	struct fiber *self = w->sched.current;
 
-	if (app->end != APP_END_EXIT)
-		app->exit_code = code;
 	if (self == NULL || !lua_isyieldable(L))
-		end_here(L, app, code);
-	app_end(app, APP_END_EXIT);
+		end_here(L, w, code);
+	app_exit(w->app, code);
 	fiber_park(self, undo_exit, NULL, UINT64_MAX);
 	self->flags |= FIBER_UNCANCELLABLE;
 	return lua_wait(L);
@@ -112,7 +111,7 @@ static bool write_line(lua_State *L, int n)
 static int l_print(lua_State *L)
 {
 	int n = lua_gettop(L);
-	struct app *app;
+	struct worker *w;
 
 	lua_getglobal(L, "tostring");
 	for (int i = 1; i <= n; i++) {
@@ -126,19 +125,19 @@ static int l_print(lua_State *L)
 	}
 	if (write_line(L, n))
 		return 0;
-	app = app_of(L);
-	if (app->main == NULL || &app->main->base != app->sched.current)
+	w = worker_of(L);
+	if (w->main == NULL || &w->main->base != w->sched.current)
 		return 0;
 	return stop_for_good(L, 128 + SIGPIPE);
 }
 
 static int l_neap_set_hooks(lua_State *L)
 {
-	struct app *app = app_of(L);
+	struct worker *w = worker_of(L);
 
 	luaL_checktype(L, 1, LUA_TFUNCTION);
 	lua_settop(L, 1);
-	app->hooks_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	w->hooks_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	return 0;
 }
 
@@ -157,10 +156,18 @@ static int luaopen_neap(lua_State *L)
 		{ NULL, NULL },
 	};
 
+	const struct worker *w = worker_of(L);
+
 	lua_newtable(L);
 	luaL_register(L, NULL, functions);
 	lua_pushliteral(L, NEAP_VERSION);
 	lua_setfield(L, -2, "version");
+	lua_createtable(L, 0, 2);
+	lua_pushinteger(L, (lua_Integer)w->id);
+	lua_setfield(L, -2, "id");
+	lua_pushinteger(L, (lua_Integer)w->app->count);
+	lua_setfield(L, -2, "count");
+	lua_setfield(L, -2, "worker");
 	return 1;
 }
 

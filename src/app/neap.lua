@@ -11,6 +11,12 @@ local M = {
     --- neap.version -> string
     -- The version, as `neap --version` prints it.
     version = c.version,
+
+    --- neap.worker -> {id = number, count = number}
+    -- Which worker runs this state, from 1, and how many there are: with
+    -- `--workers N` the script runs in N of them. Worker 1 is the main thread
+    -- and has the console.
+    worker = c.worker,
 }
 
 local hooks = {}

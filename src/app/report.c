@@ -5,25 +5,33 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/worker.h"
 #include "base/diag.h"
 #include "base/log.h"
 #include "config/settings.h"
 #include "lua/lua_call.h"
 #include "lua/lua_fiber.h"
 
-void report_error(const struct app *app, const char *text)
+void report_error(struct worker *w, const char *text)
 {
+	const struct app *app = w->app;
 	const char *format = settings_text(app->settings, SETTING_LOG_FORMAT);
 
+	if (!app_claim_report(w->app)) {
+		log_verbose("%s", text);
+		return;
+	}
 	fflush(stdout); /* what the script printed comes first */
 	if (strcmp(format, "json") == 0)
 		log_error("%s", text);
+	else if (app->count > 1)
+		fprintf(stderr, "neap: worker %u: %s\n", w->id, text);
 	else
 		fprintf(stderr, "neap: %s\n", text);
 }
 
 struct report {
-	struct app *app;
+	struct worker *worker;
 	struct lua_fiber *fiber;
 };
 
@@ -40,17 +48,17 @@ static void push_report(lua_State *L, void *arg)
 		lua_pushlstring(L, text, own - text);
 		text = lua_tostring(L, -1);
 	}
-	report_error(r->app, text);
+	report_error(r->worker, text);
 }
 
-void report_uncaught(struct app *app, struct lua_fiber *f)
+void report_uncaught(struct worker *w, struct lua_fiber *f)
 {
-	struct report r = { app, f };
+	struct report r = { w, f };
 	struct error *e;
 
-	if (lua_vm_protect(&app->vm, push_report, &r) == 0)
+	if (lua_vm_protect(&w->vm, push_report, &r) == 0)
 		return;
 	e = diag_take();
-	report_error(app, e->message);
+	report_error(w, e->message);
 	error_unref(e);
 }

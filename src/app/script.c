@@ -10,6 +10,7 @@
 
 #include "app/app.h"
 #include "app/report.h"
+#include "app/worker.h"
 #include "base/diag.h"
 #include "base/inject.h"
 #include "lua/lua_call.h"
@@ -47,10 +48,10 @@ static int l_script_load(lua_State *L)
 /* refuse(text): end with one line and code 1. */
 static int l_script_refuse(lua_State *L)
 {
-	struct app *app = app_of(L);
+	struct worker *w = worker_of(L);
 
-	report_error(app, luaL_checkstring(L, 1));
-	app->main_failed = true;
+	report_error(w, luaL_checkstring(L, 1));
+	w->main_failed = true;
 	return 0;
 }
 
@@ -115,26 +116,28 @@ static void push_body(lua_State *L, void *arg)
 
 static void on_main_end(struct lua_fiber *f, bool ok, void *arg)
 {
-	struct app *app = arg;
+	struct worker *w = arg;
+	struct app *app = w->app;
 
-	app->main = NULL;
-	if (ok && !app->main_failed) {
-		app->main_interrupted = false; /* it has made its own end */
-		if (app->end == APP_GOES_ON && app->on_main_end != NULL)
+	w->main = NULL;
+	if (ok && !w->main_failed) {
+		w->main_interrupted = false; /* it has made its own end */
+		if (w->id == 1 && !app_is_ending(app) &&
+		    app->on_main_end != NULL)
 			app->on_main_end(app, app->on_main_end_arg);
 		return;
 	}
-	if (!ok && app->end != APP_GOES_ON && lua_fiber_ended_by_cancel(f)) {
-		app->main_interrupted = true;
+	if (!ok && app_is_ending(app) && lua_fiber_ended_by_cancel(f)) {
+		w->main_interrupted = true;
 		return;
 	}
 	if (!ok)
-		report_uncaught(app, f);
-	app->main_failed = true;
+		report_uncaught(w, f);
+	w->main_failed = true;
 	app_end(app, APP_END_FAILED);
 }
 
-static int set_paths(struct app *app, const struct app_script *script)
+static int set_paths(struct worker *w, const struct app_script *script)
 {
 	const char *path = script->script > 0 ? script->argv[script->script]
 					      : NULL;
@@ -143,30 +146,29 @@ static int set_paths(struct app *app, const struct app_script *script)
 	int rc = -1;
 
 	if (app_dir != NULL)
-		rc = lua_paths_set(&app->vm, app_dir, share_dir);
+		rc = lua_paths_set(&w->vm, app_dir, share_dir);
 	mem_free(share_dir);
 	mem_free(app_dir);
 	return rc;
 }
 
-int script_start(struct app *app, const struct app_script *script)
+int script_start(struct worker *w, const struct app_script *script)
 {
 	struct starting st = { script, NULL };
 
-	if (set_paths(app, script) != 0)
+	if (set_paths(w, script) != 0)
 		return -1;
-	st.fiber = lua_fiber_get(&app->vm);
-
+	st.fiber = lua_fiber_get(&w->vm);
 	if (st.fiber == NULL)
 		return -1;
-	if (lua_vm_protect(&app->vm, push_body, &st) != 0) {
+	if (lua_vm_protect(&w->vm, push_body, &st) != 0) {
 		lua_fiber_drop(st.fiber);
 		return -1;
 	}
 	memcpy(st.fiber->name, "main", sizeof "main");
 	st.fiber->on_end = on_main_end;
-	st.fiber->on_end_arg = app;
-	app->main = st.fiber;
+	st.fiber->on_end_arg = w;
+	w->main = st.fiber;
 	lua_fiber_start_later(st.fiber, 3);
 	return 0;
 }

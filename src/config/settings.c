@@ -34,6 +34,11 @@ const struct setting settings_table[SETTING_COUNT] = {
 		"NEAP_LOG_FILE", "--log-file", NULL, "PATH",
 		"append the log to this file, not to stderr",
 	},
+	[SETTING_WORKERS] = {
+		"workers", SETTING_NUMBER, "1",
+		"NEAP_WORKERS", "--workers", NULL, "COUNT",
+		"threads that each run the script", 256,
+	},
 	[SETTING_DRAIN_TIMEOUT] = {
 		"drain.timeout", SETTING_SECONDS, "30",
 		"NEAP_DRAIN_TIMEOUT", "--drain-timeout", NULL, "SECONDS",

@@ -11,7 +11,8 @@ local M = {}
 
 --- console.start() -> true | nil, err
 -- Open the console on standard input and wait until the user has left it; the
--- script goes on then. It cannot be opened twice at a time. Yields: yes.
+-- script goes on then. It cannot be opened twice at a time, and with several
+-- workers in worker 1 alone. Yields: yes.
 -- Throws: cancelled, and the console is closed.
 function M.start()
     local status, err = c.start_begin()
@@ -29,7 +30,8 @@ end
 -- Serve the console on a unix socket: @path, which may also be written
 -- 'unix/:PATH'. Its file has mode 0600: who may open it may run anything here.
 -- The file of a server that is gone is replaced. The server works on without
--- its object, and keeps the process running. Yields: no.
+-- its object, and keeps the process running. With several workers it is worker
+-- 1 that serves: in the others this gives a server that is closed. Yields: no.
 function M.listen(path)
     if type(path) ~= 'string' or path == '' then
         usage(('console.listen(path): a path is wanted, not %s')

@@ -4,7 +4,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#include "app/app.h"
+#include "app/worker.h"
 #include "base/diag.h"
 #include "console/remote.h"
 #include "console/repl.h"
@@ -36,11 +36,14 @@ static int l_console_listen(lua_State *L)
 {
 	const char *path = luaL_checkstring(L, 1);
 	struct server_box *box = lua_newuserdata(L, sizeof *box);
+	struct worker *w = worker_of(L);
 
 	box->remote = NULL;
 	luaL_getmetatable(L, server_class);
 	lua_setmetatable(L, -2);
-	box->remote = remote_listen(app_of(L), path);
+	if (w->id != 1) /* the script asks for it in each of them */
+		return 1;
+	box->remote = remote_listen(w, path);
 	if (box->remote == NULL)
 		return lua_error_fail(L);
 	remote_set_on_close(box->remote, on_remote_close, box);
@@ -111,7 +114,7 @@ static int l_console_start_begin(lua_State *L)
 {
 	struct fiber *self = lua_wait_check(L);
 
-	if (repl_start(app_of(L), NULL, on_left, self) == NULL)
+	if (repl_start(worker_of(L), NULL, on_left, self) == NULL)
 		return lua_error_fail(L);
 	fiber_park(self, NULL, NULL, UINT64_MAX);
 	return lua_wait(L);

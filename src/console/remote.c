@@ -5,7 +5,7 @@
 #include <poll.h>
 #include <string.h>
 
-#include "app/app.h"
+#include "app/worker.h"
 #include "base/buf.h"
 #include "base/diag.h"
 #include "base/inject.h"
@@ -27,7 +27,7 @@ enum {
 };
 
 struct remote {
-	struct app *app;
+	struct worker *worker;
 	struct listener listener;
 	struct stream_group group;
 	struct list connections;
@@ -73,7 +73,7 @@ static void free_when_done(struct remote *r)
 	if (r->listening || r->count > 0)
 		return;
 	drain_remove(&r->drainable);
-	timer_stop(&r->app->sched.timers, &r->deadline);
+	timer_stop(&r->worker->sched.timers, &r->deadline);
 	list_del(&r->link);
 	mem_free(r);
 }
@@ -96,7 +96,7 @@ static void close_connection(struct connection *c)
 	if (c->closing)
 		return;
 	c->closing = true;
-	timer_stop(&c->remote->app->sched.timers, &c->timer);
+	timer_stop(&c->remote->worker->sched.timers, &c->timer);
 	session_destroy(&c->session);
 	stream_close(&c->stream);
 }
@@ -113,7 +113,7 @@ static void on_flush_late(struct timer *t)
  */
 static void leave(struct connection *c)
 {
-	struct timers *timers = &c->remote->app->sched.timers;
+	struct timers *timers = &c->remote->worker->sched.timers;
 	bool sent = stream_unsent(&c->stream) == 0;
 
 	if (!c->leaving) {
@@ -160,7 +160,7 @@ static void on_look(struct timer *t);
 
 static void look_later(struct connection *c)
 {
-	timer_start(&c->remote->app->sched.timers, &c->timer,
+	timer_start(&c->remote->worker->sched.timers, &c->timer,
 		    uv_hrtime() + VANISHED_MS * 1000000ull, on_look);
 }
 
@@ -244,7 +244,7 @@ static bool is_pausing(const struct connection *c)
 
 static void wait_turn(struct connection *c)
 {
-	timer_start(&c->remote->app->sched.timers, &c->timer, uv_hrtime(),
+	timer_start(&c->remote->worker->sched.timers, &c->timer, uv_hrtime(),
 		    on_turn);
 }
 
@@ -254,7 +254,7 @@ static bool is_turn_over(struct connection *c, uint64_t began_ns)
 	uint64_t now = uv_hrtime();
 
 	return now - began_ns >= TURN_MS * 1000000ull &&
-	       now / 1000000 >= uv_now(&c->remote->app->loop.uv) + ROUND_MS;
+	       now / 1000000 >= uv_now(&c->remote->worker->loop.uv) + ROUND_MS;
 }
 
 /* Evaluate the lines that are there, one after the other, until the turn is
@@ -282,7 +282,7 @@ static void work(struct connection *c)
 
 	if (c->working || c->closing || c->leaving || is_pausing(c))
 		return;
-	timer_stop(&c->remote->app->sched.timers, &c->timer);
+	timer_stop(&c->remote->worker->sched.timers, &c->timer);
 	c->working = true;
 	over = evaluate_lines(c);
 	c->working = false;
@@ -384,7 +384,7 @@ static void accept_later(struct remote *r)
 	if (!r->told_of_memory)
 		log_error("console '%s': not enough memory", r->path);
 	r->told_of_memory = true;
-	timer_start(&r->app->sched.timers, &r->retry,
+	timer_start(&r->worker->sched.timers, &r->retry,
 		    uv_hrtime() + RETRY_MS * 1000000ull, on_retry);
 }
 
@@ -410,7 +410,7 @@ static void accept_next(struct remote *r)
 	r->told_of_memory = false;
 	list_add_tail(&r->connections, &c->link);
 	r->count++;
-	if (session_create(&c->session, &r->app->vm, &session_ops, c) != 0) {
+	if (session_create(&c->session, &r->worker->vm, &session_ops, c) != 0) {
 		struct error *e = diag_take();
 
 		log_error("console '%s': %s", r->path, e->message);
@@ -445,7 +445,7 @@ static void on_connection(struct listener *l, int status)
 /* No more connections; the file goes at once. */
 static void stop_listening(struct remote *r)
 {
-	timer_stop(&r->app->sched.timers, &r->retry);
+	timer_stop(&r->worker->sched.timers, &r->retry);
 	listener_close(&r->listener);
 }
 
@@ -480,7 +480,7 @@ static void on_drain_late(struct timer *t)
 static void end_idle(struct connection *c)
 {
 	if (is_pausing(c))
-		timer_stop(&c->remote->app->sched.timers, &c->timer);
+		timer_stop(&c->remote->worker->sched.timers, &c->timer);
 	work(c);
 }
 
@@ -492,7 +492,7 @@ static void on_drain(struct drainable *d, uint64_t deadline_ms)
 		return;
 	r->draining = true;
 	tell_closed(r);
-	timer_start(&r->app->sched.timers, &r->deadline,
+	timer_start(&r->worker->sched.timers, &r->deadline,
 		    uv_hrtime() + deadline_ms * 1000000, on_drain_late);
 	list_foreach_safe(link, next, &r->connections)
 		end_idle(list_entry(link, struct connection, link));
@@ -504,7 +504,7 @@ void remote_close(struct remote *r)
 	if (r->closing)
 		return;
 	r->closing = true;
-	timer_stop(&r->app->sched.timers, &r->deadline);
+	timer_stop(&r->worker->sched.timers, &r->deadline);
 	tell_closed(r);
 	list_foreach_safe(link, next, &r->connections)
 		close_connection(list_entry(link, struct connection, link));
@@ -545,11 +545,11 @@ static int open_listener(struct remote *r, bool *ret_opened)
 	r->listener.on_connection = on_connection;
 	r->listener.on_closed = on_listener_closed;
 	r->listener.arg = r;
-	return listener_open(&r->listener, &r->app->loop.uv, &addr, &opts,
+	return listener_open(&r->listener, &r->worker->loop.uv, &addr, &opts,
 			     ret_opened);
 }
 
-struct remote *remote_listen(struct app *app, const char *path)
+struct remote *remote_listen(struct worker *w, const char *path)
 {
 	struct remote *r;
 	int rc;
@@ -566,9 +566,9 @@ struct remote *remote_listen(struct app *app, const char *path)
 		diag_set_oom(sizeof *r, "a console");
 		return NULL;
 	}
-	r->app = app;
+	r->worker = w;
 	r->group = (struct stream_group){
-		.loop = &app->loop.uv,
+		.loop = &w->loop.uv,
 		.buffer = r->buffer,
 		.buffer_size = sizeof r->buffer,
 		.on_read = on_read,
@@ -580,7 +580,7 @@ struct remote *remote_listen(struct app *app, const char *path)
 	memcpy(r->path, path, strlen(path) + 1);
 	r->drainable.name = "console";
 	r->drainable.start = on_drain;
-	rc = drain_add(&app->loop.drain, &r->drainable);
+	rc = drain_add(&w->loop.drain, &r->drainable);
 	if (rc != 0) {
 		diag_set(ClientError,
 			 "console.listen('%s'): the process is "

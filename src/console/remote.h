@@ -8,14 +8,14 @@
  */
 #pragma once
 
-struct app;
 struct remote;
+struct worker;
 
 /**
- * Listen on the unix socket @a path, mode 0600; the file of a server that is
+ * Listen in worker 1 on the unix socket @a path, mode 0600; the file of a server that is
  * gone is replaced. NULL with diag set.
  */
-struct remote *remote_listen(struct app *app, const char *path);
+struct remote *remote_listen(struct worker *w, const char *path);
 
 /** Stop listening and close the connections; what runs there is cancelled. */
 void remote_close(struct remote *r);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "app/app.h"
+#include "app/worker.h"
 #include "base/diag.h"
 #include "base/inject.h"
 #include "base/log.h"
@@ -27,6 +28,7 @@ static const char prompt_more[] = "    > ";
 
 struct repl {
 	struct app *app;
+	struct worker *worker;
 	struct session session;
 	struct reader reader;
 	uv_signal_t resized;   /* SIGWINCH */
@@ -187,7 +189,7 @@ static void watch_terminal(struct repl *p)
 	};
 
 	for (int i = 0; i < 2; i++) {
-		uv_signal_init(&p->app->loop.uv, watched[i].handle);
+		uv_signal_init(&p->worker->loop.uv, watched[i].handle);
 		uv_signal_start(watched[i].handle, on_resized,
 				watched[i].signo);
 		uv_unref((uv_handle_t *)watched[i].handle);
@@ -202,7 +204,7 @@ static void watch_terminal(struct repl *p)
 }
 
 /* Letters beyond ASCII are typed, whatever the environment forgot to say. */
-static void set_locale(void)
+void repl_set_locale(void)
 {
 	if (setlocale(LC_CTYPE, "") == NULL || MB_CUR_MAX == 1)
 		setlocale(LC_CTYPE, "C.UTF-8");
@@ -219,14 +221,20 @@ static FILE *choose_terminal(void)
 	return isatty(STDERR_FILENO) ? stderr : NULL;
 }
 
-struct repl *repl_start(struct app *app, const char *greeting,
+struct repl *repl_start(struct worker *w, const char *greeting,
 			repl_left_f on_left, void *arg)
 {
 	struct reader_options opts = { 0 };
+	struct app *app = w->app;
 	struct repl *p;
 	char *history;
 	int rc;
 
+	if (w->id != 1) {
+		diag_set(ClientError, "the console on standard input is "
+				      "worker 1's");
+		return NULL;
+	}
 	if (running != NULL) {
 		diag_set(IllegalParams, "the console is open already");
 		return NULL;
@@ -237,24 +245,25 @@ struct repl *repl_start(struct app *app, const char *greeting,
 		return NULL;
 	}
 	p->app = app;
+	p->worker = w;
 	p->on_left = on_left;
 	p->arg = arg;
 	p->on_terminal = isatty(STDIN_FILENO);
 	p->airy = p->on_terminal && isatty(STDOUT_FILENO);
-	if (session_create(&p->session, &app->vm, &session_ops, p) != 0)
+	if (session_create(&p->session, &w->vm, &session_ops, p) != 0)
 		goto fail_session;
 	opts.out = choose_terminal();
 	opts.use_editor = p->editing = opts.out != NULL;
 	if (opts.out == NULL)
 		opts.out = isatty(STDOUT_FILENO) ? stdout : stderr;
 	if (p->editing)
-		set_locale();
+		repl_set_locale();
 	history = p->editing
 			  ? history_default_path(settings_text(app->settings,
 							       SETTING_HISTORY))
 			  : NULL;
 	opts.history_path = history;
-	rc = reader_start(&p->reader, &app->loop, &opts, &reader_ops, p);
+	rc = reader_start(&p->reader, &w->loop, &opts, &reader_ops, p);
 	mem_free(history);
 	if (rc != 0)
 		goto fail_reader;

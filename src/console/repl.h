@@ -3,19 +3,23 @@
 
 #include <stdbool.h>
 
-struct app;
 struct repl;
+struct worker;
 
 /** Told when the user has left it: end of input, Ctrl-D, \q. The repl can be
  * started again afterwards, not from inside. */
 typedef void (*repl_left_f)(struct repl *repl, void *arg);
 
 /**
- * Start it: one at a time in the process. @a greeting (may be NULL) is shown
+ * Start it in worker 1: one at a time in the process. @a greeting (may be NULL) is shown
  * on a terminal. NULL with diag set.
  */
-struct repl *repl_start(struct app *app, const char *greeting,
+struct repl *repl_start(struct worker *w, const char *greeting,
 			repl_left_f on_left, void *arg);
+
+/** Take the environment's character set, for what is typed. A console does it
+ * itself; with several workers it is done before they start. */
+void repl_set_locale(void);
 
 /** The one that runs, or NULL. */
 struct repl *repl_running(void);

@@ -9,6 +9,7 @@
 
 #include "app/app.h"
 #include "app/report.h"
+#include "app/worker.h"
 #include "base/diag.h"
 #include "base/inject.h"
 #include "base/log.h"
@@ -66,6 +67,21 @@ static int check_descriptors(void)
 	if (rc == 0)
 		return 0;
 	diag_set_system(rc, "cannot open %d descriptors (ulimit -n)", WANTED);
+	return -1;
+}
+
+/* Standard input can be read once. */
+static int check_workers(const struct options *o, char **argv,
+			 const struct settings *settings)
+{
+	unsigned count = settings_number(settings, SETTING_WORKERS);
+
+	if (count == 1 || o->script == 0 || strcmp(argv[o->script], "-") != 0)
+		return 0;
+	diag_set(IllegalParams,
+		 "a script from standard input cannot run in "
+		 "%u workers: put it into a file",
+		 count);
 	return -1;
 }
 
@@ -164,22 +180,27 @@ static void on_repl_left(struct repl *repl, void *arg)
 /* The console, when it was asked for, opens after the script. */
 static void open_console(struct app *app, void *arg)
 {
+	struct worker *w = &app->workers[0];
 	const struct options *o = arg;
 	struct error *e;
 
-	if (repl_start(app, o->quiet ? NULL : version_greeting(), on_repl_left,
+	if (repl_start(w, o->quiet ? NULL : version_greeting(), on_repl_left,
 		       app) != NULL)
 		return;
 	e = diag_take();
-	report_error(app, e->message);
+	report_error(w, e->message);
 	error_unref(e);
-	app->main_failed = true;
+	w->main_failed = true;
 	app_end(app, APP_END_FAILED);
 }
 
 static int run(const struct options *o, int argc, char **argv,
 	       const struct settings *settings)
 {
+	static const struct lua_module *const modules[] = {
+		&console_module,
+		NULL,
+	};
 	struct app_script script = {
 		.step_count = o->step_count,
 		.argc = argc,
@@ -196,22 +217,21 @@ static int run(const struct options *o, int argc, char **argv,
 	script.steps = steps;
 	limit_pool(settings);
 	leaks_note(&leaks);
-	if (app_create(&app, settings) != 0) {
+	if (settings_number(settings, SETTING_WORKERS) > 1)
+		repl_set_locale();
+	if (app_create(&app, settings, modules) != 0) {
 		code = fail(1);
 		goto out;
-	}
-	if (lua_vm_register(&app.vm, &console_module) != 0) {
-		code = fail(1);
-		goto out_app;
 	}
 	if (o->interactive || (o->script == 0 && !o->has_eval)) {
 		app.on_main_end = open_console;
 		app.on_main_end_arg = (void *)o;
 	}
 	code = app_run(&app, &script);
+	if (app.left_behind > 0)
+		leave(code);
 	repl_stop(repl_running());
 	remote_close_all();
-out_app:
 	leaks_set_handles(&leaks, app_destroy(&app));
 	if (!stop_pool(settings))
 		leave(code);
@@ -249,6 +269,8 @@ static int configure_and_run(const struct options *o, int argc, char **argv,
 		return flush_output() == 0 ? 0 : 1;
 	}
 	if (settings_read_env(settings) != 0)
+		return fail(EXIT_USAGE);
+	if (check_workers(o, argv, settings) != 0)
 		return fail(EXIT_USAGE);
 	if (check_descriptors() != 0 || start_log(settings) != 0)
 		return fail(1);

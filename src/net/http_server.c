@@ -46,7 +46,8 @@ static uint32_t free_descriptors(void)
  * for files. */
 static void set_room(struct http_server *server)
 {
-	uint32_t n = free_descriptors();
+	/* Each worker has as many. */
+	uint32_t n = free_descriptors() / listener_sharers();
 	uint32_t spare = n / 4 < SPARE_MIN   ? SPARE_MIN
 			 : n / 4 < SPARE_MAX ? n / 4
 					     : SPARE_MAX;

@@ -9,7 +9,21 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "net/listen_share.h"
+
 enum { BACKLOG = 4096 };
+
+static unsigned sharers = 1;
+
+void listener_set_sharers(unsigned count)
+{
+	sharers = count;
+}
+
+unsigned listener_sharers(void)
+{
+	return sharers;
+}
 
 static int parse_unix(struct listen_address *ret_addr, const char *path)
 {
@@ -20,7 +34,6 @@ static int parse_unix(struct listen_address *ret_addr, const char *path)
 		return UV_EINVAL;
 	if (size >= sizeof(un->sun_path))
 		return UV_ENAMETOOLONG;
-	memset(un, 0, sizeof(*un));
 	un->sun_family = AF_UNIX;
 	memcpy(un->sun_path, path, size + 1);
 	ret_addr->size = sizeof(*un);
@@ -35,6 +48,7 @@ int listen_address_parse(struct listen_address *ret_addr, const char *host,
 	char plain[64];
 	size_t size;
 
+	memset(&ret_addr->addr, 0, sizeof(ret_addr->addr)); /* compared */
 	if (host != NULL && strncmp(host, "unix/:", 6) == 0)
 		return parse_unix(ret_addr, host + 6);
 	if (port > 65535)
@@ -122,34 +136,62 @@ static int bind_socket(int fd, const struct listen_address *addr)
 	return bind(fd, sa, addr->size) == 0 ? 0 : -errno;
 }
 
+static int set_reuse_port(int fd)
+{
+	int one = 1;
+
+	return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+}
+
+/* @a joins: others of this process listen there. */
 static int open_socket(const struct listen_address *addr,
-		       const struct listen_options *opts)
+		       const struct listen_options *opts, bool joins)
 {
 	int family = addr->addr.ss_family;
+	bool tcp = family != AF_UNIX;
 	int one = 1;
 	int fd, rc;
 
 	fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	if (family != AF_UNIX &&
+	if (tcp &&
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0)
 		goto fail_fd;
-	if (family != AF_UNIX && opts->reuse_port &&
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) != 0)
+	if (tcp && (opts->reuse_port || joins) && set_reuse_port(fd) != 0)
 		goto fail_fd;
 	/* The file gets the socket's own mode: nobody comes in before. */
-	if (family == AF_UNIX && opts->mode != 0 && fchmod(fd, opts->mode) != 0)
+	if (!tcp && opts->mode != 0 && fchmod(fd, opts->mode) != 0)
 		goto fail_fd;
 	rc = bind_socket(fd, addr);
-	if (rc == 0)
-		return fd;
-	close(fd);
-	return rc;
+	if (rc != 0)
+		goto fail_bind;
+	/* Now that nobody else has the address, others of this process may
+	 * join: not so another program that does not share. */
+	if (tcp && sharers > 1 && set_reuse_port(fd) != 0)
+		goto fail_fd;
+	return fd;
 fail_fd:
 	rc = -errno;
+fail_bind:
 	close(fd);
 	return rc;
+}
+
+static int bind_shared(const struct listen_address *addr, bool joins, void *arg)
+{
+	return open_socket(addr, arg, joins);
+}
+
+static int open_or_join(struct listener *l, const uv_loop_t *loop,
+			const struct listen_address *addr,
+			const struct listen_options *opts)
+{
+	l->hold = NULL;
+	if (sharers == 1)
+		return open_socket(addr, opts, false);
+	return listen_share_join(addr, loop, bind_shared, (void *)opts,
+				 &l->hold);
 }
 
 /* Remember which file is ours. */
@@ -166,8 +208,9 @@ static void note_file(struct listener *l, const struct listen_address *addr)
 	l->ino = st.st_ino;
 }
 
-static void remove_file(struct listener *l)
+static void remove_file(void *arg)
 {
+	struct listener *l = arg;
 	struct stat st;
 
 	if (l->path[0] == '\0' || stat(l->path, &st) != 0)
@@ -175,6 +218,17 @@ static void remove_file(struct listener *l)
 	if (st.st_dev == l->dev && st.st_ino == l->ino)
 		unlink(l->path);
 	l->path[0] = '\0';
+}
+
+/* The address is not this listener's any more; of those who share a file the
+ * last one removes it. */
+static void give_up(struct listener *l)
+{
+	if (l->hold == NULL)
+		remove_file(l);
+	else
+		listen_share_leave(l->hold, remove_file, l);
+	l->hold = NULL;
 }
 
 static void on_connection(uv_stream_t *handle, int status)
@@ -200,7 +254,7 @@ int listener_open(struct listener *l, uv_loop_t *loop,
 
 	*ret_opened = false;
 	l->unix_socket = addr->addr.ss_family == AF_UNIX;
-	rc = open_socket(addr, opts);
+	rc = open_or_join(l, loop, addr, opts);
 	if (rc < 0)
 		return rc;
 	l->fd = rc;
@@ -220,7 +274,7 @@ int listener_open(struct listener *l, uv_loop_t *loop,
 	if (rc == 0) /* the handle owns the descriptor now */
 		return uv_listen(&l->uv.stream, backlog, on_connection);
 fail_fd:
-	remove_file(l);
+	give_up(l);
 	close(l->fd);
 	l->fd = -1;
 	return rc;
@@ -248,7 +302,7 @@ int listener_take(struct listener *l)
 
 void listener_close(struct listener *l)
 {
-	remove_file(l);
+	give_up(l);
 	l->fd = -1;
 	uv_close(&l->uv.handle, on_closed);
 }

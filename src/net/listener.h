@@ -19,6 +19,8 @@ struct listen_options {
 	mode_t mode; /* at most, of a unix socket's file; 0: as umask says */
 };
 
+struct listen_hold;
+
 struct listener {
 	union {
 		uv_handle_t handle;
@@ -28,6 +30,7 @@ struct listener {
 	} uv;
 	int fd;
 	bool unix_socket;
+	struct listen_hold *hold; /* of an address that is shared */
 	dev_t dev; /* of the unix socket's file, so that only it is removed */
 	ino_t ino;
 	char path[108];
@@ -50,6 +53,14 @@ int listen_address_parse(struct listen_address *ret_addr, const char *host,
 /** The other way: "127.0.0.1:80", "[::1]:80", "unix/:PATH". */
 void listen_address_format(const struct listen_address *addr, char *text,
 			   size_t size);
+
+/**
+ * How many workers this process has. With more than one, listeners of the same
+ * address on different loops share it: see listen_share.h. Before the workers
+ * start.
+ */
+void listener_set_sharers(unsigned count);
+unsigned listener_sharers(void);
 
 /**
  * Bind and listen. A unix socket's file that nobody answers on is replaced.

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,13 +19,14 @@ static const int taken[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
 
 enum { TAKEN = sizeof taken / sizeof *taken };
 
+/* The handler may run on any thread, and on several at once. */
 static struct {
-	struct signals *self; /* NULL: not started */
+	_Atomic(struct signals *) self; /* NULL: not started */
 	struct sigaction old[TAKEN];
-	volatile sig_atomic_t pending[TAKEN];
-	volatile sig_atomic_t fatal[TAKEN];
-	volatile sig_atomic_t asked; /* requests to end so far */
-	void (*last_words)(void);
+	atomic_bool pending[TAKEN];
+	atomic_bool fatal[TAKEN];
+	atomic_int asked; /* requests to end so far */
+	_Atomic(void (*)(void)) last_words;
 } state;
 
 static int slot_of(int signo)
@@ -39,17 +41,19 @@ static int slot_of(int signo)
 static void on_signal(int signo)
 {
 	/* NULL on another thread, when signals_stop() comes between. */
-	struct signals *self = __atomic_load_n(&state.self, __ATOMIC_ACQUIRE);
+	struct signals *self = state.self;
+	void (*last_words)(void);
 	int saved_errno = errno;
 	int i = slot_of(signo);
 
 	if (i >= 0 && state.fatal[i] && state.asked++ > 0) {
-		if (state.last_words != NULL)
-			state.last_words();
+		last_words = state.last_words;
+		if (last_words != NULL)
+			last_words();
 		_exit(128 + signo);
 	}
 	if (i >= 0) {
-		state.pending[i] = 1;
+		state.pending[i] = true;
 		if (self != NULL)
 			uv_async_send(&self->async);
 	}
@@ -61,10 +65,8 @@ static void on_async(uv_async_t *async)
 	struct signals *s = async->data;
 
 	for (int i = 0; i < TAKEN; i++) {
-		if (!state.pending[i])
-			continue;
-		state.pending[i] = 0;
-		s->fn(taken[i], s->arg);
+		if (atomic_exchange(&state.pending[i], false))
+			s->fn(taken[i], s->arg);
 	}
 }
 
@@ -98,18 +100,19 @@ int signals_start(struct signals *s, struct loop *loop, signals_f fn, void *arg)
 	s->async.data = s;
 	s->fn = fn;
 	s->arg = arg;
-	__atomic_store_n(&state.self, s, __ATOMIC_RELEASE);
+	state.self = s;
 	state.asked = 0;
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGPIPE, &sa, NULL);
 	sigaction(SIGXFSZ, &sa, NULL);
 	heed_children();
-	/* One handler at a time: the count of requests is not torn. */
+	/* One handler at a time on a thread: none ends the process in the
+	 * middle of another. */
 	for (int i = 0; i < TAKEN; i++)
 		sigaddset(&sa.sa_mask, taken[i]);
 	sa.sa_handler = on_signal;
 	for (int i = 0; i < TAKEN; i++) {
-		state.pending[i] = 0;
+		state.pending[i] = false;
 		state.fatal[i] = taken[i] != SIGUSR1;
 		sigaction(taken[i], NULL, &state.old[i]);
 		/* nohup's wish is kept. */
@@ -126,7 +129,7 @@ void signals_stop(struct signals *s)
 	for (int i = 0; i < TAKEN; i++)
 		sigaction(taken[i], &state.old[i], NULL);
 	/* SIGPIPE and SIGXFSZ stay caught: what is flushed last may fail. */
-	__atomic_store_n(&state.self, NULL, __ATOMIC_RELEASE);
+	state.self = NULL;
 	uv_close((uv_handle_t *)&s->async, NULL);
 }
 

@@ -12,11 +12,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "app/app.h"
+#include "app/worker.h"
 #include "base/inject.h"
 #include "console/remote.h"
 
-static struct app app; /* as much of it as a console needs */
+static struct worker worker; /* as much of it as a console needs */
 static struct sockaddr_un address = { .sun_family = AF_UNIX };
 
 static void on_uncaught(struct lua_fiber *f, const char *text, void *arg)
@@ -33,10 +33,10 @@ static int setup(void **state)
 	(void)state;
 	snprintf(address.sun_path, sizeof address.sun_path, "%s/remote.%d",
 		 tmp == NULL ? "/tmp" : tmp, (int)getpid());
-	assert_int_equal(loop_create(&app.loop), 0);
-	assert_int_equal(sched_create(&app.sched, &app.loop), 0);
-	assert_int_equal(lua_vm_create(&app.vm, &app.sched, on_uncaught, NULL),
-			 0);
+	assert_int_equal(loop_create(&worker.loop), 0);
+	assert_int_equal(sched_create(&worker.sched, &worker.loop), 0);
+	assert_int_equal(
+		lua_vm_create(&worker.vm, &worker.sched, on_uncaught, NULL), 0);
 	return 0;
 }
 
@@ -45,11 +45,11 @@ static int teardown(void **state)
 	(void)state;
 	inject_reset();
 	remote_close_all();
-	loop_run(&app.loop, UV_RUN_DEFAULT);
-	assert_int_equal(app.sched.count, 0);
-	lua_vm_destroy(&app.vm);
-	sched_close(&app.sched);
-	assert_int_equal(loop_destroy(&app.loop, NULL, NULL), 0);
+	loop_run(&worker.loop, UV_RUN_DEFAULT);
+	assert_int_equal(worker.sched.count, 0);
+	lua_vm_destroy(&worker.vm);
+	sched_close(&worker.sched);
+	assert_int_equal(loop_destroy(&worker.loop, NULL, NULL), 0);
 	assert_int_not_equal(access(address.sun_path, F_OK), 0);
 	return 0;
 }
@@ -72,7 +72,7 @@ static void await_greeting(int fd)
 
 	while ((n = recv(fd, text, sizeof text, MSG_DONTWAIT)) < 0) {
 		assert_int_equal(errno, EAGAIN);
-		loop_run(&app.loop, UV_RUN_ONCE);
+		loop_run(&worker.loop, UV_RUN_ONCE);
 	}
 	assert_true(n > 4);
 	assert_memory_equal(text, "neap", 4);
@@ -86,7 +86,7 @@ static void test_accepts_again(void **state)
 	(void)state;
 	if (inject_arm("malloc", 0, 0) != 0)
 		skip();
-	assert_non_null(remote_listen(&app, address.sun_path));
+	assert_non_null(remote_listen(&worker, address.sun_path));
 	inject_reset();
 	inject_arm("malloc", 0, 2);
 	first = client();
@@ -106,15 +106,15 @@ static void test_closed_before_the_retry(void **state)
 	(void)state;
 	if (inject_arm("malloc", 0, 0) != 0)
 		skip();
-	r = remote_listen(&app, address.sun_path);
+	r = remote_listen(&worker, address.sun_path);
 	assert_non_null(r);
 	inject_reset();
 	inject_arm("malloc", 0, -1);
 	fd = client();
 	while (inject_asked("malloc") == 0)
-		loop_run(&app.loop, UV_RUN_ONCE);
+		loop_run(&worker.loop, UV_RUN_ONCE);
 	remote_close(r);
-	loop_run(&app.loop, UV_RUN_DEFAULT);
+	loop_run(&worker.loop, UV_RUN_DEFAULT);
 	close(fd);
 }
 
@@ -130,14 +130,14 @@ static void test_takes_turns(void **state)
 	lua_Integer n;
 
 	(void)state;
-	assert_non_null(remote_listen(&app, address.sun_path));
+	assert_non_null(remote_listen(&worker, address.sun_path));
 	fd = client();
 	assert_int_equal(write(fd, lines, sizeof lines - 1), sizeof lines - 1);
 	do {
-		loop_run(&app.loop, UV_RUN_NOWAIT);
-		lua_getglobal(app.vm.L, "n");
-		n = lua_tointeger(app.vm.L, -1);
-		lua_pop(app.vm.L, 1);
+		loop_run(&worker.loop, UV_RUN_NOWAIT);
+		lua_getglobal(worker.vm.L, "n");
+		n = lua_tointeger(worker.vm.L, -1);
+		lua_pop(worker.vm.L, 1);
 		rounds += n > 0;
 	} while (n < 12);
 	assert_in_range(rounds, 6, 1000000);

@@ -1,0 +1,205 @@
+/* Addresses that workers share. See listen_share.h. */
+#include "net/listen_share.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/inject.h"
+#include "base/list.h"
+#include "net/listener.h"
+
+/* An address that somebody has. */
+struct shared {
+	struct list link;
+	struct list holds;
+	struct listen_address wanted; /* as it was asked for */
+	struct listen_address bound;  /* with the port the system chose */
+	int fd; /* of a unix socket: all others are its duplicates; else -1 */
+};
+
+/* That one of the workers has it. */
+struct listen_hold {
+	struct list link;
+	struct shared *shared;
+	const void *owner;
+};
+
+/* Guards all of it. Binding under it keeps two who are first apart. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct list all = { &all, &all };
+
+static bool is_unix(const struct listen_address *addr)
+{
+	return addr->addr.ss_family == AF_UNIX;
+}
+
+/* Of all bytes: listen_address_parse() leaves none as it was. */
+static bool is_same(const struct listen_address *a,
+		    const struct listen_address *b)
+{
+	return a->size == b->size && memcmp(&a->addr, &b->addr, a->size) == 0;
+}
+
+static bool takes_any_port(const struct listen_address *addr)
+{
+	const struct sockaddr *sa = (const struct sockaddr *)&addr->addr;
+
+	switch (sa->sa_family) {
+	case AF_INET:
+		return ((const struct sockaddr_in *)sa)->sin_port == 0;
+	case AF_INET6:
+		return ((const struct sockaddr_in6 *)sa)->sin6_port == 0;
+	default:
+		return false;
+	}
+}
+
+static bool holds(const struct shared *s, const void *owner)
+{
+	list_foreach(link, &s->holds) {
+		if (list_entry(link, struct listen_hold, link)->owner == owner)
+			return true;
+	}
+	return false;
+}
+
+/* The address that @a owner may join. NULL: there is none, or, with
+ * *ret_in_use, it has it already. */
+static struct shared *find(const struct listen_address *addr, const void *owner,
+			   bool *ret_in_use)
+{
+	*ret_in_use = false;
+	list_foreach(link, &all) {
+		struct shared *s = list_entry(link, struct shared, link);
+
+		if (!is_same(&s->wanted, addr))
+			continue;
+		if (!holds(s, owner))
+			return s;
+		if (!takes_any_port(addr)) {
+			*ret_in_use = true;
+			return NULL;
+		}
+	}
+	return NULL;
+}
+
+/* What the first one needs to know for the others. */
+static int note_bound(struct shared *s, int fd)
+{
+	s->bound.size = sizeof s->bound.addr;
+	if (getsockname(fd, (struct sockaddr *)&s->bound.addr,
+			&s->bound.size) != 0)
+		return -errno;
+	if (!is_unix(&s->wanted))
+		return 0;
+	s->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return s->fd < 0 ? -errno : 0;
+}
+
+/* Bind it first. Returns a descriptor or UV_E*. */
+static int open_first(struct shared *s, listen_bind_f bind, void *arg)
+{
+	int fd = bind(&s->wanted, false, arg);
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	rc = note_bound(s, fd);
+	if (rc == 0)
+		return fd;
+	close(fd);
+	return rc;
+}
+
+static int open_next(const struct shared *s, listen_bind_f bind, void *arg)
+{
+	int fd;
+
+	if (s->fd < 0)
+		return bind(&s->bound, true, arg);
+	fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+static struct shared *shared_new(const struct listen_address *addr)
+{
+	struct shared *s = mem_zalloc(sizeof *s);
+
+	if (s == NULL)
+		return NULL;
+	list_init(&s->holds);
+	s->wanted = *addr;
+	s->fd = -1;
+	return s;
+}
+
+/* With the lock held. */
+static int join(struct listen_hold *hold, const struct listen_address *addr,
+		listen_bind_f bind, void *arg)
+{
+	bool in_use;
+	struct shared *s = find(addr, hold->owner, &in_use);
+	bool first = s == NULL;
+	int fd;
+
+	if (in_use)
+		return UV_EADDRINUSE;
+	if (first)
+		s = shared_new(addr);
+	if (s == NULL)
+		return UV_ENOMEM;
+	fd = first ? open_first(s, bind, arg) : open_next(s, bind, arg);
+	if (fd < 0) {
+		if (first)
+			mem_free(s);
+		return fd;
+	}
+	if (first)
+		list_add_tail(&all, &s->link);
+	hold->shared = s;
+	list_add_tail(&s->holds, &hold->link);
+	return fd;
+}
+
+int listen_share_join(const struct listen_address *addr, const void *owner,
+		      listen_bind_f bind, void *arg,
+		      struct listen_hold **ret_hold)
+{
+	struct listen_hold *hold = mem_zalloc(sizeof *hold);
+	int fd;
+
+	if (hold == NULL)
+		return UV_ENOMEM;
+	hold->owner = owner;
+	pthread_mutex_lock(&lock);
+	fd = join(hold, addr, bind, arg);
+	pthread_mutex_unlock(&lock);
+	if (fd < 0)
+		mem_free(hold);
+	else
+		*ret_hold = hold;
+	return fd;
+}
+
+void listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
+			void *arg)
+{
+	struct shared *s = hold->shared;
+
+	pthread_mutex_lock(&lock);
+	list_del(&hold->link);
+	if (list_empty(&s->holds)) {
+		list_del(&s->link);
+		remove(arg);
+		if (s->fd >= 0)
+			close(s->fd);
+		mem_free(s);
+	}
+	pthread_mutex_unlock(&lock);
+	mem_free(hold);
+}

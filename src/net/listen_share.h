@@ -1,0 +1,37 @@
+/*
+ * Addresses on which several workers of this process listen. Who asks first
+ * binds the address for the process, so that another program's listener is
+ * found as ever; the others join. Over TCP each has a socket of its own
+ * (SO_REUSEPORT) and the system spreads the connections over them; of a unix
+ * socket all have the same one.
+ *
+ * Port 0 takes a free port: the first such listener of a worker has the port of
+ * the first of the others, its second theirs, and so on.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+struct listen_address;
+struct listen_hold;
+
+/** Binds a new socket: a descriptor, or a negative UV_E*. @a joins: others of
+ * this process are bound there already. */
+typedef int (*listen_bind_f)(const struct listen_address *addr, bool joins,
+			     void *arg);
+
+/**
+ * A descriptor bound to @a addr for @a owner, whom its address tells from
+ * others. *ret_hold is to be given to listen_share_leave() in the end. Returns
+ * a negative UV_E* otherwise; UV_EADDRINUSE also when the owner holds the
+ * address already.
+ */
+int listen_share_join(const struct listen_address *addr, const void *owner,
+		      listen_bind_f bind, void *arg,
+		      struct listen_hold **ret_hold);
+
+/** Give up the address; the descriptor is the caller's to close. When nobody
+ * has it any more, @a remove removes what it leaves behind, before another one
+ * can bind it. */
+void listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
+			void *arg);
