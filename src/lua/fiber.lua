@@ -144,7 +144,7 @@ function channel:put(value, timeout)
     if done == true or done == false then
         return done
     end
-    return c_put_end(self, done)
+    return c_put_end(self, done) -- it waited in vain
 end
 
 --- channel:get([timeout]) -> value | nil
@@ -158,7 +158,7 @@ function channel:get(timeout)
     elseif done == false then
         return nil
     end
-    return c_get_end(self, done)
+    return c_get_end(self, done) -- it waited in vain
 end
 
 --- channel:close()

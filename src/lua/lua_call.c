@@ -11,6 +11,7 @@
 #include "base/diag.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_lean.h"
 #include "lua/lua_preempt.h"
 #include "lua/lua_state.h"
 #include "runtime/fiber.h"
@@ -20,6 +21,13 @@ static const char park_mark;
 void lua_push_park_mark(lua_State *L)
 {
 	lua_pushlightuserdata(L, (void *)&park_mark);
+}
+
+void lua_call_open(lua_State *L)
+{
+	lua_push_park_mark(L);
+	lua_vm_of(L)->park_bits = lua_lean_bits(L);
+	lua_pop(L, 1);
 }
 
 bool lua_has_park_mark(lua_State *L)
@@ -73,6 +81,12 @@ static const char *blocking_function(lua_State *L)
 	return "a C function";
 }
 
+static bool can_wait(lua_State *L)
+{
+	return lua_lean_vm(L)->sched->current != NULL &&
+	       lua_lean_isyieldable(L);
+}
+
 /* Why L cannot wait, as text in @a why; false when it can. */
 static bool is_blocked(lua_State *L, char *why, size_t size)
 {
@@ -91,7 +105,7 @@ static bool is_blocked(lua_State *L, char *why, size_t size)
 /* The running fiber, about to begin a wait. */
 static struct fiber *waiter(lua_State *L)
 {
-	struct fiber *self = lua_vm_of(L)->sched->current;
+	struct fiber *self = lua_lean_vm(L)->sched->current;
 
 	/* The last wait was begun inside a coroutine, and an error (no memory,
 	 * stack overflow) struck before it could be put aside. */
@@ -103,7 +117,7 @@ struct fiber *lua_wait_check(lua_State *L)
 {
 	char why[256];
 
-	if (is_blocked(L, why, sizeof why)) {
+	if (!can_wait(L) && is_blocked(L, why, sizeof why)) {
 		lua_error_usage(L, "%s", why);
 		return NULL;
 	}
@@ -131,14 +145,14 @@ void lua_wait_note_blocked(lua_State *L)
 
 int lua_wait(lua_State *L)
 {
-	struct fiber *self = lua_vm_of(L)->sched->current;
+	struct fiber *self = lua_lean_vm(L)->sched->current;
 
 	/* A cancelled fiber's wait ends at once, but not before the others had
 	 * their turn: one that swallows the error in a loop keeps nobody from
 	 * running, nor the process from ending. */
 	if (self->flags & FIBER_CANCELLED)
 		fiber_cancel(self);
-	lua_push_park_mark(L);
+	lua_lean_push_park_mark(L);
 	return lua_yield(L, 1);
 }
 

@@ -87,6 +87,9 @@ void lua_push_traceback(lua_State *L, lua_State *co);
  */
 int lua_call_resume(struct lua_fiber *f, int nargs);
 
+/** Once a state. Throws: out of memory. */
+void lua_call_open(lua_State *L);
+
 /** What a waiting coroutine yields, so that it is told from a user's yield. */
 void lua_push_park_mark(lua_State *L);
 

@@ -1,9 +1,9 @@
 /*
  * Channels in Lua: the C half of fiber.channel().
  *
- * The values lie in the environment table of the channel's userdata: ring slot
- * i at key i + 1; the value a fiber waits with, or is handed, at its place,
- * size + the fiber's slot.
+ * A value for a fiber that waits goes straight to its coroutine. The others lie
+ * in the environment table of the channel's userdata: ring slot i at key i + 1;
+ * the value a fiber waits with at its place, size + the fiber's slot.
  */
 #include "lua/lua_channel.h"
 
@@ -15,10 +15,14 @@
 #include "lua/lua_class.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_lean.h"
 #include "lua/lua_state.h"
 #include "runtime/channel.h"
 
-enum { CHANNEL_SIZE_MAX = 1 << 24 };
+enum {
+	CHANNEL_SIZE_MAX = 1 << 24,
+	RING_AT_ONCE = 64, /* slots made with the channel */
+};
 
 static int place_of(const struct channel *ch, struct fiber *f)
 {
@@ -27,7 +31,7 @@ static int place_of(const struct channel *ch, struct fiber *f)
 
 static struct channel *check_channel(lua_State *L)
 {
-	return lua_class_check(L, 1, LUA_CLASS_CHANNEL);
+	return lua_lean_check(L, 1, LUA_CLASS_CHANNEL);
 }
 
 static int l_new(lua_State *L)
@@ -43,134 +47,157 @@ static int l_new(lua_State *L)
 	channel_create(lua_class_box(L, LUA_CLASS_CHANNEL,
 				     sizeof(struct channel)),
 		       (uint32_t)size);
-	lua_newtable(L);
+	lua_createtable(L, size < RING_AT_ONCE ? (int)size : RING_AT_ONCE, 0);
 	lua_setfenv(L, -2);
 	return 1;
 }
 
-/* put(channel, value, timeout) -> true | false | status, when it waited */
+static uint64_t timeout_of(lua_State *L, int idx)
+{
+	return lua_lean_isnoneornil(L, idx) ? UINT64_MAX
+					    : lua_wait_timeout(L, idx);
+}
+
+/* The running fiber may be in a queue that it has left by an error. */
+static void leave_old_wait(lua_State *L)
+{
+	struct fiber *self = lua_lean_vm(L)->sched->current;
+
+	if (self != NULL)
+		lua_fiber_take_back(lua_fiber_of(self));
+}
+
+static int ring_key(const struct channel *ch, uint32_t n)
+{
+	return (int)(((uint64_t)ch->head + n) % ch->size) + 1;
+}
+
+/* put(channel, value, timeout) -> true | false | status of its wait */
 static int l_put(lua_State *L)
 {
 	struct channel *ch = check_channel(L);
-	uint64_t timeout = lua_wait_timeout(L, 3);
-	struct fiber *peer, *self;
+	uint64_t timeout = timeout_of(L, 3);
+	struct fiber *self, *peer;
 	uint32_t slot;
-	int key;
 
-	if (lua_isnoneornil(L, 2))
+	if (lua_lean_isnoneornil(L, 2))
 		return lua_error_usage(L, "channel:put(value): nil cannot be "
 					  "told from no value");
-	lua_settop(L, 3);
-	lua_getfenv(L, 1);
-	/* The place is made first: a store that fails must not follow a wakeup.
-	 * So the value is stored for the reader or slot that would take it. */
-	if (ch->closed) {
-		lua_pushboolean(L, 0);
-		return 1;
-	}
-	if (!list_empty(&ch->readers))
-		key = place_of(ch, list_entry(ch->readers.next, struct fiber,
-					      link));
-	else if (ch->count < ch->size)
-		key = (int)(((uint64_t)ch->head + ch->count) % ch->size) + 1;
-	else
-		key = 0;
-	if (key != 0) {
+	leave_old_wait(L);
+	if (list_empty(&ch->readers) && ch->count < ch->size) {
+		/* First of all: a store may fail. */
+		lua_getfenv(L, 1);
 		lua_pushvalue(L, 2);
-		lua_rawseti(L, 4, key);
-		channel_put(ch, &slot, &peer);
-		lua_pushboolean(L, 1);
-		return 1;
+		lua_rawseti(L, -2, ring_key(ch, ch->count));
 	}
-	if (timeout == 0) {
-		lua_pushboolean(L, 0);
+	switch (channel_put(ch, &slot, &peer)) {
+	case CHANNEL_PEER:
+		lua_fast_pushboolean(lua_fiber_of(peer)->co, true);
+		lua_lean_copy(lua_fiber_of(peer)->co, L, 2);
+		lua_fiber_hand(lua_fiber_of(peer), 2);
+		break;
+	case CHANNEL_RING:
+		break;
+	case CHANNEL_CLOSED:
+		lua_fast_pushboolean(L, false);
 		return 1;
+	case CHANNEL_WAIT:
+		if (timeout == 0) {
+			lua_fast_pushboolean(L, false);
+			return 1;
+		}
+		self = lua_wait_check(L);
+		lua_getfenv(L, 1);
+		lua_pushvalue(L, 2);
+		lua_rawseti(L, -2, place_of(ch, self));
+		channel_put_wait_begin(ch, self, timeout);
+		return lua_wait(L);
 	}
-	self = lua_wait_check(L);
-	lua_pushvalue(L, 2);
-	lua_rawseti(L, 4, place_of(ch, self));
-	channel_put_wait_begin(ch, self, timeout);
-	return lua_wait(L);
+	lua_fast_pushboolean(L, true);
+	return 1;
 }
 
-/* put_end(channel, status) -> bool */
+/* put_end(channel, status) -> false; throws what keeps it from waiting */
 static int l_put_end(lua_State *L)
 {
 	struct channel *ch = check_channel(L);
 	int status = luaL_checkint(L, 2);
 
-	if (status != 0) { /* nobody took it */
-		lua_getfenv(L, 1);
-		lua_pushnil(L);
-		lua_rawseti(L, -2, place_of(ch, lua_vm_of(L)->sched->current));
-		if (status != UV_ETIMEDOUT && status != UV_EPIPE)
-			return lua_wait_throw(L, status);
-	}
-	lua_pushboolean(L, status == 0);
+	/* Nobody took it. */
+	lua_getfenv(L, 1);
+	lua_pushnil(L);
+	lua_rawseti(L, -2, place_of(ch, lua_vm_of(L)->sched->current));
+	if (status != UV_ETIMEDOUT && status != UV_EPIPE)
+		return lua_wait_throw(L, status);
+	lua_pushboolean(L, 0);
 	return 1;
 }
 
-/* Push t[key] and clear it; t is the environment, at index 3. */
-static void take_value(lua_State *L, int key)
+/* Push t[key] and clear it; t is the environment, at index @a t. */
+static void take_value(lua_State *L, int t, int key)
 {
-	lua_rawgeti(L, 3, key);
+	lua_rawgeti(L, t, key);
 	lua_pushnil(L);
-	lua_rawseti(L, 3, key);
+	lua_rawseti(L, t, key);
 }
 
-/* get(channel, timeout) -> true, value | false | status, when it waited */
+/* A writer, woken just now, has been rid of its value, which is pushed. Throws:
+ * no; the place is there. */
+static void take_from_writer(lua_State *L, int t, const struct channel *ch,
+			     struct fiber *writer)
+{
+	take_value(L, t, place_of(ch, writer));
+	lua_fast_pushboolean(lua_fiber_of(writer)->co, true);
+	lua_fiber_hand(lua_fiber_of(writer), 1);
+}
+
+/* get(channel, timeout) -> true, value | false | status of its wait */
 static int l_get(lua_State *L)
 {
 	struct channel *ch = check_channel(L);
-	uint64_t timeout = lua_wait_timeout(L, 2);
+	uint64_t timeout = timeout_of(L, 2);
 	struct fiber *peer, *self;
 	uint32_t slot, refill;
 
-	lua_settop(L, 2);
-	lua_getfenv(L, 1);
+	leave_old_wait(L);
 	switch (channel_get(ch, &slot, &peer, &refill)) {
+	case CHANNEL_WAIT:
+		if (timeout == 0)
+			break;
+		self = lua_wait_check(L);
+		channel_get_wait_begin(ch, self, timeout);
+		return lua_wait(L);
+	case CHANNEL_CLOSED:
+		break;
 	case CHANNEL_RING:
-		lua_pushboolean(L, 1);
-		take_value(L, (int)slot + 1);
+		lua_settop(L, 1);
+		lua_getfenv(L, 1);
+		lua_fast_pushboolean(L, true);
+		take_value(L, 2, (int)slot + 1);
 		if (peer != NULL) {
-			take_value(L, place_of(ch, peer));
-			lua_rawseti(L, 3, (int)refill + 1);
+			take_from_writer(L, 2, ch, peer);
+			lua_rawseti(L, 2, (int)refill + 1);
 		}
 		return 2;
 	case CHANNEL_PEER:
-		lua_pushboolean(L, 1);
-		take_value(L, place_of(ch, peer));
+		lua_settop(L, 1);
+		lua_getfenv(L, 1);
+		lua_fast_pushboolean(L, true);
+		take_from_writer(L, 2, ch, peer);
 		return 2;
-	case CHANNEL_CLOSED:
-		lua_pushboolean(L, 0);
-		return 1;
-	case CHANNEL_WAIT:
-		break;
 	}
-	if (timeout == 0) {
-		lua_pushboolean(L, 0);
-		return 1;
-	}
-	self = lua_wait_check(L);
-	channel_get_wait_begin(ch, self, timeout);
-	return lua_wait(L);
+	lua_fast_pushboolean(L, false);
+	return 1;
 }
 
-/* get_end(channel, status) -> value | nil */
+/* get_end(channel, status) -> nil; throws what keeps it from waiting */
 static int l_get_end(lua_State *L)
 {
-	struct channel *ch = check_channel(L);
 	int status = luaL_checkint(L, 2);
 
-	if (status == UV_ETIMEDOUT || status == UV_EPIPE) {
-		lua_pushnil(L);
-		return 1;
-	}
-	if (status != 0)
+	if (status != UV_ETIMEDOUT && status != UV_EPIPE)
 		return lua_wait_throw(L, status);
-	lua_settop(L, 2);
-	lua_getfenv(L, 1);
-	take_value(L, place_of(ch, lua_vm_of(L)->sched->current));
+	lua_pushnil(L);
 	return 1;
 }
 
@@ -183,12 +210,11 @@ static int l_close(lua_State *L)
 		return 0;
 	channel_close(ch);
 	/* The ring lets go of its values; writers clear their places themselves.
-	 * What was handed to a reader that has not run yet is the reader's. */
+	 * What was handed to a reader is on its way. */
 	lua_getfenv(L, 1);
 	for (uint32_t i = 0; i < count; i++) {
 		lua_pushnil(L);
-		lua_rawseti(L, -2,
-			    (int)(((uint64_t)ch->head + i) % ch->size) + 1);
+		lua_rawseti(L, -2, ring_key(ch, i));
 	}
 	return 0;
 }

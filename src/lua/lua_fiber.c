@@ -18,27 +18,18 @@
 #include "lua/lua_call.h"
 #include "lua/lua_class.h"
 #include "lua/lua_error.h"
+#include "lua/lua_lean.h"
 #include "lua/lua_limits.h"
 #include "lua/lua_preempt.h"
 #include "lua/lua_state.h"
 
 enum { POOL_MAX = 1024 }; /* a burst must not hold its memory for ever */
 
-/* t[slot] = the value at the top, which is popped; t is a table of the
- * registry. The slot has a value already (false when it is free), so nothing
- * is allocated and nothing thrown. */
-static void slot_set(lua_State *L, int table_ref, unsigned slot)
-{
-	lua_rawgeti(L, LUA_REGISTRYINDEX, table_ref);
-	lua_insert(L, -2);
-	lua_rawseti(L, -2, slot);
-	lua_pop(L, 1);
-}
-
-static void slot_clear(lua_State *L, int table_ref, unsigned slot)
+static void slot_clear(lua_State *L, const struct lua_slots *slots,
+		       unsigned slot)
 {
 	lua_pushboolean(L, 0);
-	slot_set(L, table_ref, slot);
+	lua_lean_slot_set(L, slots, slot);
 }
 
 /* Give the slot its first values. Throws: out of memory. */
@@ -82,8 +73,8 @@ static void pool_refill(lua_State *L, void *arg)
 	slot = luaL_ref(L, -2);
 	/* A throw from here on leaves a coroutine in the table: harmless, and
 	 * memory is short anyway. */
-	slot_open(L, vm->handles_ref, slot);
-	slot_open(L, vm->spawners_ref, slot);
+	slot_open(L, vm->handles.ref, slot);
+	slot_open(L, vm->spawners.ref, slot);
 	f = mem_zalloc(sizeof *f);
 	if (f == NULL) {
 		luaL_unref(L, -1, slot);
@@ -102,17 +93,6 @@ static void pool_refill(lua_State *L, void *arg)
 
 static void fiber_resume(struct fiber *base);
 
-/* A fiber's coroutine has the state's globals, whoever makes it, and whatever
- * setfenv(0, ...) did in the one before. Throws: no. */
-static void reset_globals(struct lua_fiber *f)
-{
-	lua_State *L = f->vm->L;
-
-	lua_pushvalue(L, LUA_GLOBALSINDEX);
-	lua_xmove(L, f->co, 1);
-	lua_replace(f->co, LUA_GLOBALSINDEX);
-}
-
 static struct lua_fiber *pool_take(struct lua_vm *vm)
 {
 	struct list *link = list_shift(&vm->pool);
@@ -125,7 +105,8 @@ static struct lua_fiber *pool_take(struct lua_vm *vm)
 	fiber_init(vm->sched, &f->base, fiber_resume);
 	f->nargs = 0;
 	memcpy(f->name, "lua", sizeof "lua");
-	reset_globals(f);
+	/* Whoever makes it, and whatever setfenv(0, ...) did in the one before. */
+	lua_lean_set_globals(vm->L, f->co);
 	if (vm->sched->current != NULL)
 		lua_limits_inherit(f, vm->sched->current);
 	return f;
@@ -178,17 +159,22 @@ void lua_fiber_start_later(struct lua_fiber *f, int nargs)
 
 void lua_fiber_set_spawner(lua_State *L, struct lua_fiber *f)
 {
+	int line = lua_lean_push_caller(L);
 	lua_Debug ar;
 
-	for (int level = 0; lua_getstack(L, level, &ar); level++) {
-		lua_getinfo(L, "l", &ar);
-		if (ar.currentline <= 0)
+	for (int level = 0; line == 0 && lua_getstack(L, level, &ar); level++) {
+		lua_getinfo(L, "Sl", &ar);
+		/* Our own halves start fibers for others. */
+		if (ar.currentline <= 0 ||
+		    strncmp(ar.source, "=neap/", sizeof "=neap/" - 1) == 0)
 			continue;
 		lua_getinfo(L, "f", &ar);
-		slot_set(L, f->vm->spawners_ref, f->slot);
-		f->spawn_line = ar.currentline;
-		return;
+		line = ar.currentline;
 	}
+	if (line == 0)
+		return;
+	lua_lean_slot_set(L, &f->vm->spawners, f->slot);
+	f->spawn_line = line;
 }
 
 /* The Lua objects that know the fiber are told that it has ended. */
@@ -199,11 +185,11 @@ static void leave_lua(struct lua_fiber *f)
 	if (f->handle != NULL) {
 		f->handle->fiber = NULL;
 		f->handle = NULL;
-		slot_clear(vm->L, vm->handles_ref, f->slot);
+		slot_clear(vm->L, &vm->handles, f->slot);
 	}
 	if (f->spawn_line != 0) {
 		f->spawn_line = 0;
-		slot_clear(vm->L, vm->spawners_ref, f->slot);
+		slot_clear(vm->L, &vm->spawners, f->slot);
 	}
 	if (f->storage_ref != LUA_NOREF) {
 		luaL_unref(vm->L, LUA_REGISTRYINDEX, f->storage_ref);
@@ -223,7 +209,7 @@ static void fiber_release(struct lua_fiber *f, bool reusable)
 		fiber_free(f);
 		return;
 	}
-	lua_settop(f->co, 0);
+	lua_lean_clear(f->co);
 	list_add(&vm->pool, &f->base.link);
 	vm->pooled++;
 }
@@ -264,7 +250,7 @@ static void push_report(lua_State *L, void *arg)
 
 	lua_push_traceback(L, f->co);
 	if (f->spawn_line != 0) {
-		lua_rawgeti(L, LUA_REGISTRYINDEX, f->vm->spawners_ref);
+		lua_rawgeti(L, LUA_REGISTRYINDEX, f->vm->spawners.ref);
 		lua_rawgeti(L, -1, f->slot);
 		lua_remove(L, -2);
 		lua_getinfo(L, ">S", &ar);
@@ -304,7 +290,7 @@ static void keep_results(lua_State *L, void *arg)
 	struct lua_fiber *f = arg;
 	int count = lua_gettop(f->co);
 
-	lua_rawgeti(L, LUA_REGISTRYINDEX, f->vm->handles_ref);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, f->vm->handles.ref);
 	lua_rawgeti(L, -1, f->slot);
 	lua_createtable(L, count, 0);
 	for (int i = count; i > 0; i--) {
@@ -342,7 +328,7 @@ static void keep_failure(lua_State *L, void *arg)
 {
 	struct foreign_end *end = arg;
 
-	lua_rawgeti(L, LUA_REGISTRYINDEX, end->f->vm->handles_ref);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, end->f->vm->handles.ref);
 	lua_rawgeti(L, -1, end->f->slot);
 	lua_createtable(L, 1, 0);
 	if (end->failure != NULL) {
@@ -411,6 +397,12 @@ static void fiber_resume(struct fiber *base)
 		fiber_end(f, rc == 0);
 		return;
 	}
+	if (__builtin_expect(lua_lean_has_park_mark(f->co) &&
+				     base->state != FIBER_RUNNING,
+			     1)) {
+		lua_lean_clear(f->co);
+		return;
+	}
 	if (lua_preempt_take(f->vm, f->co) || lua_has_preempt_mark(f->co)) {
 		lua_settop(f->co, 0);
 		fiber_preempt_begin(base);
@@ -430,7 +422,7 @@ static void fiber_resume(struct fiber *base)
 
 struct fiber_handle *lua_fiber_push_handle(lua_State *L)
 {
-	struct fiber_handle *h = lua_class_box(L, LUA_CLASS_FIBER, sizeof *h);
+	struct fiber_handle *h = lua_lean_box(L, LUA_CLASS_FIBER, sizeof *h);
 
 	*h = (struct fiber_handle){ NULL };
 	return h;
@@ -438,7 +430,7 @@ struct fiber_handle *lua_fiber_push_handle(lua_State *L)
 
 void lua_fiber_bind(lua_State *L, struct lua_fiber *f, struct fiber_handle *h)
 {
-	slot_set(L, f->vm->handles_ref, f->slot);
+	lua_lean_slot_set(L, &f->vm->handles, f->slot);
 	h->fiber = f;
 	h->id = f->base.id;
 	f->handle = h;
@@ -453,8 +445,8 @@ static void open_foreign(lua_State *L, struct lua_fiber *f)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, f->vm->fibers_ref);
 	lua_pushboolean(L, 1);
 	slot = luaL_ref(L, -2);
-	slot_open(L, f->vm->handles_ref, slot);
-	slot_open(L, f->vm->spawners_ref, slot);
+	slot_open(L, f->vm->handles.ref, slot);
+	slot_open(L, f->vm->spawners.ref, slot);
 	lua_pop(L, 1);
 	f->slot = slot;
 }
@@ -471,7 +463,7 @@ void lua_fiber_push(lua_State *L, struct lua_fiber *f)
 		lua_fiber_bind(L, f, h);
 		return;
 	}
-	lua_rawgeti(L, LUA_REGISTRYINDEX, f->vm->handles_ref);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, f->vm->handles.ref);
 	lua_rawgeti(L, -1, f->slot);
 	lua_remove(L, -2);
 }

@@ -40,7 +40,8 @@ struct lua_fiber {
 			  C, see lua_cmod_fiber.c: it runs no Lua */
 	unsigned slot;   /* index in the vm's tables; from 1; 0: none yet, which
 			  only one made in C has */
-	int nargs;       /* for the first resume; -1: it has run */
+	int nargs;       /* what it is resumed with lies on co, so many; -1:
+			  the status of its wait */
 	int spawn_line;  /* line of the spawner; 0: unknown */
 	int storage_ref; /* registry: fiber.storage, or LUA_NOREF */
 	struct fiber_handle *handle; /* its object in Lua; NULL: none yet */
@@ -94,6 +95,16 @@ void lua_fiber_set_spawner(lua_State *L, struct lua_fiber *f);
 
 /** For on_end of a failed fiber: it was cancelled, and this is its error. */
 bool lua_fiber_ended_by_cancel(struct lua_fiber *f);
+
+/**
+ * @a f was woken just now, and the @a count values on top of its coroutine come
+ * straight from the one who did: the function that waited seems to return them
+ * in place of a status. Not for one that has a guest.
+ */
+static inline void lua_fiber_hand(struct lua_fiber *f, int count)
+{
+	f->nargs = count;
+}
 
 /** Give up a fiber that was not started. */
 void lua_fiber_drop(struct lua_fiber *f);

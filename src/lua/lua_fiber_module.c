@@ -11,12 +11,13 @@
 #include "lua/lua_cond.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_lean.h"
 #include "lua/lua_limits.h"
 #include "lua/lua_state.h"
 
 static struct fiber *current(lua_State *L)
 {
-	return lua_vm_of(L)->sched->current;
+	return lua_lean_vm(L)->sched->current;
 }
 
 static struct lua_fiber *check_self(lua_State *L)
@@ -83,7 +84,7 @@ static struct lua_fiber *make_fiber(lua_State *L, const char *name)
 	h = lua_fiber_push_handle(L);
 	lua_insert(L, 1);
 	f = lua_fiber_check_get(L);
-	if (!lua_checkstack(f->co, count)) {
+	if (count > LUA_MINSTACK && !lua_checkstack(f->co, count)) {
 		lua_fiber_drop(f);
 		diag_set_oom(count * sizeof(void *), "the arguments");
 		lua_error_throw(L);

@@ -37,6 +37,13 @@ static void *vm_alloc(void *arg, void *ptr, size_t old_size, size_t size)
 	return p;
 }
 
+static void open_slots(lua_State *L, struct lua_slots *slots)
+{
+	lua_newtable(L);
+	slots->table = (void *)lua_topointer(L, -1);
+	slots->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
 static void open_libs(lua_State *L, void *arg)
 {
 	struct lua_vm *vm = arg;
@@ -44,12 +51,11 @@ static void open_libs(lua_State *L, void *arg)
 	luaL_openlibs(L);
 	lua_newtable(L);
 	vm->fibers_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-	lua_newtable(L);
-	vm->handles_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-	lua_newtable(L);
-	vm->spawners_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	open_slots(L, &vm->handles);
+	open_slots(L, &vm->spawners);
 	lua_newtable(L);
 	vm->noted_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_call_open(L);
 	lua_error_open(L);
 	lua_value_open(L, &vm->values);
 }

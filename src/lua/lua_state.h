@@ -43,6 +43,12 @@ enum lua_class {
 	LUA_CLASS_COUNT,
 };
 
+/** A table of the registry with something for each fiber, by its slot. */
+struct lua_slots {
+	int ref;
+	void *table; /* its address */
+};
+
 /** One Lua state with what the C side keeps for it. */
 struct lua_vm {
 	lua_State *L; /* the main coroutine: never runs user code */
@@ -53,14 +59,15 @@ struct lua_vm {
 	size_t memory_peak;
 	struct list pool; /* idle fibers with their coroutines */
 	unsigned pooled;
-	int fibers_ref;   /* registry: slot -> coroutine */
-	int handles_ref;  /* registry: slot -> fiber object, when it has one */
-	int spawners_ref; /* registry: slot -> function that spawned it */
+	int fibers_ref;            /* registry: slot -> coroutine */
+	struct lua_slots handles;  /* slot -> fiber object, when it has one */
+	struct lua_slots spawners; /* slot -> function that spawned it */
 	struct {
 		int ref;               /* registry: the metatable */
 		const void *metatable; /* its address */
 		const char *name;      /* for messages; static */
 	} classes[LUA_CLASS_COUNT];
+	uint64_t park_bits;  /* the park mark as our LuaJIT has it */
 	int noted_ref;       /* registry: {error value, its first traceback} */
 	int error_box_ref;   /* registry: an empty error object, or false */
 	char blocked_by[64]; /* of the last wait that could not be */

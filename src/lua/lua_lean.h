@@ -1,0 +1,250 @@
+/*
+ * What fibers and channels do at each switch and each start, as short as can
+ * be: over LuaJIT's own layout where it is ours, else by the API. The rest of
+ * the code has no business here.
+ */
+#pragma once
+
+#include <lauxlib.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "lua/lua_call.h"
+#include "lua/lua_class.h"
+#include "lua/lua_fast.h"
+#include "lua/lua_fiber.h"
+#include "lua/lua_state.h"
+
+#if !NEAP_LUAJIT_SYSTEM
+
+#include <lj_frame.h>
+
+/** lua_vm_of(), without a call. */
+static inline struct lua_vm *lua_lean_vm(lua_State *L)
+{
+	return G(L)->allocd;
+}
+
+/** lua_class_check() of argument @a arg. */
+static inline void *lua_lean_check(lua_State *L, int arg, enum lua_class id)
+{
+	cTValue *o = L->base + arg - 1;
+
+	if (__builtin_expect(o < L->top && tvisudata(o), 1) &&
+	    tabref(udataV(o)->metatable) ==
+		    lua_lean_vm(L)->classes[id].metatable)
+		return uddata(udataV(o));
+	return lua_class_check(L, arg, id);
+}
+
+/** Argument @a arg is nil, or not there. */
+static inline bool lua_lean_isnoneornil(lua_State *L, int arg)
+{
+	cTValue *o = L->base + arg - 1;
+
+	return o >= L->top || tvisnil(o);
+}
+
+static inline bool lua_lean_isyieldable(lua_State *L)
+{
+	return cframe_canyield(L->cframe) &&
+	       !(G(L)->hookmask & (HOOK_GC | HOOK_VMEVENT));
+}
+
+/** Push a copy of argument @a arg of @a from on @a to. Throws: no; there must
+ * be room, as there is on a coroutine that waits. */
+static inline void lua_lean_copy(lua_State *to, lua_State *from, int arg)
+{
+	copyTV(to, to->top, from->base + arg - 1);
+	to->top++;
+}
+
+/** lua_settop(co, 0) */
+static inline void lua_lean_clear(lua_State *co)
+{
+	co->top = co->base;
+}
+
+/** The value at the top, as a number to compare with. */
+static inline uint64_t lua_lean_bits(lua_State *L)
+{
+	return (L->top - 1)->u64;
+}
+
+/** lua_push_park_mark() */
+static inline void lua_lean_push_park_mark(lua_State *L)
+{
+	L->top->u64 = lua_lean_vm(L)->park_bits;
+	L->top++;
+}
+
+/** lua_has_park_mark() */
+static inline bool lua_lean_has_park_mark(lua_State *L)
+{
+	return L->top > L->base &&
+	       lua_lean_bits(L) == lua_lean_vm(L)->park_bits;
+}
+
+/** A userdata with the metatable of a class, pushed. Throws: out of memory. */
+static inline void *lua_lean_box(lua_State *L, enum lua_class id, size_t size)
+{
+	void *box = lua_newuserdata(L, size);
+
+	/* It is new, and white: it needs no barrier. */
+	setgcref(udataV(L->top - 1)->metatable,
+		 obj2gco((GCtab *)lua_lean_vm(L)->classes[id].metatable));
+	return box;
+}
+
+/** The globals of @a co become those of @a L. Throws: no. */
+static inline void lua_lean_set_globals(lua_State *L, lua_State *co)
+{
+	if (__builtin_expect(gcref(co->env) == gcref(L->env), 1))
+		return;
+	lua_pushvalue(L, LUA_GLOBALSINDEX);
+	lua_xmove(L, co, 1);
+	lua_replace(co, LUA_GLOBALSINDEX);
+}
+
+/** Element @a slot of @a slots becomes the value at the top, which is popped. It
+ * is there already, so nothing is thrown. */
+static inline void
+lua_lean_slot_set(lua_State *L, const struct lua_slots *slots, unsigned slot)
+{
+	GCtab *t = slots->table;
+
+	if (__builtin_expect(slot >= t->asize, 0)) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, slots->ref);
+		lua_insert(L, -2);
+		lua_rawseti(L, -2, (int)slot);
+		lua_pop(L, 1);
+		return;
+	}
+	L->top--;
+	copyTV(L, arrayslot(t, slot), L->top);
+	lj_gc_anybarriert(L, t);
+}
+
+/* As LuaJIT's own, which it keeps to itself. 0: it is not known. */
+static inline int lua_lean_line(const GCproto *pt, const BCIns *pc)
+{
+	BCPos pos = proto_bcpos(pt, pc) - 1;
+	const void *info = proto_lineinfo(pt);
+
+	if (info == NULL || pos == 0 || pos >= pt->sizebc)
+		return 0;
+	pos--;
+	if (pt->numline < 256)
+		return pt->firstline + ((const uint8_t *)info)[pos];
+	if (pt->numline < 65536)
+		return pt->firstline + ((const uint16_t *)info)[pos];
+	return pt->firstline + (int)((const uint32_t *)info)[pos];
+}
+
+/** Push the Lua function that has called the running C function, and give its
+ * line; 0, and nothing pushed: ask the debug library. Throws: no. */
+static inline int lua_lean_push_caller(lua_State *L)
+{
+	cTValue *frame = L->base - 1;
+	const BCIns *pc;
+	GCfunc *fn;
+	int line;
+
+	if (frame_islua(frame)) {
+		pc = frame_pc(frame);
+		frame = frame_prevl(frame);
+	} else if (frame_iscont(frame) && frame_contv(frame) > 1) {
+		pc = frame_contpc(frame); /* of a compiled loop */
+		frame = frame_prevd(frame);
+	} else {
+		return 0;
+	}
+	fn = frame_func(frame);
+	if (!isluafunc(fn) || *strdata(proto_chunkname(funcproto(fn))) == '=')
+		return 0;
+	line = lua_lean_line(funcproto(fn), pc);
+	if (line == 0)
+		return 0;
+	setfuncV(L, L->top, fn);
+	L->top++;
+	return line;
+}
+
+#else
+
+static inline struct lua_vm *lua_lean_vm(lua_State *L)
+{
+	return lua_vm_of(L);
+}
+
+static inline void *lua_lean_check(lua_State *L, int arg, enum lua_class id)
+{
+	return lua_class_check(L, arg, id);
+}
+
+static inline bool lua_lean_isnoneornil(lua_State *L, int arg)
+{
+	return lua_isnoneornil(L, arg);
+}
+
+static inline bool lua_lean_isyieldable(lua_State *L)
+{
+	return lua_isyieldable(L);
+}
+
+static inline void lua_lean_copy(lua_State *to, lua_State *from, int arg)
+{
+	lua_pushvalue(from, arg);
+	if (to != from)
+		lua_xmove(from, to, 1);
+}
+
+static inline void lua_lean_clear(lua_State *co)
+{
+	lua_settop(co, 0);
+}
+
+static inline uint64_t lua_lean_bits(lua_State *L)
+{
+	(void)L;
+	return 0;
+}
+
+static inline void lua_lean_push_park_mark(lua_State *L)
+{
+	lua_push_park_mark(L);
+}
+
+static inline bool lua_lean_has_park_mark(lua_State *L)
+{
+	return lua_has_park_mark(L);
+}
+
+static inline void *lua_lean_box(lua_State *L, enum lua_class id, size_t size)
+{
+	return lua_class_box(L, id, size);
+}
+
+static inline void lua_lean_set_globals(lua_State *L, lua_State *co)
+{
+	lua_pushvalue(L, LUA_GLOBALSINDEX);
+	lua_xmove(L, co, 1);
+	lua_replace(co, LUA_GLOBALSINDEX);
+}
+
+static inline void
+lua_lean_slot_set(lua_State *L, const struct lua_slots *slots, unsigned slot)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, slots->ref);
+	lua_insert(L, -2);
+	lua_rawseti(L, -2, (int)slot);
+	lua_pop(L, 1);
+}
+
+static inline int lua_lean_push_caller(lua_State *L)
+{
+	(void)L;
+	return 0;
+}
+
+#endif
