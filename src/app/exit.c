@@ -19,6 +19,7 @@
 #include "lua/lua_call.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_memory.h"
 #include "lua_src/app.h"
 #include "versions.h"
 
@@ -152,6 +153,7 @@ static int luaopen_neap(lua_State *L)
 	static const luaL_Reg functions[] = {
 		{ "set_hooks", l_neap_set_hooks },
 		{ "hook_failed", l_neap_hook_failed },
+		{ "memory", lua_memory_push },
 		{ "usage", lua_error_usage_text },
 		{ NULL, NULL },
 	};

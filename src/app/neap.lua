@@ -19,6 +19,16 @@ local M = {
     worker = c.worker,
 }
 
+--- neap.memory() -> table
+-- What this Lua state uses, in bytes: `used`, `peak` (the most there ever was),
+-- `limit` (`--max-memory`; 0: none), `soft_limit` (where the collector begins to
+-- hurry), `soft_collections` (how often it did), `failures` (allocations that were
+-- refused) and `longest_step`, in seconds: the longest part of a collection that
+-- could not be divided. Counted is all that Lua allocates, `ffi.new` and
+-- `string.buffer` included; what C modules and `ffi.C.malloc` take is not, nor
+-- machine code. Yields: no.
+M.memory = c.memory
+
 local hooks = {}
 
 --- Have @f called once at the end of the process: after the servers have

@@ -16,6 +16,7 @@
 #include "config/settings.h"
 #include "lua/lua_call.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_memory.h"
 #include "lua/lua_preempt.h"
 
 /* As much as the main thread has on most systems: what nests in Lua may go as
@@ -135,7 +136,9 @@ int worker_create(struct worker *w)
 		goto fail_vm;
 	w->vm.on_stall = on_stall;
 	if (lua_vm_protect(&w->vm, open_lua, w) != 0 ||
-	    register_modules(w) != 0)
+	    register_modules(w) != 0 ||
+	    lua_memory_set_limit(&w->vm, settings_size(w->app->settings,
+						       SETTING_MEMORY)) != 0)
 		goto fail_open;
 	start_slices(w);
 	set_awake(w, true);

@@ -64,6 +64,11 @@ const struct setting settings_table[SETTING_COUNT] = {
 		"NEAP_SLICE", "--slice", NULL, "MS",
 		"a fiber that computes gives way after this; 0: never", 1000,
 	},
+	[SETTING_MEMORY] = {
+		"memory.max", SETTING_SIZE, "0",
+		"NEAP_MAX_MEMORY", "--max-memory", NULL, "SIZE",
+		"limit of a Lua state: bytes, or with K, M, G; 0: none",
+	},
 	[SETTING_HISTORY] = {
 		"console.history", SETTING_TEXT, NULL,
 		"NEAP_HISTORY", NULL, NULL, "PATH",
@@ -129,6 +134,30 @@ static unsigned parse_number(const struct setting *t, const char *text)
 	return v <= t->largest ? (unsigned)v : 0;
 }
 
+enum { SIZE_SHIFT_MAX = 44 }; /* 16 TiB, more than LuaJIT can use */
+
+/* Returns UINT64_MAX when it is not one of bytes. */
+static uint64_t parse_size(const char *text)
+{
+	static const char suffixes[] = "kmg";
+	size_t digits = strspn(text, "0123456789");
+	const char *suffix = "";
+	unsigned shift = 0;
+	uint64_t v;
+
+	if (digits == 0 || digits > 14)
+		return UINT64_MAX;
+	if (text[digits] != '\0') {
+		suffix = strchr(suffixes, text[digits] | 0x20);
+		if (suffix == NULL || text[digits + 1] != '\0')
+			return UINT64_MAX;
+		shift = 10 * (unsigned)(suffix - suffixes + 1);
+	}
+	v = strtoull(text, NULL, 10);
+	return v <= (UINT64_C(1) << SIZE_SHIFT_MAX) >> shift ? v << shift
+							     : UINT64_MAX;
+}
+
 /* What the setting takes, for messages. */
 static void put_wanted(struct buf *b, const struct setting *t)
 {
@@ -149,6 +178,9 @@ static void put_wanted(struct buf *b, const struct setting *t)
 		break;
 	case SETTING_NUMBER:
 		buf_printf(b, "a whole number from 1 to %u", t->largest);
+		break;
+	case SETTING_SIZE:
+		buf_puts(b, "a size in bytes, such as 512K, 64M or 2G");
 		break;
 	case SETTING_TEXT:
 		buf_puts(b, "a text");
@@ -175,6 +207,8 @@ static bool is_valid(const struct setting *t, const char *text)
 		return parse_switch(text) >= 0;
 	case SETTING_NUMBER:
 		return parse_number(t, text) > 0;
+	case SETTING_SIZE:
+		return parse_size(text) != UINT64_MAX;
 	case SETTING_TEXT:
 		return true;
 	}
@@ -259,6 +293,12 @@ unsigned settings_number(const struct settings *s, enum setting_id id)
 {
 	assert(settings_table[id].kind == SETTING_NUMBER);
 	return parse_number(&settings_table[id], settings_text(s, id));
+}
+
+uint64_t settings_size(const struct settings *s, enum setting_id id)
+{
+	assert(settings_table[id].kind == SETTING_SIZE);
+	return parse_size(settings_text(s, id));
 }
 
 bool settings_switch(const struct settings *s, enum setting_id id)

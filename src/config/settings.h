@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum setting_id {
 	SETTING_LOG_LEVEL,
@@ -18,6 +19,7 @@ enum setting_id {
 	SETTING_OFFLOAD_THREADS,
 	SETTING_OFFLOAD_QUEUE,
 	SETTING_SLICE,
+	SETTING_MEMORY,
 	SETTING_HISTORY,
 	SETTING_CHECK_LEAKS,
 	SETTING_COUNT,
@@ -30,6 +32,7 @@ enum setting_kind {
 	SETTING_MILLISECONDS, /* the same; up to its largest */
 	SETTING_SWITCH,       /* 0 or 1, in words too */
 	SETTING_NUMBER,       /* whole, from 1 to its largest */
+	SETTING_SIZE,         /* bytes; K, M and G multiply */
 };
 
 /** Where a value came from; the larger wins. */
@@ -86,6 +89,7 @@ const char *settings_text(const struct settings *s, enum setting_id id);
 /** Also of milliseconds, as seconds. */
 double settings_seconds(const struct settings *s, enum setting_id id);
 unsigned settings_number(const struct settings *s, enum setting_id id);
+uint64_t settings_size(const struct settings *s, enum setting_id id);
 bool settings_switch(const struct settings *s, enum setting_id id);
 
 /** "default", "environment" or "flag". */

@@ -232,6 +232,62 @@ end
 
 local loadfile = loadfile
 
+-- A finalizer runs with nothing to stop it: one of a script's that does not end
+-- would hang the server.
+newproxy = nil
+
+local collectgarbage, collect, set_stepmul = collectgarbage, c.collect, c.set_stepmul
+local tonumber = tonumber
+
+local STEP_KB = 256
+
+-- As one of the tick's: the fiber is put behind those that are ready.
+local function give_way()
+    if fiber_id() ~= 0 and isyieldable() then
+        yield(preempt_mark)
+    end
+end
+
+local options = {}
+
+function options.collect()
+    local left = collect()
+    while left ~= nil do
+        give_way()
+        left = collect(left)
+    end
+    return 0
+end
+
+function options.step(size)
+    size = tonumber(size) or 0
+    while size > STEP_KB do
+        if collectgarbage('step', STEP_KB) then
+            return true
+        end
+        size = size - STEP_KB
+        give_way()
+    end
+    return collectgarbage('step', size)
+end
+
+function options.setstepmul(factor)
+    return set_stepmul(factor)
+end
+
+--- collectgarbage([option, [number]]) -> ...
+-- As Lua's, with @option and @number as there. Inside a fiber a full collection, and a large 'step', is made in
+-- steps of about a millisecond, and other fibers run between them. Above the
+-- soft line of a memory limit the collector runs also when it was stopped.
+-- Yields: full collections and large steps, where the fiber can be put aside.
+_G.collectgarbage = function(option, number)
+    local f = options[option == nil and 'collect' or option]
+    if f ~= nil then
+        return f(number)
+    end
+    return collectgarbage(option, number)
+end
+
 --- dofile([path]) -> ...
 -- Run the file at @path (none: standard input), which may wait.
 -- Yields: when the file does. Throws: what the file throws.

@@ -8,6 +8,7 @@
 
 #include "lua/lua_call.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_memory.h"
 #include "lua/lua_preempt.h"
 #include "lua/lua_state.h"
 #include "runtime/fiber.h"
@@ -95,7 +96,11 @@ static int l_preempted(lua_State *L)
 
 int luaopen_neap_builtins(lua_State *L)
 {
-	lua_createtable(L, 0, 8);
+	lua_createtable(L, 0, 10);
+	lua_pushcfunction(L, lua_memory_collect);
+	lua_setfield(L, -2, "collect");
+	lua_pushcfunction(L, lua_memory_set_stepmul);
+	lua_setfield(L, -2, "set_stepmul");
 	lua_pushcfunction(L, l_preempted);
 	lua_setfield(L, -2, "preempted");
 	lua_push_preempt_mark(L);

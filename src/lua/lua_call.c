@@ -229,8 +229,11 @@ int lua_vm_protect(struct lua_vm *vm, void (*fn)(lua_State *L, void *arg),
 {
 	struct protect p = { fn, arg };
 	int top = lua_gettop(vm->L);
-	int rc = lua_cpcall(vm->L, protected_body, &p);
+	int rc;
 
+	vm->memory.own++;
+	rc = lua_cpcall(vm->L, protected_body, &p);
+	vm->memory.own--;
 	if (rc == 0)
 		return 0;
 	if (rc == LUA_ERRMEM)
@@ -310,10 +313,12 @@ void lua_push_traceback(lua_State *L, lua_State *co)
 int lua_call_resume(struct lua_fiber *f, int nargs)
 {
 	struct lua_vm *vm = f->vm;
+	struct lua_fiber *outer = lua_memory_turn(vm, f);
 	int rc;
 
 	lua_preempt_before(f);
 	rc = lua_resume(f->co, nargs);
+	lua_memory_turn_end(vm, outer);
 	if (__builtin_expect(vm->hook.armed, 0))
 		lua_preempt_after(f);
 	return rc;

@@ -104,6 +104,7 @@ static struct lua_fiber *pool_take(struct lua_vm *vm)
 	f = list_entry(link, struct lua_fiber, base.link);
 	fiber_init(vm->sched, &f->base, fiber_resume);
 	f->nargs = 0;
+	f->grown = 0;
 	memcpy(f->name, "lua", sizeof "lua");
 	/* Whoever makes it, and whatever setfenv(0, ...) did in the one before. */
 	lua_lean_set_globals(vm->L, f->co);
@@ -376,9 +377,27 @@ static void fiber_end(struct lua_fiber *f, bool ok)
 	fiber_release(f, ok);
 }
 
-static void fiber_resume(struct fiber *base)
+static void push_lack(lua_State *L, void *arg)
 {
-	struct lua_fiber *f = lua_fiber_of(base);
+	struct lua_fiber *f = arg;
+
+	diag_set(OutOfMemory, "not enough memory");
+	lua_error_push_diag(L);
+	lua_settop(f->co, -2);
+	lua_xmove(L, f->co, 1);
+}
+
+/* LuaJIT's error for it is a string. Who gets the fiber's failure can tell an
+ * error object by its type; without memory for one the string remains. */
+static void name_lack(struct lua_fiber *f)
+{
+	if (lua_vm_protect(f->vm, push_lack, f) != 0)
+		error_unref(diag_take());
+}
+
+static void resume(struct lua_fiber *f)
+{
+	struct fiber *base = &f->base;
 	int nargs = f->nargs, rc;
 
 	if (nargs >= 0) {
@@ -394,6 +413,8 @@ static void fiber_resume(struct fiber *base)
 	rc = lua_call_resume(f, nargs);
 	if (rc != LUA_YIELD) {
 		lua_fiber_take_back(f);
+		if (rc == LUA_ERRMEM)
+			name_lack(f);
 		fiber_end(f, rc == 0);
 		return;
 	}
@@ -418,6 +439,15 @@ static void fiber_resume(struct fiber *base)
 		fiber_yield_begin(base);
 		f->nargs = 0; /* no status is wanted there */
 	}
+}
+
+static void fiber_resume(struct fiber *base)
+{
+	struct lua_vm *vm = lua_fiber_of(base)->vm;
+
+	resume(lua_fiber_of(base)); /* it may be gone after this */
+	if (__builtin_expect(vm->memory.lacked, 0))
+		lua_memory_recover(vm);
 }
 
 struct fiber_handle *lua_fiber_push_handle(lua_State *L)

@@ -44,6 +44,9 @@ struct lua_fiber {
 			  the status of its wait */
 	int spawn_line;  /* line of the spawner; 0: unknown */
 	int storage_ref; /* registry: fiber.storage, or LUA_NOREF */
+	int64_t grown;   /* bytes the state grew by in its turns; see
+			  lua_memory.c */
+	unsigned grown_cycles; /* collections seen when that was counted */
 	struct fiber_handle *handle; /* its object in Lua; NULL: none yet */
 	/* Told when the body has ended, before the fiber is pooled: the results,
 	 * or the error value, lie on co. May be NULL. An error goes to the vm's

@@ -52,6 +52,11 @@ void lua_preempt_stop(struct lua_vm *vm)
 	(void)vm;
 }
 
+void lua_preempt_catch_up(struct lua_vm *vm)
+{
+	(void)vm;
+}
+
 void lua_preempt_before(struct lua_fiber *f)
 {
 	(void)f;
@@ -139,8 +144,10 @@ static bool ask(void *arg, const void *ucontext)
 	}
 	if (ticker_turn_ns(&vm->ticker) > TICKER_STALL_NS)
 		vm->hook.armed = true; /* so that it is reported at the end */
-	if (!is_safe(G(vm->L), (uintptr_t)uc->uc_mcontext.gregs[REG_RIP]))
+	if (!is_safe(G(vm->L), (uintptr_t)uc->uc_mcontext.gregs[REG_RIP])) {
+		vm->hook.missed = vm->sched->turns;
 		return false;
+	}
 	arm(vm);
 	/* A hook of the script's that does not end: no other would run inside
 	 * it. It is not set again, for it would meet the next fiber. */
@@ -151,6 +158,18 @@ static bool ask(void *arg, const void *ucontext)
 		vm->hook.user_mask = 0;
 	}
 	return true;
+}
+
+void lua_preempt_catch_up(struct lua_vm *vm)
+{
+	const global_State *g = G(vm->L);
+
+	if (vm->hook.missed != vm->sched->turns || vm->hook.armed ||
+	    (*(const volatile TraceState *)&G2J(g)->state & LJ_TRACE_ACTIVE))
+		return;
+	if (g->vmstate >= 0 || g->vmstate == ~LJ_VMST_INTERP ||
+	    g->vmstate == ~LJ_VMST_C)
+		arm(vm);
 }
 
 static double seconds(uint64_t ns)

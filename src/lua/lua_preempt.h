@@ -26,6 +26,13 @@ int lua_preempt_start(struct lua_vm *vm, uint64_t slice_ns);
 /** Also when it was not started. */
 void lua_preempt_stop(struct lua_vm *vm);
 
+/**
+ * Inside an allocation: a tick of this turn came while C code ran, and the hook
+ * is set now, if it can be. For a fiber that mostly has the collector work for
+ * it, which no tick finds in Lua.
+ */
+void lua_preempt_catch_up(struct lua_vm *vm);
+
 /** Before @a f is resumed: tell it what it cannot learn by a wait's status. */
 void lua_preempt_before(struct lua_fiber *f);
 

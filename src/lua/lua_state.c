@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/diag.h"
-#include "base/inject.h"
 #include "cmod/call.h"
 #include "lua/lua_call.h"
 #include "lua/lua_cmod.h"
@@ -20,22 +19,6 @@
 
 /* LuaJIT's own; absent in a system library, which hides it. */
 extern void lj_alloc_destroy(void *arena) __attribute__((weak));
-
-static void *vm_alloc(void *arg, void *ptr, size_t old_size, size_t size)
-{
-	struct lua_vm *vm = arg;
-	void *p;
-
-	if (size > old_size && inject("lua.alloc"))
-		return NULL;
-	p = vm->alloc(vm->alloc_arg, ptr, old_size, size);
-	if (p != NULL || size == 0) {
-		vm->memory += size - (ptr == NULL ? 0 : old_size);
-		if (vm->memory > vm->memory_peak)
-			vm->memory_peak = vm->memory;
-	}
-	return p;
-}
 
 static void open_slots(lua_State *L, struct lua_slots *slots)
 {
@@ -171,14 +154,10 @@ int lua_vm_create(struct lua_vm *vm, struct sched *sched,
 		.on_uncaught = on_uncaught,
 		.on_uncaught_arg = arg,
 	};
-	vm->memory = (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 +
-		     (size_t)lua_gc(L, LUA_GCCOUNTB, 0);
-	vm->memory_peak = vm->memory;
-	vm->alloc = lua_getallocf(L, &vm->alloc_arg);
 	list_init(&vm->pool);
 	lua_limits_create(vm->limits);
 	find_stack(vm);
-	lua_setallocf(L, vm_alloc, vm);
+	lua_memory_create(vm);
 	if (lua_vm_protect(vm, open_libs, vm) != 0)
 		goto fail;
 	for (const struct lua_module *const *m = lua_modules; *m != NULL; m++) {
@@ -204,6 +183,6 @@ void lua_vm_destroy(struct lua_vm *vm)
 	call_empty_pool();
 	vm->L = NULL;
 	/* lua_close() frees the arena only when it finds its own allocator. */
-	if (lj_alloc_destroy != NULL && vm->alloc_arg != NULL)
-		lj_alloc_destroy(vm->alloc_arg);
+	if (lj_alloc_destroy != NULL && vm->memory.alloc_arg != NULL)
+		lj_alloc_destroy(vm->memory.alloc_arg);
 }

@@ -11,6 +11,7 @@
 
 #include "base/list.h"
 #include "lua/lua_limits.h"
+#include "lua/lua_memory.h"
 #include "lua/lua_value.h"
 #include "runtime/ticker.h"
 
@@ -53,10 +54,7 @@ struct lua_slots {
 struct lua_vm {
 	lua_State *L; /* the main coroutine: never runs user code */
 	struct sched *sched;
-	lua_Alloc alloc; /* LuaJIT's own allocator, wrapped to count */
-	void *alloc_arg;
-	size_t memory; /* bytes in use */
-	size_t memory_peak;
+	struct lua_memory memory;
 	struct list pool; /* idle fibers with their coroutines */
 	unsigned pooled;
 	int fibers_ref;            /* registry: slot -> coroutine */
@@ -82,6 +80,7 @@ struct lua_vm {
 		uintptr_t stack_base;     /* about where the loop stands */
 		lua_Hook user;            /* the script's own, meanwhile */
 		uint64_t stalled;         /* the turn that was reported last */
+		volatile uint64_t missed; /* the turn whose tick found C code */
 		int user_mask;
 		int user_count;
 	} hook;

@@ -300,6 +300,10 @@ void fiber_finish(struct fiber *f, bool failed)
 
 	assert(f->state == FIBER_RUNNING || f->state == FIBER_NEW);
 	f->state = FIBER_DEAD;
+	/* Its memory may go before its resume function returns: a tick that
+	 * comes then must not find it. */
+	if (s->current == f)
+		s->current = NULL;
 	if (failed)
 		f->flags |= FIBER_FAILED;
 	list_del(&f->all);

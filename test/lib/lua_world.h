@@ -148,7 +148,7 @@ static inline void world_collect(lua_State *L, void *arg)
 static inline size_t world_memory(void)
 {
 	assert_int_equal(lua_vm_protect(&world_vm, world_collect, NULL), 0);
-	return world_vm.memory;
+	return world_vm.memory.used;
 }
 
 #define in_world(test) \

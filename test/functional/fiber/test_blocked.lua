@@ -3,6 +3,7 @@
 --
 -- test: variants
 local tap = require('tap')
+local ffi = require('ffi')
 local fiber = require('fiber')
 
 local channel, cond, other = fiber.channel(0), fiber.cond(), nil
@@ -97,11 +98,10 @@ healthy('error handler')
 -- In a finalizer.
 seen = nil
 do
-    local p = newproxy(true)
-    getmetatable(p).__gc = function()
+    ffi.gc(ffi.new('char[1]'), function()
         seen = { pcall(fiber.sleep, 1) }
         seen[3] = { pcall(coroutine.wrap(function() fiber.yield() end)) }
-    end
+    end)
 end
 for _ = 1, 3 do collectgarbage() end
 tap.ok(seen and not seen[1], 'a finalizer cannot wait')
@@ -112,8 +112,10 @@ healthy('finalizer')
 -- Errors that a finalizer makes and catches do not replace ours.
 local bad = 0
 local function mine()
-    local p = newproxy(true)
-    getmetatable(p).__gc = function() pcall(fiber.yield) pcall(fiber.find) end
+    ffi.gc(ffi.new('char[1]'), function()
+        pcall(fiber.yield)
+        pcall(fiber.find)
+    end)
 end
 local pause = collectgarbage('setpause', 0)
 for _ = 1, 2000 do

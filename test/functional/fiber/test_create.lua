@@ -171,7 +171,7 @@ tap.throws(function() made.x = 1 end, '', 'no fields')
 tap.is(made.nothing, nil, 'an unknown field is nil')
 for _, use in ipairs({ 'id', 'name', 'status', 'cancel', 'wakeup', 'csw',
     'set_joinable', 'join' }) do
-    tap.throws(function() made[use](newproxy()) end, '',
+    tap.throws(function() made[use](io.stdout) end, '',
         use .. ' of another userdata')
     tap.throws(function() made[use]({}) end, '', use .. ' of a table')
 end

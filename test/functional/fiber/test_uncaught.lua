@@ -55,7 +55,8 @@ for value, text in pairs({
     ['42'] = '42',
     ['{}'] = 'table value',
     ['print'] = 'function value',
-    ['newproxy()'] = 'userdata value',
+    ["debug.setmetatable(require('string.buffer').new(), nil)"] =
+        'userdata value',
     ['coroutine.create(print)'] = 'thread value',
     ['1LL'] = '1LL',
     ["'text'"] = 'text',
@@ -175,17 +176,17 @@ tap.is(out:find('spawned at'), nil, 'is not reported')
 
 -- At the end of the state: finalizers that want fibers.
 out, code = run([[
-    keep = newproxy(true)
-    getmetatable(keep).__gc = function()
+    local ffi = require('ffi')
+    keep = ffi.gc(ffi.new('char[1]'), function()
         print('finalizer', pcall(fiber.create, function() fiber.sleep(10) end))
-    end
+    end)
 ]])
 tap.is(code, 0, 'a finalizer at the end')
 tap.like(out, 'finalizer\tfalse\t[^\n]*closing', 'gets no fiber')
 out, code = run([[
+    local ffi = require('ffi')
     for i = 1, 100 do
-        local p = newproxy(true)
-        getmetatable(p).__gc = function() pcall(fiber.sleep) error('x') end
+        ffi.gc(ffi.new('char[1]'), function() pcall(fiber.sleep) error('x') end)
     end
 ]])
 tap.is(code, 0, 'failing finalizers at the end')

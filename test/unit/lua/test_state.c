@@ -11,14 +11,14 @@ static void memory_is_counted(void **state)
 	world_do("kept = {} for i = 1, 125000 do kept[i] = i end");
 	full = world_memory();
 	assert_true(full >= empty + 1000000 && full < empty + 1100000);
-	assert_true(world_vm.memory_peak >= full);
+	assert_true(world_vm.memory.peak >= full);
 	world_do("kept = nil");
 	assert_true(world_memory() < empty + 10000);
-	assert_true(world_vm.memory_peak >= full);
+	assert_true(world_vm.memory.peak >= full);
 	/* What the state counts is what we count. */
 	assert_int_equal(lua_gc(world_vm.L, LUA_GCCOUNT, 0) * 1024 +
 				 lua_gc(world_vm.L, LUA_GCCOUNTB, 0),
-			 world_vm.memory);
+			 world_vm.memory.used);
 }
 
 static void vm_is_found_from_every_coroutine(void **state)
@@ -103,17 +103,19 @@ static void finalizers_at_the_end(void **state)
 		assert_int_equal(world_create(), 0);
 		world_do(
 			"local fiber = require('fiber')\n"
+			"local ffi = require('ffi')\n"
+			"local function finalized(f)\n"
+			"    return ffi.gc(ffi.new('char[1]'), f)\n"
+			"end\n"
 			"keep = {}\n"
 			"for i = 1, 50 do\n"
-			"    keep[i] = newproxy(true)\n"
-			"    getmetatable(keep[i]).__gc = function()\n"
+			"    keep[i] = finalized(function()\n"
 			"        local ok, err = pcall(fiber.create, fiber.yield)\n"
-			"        late = { ok, err, newproxy(true) }\n"
-			"        getmetatable(late[3]).__gc = function()\n"
+			"        late = { ok, err, finalized(function()\n"
 			"            pcall(fiber.sleep)\n"
-			"        end\n"
+			"        end) }\n"
 			"        pcall(fiber.find)\n"
-			"    end\n"
+			"    end)\n"
 			"end\n");
 		world_destroy();
 	}
