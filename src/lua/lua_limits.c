@@ -163,7 +163,7 @@ static void push_seconds(lua_State *L, const char *name, uint64_t ns)
 
 /***
  * fiber.limits(what) -> table
- * The limits in force for a group or a fiber object, as `fiber.set_limits()`
+ * The limits in force for @what, a group or a fiber object, as `fiber.set_limits()`
  * takes them: `{burst = seconds, total = seconds}`, 0 for none; of a fiber also
  * what it has used, `used_burst` and `used_total`, and its `group`. Yields: no.
  */

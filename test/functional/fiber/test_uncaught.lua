@@ -55,8 +55,8 @@ for value, text in pairs({
     ['42'] = '42',
     ['{}'] = 'table value',
     ['print'] = 'function value',
-    ["debug.setmetatable(require('string.buffer').new(), nil)"] =
-        'userdata value',
+    ['(function(b) debug.setmetatable(b, nil) return b end)(' ..
+        'require("string.buffer").new())'] = 'userdata value',
     ['coroutine.create(print)'] = 'thread value',
     ['1LL'] = '1LL',
     ["'text'"] = 'text',
