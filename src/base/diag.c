@@ -16,6 +16,7 @@ const struct error_type LuaError = { "LuaError", ER_PROC_LUA };
 const struct error_type FiberIsCancelled = { "FiberIsCancelled", ER_UNKNOWN };
 const struct error_type TimedOut = { "TimedOut", ER_UNKNOWN };
 const struct error_type LimitExceeded = { "LimitExceeded", ER_UNKNOWN };
+const struct error_type MessagesMissed = { "MessagesMissed", ER_UNKNOWN };
 
 /* What is reported when there is no memory for a report. */
 static struct {
@@ -56,6 +57,7 @@ struct error *error_newv(const struct error_type *type, uint32_t code,
 	e->refs = 1;
 	e->code = code;
 	e->saved_errno = 0;
+	e->missed_from = e->missed_to = 0;
 	e->line = line;
 	e->cause = NULL;
 	vsnprintf(e->message, (size_t)len + 1, fmt, ap);
@@ -74,6 +76,20 @@ struct error *error_new(const struct error_type *type, uint32_t code,
 	va_start(ap, fmt);
 	e = error_newv(type, code, file, line, fmt, ap);
 	va_end(ap);
+	return e;
+}
+
+struct error *error_missed(const char *name, uint64_t from, uint64_t to)
+{
+	struct error *e = error_new(
+		&MessagesMissed, MessagesMissed.code, __FILE__, __LINE__,
+		"broadcast '%s': messages %llu to %llu are not kept any more",
+		name, (unsigned long long)from, (unsigned long long)to);
+
+	if (e->type == &MessagesMissed) { /* there was memory for it */
+		e->missed_from = from;
+		e->missed_to = to;
+	}
 	return e;
 }
 

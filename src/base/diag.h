@@ -41,15 +41,18 @@ extern const struct error_type LuaError; /* a Lua value that was thrown */
 extern const struct error_type FiberIsCancelled;
 extern const struct error_type TimedOut;
 extern const struct error_type LimitExceeded;
+extern const struct error_type MessagesMissed; /* error_missed() makes it */
 
 /** One error. Immutable after it was made but for its references. */
 struct error {
 	const struct error_type *type;
 	unsigned refs;
 	uint32_t code;
-	int saved_errno; /* SystemError: the errno; else 0 */
-	unsigned line;   /* the place that made it; 0: unknown */
-	char *file;      /* part of this allocation */
+	int saved_errno;      /* SystemError: the errno; else 0 */
+	uint64_t missed_from; /* MessagesMissed: the first and ... */
+	uint64_t missed_to;   /* ... the last of them; else 0 */
+	unsigned line;        /* the place that made it; 0: unknown */
+	char *file;           /* part of this allocation */
 	struct error *cause;
 	char message[];
 };
@@ -64,6 +67,9 @@ struct error *error_new(const struct error_type *type, uint32_t code,
 struct error *error_newv(const struct error_type *type, uint32_t code,
 			 const char *file, unsigned line, const char *fmt,
 			 va_list ap);
+
+/** A MessagesMissed: numbers @a from to @a to of the broadcast @a name. */
+struct error *error_missed(const char *name, uint64_t from, uint64_t to);
 
 struct error *error_ref(struct error *e);
 void error_unref(struct error *e); /* NULL is fine */

@@ -26,6 +26,7 @@
  * | `LuaError` | a value that a Lua function of yours threw where `nil, err` is given: `__serialize` of a C function's argument |
  * | `FiberIsCancelled` | the fiber is cancelled |
  * | `TimedOut` | the time is over |
+ * | `MessagesMissed` | a broadcast does not keep them any more; `missed` says which |
  */
 
 /***
@@ -46,6 +47,11 @@
 /***
  * err.errno -> number | nil
  * The system's number of a SystemError.
+ */
+
+/***
+ * err.missed -> table | nil
+ * The first and last number that a MessagesMissed is about: `{from=, to=}`.
  */
 
 /***
@@ -205,6 +211,15 @@ static void push_trace(lua_State *L, const struct error *e)
 	lua_rawseti(L, -2, 1);
 }
 
+static void push_missed(lua_State *L, const struct error *e)
+{
+	lua_createtable(L, 0, 2);
+	lua_pushnumber(L, (lua_Number)e->missed_from);
+	lua_setfield(L, -2, "from");
+	lua_pushnumber(L, (lua_Number)e->missed_to);
+	lua_setfield(L, -2, "to");
+}
+
 static void push_cause(lua_State *L, struct error *e)
 {
 	if (e->cause == NULL)
@@ -231,6 +246,10 @@ static int l_error_unpack(lua_State *L)
 	if (e->saved_errno != 0) {
 		lua_pushinteger(L, e->saved_errno);
 		lua_setfield(L, -2, "errno");
+	}
+	if (e->missed_to != 0) {
+		push_missed(L, e);
+		lua_setfield(L, -2, "missed");
 	}
 	push_trace(L, e);
 	lua_setfield(L, -2, "trace");
@@ -264,6 +283,8 @@ static int l_error_index(lua_State *L)
 		lua_pushnumber(L, e->code);
 	else if (strcmp(key, "errno") == 0 && e->saved_errno != 0)
 		lua_pushinteger(L, e->saved_errno);
+	else if (strcmp(key, "missed") == 0 && e->missed_to != 0)
+		push_missed(L, e);
 	else if (strcmp(key, "trace") == 0)
 		push_trace(L, e);
 	else if (strcmp(key, "prev") == 0)
