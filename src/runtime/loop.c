@@ -10,6 +10,7 @@ int loop_create(struct loop *loop)
 	loop->running = false;
 	drain_create(&loop->drain);
 	loop->port.open = false;
+	loop->wakes.open = false;
 	return uv_loop_init(&loop->uv);
 }
 
@@ -79,6 +80,7 @@ int loop_destroy(struct loop *loop, loop_stuck_f on_stuck, void *arg)
 	if (loop->running)
 		return UV_EBUSY;
 	pool_port_close(&loop->port);
+	wake_port_close(&loop->wakes);
 	finish_closing(loop, end);
 	uv_walk(&loop->uv, close_stuck, &c);
 	/* Thread-pool requests cannot be cut: wait for them, with an end. */

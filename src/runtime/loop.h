@@ -9,12 +9,14 @@
 
 #include "runtime/drain.h"
 #include "runtime/pool.h"
+#include "runtime/wake.h"
 
 struct loop {
 	uv_loop_t uv;
-	bool running;          /* inside loop_run() */
-	struct drain drain;    /* what must finish before the end */
-	struct pool_port port; /* its work on other threads */
+	bool running;           /* inside loop_run() */
+	struct drain drain;     /* what must finish before the end */
+	struct pool_port port;  /* its work on other threads */
+	struct wake_port wakes; /* its fibers that other threads wake */
 };
 
 /** Returns 0 or a negative UV_E*. The memory is the caller's. */
