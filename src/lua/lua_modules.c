@@ -10,6 +10,7 @@
 #include "lua/lua_json.h"
 #include "lua/lua_log.h"
 #include "lua/lua_msgpack.h"
+#include "lua/lua_shared.h"
 #include "lua/lua_yaml.h"
 #include "lua_src/lua.h"
 
@@ -26,8 +27,7 @@ static const struct lua_module module_fiber = {
 };
 
 const struct lua_module *const lua_modules[] = {
-	&lua_module_cmod,        &module_fiber,
-	&lua_module_json,        &lua_module_log,
-	&lua_module_msgpack,     &lua_module_yaml,
-	&lua_module_http_server, NULL,
+	&lua_module_cmod,        &module_fiber,       &lua_module_json,
+	&lua_module_log,         &lua_module_msgpack, &lua_module_yaml,
+	&lua_module_http_server, &lua_module_shared,  NULL,
 };

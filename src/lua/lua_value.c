@@ -37,13 +37,24 @@ static void *push_wide(lua_State *L, size_t type)
 	return (void *)lua_topointer(L, -1);
 }
 
+void lua_value_push_int64(lua_State *L, int64_t v)
+{
+	memcpy(push_wide(L, offsetof(struct lua_value_refs, sint_type)), &v,
+	       sizeof v);
+}
+
+void lua_value_push_uint64(lua_State *L, uint64_t v)
+{
+	memcpy(push_wide(L, offsetof(struct lua_value_refs, uint_type)), &v,
+	       sizeof v);
+}
+
 void lua_value_push_sint(lua_State *L, int64_t v)
 {
 	if (v >= -(int64_t)exact_max && v <= (int64_t)exact_max)
 		lua_pushnumber(L, (lua_Number)v);
 	else
-		memcpy(push_wide(L, offsetof(struct lua_value_refs, sint_type)),
-		       &v, sizeof v);
+		lua_value_push_int64(L, v);
 }
 
 void lua_value_push_uint(lua_State *L, uint64_t v)
@@ -51,8 +62,7 @@ void lua_value_push_uint(lua_State *L, uint64_t v)
 	if (v <= exact_max)
 		lua_pushnumber(L, (lua_Number)v);
 	else
-		memcpy(push_wide(L, offsetof(struct lua_value_refs, uint_type)),
-		       &v, sizeof v);
+		lua_value_push_uint64(L, v);
 }
 
 #if NEAP_LUAJIT_SYSTEM

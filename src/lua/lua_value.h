@@ -46,6 +46,9 @@ void lua_value_push_null(lua_State *L);
 /** A number where a double holds it exactly (up to 2^53), else cdata. */
 void lua_value_push_sint(lua_State *L, int64_t v);
 void lua_value_push_uint(lua_State *L, uint64_t v);
+/** The same as int64_t and uint64_t cdata, however small they are. */
+void lua_value_push_int64(lua_State *L, int64_t v);
+void lua_value_push_uint64(lua_State *L, uint64_t v);
 void lua_value_push_ext(lua_State *L, int8_t type, const char *data,
 			size_t size);
 

@@ -4,6 +4,7 @@ local cmod = require('cmod')
 local console = require('console')
 local fiber = require('fiber')
 local http_server = require('http.server')
+local shared = require('shared')
 
 -- Any library will do for handles: one that the program itself is linked with.
 local function library()
@@ -76,6 +77,18 @@ return {
     ['http.server/req'] = request,
     ['http.server/resp'] = function()
         return request():response()
+    end,
+    ['shared/shared_dict'] = function()
+        return assert(shared.dict('reference'))
+    end,
+    ['shared/shared_channel'] = function()
+        return assert(shared.channel('reference', 1))
+    end,
+    ['shared/shared_broadcast'] = function()
+        return assert(shared.broadcast('reference'))
+    end,
+    ['shared/shared_subscription'] = function()
+        return assert(shared.broadcast('reference')):subscribe()
     end,
     ['fiber/cond'] = function()
         return fiber.cond()
