@@ -198,8 +198,7 @@ tap.is(s:free(), free, 'all is free')
 -- a value is got while finalizers get others
 local wrong = 0
 for i = 1, 300 do
-    local p = newproxy(true)
-    getmetatable(p).__gc = function() d:get('fin') d:get('t') end
+    ffi.gc(ffi.new('char[1]'), function() d:get('fin') d:get('t') end)
     d:set('fin', ('f'):rep(3000))
     d:set('g', ('g'):rep(5000 + i))
     d:set('t', { ('t'):rep(2000), i })
