@@ -135,6 +135,33 @@ for _ = 1, 20 do
 end
 collectgarbage('step', 1000)
 
+-- what workers share
+local shared = require('shared')
+local function made(value, err)
+    if value == nil then
+        error(err)
+    end
+    return value
+end
+local dict = made(shared.dict('everything'))
+made(dict:set('t', { 1, { 'x' } }))
+assert(dict:get('t')[2][1] == 'x', 'WRONG: dict')
+made(dict:set('s', ('s'):rep(3000)))
+assert(#dict:get('s') == 3000 and #dict:keys() >= 2, 'WRONG: dict')
+local values = made(shared.channel('everything', 1))
+while values:get(0) ~= nil do end
+made(values:put({ 'one' }))
+local putter = joinable(function() return made(values:put({ 'two' })) end)
+assert(values:get()[1] == 'one', 'WRONG: shared channel')
+if joined(putter) == true then
+    assert(values:get()[1] == 'two', 'WRONG: shared channel')
+end
+local news = made(shared.broadcast('everything', { history = 2 }))
+local sub = made(news:subscribe())
+local number = made(news:publish({ 'news' }))
+local item, at = sub:get()
+assert(at == nil or at == number and item[1] == 'news', 'WRONG: broadcast')
+
 -- and one that nobody catches
 fiber.create(function() nap() error('not enough memory, or so') end)
 fiber.sleep(0)
