@@ -15,7 +15,7 @@
 #include <stdlib.h>
 
 #include "leak.h"
-#include "runtime/shared_object.h"
+#include "runtime/shared_channel.h"
 #include "tsan_close.h"
 
 enum { WORKERS = 8 };
@@ -133,6 +133,45 @@ static void test_level(void **state)
 	assert_true(more < 16384);
 }
 
+static void *put_one(void *arg)
+{
+	struct shared_message *m = shared_message_new("\x01", 1);
+
+	if (m == NULL || shared_channel_put(arg, m, NULL, NULL) != 0)
+		abort();
+	return NULL;
+}
+
+/* A value is on its way to a fiber that is cancelled before its loop looks. */
+static void test_given_back(void **state)
+{
+	struct shared_channel_info info;
+	struct shared_object *o;
+	struct lua_fiber *f;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(world_create(), 0);
+	f = world_fiber("pcall(function()\n"
+			"require('shared').channel('back', 1):get() end)");
+	assert_non_null(f);
+	lua_fiber_start(f, 0);
+	o = shared_object_find(&shared_channel_kind, "back");
+	assert_non_null(o);
+	assert_int_equal(pthread_create(&thread, NULL, put_one, o), 0);
+	pthread_join(thread, NULL);
+	shared_channel_info((struct shared_channel *)o, &info);
+	assert_int_equal(info.count, 0);
+	fiber_cancel(&f->base);
+	world_run();
+	shared_channel_info((struct shared_channel *)o, &info);
+	assert_int_equal(info.count, 1);
+	shared_object_unref(o);
+	world_destroy();
+	shared_object_forget_all();
+	assert_int_equal(shared_object_count(), 0);
+}
+
 static int setup(void **state)
 {
 	const char *dir = getenv("NEAP_SOURCE_DIR");
@@ -154,6 +193,7 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_given_back),
 		cmocka_unit_test(test_workers),
 		cmocka_unit_test(test_level),
 	};
