@@ -307,6 +307,7 @@ static void accept_last(struct http_server *server)
 	uint32_t limit = server->max_connections;
 	int fd;
 
+	listener_refuse(&server->listener);
 	if (server->accept_paused)
 		http1__accept(server, -1, server->stat.connections >= limit);
 	server->accept_paused = false;

@@ -76,7 +76,7 @@ static struct shared *find(const struct listen_address *addr, const void *owner,
 	list_foreach(link, &all) {
 		struct shared *s = list_entry(link, struct shared, link);
 
-		if (!is_same(&s->wanted, addr))
+		if (!is_same(&s->wanted, addr) && !is_same(&s->bound, addr))
 			continue;
 		if (!holds(s, owner))
 			return s;
@@ -186,14 +186,16 @@ int listen_share_join(const struct listen_address *addr, const void *owner,
 	return fd;
 }
 
-void listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
+bool listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
 			void *arg)
 {
 	struct shared *s = hold->shared;
+	bool last;
 
 	pthread_mutex_lock(&lock);
 	list_del(&hold->link);
-	if (list_empty(&s->holds)) {
+	last = list_empty(&s->holds);
+	if (last) {
 		list_del(&s->link);
 		remove(arg);
 		if (s->fd >= 0)
@@ -202,4 +204,5 @@ void listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
 	}
 	pthread_mutex_unlock(&lock);
 	mem_free(hold);
+	return last;
 }

@@ -30,8 +30,8 @@ int listen_share_join(const struct listen_address *addr, const void *owner,
 		      listen_bind_f bind, void *arg,
 		      struct listen_hold **ret_hold);
 
-/** Give up the address; the descriptor is the caller's to close. When nobody
- * has it any more, @a remove removes what it leaves behind, before another one
- * can bind it. */
-void listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
+/** Give up the address; the descriptor is the caller's to close. Returns true
+ * when nobody has it any more: then @a remove has removed what it leaves behind,
+ * before another one can bind it. */
+bool listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
 			void *arg);

@@ -2,6 +2,7 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -221,14 +222,18 @@ static void remove_file(void *arg)
 }
 
 /* The address is not this listener's any more; of those who share a file the
- * last one removes it. */
-static void give_up(struct listener *l)
+ * last one removes it. Returns whether this was the last, or the only one. */
+static bool give_up(struct listener *l)
 {
+	bool last = true;
+
 	if (l->hold == NULL)
 		remove_file(l);
 	else
-		listen_share_leave(l->hold, remove_file, l);
+		last = listen_share_leave(l->hold, remove_file, l);
 	l->hold = NULL;
+	l->path[0] = '\0'; /* the file of others, if there are any */
+	return last;
 }
 
 static void on_connection(uv_stream_t *handle, int status)
@@ -288,6 +293,34 @@ int listener_address(const struct listener *l, struct listen_address *ret_addr)
 			&ret_addr->size) != 0)
 		return -errno;
 	return 0;
+}
+
+/* Drop who knocks; who is being let in already may come in. The offset is that
+ * of the flags in a TCP header. */
+static void drop_knocks(int fd)
+{
+	enum { TCP_FLAGS = 13, TCP_SYN = 2, ALL = 0xffff };
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TCP_FLAGS),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, TCP_SYN, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, ALL),
+	};
+	struct sock_fprog program = { sizeof code / sizeof *code, code };
+
+	/* Without it some of those who come just now are let in and thrown
+	 * out again. */
+	setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+void listener_refuse(struct listener *l)
+{
+	bool last = give_up(l);
+
+	if (!l->unix_socket)
+		drop_knocks(l->fd);
+	else if (last)
+		shutdown(l->fd, SHUT_RD);
 }
 
 int listener_take(struct listener *l)

@@ -75,6 +75,12 @@ int listener_open(struct listener *l, uv_loop_t *loop,
 int listener_address(const struct listener *l, struct listen_address *ret_addr);
 
 /**
+ * Let nobody in any more who is not in the queue yet: closing would throw out
+ * those who come between the last look into it and the end.
+ */
+void listener_refuse(struct listener *l);
+
+/**
  * Take a connection that nobody has been told of yet, past libuv: for the
  * last round before closing. Returns a non-blocking descriptor, or UV_EAGAIN.
  */

@@ -2,16 +2,24 @@
 #include "runtime/loop.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 enum { LOOP_CLOSE_MS = 2000 };
 
 int loop_create(struct loop *loop)
 {
+	int rc;
+
 	loop->running = false;
 	drain_create(&loop->drain);
 	loop->port.open = false;
 	loop->wakes.open = false;
-	return uv_loop_init(&loop->uv);
+	loop->uv.backend_fd = -1;
+	rc = uv_loop_init(&loop->uv);
+	/* When a later step of its own fails libuv leaves this open. */
+	if (rc != 0 && loop->uv.backend_fd >= 0)
+		close(loop->uv.backend_fd);
+	return rc;
 }
 
 int loop_run(struct loop *loop, uv_run_mode mode)

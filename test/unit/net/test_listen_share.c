@@ -1,0 +1,297 @@
+/*
+ * Addresses that workers share: who may join, which port is whose, what is left
+ * when the last one goes.
+ */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/inject.h"
+#include "net/listener.h"
+
+enum { WORKERS = 3 };
+
+static uv_loop_t loops[WORKERS];
+static unsigned closed;
+
+static void on_connection(struct listener *l, int status)
+{
+	(void)l;
+	(void)status;
+}
+
+static void on_closed(struct listener *l)
+{
+	(void)l;
+	closed++;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	for (int i = 0; i < WORKERS; i++)
+		assert_int_equal(uv_loop_init(&loops[i]), 0);
+	listener_set_sharers(WORKERS);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	inject_reset();
+	listener_set_sharers(1);
+	for (int i = 0; i < WORKERS; i++) {
+		uv_run(&loops[i], UV_RUN_DEFAULT);
+		assert_int_equal(uv_loop_close(&loops[i]), 0);
+	}
+	return 0;
+}
+
+/* Returns what listener_open() does; when that failed it is closed. */
+static int open_at(struct listener *l, int worker, const char *host,
+		   unsigned port)
+{
+	struct listen_options opts = { .backlog = 16 };
+	struct listen_address addr;
+	bool opened;
+	int rc;
+
+	memset(&addr, 0xa5, sizeof addr); /* what is compared is all set */
+	assert_int_equal(listen_address_parse(&addr, host, port), 0);
+	*l = (struct listener){ .on_connection = on_connection,
+				.on_closed = on_closed };
+	rc = listener_open(l, &loops[worker], &addr, &opts, &opened);
+	assert_int_equal(opened, rc == 0);
+	return rc;
+}
+
+static void shut(struct listener *l)
+{
+	uv_loop_t *loop = l->uv.handle.loop;
+	unsigned before = closed;
+
+	listener_close(l);
+	uv_run(loop, UV_RUN_NOWAIT);
+	assert_int_equal(closed, before + 1);
+}
+
+static unsigned port_of(const struct listener *l)
+{
+	struct listen_address addr;
+
+	assert_int_equal(listener_address(l, &addr), 0);
+	return ntohs(((struct sockaddr_in *)&addr.addr)->sin_port);
+}
+
+/* A socket of another program's. */
+static int stranger(unsigned port, bool shares)
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (shares)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+	if (bind(fd, (struct sockaddr *)&addr, sizeof addr) == 0 &&
+	    listen(fd, 1) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static void test_tcp(void **state)
+{
+	struct listener l[WORKERS], again;
+	unsigned port;
+
+	(void)state;
+	assert_int_equal(open_at(&l[0], 0, "127.0.0.1", 0), 0);
+	port = port_of(&l[0]);
+	/* As it was asked for, and as it is. */
+	assert_int_equal(open_at(&l[1], 1, "127.0.0.1", 0), 0);
+	assert_int_equal(open_at(&l[2], 2, "127.0.0.1", port), 0);
+	assert_int_equal(port_of(&l[1]), port);
+	assert_int_equal(port_of(&l[2]), port);
+	assert_int_equal(stranger(port, false), -1);
+	assert_int_equal(open_at(&again, 1, "127.0.0.1", port), UV_EADDRINUSE);
+	/* The first one may go and come back, while it is the others'. */
+	shut(&l[0]);
+	assert_int_equal(stranger(port, false), -1);
+	assert_int_equal(open_at(&l[0], 0, "127.0.0.1", port), 0);
+	for (int i = 0; i < WORKERS; i++)
+		shut(&l[i]);
+	close(stranger(port, false));
+}
+
+/* A second program of the same kind is a stranger, too. */
+static void test_stranger(void **state)
+{
+	struct listener l;
+	unsigned port;
+	int fd;
+
+	(void)state;
+	assert_int_equal(open_at(&l, 0, "127.0.0.1", 0), 0);
+	port = port_of(&l);
+	shut(&l);
+	fd = stranger(port, true);
+	assert_true(fd >= 0);
+	assert_int_equal(open_at(&l, 0, "127.0.0.1", port), UV_EADDRINUSE);
+	assert_int_equal(open_at(&l, 1, "127.0.0.1", port), UV_EADDRINUSE);
+	close(fd);
+	assert_int_equal(open_at(&l, 1, "127.0.0.1", port), 0);
+	shut(&l);
+}
+
+/* The n-th free port of a worker is the n-th of the others. */
+static void test_free_ports(void **state)
+{
+	struct listener first[WORKERS], second[WORKERS];
+	unsigned port;
+
+	(void)state;
+	for (int i = 0; i < WORKERS; i++) {
+		assert_int_equal(open_at(&first[i], i, "127.0.0.1", 0), 0);
+		assert_int_equal(open_at(&second[i], i, "127.0.0.1", 0), 0);
+	}
+	assert_int_not_equal(port_of(&first[0]), port_of(&second[0]));
+	for (int i = 1; i < WORKERS; i++) {
+		assert_int_equal(port_of(&first[i]), port_of(&first[0]));
+		assert_int_equal(port_of(&second[i]), port_of(&second[0]));
+	}
+	port = port_of(&first[0]);
+	shut(&first[1]);
+	assert_int_equal(open_at(&first[1], 1, "127.0.0.1", 0), 0);
+	assert_int_equal(port_of(&first[1]), port);
+	for (int i = 0; i < WORKERS; i++) {
+		shut(&first[i]);
+		shut(&second[i]);
+	}
+}
+
+static void test_unix(void **state)
+{
+	const char *tmp = getenv("TMPDIR");
+	struct listener l[WORKERS], again;
+	char host[120];
+	const char *path = host + strlen("unix/:");
+
+	(void)state;
+	snprintf(host, sizeof host, "unix/:%s/share.%d",
+		 tmp == NULL ? "/tmp" : tmp, (int)getpid());
+	for (int i = 0; i < WORKERS; i++)
+		assert_int_equal(open_at(&l[i], i, host, 0), 0);
+	assert_int_equal(open_at(&again, 1, host, 0), UV_EADDRINUSE);
+	/* Also when it is told to refuse first. */
+	listener_refuse(&l[0]);
+	shut(&l[0]);
+	assert_int_equal(access(path, F_OK), 0);
+	shut(&l[1]);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(open_at(&l[0], 0, host, 0), 0);
+	shut(&l[2]);
+	assert_int_equal(access(path, F_OK), 0);
+	listener_refuse(&l[0]);
+	assert_int_not_equal(access(path, F_OK), 0);
+	shut(&l[0]);
+	/* Nothing of it is left. */
+	listener_set_sharers(1);
+	assert_int_equal(open_at(&l[0], 0, host, 0), 0);
+	shut(&l[0]);
+	listener_set_sharers(WORKERS);
+}
+
+/* Whatever allocation fails, nothing is left behind. */
+static void test_no_memory(void **state)
+{
+	struct listener l[2];
+	int fds = unit_open_fds(), failed = 0, rc;
+
+	(void)state;
+	if (inject_arm("malloc", 0, 0) != 0)
+		skip();
+	inject_reset();
+	for (int skipped = 0;; skipped++) {
+		inject_arm("malloc", skipped, 1);
+		rc = open_at(&l[0], 0, "127.0.0.1", 0);
+		inject_reset();
+		if (rc == 0)
+			break;
+		assert_int_equal(rc, UV_ENOMEM);
+		assert_int_equal(unit_open_fds(), fds);
+		failed++;
+	}
+	assert_int_equal(failed, 2);
+	inject_arm("malloc", 0, 1);
+	assert_int_equal(open_at(&l[1], 1, "127.0.0.1", 0), UV_ENOMEM);
+	inject_reset();
+	assert_int_equal(open_at(&l[1], 1, "127.0.0.1", 0), 0);
+	assert_int_equal(port_of(&l[1]), port_of(&l[0]));
+	shut(&l[0]);
+	shut(&l[1]);
+	assert_int_equal(unit_open_fds(), fds);
+}
+
+/* Who is in the queue may be taken; who comes then is not let in. */
+static void refuse(const char *host)
+{
+	struct listener l;
+	struct listen_address addr;
+	struct timeval moment = { .tv_usec = 100000 };
+	int in, out, taken;
+
+	assert_int_equal(open_at(&l, 0, host, 0), 0);
+	assert_int_equal(listener_address(&l, &addr), 0);
+	in = socket(addr.addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	out = socket(addr.addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(in, (struct sockaddr *)&addr.addr, addr.size),
+			 0);
+	listener_refuse(&l);
+	setsockopt(out, SOL_SOCKET, SO_SNDTIMEO, &moment, sizeof moment);
+	assert_int_equal(connect(out, (struct sockaddr *)&addr.addr, addr.size),
+			 -1);
+	taken = listener_take(&l);
+	assert_true(taken >= 0);
+	assert_int_equal(write(in, "x", 1), 1);
+	assert_int_equal(listener_take(&l), UV_EAGAIN);
+	shut(&l);
+	close(in);
+	close(out);
+	close(taken);
+}
+
+static void test_refuse(void **state)
+{
+	const char *tmp = getenv("TMPDIR");
+	char host[120];
+
+	(void)state;
+	refuse("127.0.0.1");
+	snprintf(host, sizeof host, "unix/:%s/refuse.%d",
+		 tmp == NULL ? "/tmp" : tmp, (int)getpid());
+	refuse(host);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_tcp),
+		cmocka_unit_test(test_stranger),
+		cmocka_unit_test(test_free_ports),
+		cmocka_unit_test(test_unix),
+		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_refuse),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
