@@ -22,7 +22,7 @@ while [ $i -lt "$drains" ]; do
 	begin 4 "$address"
 	to=$port
 	if [ $((i % 2)) = 1 ]; then to=$TMPDIR/s; fi
-	"$client" "$to" 8 0 20 > said 2> said.err &
+	"$client" "$to" 8 0 $((1 + i % 3 * 10)) > said 2> said.err &
 	load=$!
 	sleep 0.3
 	if [ $((i % 4)) -ge 2 ]; then signal=INT; else signal=TERM; fi
