@@ -15,7 +15,7 @@ hooks_are() {
 }
 
 # SIGTERM under load: whoever was let in gets his answer.
-i=0
+i=0 total=0
 while [ $i -lt "$drains" ]; do
 	address=ports
 	if [ $((i % 2)) = 1 ]; then address=unix/:$TMPDIR/s; fi
@@ -24,7 +24,7 @@ while [ $i -lt "$drains" ]; do
 	if [ $((i % 2)) = 1 ]; then to=$TMPDIR/s; fi
 	"$client" "$to" 8 0 $((1 + i % 3 * 10)) > said 2> said.err &
 	load=$!
-	sleep 0.3
+	sleep 0.3 # of load; one that has not begun is refused
 	if [ $((i % 4)) -ge 2 ]; then signal=INT; else signal=TERM; fi
 	end_by $signal
 	code_is 0
@@ -32,16 +32,17 @@ while [ $i -lt "$drains" ]; do
 	lost=0
 	wait $load || lost=$?
 	[ $lost = 0 ] || fail "round $i: $(cat said said.err)"
-	[ "$(value_of said answers)" -gt 0 ] || fail "no load: $(cat said)"
+	total=$((total + $(value_of said answers)))
 	i=$((i + 1))
 done
+[ $total -gt 0 ] || fail "no load"
 
 # Requests that are not over in time are cut, and the code says so; a second
 # signal does not wait.
 begin 4 ports --drain-timeout 0.3
 "$client" "$port" 1 1 1 /never > said 2> said.err &
 asked=$!
-sleep 0.3
+eventually has_line server.err never
 end_by TERM
 code_is 1
 err_counts '1 request was not finished in time: cut' 1
@@ -50,7 +51,7 @@ wait $asked || true
 begin 4 ports
 "$client" "$port" 1 1 1 /never > said 2> said.err &
 asked=$!
-sleep 0.3
+eventually has_line server.err never
 kill -s TERM "$server"
 eventually has_line server.err 'no new work'
 end_by TERM
