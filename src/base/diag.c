@@ -17,6 +17,8 @@ const struct error_type FiberIsCancelled = { "FiberIsCancelled", ER_UNKNOWN };
 const struct error_type TimedOut = { "TimedOut", ER_UNKNOWN };
 const struct error_type LimitExceeded = { "LimitExceeded", ER_UNKNOWN };
 const struct error_type MessagesMissed = { "MessagesMissed", ER_UNKNOWN };
+const struct error_type FiberSliceIsExceeded = { "FiberSliceIsExceeded",
+						 ER_UNKNOWN };
 
 /* What is reported when there is no memory for a report. */
 static struct {

@@ -42,6 +42,7 @@ extern const struct error_type FiberIsCancelled;
 extern const struct error_type TimedOut;
 extern const struct error_type LimitExceeded;
 extern const struct error_type MessagesMissed; /* error_missed() makes it */
+extern const struct error_type FiberSliceIsExceeded;
 
 /** One error. Immutable after it was made but for its references. */
 struct error {

@@ -36,6 +36,13 @@ local M = {
     wakeup = c.wakeup,
     info = c.info,
     preempted = c.preempted,
+    top = c.top,
+    top_enable = c.top_enable,
+    top_disable = c.top_disable,
+    set_max_slice = c.set_max_slice,
+    set_slice = c.set_slice,
+    extend_slice = c.extend_slice,
+    check_slice = c.check_slice,
     limits = c.limits,
     set_limits = c.set_limits,
 }
@@ -89,6 +96,7 @@ local methods = {
     cancel = c.cancel,
     kill = c.cancel,
     wakeup = c.wakeup,
+    set_max_slice = c.set_max_slice,
 }
 
 --- fiber_object:set_joinable(joinable) -> fiber_object
@@ -248,5 +256,7 @@ c.cond.set_methods(cond)
 -- nothing: a signal while nobody waits is lost, so the waiting fiber looks at
 -- its reason first and again afterwards. Yields: no.
 M.cond = c.cond.new
+
+c.load_group(c, M)
 
 return M

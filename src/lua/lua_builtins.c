@@ -53,7 +53,7 @@ static int l_is_own(lua_State *L)
 
 /* note_trace(err, text, more): the traceback of an error that is thrown again;
  * @more: it goes behind what was noted of this error already. */
-static int l_note_trace(lua_State *L)
+int lua_builtins_note_trace(lua_State *L)
 {
 	int ref = lua_vm_of(L)->noted_ref;
 	bool more = lua_toboolean(L, 3);
@@ -111,7 +111,7 @@ int luaopen_neap_builtins(lua_State *L)
 	lua_setfield(L, -2, "is_own");
 	lua_pushcfunction(L, l_stack_is_low);
 	lua_setfield(L, -2, "stack_is_low");
-	lua_pushcfunction(L, l_note_trace);
+	lua_pushcfunction(L, lua_builtins_note_trace);
 	lua_setfield(L, -2, "note_trace");
 	lua_push_park_mark(L);
 	lua_setfield(L, -2, "park_mark");

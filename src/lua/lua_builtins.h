@@ -5,3 +5,8 @@
 
 /** The C half: park_mark, unpark, note_trace. */
 int luaopen_neap_builtins(lua_State *L);
+
+/** note_trace(err, text, more): note the traceback of an error that is thrown
+ * on, for the report if nobody catches it; @a more: behind what was noted of
+ * this error already. */
+int lua_builtins_note_trace(lua_State *L);

@@ -165,6 +165,9 @@ void lua_wait_set_diag(lua_State *L, int status)
 	case UV_ETIMEDOUT:
 		diag_set(TimedOut, "timed out");
 		break;
+	case FIBER_EDEADLINE:
+		diag_set(TimedOut, "the deadline is over");
+		break;
 	case UV_ENOTSUP:
 		diag_set(IllegalParams,
 			 "cannot wait here: the coroutine was "
@@ -267,13 +270,15 @@ static void error_text(lua_State *L)
 	lua_remove(L, -2);
 }
 
-/* Was the error that ended @a co thrown on by a function of builtins.lua? */
+/* Was the error that ended @a co thrown on by a function of builtins.lua, or of
+ * another half that notes where it began? */
 static bool is_thrown_on(lua_State *co)
 {
 	lua_Debug ar;
 
 	return lua_getstack(co, 1, &ar) && lua_getinfo(co, "S", &ar) &&
-	       strcmp(ar.source, "=neap/builtins.lua") == 0;
+	       (strcmp(ar.source, "=neap/builtins.lua") == 0 ||
+		strcmp(ar.source, "=neap/fiber_group.lua") == 0);
 }
 
 /* Push the traceback noted for the error at the top, which ended @a co, or "".

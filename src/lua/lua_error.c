@@ -27,6 +27,8 @@
  * | `FiberIsCancelled` | the fiber is cancelled |
  * | `TimedOut` | the time is over |
  * | `MessagesMissed` | a broadcast does not keep them any more; `missed` says which |
+ * | `LimitExceeded` | an execution limit, see `fiber.set_limits()` |
+ * | `FiberSliceIsExceeded` | see `fiber.check_slice()` |
  */
 
 /***

@@ -197,6 +197,7 @@ static void leave_lua(struct lua_fiber *f)
 		f->storage_ref = LUA_NOREF;
 	}
 	f->on_end = NULL;
+	f->slice_err_ns = 0;
 	lua_limits_leave(f);
 }
 
@@ -243,10 +244,8 @@ void lua_fiber_abandon(struct lua_fiber *f)
 	fiber_release(f, false);
 }
 
-/* Message, traceback, and where the fiber was made. */
-static void push_report(lua_State *L, void *arg)
+void lua_fiber_push_report(lua_State *L, struct lua_fiber *f)
 {
-	struct lua_fiber *f = arg;
 	lua_Debug ar;
 
 	lua_push_traceback(L, f->co);
@@ -258,7 +257,15 @@ static void push_report(lua_State *L, void *arg)
 		lua_pushfstring(L, "%s\nfiber %f '%s' spawned at %s:%d",
 				lua_tostring(L, -1), (lua_Number)f->base.id,
 				f->name, ar.short_src, f->spawn_line);
+		lua_remove(L, -2);
 	}
+}
+
+static void report(lua_State *L, void *arg)
+{
+	struct lua_fiber *f = arg;
+
+	lua_fiber_push_report(L, f);
 	f->vm->on_uncaught(f, lua_tostring(L, -1), f->vm->on_uncaught_arg);
 }
 
@@ -277,7 +284,7 @@ static void report_uncaught(struct lua_fiber *f)
 	/* A cancelled fiber that ends by it has done as it was told. */
 	if (lua_fiber_ended_by_cancel(f))
 		return;
-	if (lua_vm_protect(f->vm, push_report, f) == 0)
+	if (lua_vm_protect(f->vm, report, f) == 0)
 		return;
 	e = diag_take();
 	f->vm->on_uncaught(f, e->message, f->vm->on_uncaught_arg);

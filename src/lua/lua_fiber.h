@@ -53,6 +53,8 @@ struct lua_fiber {
 	 * on_uncaught only when this is NULL. */
 	void (*on_end)(struct lua_fiber *f, bool ok, void *arg);
 	void *on_end_arg;
+	uint64_t slice_warn_ns;        /* of its own, for fiber.check_slice() */
+	uint64_t slice_err_ns;         /* the same plus 1; 0: none */
 	struct own_limits *own_limits; /* NULL: none of its own */
 	const struct lua_guest *guest; /* NULL: none, which is the rule */
 	void *guest_arg;
@@ -95,6 +97,11 @@ void lua_fiber_start_later(struct lua_fiber *f, int nargs);
 /** Remember the Lua function that runs on L as the one that spawned @a f.
  * Throws: no. */
 void lua_fiber_set_spawner(lua_State *L, struct lua_fiber *f);
+
+/** For on_end of a failed fiber: push its error as text, with the traceback and
+ * the place that spawned it; the error value is taken from f->co. Throws: out of
+ * memory. */
+void lua_fiber_push_report(lua_State *L, struct lua_fiber *f);
 
 /** For on_end of a failed fiber: it was cancelled, and this is its error. */
 bool lua_fiber_ended_by_cancel(struct lua_fiber *f);

@@ -1,9 +1,10 @@
-/* The C half of the module `fiber`: everything but channels and conditions. */
+/* The C half of the module `fiber`: making, finding and naming fibers. The rest
+ * is in lua_fiber_wait.c, _info.c and _slice.c. */
+#include "lua/lua_fiber_module.h"
+
 #include <lauxlib.h>
 #include <string.h>
-#include <uv.h>
 
-#include "base/clock.h"
 #include "base/diag.h"
 #include "lua/lua_call.h"
 #include "lua/lua_channel.h"
@@ -20,7 +21,7 @@ static struct fiber *current(lua_State *L)
 	return lua_lean_vm(L)->sched->current;
 }
 
-static struct lua_fiber *check_self(lua_State *L)
+struct lua_fiber *lua_fiber_check_self(lua_State *L)
 {
 	struct fiber *self = current(L);
 
@@ -57,7 +58,7 @@ static struct lua_fiber *check_target(lua_State *L, int idx)
 	return f == NULL ? NULL : lua_fiber_of(f);
 }
 
-static struct lua_fiber *check_alive(lua_State *L, int idx)
+struct lua_fiber *lua_fiber_check_alive(lua_State *L, int idx)
 {
 	struct lua_fiber *f = check_target(L, idx);
 
@@ -66,9 +67,7 @@ static struct lua_fiber *check_alive(lua_State *L, int idx)
 	return f;
 }
 
-/* Stack: function and arguments. Leaves the object alone there; function and
- * arguments are on the new fiber's coroutine. */
-static struct lua_fiber *make_fiber(lua_State *L, const char *name)
+struct lua_fiber *lua_fiber_make(lua_State *L, const char *name)
 {
 	int count = lua_gettop(L);
 	struct fiber_handle *h;
@@ -107,7 +106,7 @@ static int l_create(lua_State *L)
 {
 	int nargs = lua_gettop(L) - 1;
 
-	lua_fiber_start(make_fiber(L, "create"), nargs);
+	lua_fiber_start(lua_fiber_make(L, "create"), nargs);
 	return 1;
 }
 
@@ -120,7 +119,7 @@ static int l_new(lua_State *L)
 {
 	int nargs = lua_gettop(L) - 1;
 
-	lua_fiber_start_later(make_fiber(L, "new"), nargs);
+	lua_fiber_start_later(lua_fiber_make(L, "new"), nargs);
 	return 1;
 }
 
@@ -131,7 +130,7 @@ static int l_new(lua_State *L)
  */
 static int l_self(lua_State *L)
 {
-	lua_fiber_push(L, check_self(L));
+	lua_fiber_push(L, lua_fiber_check_self(L));
 	return 1;
 }
 
@@ -177,8 +176,9 @@ static int l_id(lua_State *L)
  */
 static int l_csw(lua_State *L)
 {
-	struct lua_fiber *f = lua_isnoneornil(L, 1) ? check_self(L)
-						    : check_alive(L, 1);
+	struct lua_fiber *f = lua_isnoneornil(L, 1)
+				      ? lua_fiber_check_self(L)
+				      : lua_fiber_check_alive(L, 1);
 
 	lua_pushnumber(L, f->base.switches);
 	return 1;
@@ -199,7 +199,7 @@ static const char *status_name(const struct lua_fiber *f)
  */
 static int l_status(lua_State *L)
 {
-	struct lua_fiber *f = lua_isnoneornil(L, 1) ? check_self(L)
+	struct lua_fiber *f = lua_isnoneornil(L, 1) ? lua_fiber_check_self(L)
 						    : check_target(L, 1);
 
 	/* One that waits in fiber.create() for another is not the one running. */
@@ -228,10 +228,10 @@ static int l_name(lua_State *L)
 	int arg = 1;
 
 	if (lua_type(L, 1) == LUA_TUSERDATA) {
-		f = check_alive(L, 1);
+		f = lua_fiber_check_alive(L, 1);
 		arg = 2;
 	} else {
-		f = check_self(L);
+		f = lua_fiber_check_self(L);
 	}
 	if (lua_isnoneornil(L, arg)) {
 		lua_pushstring(L, f->name);
@@ -253,151 +253,6 @@ static int l_name(lua_State *L)
 	memcpy(f->name, name, size);
 	f->name[size] = '\0';
 	return 0;
-}
-
-/***
- * fiber.cancel([fiber_object])
- * fiber.kill([fiber_object])
- * fiber_object:cancel()
- * fiber_object:kill()
- * Ask @fiber_object (default: the running one) to end: what it waits in throws
- * an error of type FiberIsCancelled, now, or else when it next waits. The error
- * can be caught, so that the fiber can clean up, but each further wait throws
- * again. Yields: no. Throws: it is dead; at once, when a fiber cancels itself.
- */
-static int l_cancel(lua_State *L)
-{
-	struct lua_fiber *f;
-
-	if (lua_gettop(L) == 0)
-		f = check_self(L);
-	else
-		f = check_alive(L, 1);
-	fiber_cancel(&f->base);
-	/* A fiber that cancels itself is told at once. */
-	if (&f->base == current(L))
-		return lua_wait_throw(L, UV_ECANCELED);
-	return 0;
-}
-
-/***
- * fiber.testcancel()
- * Throw if the running fiber is cancelled: for long computations. Yields: no.
- * Throws: cancelled.
- */
-static int l_testcancel(lua_State *L)
-{
-	struct fiber *self = current(L);
-
-	if (self != NULL && (self->flags & FIBER_CANCELLED))
-		return lua_wait_throw(L, UV_ECANCELED);
-	return 0;
-}
-
-/***
- * fiber.wakeup(fiber_object)
- * fiber_object:wakeup()
- * End the `sleep()` or `cond:wait()` of @fiber_object early. A fiber that waits
- * in something else is left alone, as that has to come first. Yields: no.
- * Throws: it is dead.
- */
-static int l_wakeup(lua_State *L)
-{
-	fiber_interrupt(&check_alive(L, 1)->base, 0);
-	return 0;
-}
-
-/* sleep(seconds) -> status */
-static int l_sleep(lua_State *L)
-{
-	struct fiber *self = lua_wait_check(L);
-	uint64_t timeout;
-
-	if (lua_type(L, 1) != LUA_TNUMBER)
-		lua_error_usage(L,
-				"fiber.sleep(seconds): a number is wanted, "
-				"not %s",
-				luaL_typename(L, 1));
-	timeout = lua_wait_timeout(L, 1);
-	if (timeout == 0) {
-		fiber_yield_begin(self);
-		return lua_wait(L);
-	}
-	fiber_park(self, NULL, NULL, timeout);
-	self->flags |= FIBER_WAKEABLE;
-	return lua_wait(L);
-}
-
-/* yield() -> status */
-static int l_yield(lua_State *L)
-{
-	fiber_yield_begin(lua_wait_check(L));
-	return lua_wait(L);
-}
-
-static int l_set_joinable(lua_State *L)
-{
-	struct lua_fiber *f = check_alive(L, 1);
-
-	luaL_checktype(L, 2, LUA_TBOOLEAN);
-	if (!lua_toboolean(L, 2)) {
-		f->base.flags &= ~FIBER_JOINABLE;
-		return 0;
-	}
-	lua_fiber_push(L, f); /* the results go into its object */
-	f->base.flags |= FIBER_JOINABLE;
-	return 0;
-}
-
-/* join_begin(fiber, timeout) -> status: 0 when it has ended */
-static int l_join_begin(lua_State *L)
-{
-	struct fiber_handle *h = check_handle(L, 1);
-	uint64_t timeout = lua_wait_timeout(L, 2);
-	struct fiber *self;
-
-	if (h->joined)
-		lua_error_usage(L, "the fiber is joined already");
-	if (h->fiber == NULL) {
-		if (!h->joinable)
-			lua_error_usage(L, "the fiber is dead");
-		lua_pushinteger(L, 0);
-		return 1;
-	}
-	if (!(h->fiber->base.flags & FIBER_JOINABLE))
-		lua_error_usage(L, "the fiber is not joinable");
-	self = lua_wait_check(L);
-	if (&h->fiber->base == self)
-		lua_error_usage(L, "a fiber cannot join itself");
-	fiber_join_begin(self, &h->fiber->base, timeout);
-	return lua_wait(L);
-}
-
-/* join_end(fiber) -> ok, results... */
-static int l_join_end(lua_State *L)
-{
-	struct fiber_handle *h = check_handle(L, 1);
-	int count = h->results;
-
-	if (h->joined)
-		lua_error_usage(L, "the fiber is joined already");
-	if (!h->joinable) /* set_joinable(false) came while it was awaited */
-		lua_error_usage(L, "the fiber is not joinable");
-	luaL_checkstack(L, count + 2, "too many results");
-	lua_getfenv(L, 1);
-	lua_pushboolean(L, !h->failed);
-	for (int i = 1; i <= count; i++)
-		lua_rawgeti(L, 2, i);
-	if (h->failed && count == 0) {
-		diag_set(OutOfMemory, "not enough memory for the results");
-		lua_error_push_diag(L);
-		count = 1;
-	}
-	h->joined = true;
-	h->results = 0;
-	lua_pushvalue(L, LUA_GLOBALSINDEX); /* lets go of the results */
-	lua_setfenv(L, 1);
-	return count + 1;
 }
 
 static void push_storage(lua_State *L, struct lua_fiber *f)
@@ -448,88 +303,6 @@ static int l_fiber_serialize(lua_State *L)
 	return 1;
 }
 
-static double clock_us(clockid_t id)
-{
-	return (double)(clock_ns(id) / 1000);
-}
-
-static int l_time_us(lua_State *L)
-{
-	lua_pushnumber(L, clock_us(CLOCK_REALTIME));
-	return 1;
-}
-
-static int l_clock_us(lua_State *L)
-{
-	lua_pushnumber(L, clock_us(CLOCK_MONOTONIC));
-	return 1;
-}
-
-/***
- * fiber.preempted() -> number
- * How often fibers of this state were made to give way, because they computed
- * for longer than the slice. Yields: no.
- */
-static int l_preempted(lua_State *L)
-{
-	lua_pushnumber(L, lua_vm_of(L)->sched->preempted);
-	return 1;
-}
-
-/***
- * fiber.info([options]) -> table
- * All living fibers by number: `{fid=, name=, csw=, preempted=, time=, status=}`
- * (@preempted: how often it was made to give way; @time: seconds of CPU time,
- * about), and with
- * `{backtrace = true}` for @options their traceback as `backtrace`. Yields: no.
- */
-static int l_info(lua_State *L)
-{
-	struct sched *s = lua_vm_of(L)->sched;
-	bool backtrace = false;
-
-	if (lua_istable(L, 1)) {
-		lua_getfield(L, 1, "backtrace");
-		if (lua_isnil(L, -1))
-			lua_getfield(L, 1, "bt");
-		backtrace = lua_toboolean(L, -1);
-	}
-	lua_settop(L, 0);
-	lua_createtable(L, 0, s->count);
-	/* Making tables may run finalizers, but no finalizer of ours ends or
-	 * makes fibers: the list is stable. */
-	list_foreach(link, &s->all) {
-		struct lua_fiber *f =
-			lua_fiber_of(list_entry(link, struct fiber, all));
-
-		lua_createtable(L, 0, 7);
-		lua_pushnumber(L, f->base.id);
-		lua_setfield(L, -2, "fid");
-		lua_pushstring(L, f->name);
-		lua_setfield(L, -2, "name");
-		lua_pushnumber(L, f->base.switches);
-		lua_setfield(L, -2, "csw");
-		lua_pushnumber(L, f->base.preempted);
-		lua_setfield(L, -2, "preempted");
-		lua_pushnumber(L, (double)f->base.total_ns / 1e9);
-		lua_setfield(L, -2, "time");
-		lua_pushstring(L, &f->base == s->current ? "running"
-							 : "suspended");
-		lua_setfield(L, -2, "status");
-		if (backtrace) {
-			if (f->co == NULL)
-				lua_pushliteral(L, "made in C");
-			else
-				luaL_traceback(L, f->co, NULL, 0);
-			lua_setfield(L, -2, "backtrace");
-		}
-		lua_pushnumber(L, f->base.id);
-		lua_insert(L, -2);
-		lua_rawset(L, -3);
-	}
-	return 1;
-}
-
 static int l_set_fiber_methods(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TTABLE);
@@ -551,21 +324,8 @@ int luaopen_neap_fiber(lua_State *L)
 		{ "csw", l_csw },
 		{ "status", l_status },
 		{ "name", l_name },
-		{ "cancel", l_cancel },
-		{ "testcancel", l_testcancel },
-		{ "wakeup", l_wakeup },
-		{ "sleep", l_sleep },
-		{ "yield", l_yield },
-		{ "set_joinable", l_set_joinable },
-		{ "join_begin", l_join_begin },
-		{ "join_end", l_join_end },
-		{ "time_us", l_time_us },
-		{ "clock_us", l_clock_us },
-		{ "info", l_info },
-		{ "preempted", l_preempted },
 		{ "limits", lua_limits_get },
 		{ "set_limits", lua_limits_set },
-		{ "failed", lua_wait_failed },
 		{ "set_methods", l_set_fiber_methods },
 		{ NULL, NULL },
 	};
@@ -579,6 +339,10 @@ int luaopen_neap_fiber(lua_State *L)
 	lua_pop(L, 1);
 	lua_newtable(L);
 	luaL_register(L, NULL, functions);
+	lua_fiber_open_wait(L);
+	lua_fiber_open_info(L);
+	lua_fiber_open_slice(L);
+	lua_fiber_open_group(L);
 	lua_cond_open(L);
 	lua_setfield(L, -2, "cond");
 	lua_channel_open(L);

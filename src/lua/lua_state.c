@@ -151,6 +151,8 @@ int lua_vm_create(struct lua_vm *vm, struct sched *sched,
 	*vm = (struct lua_vm){
 		.L = L,
 		.sched = sched,
+		.slice_warn_ns = 500000000,
+		.slice_err_ns = 1000000000,
 		.on_uncaught = on_uncaught,
 		.on_uncaught_arg = arg,
 	};

@@ -78,6 +78,8 @@ struct lua_vm {
 	uintptr_t stack_low; /* below this nothing more should nest */
 	bool closing;        /* lua_vm_destroy() has begun: no more fibers */
 	struct fiber_limits limits[LUA_LIMIT_COUNT];
+	uint64_t slice_warn_ns; /* of fibers, for fiber.check_slice() */
+	uint64_t slice_err_ns;
 	struct ticker ticker;
 	struct {                          /* of lua_preempt.c */
 		volatile bool armed;      /* set in a signal handler */

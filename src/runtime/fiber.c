@@ -38,6 +38,7 @@ int sched_create(struct sched *s, struct loop *loop)
 	list_init(&s->spent);
 	list_init(&s->all);
 	s->current = NULL;
+	s->top = (struct sched_top){ 0 };
 	s->next_id = FIRST_ID;
 	s->switches = s->turns = s->preempted = 0;
 	s->cancel_grace_ns = CANCEL_GRACE_NS;
@@ -97,7 +98,11 @@ static void run(struct fiber *f)
 		__asm__ volatile("" ::: "memory"); /* a tick sees it */
 		ticker_turn(s->ticker);
 	}
+	if (__builtin_expect(s->top.on, 0))
+		fiber_top_switch(s, f);
 	f->resume(f); /* f may be gone after this */
+	if (__builtin_expect(s->top.on, 0))
+		fiber_top_switch(s, outer);
 	s->depth--;
 	s->current = outer;
 }
@@ -123,6 +128,8 @@ void sched_run_ready(struct sched *s)
 	 * waits for one slice at most, however many they are. */
 	if (spent && (link = list_shift(&s->spent)) != NULL)
 		run(list_entry(link, struct fiber, link));
+	if (__builtin_expect(s->top.on, 0))
+		fiber_top_round(s);
 	if (s->idling && list_empty(&s->ready) && list_empty(&s->spent)) {
 		s->idling = false;
 		uv_idle_stop(&s->idle);
@@ -141,6 +148,9 @@ void fiber_init(struct sched *s, struct fiber *f, fiber_resume_f resume)
 	f->id = s->next_id++;
 	f->switches = 0;
 	f->burst_ns = f->total_ns = f->cancel_ns = 0;
+	f->slice_warn_ns = f->slice_err_ns = 0;
+	f->deadline_ns = 0;
+	f->top = (struct fiber_top){ .average = -1 };
 	f->limits = NULL;
 	f->preempted = 0;
 	f->over = FIBER_OVER_NONE;
@@ -171,19 +181,37 @@ void fiber_start_later(struct fiber *f)
 	make_ready(f);
 }
 
+static void end_by_timer(struct fiber *f, int status)
+{
+	if (f->undo != NULL)
+		f->undo(f, f->undo_arg);
+	fiber_wakeup(f, status);
+}
+
+static void on_own_timeout(struct timer *t)
+{
+	end_by_timer(list_entry(t, struct fiber, timer), UV_ETIMEDOUT);
+}
+
 static void on_timeout(struct timer *t)
 {
 	struct fiber *f = list_entry(t, struct fiber, timer);
+	bool deadline = f->deadline_ns != 0 && f->deadline_ns <= f->due_ns;
 
-	if (f->undo != NULL)
-		f->undo(f, f->undo_arg);
-	fiber_wakeup(f, UV_ETIMEDOUT);
+	if (deadline && (f->flags & FIBER_UNCANCELLABLE)) {
+		/* Not this wait; it may have a time of its own. */
+		if (f->due_ns != UINT64_MAX)
+			timer_start(&f->sched->timers, t, f->due_ns,
+				    on_own_timeout);
+		return;
+	}
+	end_by_timer(f, deadline ? FIBER_EDEADLINE : UV_ETIMEDOUT);
 }
 
 void fiber_park(struct fiber *f, fiber_undo_f undo, void *undo_arg,
 		uint64_t timeout_ns)
 {
-	uint64_t due_ns;
+	uint64_t due_ns = UINT64_MAX;
 
 	assert(f->state == FIBER_RUNNING && f->sched->current == f);
 	f->state = FIBER_WAITING;
@@ -191,11 +219,16 @@ void fiber_park(struct fiber *f, fiber_undo_f undo, void *undo_arg,
 	f->undo = undo;
 	f->undo_arg = undo_arg;
 	f->burst_ns = 0;
+	f->slice_warn_ns = f->slice_err_ns = 0;
 	f->sched->waiting++;
-	if (timeout_ns == UINT64_MAX)
+	if (timeout_ns == UINT64_MAX && f->deadline_ns == 0)
 		return;
-	if (__builtin_add_overflow(uv_hrtime(), timeout_ns, &due_ns))
+	if (timeout_ns == UINT64_MAX ||
+	    __builtin_add_overflow(uv_hrtime(), timeout_ns, &due_ns))
 		due_ns = UINT64_MAX;
+	f->due_ns = due_ns;
+	if (f->deadline_ns != 0 && f->deadline_ns < due_ns)
+		due_ns = f->deadline_ns;
 	timer_start(&f->sched->timers, &f->timer, due_ns, on_timeout);
 }
 
@@ -203,6 +236,8 @@ void fiber_yield_begin(struct fiber *f)
 {
 	assert(f->state == FIBER_RUNNING);
 	f->status = 0;
+	if (f->deadline_ns != 0 && uv_hrtime() >= f->deadline_ns)
+		f->status = FIBER_EDEADLINE;
 	f->flags |= FIBER_YIELDED;
 	make_ready(f);
 }
@@ -308,6 +343,8 @@ void fiber_finish(struct fiber *f, bool failed)
 		f->flags |= FIBER_FAILED;
 	list_del(&f->all);
 	s->count--;
+	if (s->top.charged == f)
+		fiber_top_switch(s, NULL);
 	while (!list_empty(&f->joiners))
 		fiber_wakeup(list_entry(f->joiners.next, struct fiber, link),
 			     0);

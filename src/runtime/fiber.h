@@ -15,10 +15,12 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/list.h"
+#include "runtime/fiber_top.h"
 #include "runtime/timer.h"
 
 struct loop;
@@ -58,6 +60,9 @@ struct fiber_limits {
 	uint64_t total_ns;
 };
 
+/** The status of a wait that the deadline of its fiber has ended. */
+enum { FIBER_EDEADLINE = -ETIME };
+
 /** Run @a f until it parks, yields or ends. Never called re-entrantly for one
  * fiber; may nest for different ones. */
 typedef void (*fiber_resume_f)(struct fiber *f);
@@ -82,10 +87,17 @@ struct fiber {
 	uint64_t burst_ns;  /* since it last waited */
 	uint64_t total_ns;  /* since it began */
 	uint64_t cancel_ns; /* total_ns when it was cancelled, or told of it */
+	/* When it is to be told that its slice is over: values of burst_ns, for
+	 * this burst alone; 0: as the layer above has it. */
+	uint64_t slice_warn_ns;
+	uint64_t slice_err_ns;
+	struct fiber_top top;
 	const struct fiber_limits *limits; /* NULL: none */
-	uint32_t preempted; /* how often it was made to give way */
-	int status;         /* why the last wait ended: 0 or UV_E* */
-	uint8_t state;      /* enum fiber_state */
+	uint32_t preempted;   /* how often it was made to give way */
+	uint64_t deadline_ns; /* on uv_hrtime()'s clock; 0: none */
+	uint64_t due_ns;      /* of the wait alone; UINT64_MAX: none */
+	int status;           /* why the last wait ended: 0 or UV_E* */
+	uint8_t state;        /* enum fiber_state */
 	uint8_t flags;
 	volatile uint8_t over; /* enum fiber_over; set in a signal handler */
 };
@@ -98,6 +110,7 @@ struct sched {
 	struct list spent; /* ready, but had their slice: behind the others */
 	struct list all;   /* by age */
 	struct fiber *current; /* NULL: the loop itself runs */
+	struct sched_top top;
 	uint64_t next_id;
 	uint64_t switches;
 	uint64_t turns;     /* resumes that were not inside others */
@@ -140,7 +153,8 @@ void fiber_start_later(struct fiber *f);
 /**
  * The running fiber begins a wait. @a undo (may be NULL) takes it out again
  * when a cancel, a timeout or a bare wakeup ends the wait. With @a timeout_ns
- * other than UINT64_MAX a timer ends it with UV_ETIMEDOUT. The caller then
+ * other than UINT64_MAX a timer ends it with UV_ETIMEDOUT, or with
+ * FIBER_EDEADLINE when the fiber has a deadline that comes first. The caller then
  * returns to the resume function, which returns.
  */
 void fiber_park(struct fiber *f, fiber_undo_f undo, void *undo_arg,

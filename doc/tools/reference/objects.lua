@@ -60,6 +60,9 @@ return {
     ['fiber/fiber_object'] = function()
         return fiber.self()
     end,
+    ['fiber/group'] = function()
+        return fiber.group()
+    end,
     ['fiber/channel'] = function()
         return fiber.channel(1)
     end,

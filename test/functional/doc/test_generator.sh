@@ -56,7 +56,7 @@ refused "a function without a comment" \
 	"fiber.find is there and has no doc comment"
 
 fresh
-edit src/lua/lua_fiber_module.c '/^ \* fiber_object:wakeup()/d'
+edit src/lua/lua_fiber_wait.c '/^ \* fiber_object:wakeup()/d'
 refused "a method without a comment" \
 	"fiber_object:wakeup is there and has no doc comment"
 
