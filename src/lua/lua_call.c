@@ -323,7 +323,7 @@ int lua_call_resume(struct lua_fiber *f, int nargs)
 
 	lua_preempt_before(f);
 	rc = lua_resume(f->co, nargs);
-	lua_memory_turn_end(vm, outer);
+	lua_memory_turn_end(vm, outer, rc);
 	if (__builtin_expect(vm->hook.armed, 0))
 		lua_preempt_after(f);
 	return rc;

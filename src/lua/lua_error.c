@@ -171,6 +171,9 @@ struct error *lua_error_from_value(lua_State *L, int idx)
 	if (e != NULL)
 		return error_ref(e);
 	text = lua_type(L, idx) == LUA_TSTRING ? lua_tostring(L, idx) : NULL;
+	if (text != NULL && strcmp(text, "not enough memory") == 0)
+		return error_new(&OutOfMemory, OutOfMemory.code, NULL, 0, "%s",
+				 text); /* LuaJIT's own */
 	if (text != NULL)
 		return error_new(&LuaError, LuaError.code, NULL, 0, "%s", text);
 	return error_new(&LuaError, LuaError.code, NULL, 0,

@@ -104,7 +104,7 @@ static struct lua_fiber *pool_take(struct lua_vm *vm)
 	f = list_entry(link, struct lua_fiber, base.link);
 	fiber_init(vm->sched, &f->base, fiber_resume);
 	f->nargs = 0;
-	f->grown = 0;
+	lua_memory_inherit(vm, f);
 	memcpy(f->name, "lua", sizeof "lua");
 	/* Whoever makes it, and whatever setfenv(0, ...) did in the one before. */
 	lua_lean_set_globals(vm->L, f->co);

@@ -47,6 +47,7 @@ struct lua_fiber {
 	int64_t grown;   /* bytes the state grew by in its turns; see
 			  lua_memory.c */
 	unsigned grown_cycles; /* collections seen when that was counted */
+	unsigned crisis;       /* something was refused to it in that crisis */
 	struct fiber_handle *handle; /* its object in Lua; NULL: none yet */
 	/* Told when the body has ended, before the fiber is pooled: the results,
 	 * or the error value, lie on co. May be NULL. An error goes to the vm's

@@ -219,6 +219,11 @@ static bool is_collector(struct lua_vm *vm)
 	return G(vm->L)->vmstate == ~LJ_VMST_GC;
 }
 
+static bool is_finalizer(struct lua_vm *vm)
+{
+	return (G(vm->L)->hookmask & HOOK_GC) != 0;
+}
+
 int lua_memory_collect(lua_State *L)
 {
 	struct lua_vm *vm = lua_vm_of(L);
@@ -228,7 +233,7 @@ int lua_memory_collect(lua_State *L)
 		cycles = cycles_wanted(vm);
 	else
 		cycles = (unsigned)luaL_checknumber(L, 1);
-	if (G(L)->hookmask & HOOK_GC) { /* as LuaJIT has it in a finalizer */
+	if (is_finalizer(vm)) { /* as LuaJIT has it in a finalizer */
 		lua_gc(L, LUA_GCCOLLECT, 0);
 		return 0;
 	}
@@ -291,6 +296,12 @@ static bool is_collector(struct lua_vm *vm)
 	return false;
 }
 
+static bool is_finalizer(struct lua_vm *vm)
+{
+	(void)vm;
+	return false;
+}
+
 int lua_memory_collect(lua_State *L)
 {
 	lua_gc(L, LUA_GCCOLLECT, 0);
@@ -315,6 +326,13 @@ static int64_t grown(const struct lua_memory *m, struct lua_fiber *f)
 	return f->grown;
 }
 
+/* Has something been refused to it, and there was no room since? It may hold
+ * what it took, and come back for more. */
+static bool is_offender(const struct lua_memory *m, const struct lua_fiber *f)
+{
+	return m->in_crisis && f->crisis == m->crisis;
+}
+
 /*
  * May the limit be overdrawn, by an eighth at most? By who is not the reason for
  * the lack: the server itself (the report of an error, a fiber's end), the
@@ -325,11 +343,14 @@ static bool may_overdraw(struct lua_vm *vm, size_t growth)
 {
 	struct lua_memory *m = &vm->memory;
 
+	if (is_finalizer(vm))
+		return false;
 	if (m->own != 0 || m->running == NULL || is_collector(vm))
 		return true;
 	settle(m);
-	return grown(m, m->running) + (int64_t)growth <
-	       (int64_t)(m->limit / SMALL);
+	return !is_offender(m, m->running) &&
+	       grown(m, m->running) + (int64_t)growth <
+		       (int64_t)(m->limit / SMALL);
 }
 
 static bool is_admitted(struct lua_vm *vm, size_t growth)
@@ -351,10 +372,12 @@ static void refuse(struct lua_vm *vm)
 	if (m->limit == 0)
 		return;
 	m->lacked = true;
-	/* Who survives this has to begin small. */
-	settle(m);
-	if (m->running != NULL)
-		m->running->grown = 0;
+	if (!m->in_crisis) {
+		m->in_crisis = true;
+		m->crisis++;
+	}
+	if (m->running != NULL && !is_finalizer(vm))
+		m->running->crisis = m->crisis;
 	begin_recovery(vm);
 }
 
@@ -373,6 +396,8 @@ void *lua_memory_alloc(void *arg, void *ptr, size_t old_size, size_t size)
 			return NULL;
 		}
 		pace(vm, size - old);
+		if (is_finalizer(vm))
+			m->mark += size - old; /* in whose turn, is chance */
 	}
 	p = m->alloc(m->alloc_arg, ptr, old_size, size);
 	if (p == NULL && size != 0) {
@@ -425,15 +450,38 @@ struct lua_fiber *lua_memory_turn(struct lua_vm *vm, struct lua_fiber *f)
 	return outer;
 }
 
-void lua_memory_turn_end(struct lua_vm *vm, struct lua_fiber *outer)
+/* In a state above its soft line, or one that was there. */
+static void look_around(struct lua_vm *vm, int rc)
+{
+	struct lua_memory *m = &vm->memory;
+
+	if (m->used < m->line) {
+		m->in_crisis = false;
+		if (!m->recovering)
+			unboost(vm);
+	} else if (rc != 0 && rc != LUA_YIELD &&
+		   grown(m, m->running) > (int64_t)(m->limit / SMALL)) {
+		m->lacked = true; /* it failed, and leaves much */
+	}
+}
+
+void lua_memory_turn_end(struct lua_vm *vm, struct lua_fiber *outer, int rc)
 {
 	struct lua_memory *m = &vm->memory;
 
 	settle(m);
+	if (__builtin_expect(m->boosted || m->in_crisis, 0))
+		look_around(vm, rc);
 	m->running = outer;
-	if (__builtin_expect(m->boosted, 0) && !m->recovering &&
-	    m->used < m->line)
-		unboost(vm);
+}
+
+void lua_memory_inherit(struct lua_vm *vm, struct lua_fiber *f)
+{
+	const struct lua_fiber *maker = vm->memory.running;
+
+	f->grown = maker == NULL ? 0 : maker->grown;
+	f->grown_cycles = maker == NULL ? 0 : maker->grown_cycles;
+	f->crisis = maker == NULL ? vm->memory.crisis - 1 : maker->crisis;
 }
 
 void lua_memory_recover(struct lua_vm *vm)

@@ -30,6 +30,9 @@ struct lua_memory {
 	/* Of the collector's pace. */
 	unsigned cycles;    /* collections that were seen to mark all; wraps */
 	unsigned recovered; /* cycles at the end of the recovery */
+	unsigned crisis;    /* times when something was refused, until there
+			       was room again; wraps */
+	bool in_crisis;     /* one is on */
 	bool recovering;  /* something was refused: collect before each turn */
 	bool lacked;      /* and in the turn that runs */
 	bool boosted;     /* stepmul is ours, not the script's */
@@ -55,8 +58,11 @@ int lua_memory_set_limit(struct lua_vm *vm, size_t limit);
 /** The turn of @a f begins; returns whose was interrupted, for the end. */
 struct lua_fiber *lua_memory_turn(struct lua_vm *vm, struct lua_fiber *f);
 
-/** The turn of the running one has ended. */
-void lua_memory_turn_end(struct lua_vm *vm, struct lua_fiber *outer);
+/** The turn of the running one has ended, with @a rc of lua_resume(). */
+void lua_memory_turn_end(struct lua_vm *vm, struct lua_fiber *outer, int rc);
+
+/** @a f is new: what it may take depends on who made it. */
+void lua_memory_inherit(struct lua_vm *vm, struct lua_fiber *f);
 
 /**
  * After a turn in which something was refused (memory.lacked), when what its

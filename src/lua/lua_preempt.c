@@ -137,13 +137,16 @@ static bool ask(void *arg, const void *ucontext)
 	const ucontext_t *uc = ucontext;
 	struct lua_vm *vm = arg;
 
+	if (ticker_turn_ns(&vm->ticker) > TICKER_STALL_NS)
+		vm->hook.armed = true; /* so that it is reported at the end */
+	/* Not in what follows a turn: it would meet the next one. */
+	if (vm->memory.running != lua_fiber_of(vm->sched->current))
+		return false;
 	if (vm->sched->current->over != FIBER_OVER_NONE) {
 		/* Matching of patterns looks at this, and no hook ends it. */
 		luaJIT_stopmatch = 1;
 		vm->hook.armed = true;
 	}
-	if (ticker_turn_ns(&vm->ticker) > TICKER_STALL_NS)
-		vm->hook.armed = true; /* so that it is reported at the end */
 	if (!is_safe(G(vm->L), (uintptr_t)uc->uc_mcontext.gregs[REG_RIP])) {
 		vm->hook.missed = vm->sched->turns;
 		return false;

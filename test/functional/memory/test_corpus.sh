@@ -1,0 +1,18 @@
+#!/bin/sh
+# Hostile programs in a state with a memory limit, each many times beside a fiber
+# that works: only the offender ends, the neighbour answers, memory is level.
+#
+# test: timeout 1200, soak 14000
+. "$NEAP_SOURCE_DIR/test/lib/cli.sh"
+
+# The thread sanitizer delivers signals late: nothing is made to give way.
+case ${NEAP_SANITIZE:-} in *thread*) exit 77 ;; esac
+
+count=100
+if [ -n "${NEAP_SOAK:-}" ]; then count=1000; fi
+if [ -n "${NEAP_SANITIZE:-}" ]; then count=10; fi
+
+corpus=$NEAP_SOURCE_DIR/test/functional/memory/corpus.lua
+run neap --log-level fatal --max-memory 4M "$corpus" $count
+[ "$out" = fine ] || fail 'that only the offenders end'
+code_is 0
