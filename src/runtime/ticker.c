@@ -74,6 +74,8 @@ static void tick(struct ticker *t, const void *ucontext)
 		return;
 	}
 	if (f == NULL) {
+		if (s->depth != 0)
+			return; /* one inside another has just ended */
 		if (++t->idle < IDLE_MAX)
 			return;
 		set_timer(t, 0);
