@@ -17,6 +17,7 @@
 #include "base/diag.h"
 #include "base/log.h"
 #include "config/settings.h"
+#include "lua/lua_blocking.h"
 #include "lua/lua_fiber.h"
 
 /* What serves cuts itself short at the deadline; this much later the end no
@@ -25,6 +26,8 @@ enum { DRAIN_SLACK_MS = 500 };
 
 /* And this much later nobody waits for a worker that has not drained. */
 enum { MEET_SLACK_MS = 1500 };
+
+enum { FOR_EVER_S = 1000000000 }; /* some thirty years */
 
 static void on_late(struct timer *t)
 {
@@ -196,6 +199,25 @@ static void meet(struct worker *w, enum app_phase phase,
 	run_until(w, all, seconds + MEET_SLACK_MS / 1000.0);
 }
 
+static bool is_output_done(struct worker *w)
+{
+	(void)w;
+	return !lua_blocking_has_output();
+}
+
+/* What fibers have written and threads are still writing. A reader may take its
+ * time, as with any program; but not when we were told to end. */
+static void finish_output(struct worker *w)
+{
+	double seconds = app_end_reason(w->app) == APP_END_SIGNAL
+				 ? settings_seconds(w->app->settings,
+						    SETTING_CANCEL_TIMEOUT)
+				 : FOR_EVER_S;
+
+	if (!run_until(w, is_output_done, seconds))
+		log_warn("output that nobody reads is given up");
+}
+
 void ending_run(struct worker *w)
 {
 	const struct settings *settings = w->app->settings;
@@ -217,4 +239,5 @@ void ending_run(struct worker *w)
 	if (w->main != NULL && app_end_reason(w->app) == APP_END_SIGNAL)
 		w->main_interrupted = true; /* unless it ends well */
 	end_fibers(w);
+	finish_output(w);
 }

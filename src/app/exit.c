@@ -1,5 +1,5 @@
 /*
- * os.exit(), print() and the C half of the module `neap`. See exit.h.
+ * os.exit(), the end of who prints into a closed pipe, and the C half of the module `neap`. See exit.h.
  *
  * os.exit() ends the process in order: the calling fiber stops for good, the
  * loop is left, and the end takes its way as any other. Where a fiber cannot
@@ -7,7 +7,6 @@
  */
 #include "app/exit.h"
 
-#include <errno.h>
 #include <lauxlib.h>
 #include <signal.h>
 #include <stdio.h>
@@ -77,58 +76,11 @@ static int l_exit(lua_State *L)
 	return stop_for_good(L, code);
 }
 
-/*
- * The strings from 1 to @a n, as a line: under the lock, for the console's
- * editor draws from its own thread, and taken only now that no Lua can run and
- * throw. Returns false when nobody reads any more.
- */
-static bool write_line(lua_State *L, int n)
+/* What is printed has no reader any more. */
+static int l_broken_output(lua_State *L)
 {
-	bool broken;
+	struct worker *w = worker_of(L);
 
-	/* Calls, not the macros: those are inline code of ours, of which the
-	 * thread sanitizer does not know that it runs under that lock. */
-	flockfile(stdout);
-	for (int i = 1; i <= n; i++) {
-		size_t size;
-		const char *s = lua_tolstring(L, i, &size);
-
-		if (i > 1)
-			(fwrite_unlocked)("\t", 1, 1, stdout);
-		(fwrite_unlocked)(s, 1, size, stdout);
-	}
-	errno = 0;
-	broken = (fwrite_unlocked)("\n", 1, 1, stdout) == 0 && errno == EPIPE;
-	funlockfile(stdout);
-	return !broken;
-}
-
-/***
- * print(...)
- * As Lua's, but for a standard output that is a pipe nobody reads any more:
- * a main script that is still running ends as quietly as SIGPIPE would end it;
- * a server whose main script is over goes on. The line is one: no other thread
- * writes into it. Into a pipe that is full it waits until its reader reads, and
- * everything else waits too. Yields: no.
- */
-static int l_print(lua_State *L)
-{
-	int n = lua_gettop(L);
-	struct worker *w;
-
-	lua_getglobal(L, "tostring");
-	for (int i = 1; i <= n; i++) {
-		lua_pushvalue(L, -1);
-		lua_pushvalue(L, i);
-		lua_call(L, 1, 1);
-		if (lua_tostring(L, -1) == NULL)
-			return luaL_error(L, "'tostring' must return a string "
-					     "to 'print'");
-		lua_replace(L, i);
-	}
-	if (write_line(L, n))
-		return 0;
-	w = worker_of(L);
 	if (w->main == NULL || &w->main->base != w->sched.current)
 		return 0;
 	return stop_for_good(L, 128 + SIGPIPE);
@@ -187,6 +139,5 @@ void exit_open(lua_State *L)
 	lua_pushcfunction(L, l_exit);
 	lua_setfield(L, -2, "exit");
 	lua_pop(L, 1);
-	lua_pushcfunction(L, l_print);
-	lua_setglobal(L, "print");
+	lua_vm_of(L)->on_broken_output = l_broken_output;
 }

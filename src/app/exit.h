@@ -1,4 +1,5 @@
-/* What replaces os.exit() and print(), and the module `neap`. */
+/* What replaces os.exit(), what print() does when nobody reads, and the module
+ * `neap`. */
 #pragma once
 
 #include "lua/lua_state.h"
@@ -7,7 +8,7 @@ extern const struct lua_module app_module_neap;
 
 struct lua_fiber;
 
-/** Replace os.exit() and print(). Throws: out of memory. */
+/** Replace os.exit(), and end who prints in vain. Throws: out of memory. */
 void exit_open(lua_State *L);
 
 /** Whether @a f waits in os.exit(), which never returns. */

@@ -7,6 +7,7 @@
 #include "lua/lua_cmod.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_http_server.h"
+#include "lua/lua_io.h"
 #include "lua/lua_json.h"
 #include "lua/lua_log.h"
 #include "lua/lua_msgpack.h"
@@ -18,6 +19,12 @@ const struct lua_module lua_module_builtins = {
 	"builtins",
 	luaopen_neap_builtins,
 	lua_src_builtins,
+};
+
+const struct lua_module lua_module_io = {
+	"io",
+	luaopen_neap_io,
+	lua_src_io,
 };
 
 static const struct lua_module module_fiber = {

@@ -5,6 +5,7 @@
 
 /** Changes to Lua's own functions; loaded into every state. */
 extern const struct lua_module lua_module_builtins;
+extern const struct lua_module lua_module_io;
 
 /** All that require() finds; ends with NULL. */
 extern const struct lua_module *const lua_modules[];

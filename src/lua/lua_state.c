@@ -9,6 +9,7 @@
 
 #include "base/diag.h"
 #include "cmod/call.h"
+#include "lua/lua_blocking.h"
 #include "lua/lua_call.h"
 #include "lua/lua_cmod.h"
 #include "lua/lua_cmod_helper.h"
@@ -112,6 +113,8 @@ static void run_builtins(lua_State *L, void *arg)
 	(void)arg;
 	push_loader(L, &lua_module_builtins);
 	lua_call(L, 0, 0);
+	push_loader(L, &lua_module_io);
+	lua_call(L, 0, 0);
 }
 
 bool lua_vm_stack_is_low(lua_State *L)
@@ -180,6 +183,7 @@ void lua_vm_destroy(struct lua_vm *vm)
 	vm->closing = true;
 	lua_fiber_empty_pool(vm);
 	lua_close(vm->L);
+	lua_blocking_end();
 	lua_cmod_helpers_end();
 	lua_cmod_free_unjoined();
 	call_empty_pool();

@@ -39,6 +39,9 @@ enum lua_class {
 	LUA_CLASS_CMOD_WATCH,
 	LUA_CLASS_CMOD_ISOLATED,
 	LUA_CLASS_CMOD_PROBE,
+	LUA_CLASS_FILE,
+	LUA_CLASS_FIO,
+	LUA_CLASS_POPEN,
 	LUA_CLASS_HTTP_SERVER,
 	LUA_CLASS_HTTP_REQUEST,
 	LUA_CLASS_SHARED_DICT,
@@ -92,6 +95,8 @@ struct lua_vm {
 		int user_count;
 	} hook;
 	struct lua_value_refs values; /* null and other kept values */
+	/* Nobody reads standard output any more; NULL: nobody cares. */
+	lua_CFunction on_broken_output;
 	lua_uncaught_f on_uncaught;
 	void *on_uncaught_arg;
 	lua_stall_f on_stall; /* NULL: nobody wants to know; same argument */

@@ -13,6 +13,7 @@ int loop_create(struct loop *loop)
 	loop->running = false;
 	drain_create(&loop->drain);
 	loop->port.open = false;
+	loop->fd_watches.open = false;
 	loop->wakes.open = false;
 	loop->uv.backend_fd = -1;
 	rc = uv_loop_init(&loop->uv);
@@ -89,6 +90,7 @@ int loop_destroy(struct loop *loop, loop_stuck_f on_stuck, void *arg)
 		return UV_EBUSY;
 	pool_port_close(&loop->port);
 	wake_port_close(&loop->wakes);
+	fd_watches_close(&loop->fd_watches);
 	finish_closing(loop, end);
 	uv_walk(&loop->uv, close_stuck, &c);
 	/* Thread-pool requests cannot be cut: wait for them, with an end. */

@@ -8,15 +8,17 @@
 #include <uv.h>
 
 #include "runtime/drain.h"
+#include "runtime/fd_watch.h"
 #include "runtime/pool.h"
 #include "runtime/wake.h"
 
 struct loop {
 	uv_loop_t uv;
-	bool running;           /* inside loop_run() */
-	struct drain drain;     /* what must finish before the end */
-	struct pool_port port;  /* its work on other threads */
-	struct wake_port wakes; /* its fibers that other threads wake */
+	bool running;                 /* inside loop_run() */
+	struct drain drain;           /* what must finish before the end */
+	struct pool_port port;        /* its work on other threads */
+	struct wake_port wakes;       /* its fibers that other threads wake */
+	struct fd_watches fd_watches; /* descriptors that are not its own */
 };
 
 /** Returns 0 or a negative UV_E*. The memory is the caller's. */

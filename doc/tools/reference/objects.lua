@@ -43,6 +43,9 @@ local function request()
 end
 
 return {
+    ['io/file'] = function()
+        return io.tmpfile()
+    end,
     ['cmod/module'] = function()
         return cmod.load(library())
     end,

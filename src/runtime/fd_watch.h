@@ -1,0 +1,52 @@
+/*
+ * Waiting for descriptors that are not ours alone: standard input, terminals,
+ * pipes that a child shares, the end of a process.
+ *
+ * A handle of libuv makes its descriptor non-blocking, which everybody sees who
+ * has the same open file: the shell that started us, a child. So these lie in
+ * an epoll set of ours, whose own descriptor is what the loop watches. Nothing
+ * about the descriptor changes.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <uv.h>
+
+struct fd_watch;
+struct loop;
+
+typedef void (*fd_watch_f)(struct fd_watch *w);
+
+/** A loop's set. All zero is one that was never used. */
+struct fd_watches {
+	uv_poll_t poll;  /* of the set */
+	int set;         /* the descriptor of the set */
+	unsigned wanted; /* waits that keep the loop alive */
+	bool open;
+};
+
+/** One wait; embedded in its owner. All zero: none is under way. */
+struct fd_watch {
+	struct fd_watches *in; /* NULL: not waiting */
+	fd_watch_f fn;
+	int fd;
+	bool own_fd;    /* a duplicate, for somebody else waits for it too */
+	bool abandoned; /* the loop is not kept alive for it */
+};
+
+/**
+ * Have @a fn called once, from the loop, when @a fd is ready for @a events
+ * (POLLIN, POLLOUT) or in error. Returns 0; UV_EPERM: a file of this kind is
+ * always ready; or why there is no set.
+ */
+int fd_watch_start(struct loop *loop, struct fd_watch *w, int fd, int events,
+		   fd_watch_f fn);
+
+/** Wait no more; nothing happens when @a w does not. */
+void fd_watch_stop(struct fd_watch *w);
+
+/** The loop does not live for this one. */
+void fd_watch_abandon(struct fd_watch *w);
+
+/** The end of a loop; nobody waits any more. The loop must run once more. */
+void fd_watches_close(struct fd_watches *ws);
