@@ -257,18 +257,23 @@ enum {
 };
 
 /* A fiber with coroutines thousands deep gives way less often, or it would do
- * nothing else. */
+ * nothing else: after it has come back to the innermost one it runs for as long
+ * as that has taken, and a slice. */
 static bool is_too_deep(struct lua_vm *vm)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-	uint64_t levels = (vm->hook.stack_base - here) / LEVEL_SIZE;
+	uint64_t age;
 
 	/* Outside: on a stack of a C module's. */
 	if (here < vm->stack_end || here > vm->hook.stack_base ||
-	    levels < LEVELS_FREE)
+	    (vm->hook.stack_base - here) / LEVEL_SIZE < LEVELS_FREE)
 		return false;
-	return ticker_turn_ns(&vm->ticker) <
-	       vm->ticker.slice_ns + levels * LEVEL_NS;
+	age = ticker_turn_ns(&vm->ticker);
+	if (vm->hook.deep_turn != vm->sched->turns) {
+		vm->hook.deep_turn = vm->sched->turns;
+		vm->hook.deep_age = age;
+	}
+	return age < 2 * vm->hook.deep_age + vm->ticker.slice_ns;
 }
 
 static void on_hook(lua_State *L, lua_Debug *ar)

@@ -88,6 +88,8 @@ struct lua_vm {
 		volatile bool armed;      /* set in a signal handler */
 		const lua_State *yielded; /* made to give way just now */
 		uintptr_t stack_base;     /* about where the loop stands */
+		uint64_t deep_turn; /* with coroutines thousands deep */
+		uint64_t deep_age;  /* when it was back in the last one */
 		lua_Hook user;            /* the script's own, meanwhile */
 		uint64_t stalled;         /* the turn that was reported last */
 		volatile uint64_t missed; /* the turn whose tick found C code */
