@@ -435,6 +435,8 @@ static void resume(struct lua_fiber *f)
 		lua_settop(f->co, 0);
 		fiber_preempt_begin(base);
 		f->nargs = 0; /* it does not know that it was put aside */
+		if (base->sched->depth > 1)
+			lua_preempt_outer(f->vm);
 		return;
 	}
 	if (!lua_has_park_mark(f->co))

@@ -122,7 +122,6 @@ static void pace(struct lua_vm *vm, size_t growth)
 
 	if (is_collecting(g))
 		return;
-	lua_preempt_catch_up(vm);
 	note_cycle(vm);
 	if (cycles != m->cycles)
 		settle(m); /* before it counts as half */
@@ -388,6 +387,8 @@ void *lua_memory_alloc(void *arg, void *ptr, size_t old_size, size_t size)
 	size_t old = ptr == NULL ? 0 : old_size;
 	void *p;
 
+	if (__builtin_expect(vm->hook.missed != 0, 0))
+		lua_preempt_catch_up(vm);
 	if (size > old && inject("lua.alloc"))
 		return NULL;
 	if (size > old && size - old + m->used > m->line) {

@@ -27,13 +27,17 @@ bool lua_has_preempt_mark(lua_State *L)
 	return lua_gettop(L) > 0 && lua_touserdata(L, -1) == &preempt_mark;
 }
 
-bool lua_preempt_take(struct lua_vm *vm, const lua_State *co)
+bool lua_preempt_take(struct lua_vm *vm, lua_State *co)
 {
-	bool taken = vm->hook.yielded == co;
+	lua_Debug ar;
 
-	if (taken)
-		vm->hook.yielded = NULL;
-	return taken;
+	if (vm->hook.yielded != co)
+		return false;
+	vm->hook.yielded = NULL;
+	/* A C module may have resumed it since, and it has yielded by itself:
+	 * then a C function is what it stands in. */
+	return lua_getstack(co, 0, &ar) && lua_getinfo(co, "S", &ar) &&
+	       *ar.what != 'C';
 }
 
 #if NEAP_LUAJIT_SYSTEM || !defined(__x86_64__)
@@ -52,14 +56,25 @@ void lua_preempt_stop(struct lua_vm *vm)
 	(void)vm;
 }
 
+void lua_preempt_spare(lua_State *L)
+{
+	(void)L;
+}
+
 void lua_preempt_catch_up(struct lua_vm *vm)
 {
 	(void)vm;
 }
 
-void lua_preempt_before(struct lua_fiber *f)
+bool lua_preempt_before(struct lua_fiber *f)
 {
 	(void)f;
+	return false;
+}
+
+void lua_preempt_outer(struct lua_vm *vm)
+{
+	(void)vm;
 }
 
 void lua_preempt_after(struct lua_fiber *f)
@@ -115,6 +130,7 @@ static void arm(struct lua_vm *vm)
 	const global_State *g = G(vm->L);
 
 	if (g->hookf != on_hook) {
+		vm->hook.user_left = g->hookcount;
 		vm->hook.user = g->hookf;
 		vm->hook.user_mask = g->hookmask & HOOK_EVENTMASK;
 		vm->hook.user_count = g->hookcstart;
@@ -126,9 +142,19 @@ static void arm(struct lua_vm *vm)
 static void disarm(struct lua_vm *vm)
 {
 	vm->hook.armed = false;
-	if (G(vm->L)->hookf == on_hook)
-		lua_sethook(vm->L, vm->hook.user, vm->hook.user_mask,
-			    vm->hook.user_count);
+	if (G(vm->L)->hookf != on_hook)
+		return;
+	lua_sethook(vm->L, vm->hook.user, vm->hook.user_mask,
+		    vm->hook.user_count);
+	/* One that counts further than a slice would never be called. */
+	G(vm->L)->hookcount = vm->hook.user_left;
+}
+
+/* What was asked for is forgotten. */
+static void forget(struct lua_vm *vm)
+{
+	disarm(vm);
+	luaJIT_stopmatch = 0;
 }
 
 /* Signal context. */
@@ -167,12 +193,17 @@ void lua_preempt_catch_up(struct lua_vm *vm)
 {
 	const global_State *g = G(vm->L);
 
-	if (vm->hook.missed != vm->sched->turns || vm->hook.armed ||
-	    (*(const volatile TraceState *)&G2J(g)->state & LJ_TRACE_ACTIVE))
+	if (vm->hook.missed != vm->sched->turns) {
+		vm->hook.missed = 0;
+		return;
+	}
+	if (*(const volatile TraceState *)&G2J(g)->state & LJ_TRACE_ACTIVE)
 		return;
 	if (g->vmstate >= 0 || g->vmstate == ~LJ_VMST_INTERP ||
-	    g->vmstate == ~LJ_VMST_C)
+	    g->vmstate == ~LJ_VMST_C) {
+		vm->hook.missed = 0;
 		arm(vm);
+	}
 }
 
 static double seconds(uint64_t ns)
@@ -207,12 +238,39 @@ static void set_over_diag(const struct lua_fiber *f)
 	}
 }
 
+/* A mark that the collector gives to tables and cdata alone, and leaves where it
+ * is: our prototypes carry it. */
+enum { SPARED = LJ_GC_CDATA_FIN };
+
+static void spare(GCproto *pt)
+{
+	ptrdiff_t count = (ptrdiff_t)pt->sizekgc;
+
+	pt->marked |= SPARED;
+	for (ptrdiff_t i = -count; i < 0; i++) {
+		GCobj *o = proto_kgc(pt, i);
+
+		if (o->gch.gct == ~LJ_TPROTO)
+			spare(gco2pt(o));
+	}
+}
+
+void lua_preempt_spare(lua_State *L)
+{
+	spare(funcproto(funcV(L->top - 1)));
+}
+
 /* Our own Lua halves are not left in the middle: nobody but a fiber that waits
  * in one may find its tables. They are short. */
 static bool is_ours(lua_State *L, lua_Debug *ar)
 {
-	return lua_getinfo(L, "S", ar) &&
-	       strncmp(ar->source, "=neap/", sizeof "=neap/" - 1) == 0;
+	bool ours;
+
+	lua_getinfo(L, "f", ar);
+	ours = tvisfunc(L->top - 1) && isluafunc(funcV(L->top - 1)) &&
+	       (funcproto(funcV(L->top - 1))->marked & SPARED);
+	lua_pop(L, 1);
+	return ours;
 }
 
 struct stall {
@@ -251,29 +309,24 @@ static void report_stall(struct lua_vm *vm, lua_State *co)
 
 enum {
 	LEVEL_SIZE = 96, /* C stack of a coroutine inside another, about */
-	LEVEL_NS = 2000, /* to leave it and to enter it again, at least */
+	LEVEL_NS = 4000, /* to leave it and to enter it again, at least */
 	LEVELS_FREE =
 		1000, /* what the loop and fibers inside each other take */
 };
 
 /* A fiber with coroutines thousands deep gives way less often, or it would do
- * nothing else: after it has come back to the innermost one it runs for as long
- * as that has taken, and a slice. */
+ * nothing else. */
 static bool is_too_deep(struct lua_vm *vm)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-	uint64_t age;
+	uint64_t levels = (vm->hook.stack_base - here) / LEVEL_SIZE;
 
 	/* Outside: on a stack of a C module's. */
 	if (here < vm->stack_end || here > vm->hook.stack_base ||
-	    (vm->hook.stack_base - here) / LEVEL_SIZE < LEVELS_FREE)
+	    levels < LEVELS_FREE)
 		return false;
-	age = ticker_turn_ns(&vm->ticker);
-	if (vm->hook.deep_turn != vm->sched->turns) {
-		vm->hook.deep_turn = vm->sched->turns;
-		vm->hook.deep_age = age;
-	}
-	return age < 2 * vm->hook.deep_age + vm->ticker.slice_ns;
+	return ticker_turn_cpu_ns(&vm->ticker) <
+	       vm->ticker.slice_ns + levels * LEVEL_NS;
 }
 
 static void on_hook(lua_State *L, lua_Debug *ar)
@@ -287,6 +340,12 @@ static void on_hook(lua_State *L, lua_Debug *ar)
 		/* It has begun to wait, and a coroutine of it passes that on. */
 		disarm(vm);
 		return;
+	}
+	if (L == vm->L && ticker_turn_ns(&vm->ticker) > TICKER_STALL_NS) {
+		/* __tostring of an error that is being reported: it runs outside
+		 * of the fiber, and cannot be put aside. */
+		disarm(vm);
+		luaL_error(L, "took too long outside of its fiber");
 	}
 	if (f->over != FIBER_OVER_NONE) {
 		/* The hook stays: whatever catches this meets it again. */
@@ -326,19 +385,35 @@ void lua_preempt_stop(struct lua_vm *vm)
 		ticker_destroy(&vm->ticker);
 }
 
-void lua_preempt_before(struct lua_fiber *f)
+bool lua_preempt_before(struct lua_fiber *f)
 {
-	if (f->base.preempted != 0 && fiber_has_news(&f->base))
-		arm(f->vm);
+	bool again = false;
+
+	/* The one before was over its limit, and a tick found it just after it
+	 * had ended; or it is outside of this one and is to be asked again. */
+	if (__builtin_expect(f->vm->hook.armed, 0)) {
+		again = f->vm->sched->depth > 1;
+		forget(f->vm);
+	}
+	if (__builtin_expect(f->base.flags & FIBER_PUT_ASIDE, 0)) {
+		f->base.flags &= ~FIBER_PUT_ASIDE;
+		if (fiber_has_news(&f->base))
+			arm(f->vm);
+	}
+	return again;
+}
+
+void lua_preempt_outer(struct lua_vm *vm)
+{
+	arm(vm);
 }
 
 void lua_preempt_after(struct lua_fiber *f)
 {
 	struct lua_vm *vm = f->vm;
 
-	disarm(vm);
+	forget(vm);
 	report_stall(vm, f->co);
-	luaJIT_stopmatch = 0;
 }
 
 #endif

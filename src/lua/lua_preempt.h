@@ -27,14 +27,26 @@ int lua_preempt_start(struct lua_vm *vm, uint64_t slice_ns);
 void lua_preempt_stop(struct lua_vm *vm);
 
 /**
+ * The Lua function at the top, just loaded, and those in it are ours: they are
+ * not left in the middle. Not by name: any script may name its chunks as it likes.
+ */
+void lua_preempt_spare(lua_State *L);
+
+/**
  * Inside an allocation: a tick of this turn came while C code ran, and the hook
  * is set now, if it can be. For a fiber that mostly has the collector work for
  * it, which no tick finds in Lua.
  */
 void lua_preempt_catch_up(struct lua_vm *vm);
 
-/** Before @a f is resumed: tell it what it cannot learn by a wait's status. */
-void lua_preempt_before(struct lua_fiber *f);
+/** Before @a f is resumed: what was asked of another one is forgotten, and it is
+ * told what it cannot learn by a wait's status. True: that other one is outside,
+ * lua_preempt_outer() is wanted afterwards. */
+bool lua_preempt_before(struct lua_fiber *f);
+
+/** A fiber inside the running one was made to give way: so is the running one,
+ * whose turn it is. */
+void lua_preempt_outer(struct lua_vm *vm);
 
 /** After the resume of @a f when vm->hook.armed: the hook goes. */
 void lua_preempt_after(struct lua_fiber *f);
@@ -43,7 +55,7 @@ void lua_preempt_after(struct lua_fiber *f);
  * Was @a co just suspended by the hook, not by itself? To be asked once, right
  * after its resume has returned, by who resumed it.
  */
-bool lua_preempt_take(struct lua_vm *vm, const lua_State *co);
+bool lua_preempt_take(struct lua_vm *vm, lua_State *co);
 
 /** What a coroutine yields whose inner one was made to give way. */
 void lua_push_preempt_mark(lua_State *L);

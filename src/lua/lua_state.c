@@ -16,6 +16,7 @@
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_modules.h"
+#include "lua/lua_preempt.h"
 #include "runtime/fiber.h"
 
 /* LuaJIT's own; absent in a system library, which hides it. */
@@ -49,6 +50,7 @@ void lua_vm_run_source(lua_State *L, const char *source, const char *name,
 {
 	if (luaL_loadbuffer(L, source, strlen(source), name) != 0)
 		lua_error(L);
+	lua_preempt_spare(L);
 	lua_insert(L, -1 - nargs);
 	lua_call(L, nargs, 1);
 }

@@ -95,6 +95,7 @@ struct lua_vm {
 		volatile uint64_t missed; /* the turn whose tick found C code */
 		int user_mask;
 		int user_count;
+		int user_left; /* instructions before its next call */
 	} hook;
 	struct lua_value_refs values; /* null and other kept values */
 	/* Nobody reads standard output any more; NULL: nobody cares. */

@@ -40,7 +40,7 @@ int sched_create(struct sched *s, struct loop *loop)
 	s->current = NULL;
 	s->top = (struct sched_top){ 0 };
 	s->next_id = FIRST_ID;
-	s->switches = s->turns = s->preempted = 0;
+	s->switches = s->turns = s->preempted = s->polled = 0;
 	s->cancel_grace_ns = CANCEL_GRACE_NS;
 	s->count = s->depth = s->waiting = 0;
 	s->idling = false;
@@ -130,6 +130,7 @@ void sched_run_ready(struct sched *s)
 		run(list_entry(link, struct fiber, link));
 	if (__builtin_expect(s->top.on, 0))
 		fiber_top_round(s);
+	s->polled = s->preempted;
 	if (s->idling && list_empty(&s->ready) && list_empty(&s->spent)) {
 		s->idling = false;
 		uv_idle_stop(&s->idle);
@@ -162,8 +163,13 @@ void fiber_init(struct sched *s, struct fiber *f, fiber_resume_f resume)
 
 void fiber_start(struct fiber *f)
 {
+	const struct sched *s = f->sched;
+
 	assert(f->state == FIBER_NEW);
-	if (f->sched->depth >= DEPTH_MAX)
+	/* Many requests in one poll, each of which computes: their slices must
+	 * not add up. */
+	if (s->depth >= DEPTH_MAX ||
+	    (s->depth == 0 && s->polled != s->preempted))
 		make_ready(f);
 	else
 		run(f);
@@ -246,6 +252,7 @@ void fiber_preempt_begin(struct fiber *f)
 {
 	assert(f->state == FIBER_RUNNING);
 	f->flags &= ~FIBER_YIELDED;
+	f->flags |= FIBER_PUT_ASIDE;
 	f->preempted++;
 	f->sched->preempted++;
 	enqueue(f, &f->sched->spent);
@@ -325,8 +332,11 @@ void fiber_cancel(struct fiber *f)
 	f->flags |= FIBER_CANCELLED;
 	if (f->state == FIBER_READY && (f->flags & FIBER_YIELDED))
 		f->status = UV_ECANCELED;
-	else
-		fiber_interrupt(f, UV_ECANCELED);
+	else if (!fiber_interrupt(f, UV_ECANCELED))
+		return;
+	/* By the status of its wait; not once more while it cleans up. */
+	if (fiber_has_news(f))
+		fiber_tell_cancel(f);
 }
 
 void fiber_finish(struct fiber *f, bool failed)

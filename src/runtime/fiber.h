@@ -42,7 +42,8 @@ enum {
 	FIBER_WAKEABLE = 1 << 3,  /* the wait ends on a bare fiber_wakeup() */
 	FIBER_UNCANCELLABLE = 1 << 4, /* this wait: cancel only sets the flag */
 	FIBER_YIELDED = 1 << 5, /* ready because it yielded: cancel tells it */
-	FIBER_CANCEL_TOLD = 1 << 6, /* it was told while it computed */
+	FIBER_CANCEL_TOLD = 1 << 6, /* it has heard of its cancel */
+	FIBER_PUT_ASIDE = 1 << 7,   /* it was made to give way */
 };
 
 /** Which limit a fiber is over; it must end. */
@@ -115,6 +116,7 @@ struct sched {
 	uint64_t switches;
 	uint64_t turns;     /* resumes that were not inside others */
 	uint64_t preempted; /* how often a fiber was made to give way */
+	uint64_t polled;    /* preempted, when the loop polled last */
 	uint64_t
 		cancel_grace_ns; /* CPU time between a cancel and a forced end */
 	unsigned count;          /* live fibers */
@@ -141,7 +143,8 @@ void sched_run_ready(struct sched *s);
 void fiber_init(struct sched *s, struct fiber *f, fiber_resume_f resume);
 
 /** Run it at once, inside the caller, until it waits or ends. Nests up to a
- * limit, beyond which it starts in the next round. */
+ * limit, beyond which it starts in the next round; so does one that the loop
+ * starts when another has used up a slice since the poll. */
 void fiber_start(struct fiber *f);
 
 /** The same however deep it nests, for who has a stack of its own. */
@@ -170,7 +173,7 @@ void fiber_preempt_begin(struct fiber *f);
 /** @a f has used @a ns of CPU time. In a signal handler. */
 void fiber_charge(struct fiber *f, uint64_t ns);
 
-/** @a f learns of its cancel while it computes. */
+/** @a f learns of its cancel. */
 void fiber_tell_cancel(struct fiber *f);
 
 /** Is a cancel to be told that @a f has not heard of while it computes? */

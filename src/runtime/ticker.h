@@ -34,12 +34,13 @@ struct ticker {
 	void *arg;
 	timer_t timer;
 	uint64_t slice_ns;
-	uint64_t turn;    /* the turn the last tick saw */
-	uint64_t since;   /* when a tick first saw it; it is at most one period
+	uint64_t turn;  /* the turn the last tick saw */
+	uint64_t since; /* when a tick first saw it; it is at most one period
 			     older */
-	uint64_t cpu;     /* the thread's CPU time at the last tick */
-	uint64_t backoff; /* how soon to ask again */
-	unsigned idle;    /* ticks that found nothing running, in a row */
+	uint64_t cpu;   /* the thread's CPU time at the last tick */
+	uint64_t cpu_since; /* the same when since was taken */
+	uint64_t backoff;   /* how soon to ask again */
+	unsigned idle;      /* ticks that found nothing running, in a row */
 	volatile sig_atomic_t ticking;
 };
 
@@ -68,3 +69,6 @@ static inline void ticker_turn(struct ticker *t)
 
 /** How long the turn lasts that runs now, as ticks have seen it. */
 uint64_t ticker_turn_ns(const struct ticker *t);
+
+/** And how much CPU time it has taken: a busy machine does not count. */
+uint64_t ticker_turn_cpu_ns(const struct ticker *t);

@@ -88,6 +88,102 @@ local hostile = {
     ['fibers that it starts'] = function()
         while true do pcall(fiber.create, function() return 1 end) end
     end,
+    ['a chunk with the name of ours'] = load('while true do end', '=neap/x.lua'),
+    ['the same, protected'] = load([[
+        while true do pcall(load('while true do end', '=neap/builtins.lua')) end
+    ]], '=neap/fiber.lua'),
+    ['dumped and loaded'] = load(string.dump(loop)),
+    ['loaded again and again'] = function()
+        while true do pcall(loadstring('local x = 1 while true do x = x + 1 end')) end
+    end,
+    ['errors with __tostring'] = function()
+        local o = setmetatable({}, { __tostring = loop })
+        while true do pcall(print, o) end
+    end,
+    ['__eq and __lt'] = function()
+        local mt = { __eq = loop, __lt = loop, __le = loop, __concat = loop }
+        local a, b = setmetatable({}, mt), setmetatable({}, mt)
+        while true do
+            pcall(function() return a == b end)
+            pcall(function() return a < b end)
+            pcall(table.sort, { a, b, a, b })
+            pcall(function() return a .. b end)
+        end
+    end,
+    ['metatables of all strings and of nil'] = function()
+        debug.setmetatable(nil, { __index = loop, __call = loop })
+        while true do
+            pcall(function() return (nil).x end)
+            pcall(function() return (nil)() end)
+        end
+    end,
+    ['table.foreach'] = function()
+        while true do pcall(table.foreach, { 1, 2, 3 }, loop) end
+    end,
+    ['string.buffer'] = function()
+        local buffer = require('string.buffer')
+        local b = buffer.new()
+        while true do pcall(function() b:reset():put('x'):rep(2) end) end
+    end,
+    ['an iterator'] = function()
+        while true do pcall(function() for _ in loop do end end) end
+    end,
+    ['coroutine.wrap as an iterator'] = function()
+        while true do
+            pcall(function()
+                for _ in coroutine.wrap(function()
+                    while true do coroutine.yield(1) end
+                end) do end
+            end)
+        end
+    end,
+    ['yields in a loop'] = function()
+        local co = coroutine.wrap(function()
+            while true do pcall(coroutine.yield) end
+        end)
+        while true do co() end
+    end,
+    ['not compiled'] = (function()
+        local f = function() while true do end end
+        jit.off(f)
+        return f
+    end)(),
+    ['a callback of C by way of ffi'] = function()
+        local ffi = require('ffi')
+        ffi.cdef('typedef int (*test_compare)(const void *, const void *);' ..
+            'void qsort(void *, size_t, size_t, test_compare);')
+        jit.off(true, true)
+        local compare = ffi.cast('test_compare', function()
+            while true do pcall(loop) end
+        end)
+        ffi.C.qsort(ffi.new('int[4]'), 4, 4, compare)
+    end,
+    ['another environment'] = setfenv(function()
+        while true do end
+    end, {}),
+    ['require of what does not end'] = function()
+        while true do
+            package.preload.endless = loop
+            pcall(require, 'endless')
+        end
+    end,
+    ['waits that do not wait'] = function()
+        while true do pcall(fiber.find, 1) end
+    end,
+    ['tail calls'] = function()
+        local function f() return f() end
+        f()
+    end,
+    ['deep recursion'] = function()
+        local function f() f() return 1 end
+        while true do pcall(f) end
+    end,
+    ['functions that are collected'] = function()
+        while true do
+            local u = setmetatable({}, { __mode = 'k' })
+            u[{}] = function() return u end
+        end
+    end,
 }
 
 for name, f in pairs(hostile) do
@@ -98,7 +194,9 @@ for name, f in pairs(hostile) do
         '^execution limit of fiber \'lua\': 0%.%d+ s of CPU time since its last ' ..
         'wait, the limit is 0%.050 s$'), name .. ': ' .. tostring(err))
 end
+debug.setmetatable(nil, nil)
 tap.is(debug.gethook(), nil, 'no hook is left')
+tap.is(('abc'):find('b-c$'), 2, 'patterns match')
 
 -- What it used in all, over many waits.
 local ok, err = limited({ total = 0.05 }, function()

@@ -1,0 +1,143 @@
+-- Who computes gives way, whatever it is and wherever it began, and notices
+-- nothing of it: each of these once kept the others from running, or was seen by
+-- the script.
+--
+-- test: timeout 120
+local tap = require('tap')
+local fiber = require('fiber')
+
+local turns = 0
+fiber.create(function()
+    while true do
+        turns = turns + 1
+        fiber.sleep(0.001)
+    end
+end)
+
+local function spin(seconds)
+    local to = os.clock() + seconds
+    while os.clock() < to do end
+end
+
+-- The turns a neighbour had while f ran as a fiber, and how f ended.
+local function beside(f, ...)
+    local it = fiber.new(f, ...)
+    it:set_joinable(true)
+    local before = turns
+    local ok, err = it:join()
+    return turns - before, ok, err
+end
+
+-- A chunk that is named like one of ours is none.
+local text = [[
+    local to = os.clock() + 0.3
+    while os.clock() < to do end
+]]
+for name, chunk in pairs({
+    load = load(text, '=neap/x.lua'),
+    loadstring = loadstring(text, '=neap/builtins.lua'),
+    dumped = load(string.dump(load(text, '=neap/fiber.lua'))),
+    -- Of a function of ours a copy, which is the script's.
+    inside = load('return function() ' .. text .. ' end', '=neap/fiber.lua')(),
+}) do
+    local had = beside(chunk)
+    tap.ok(had >= 5, ('%s: a neighbour had its turns: %d'):format(name, had))
+end
+
+-- Fibers that a fiber starts, each of which computes: their slices are its turn.
+local had = beside(function()
+    for _ = 1, 100 do
+        fiber.create(spin, 0.01)
+    end
+end)
+tap.ok(had >= 10, 'while a fiber started 100 that compute: ' .. had)
+
+-- C functions, one after the other: no tick finds the VM outside of them.
+had = beside(function()
+    local to, s = os.clock() + 0.3, ('abc '):rep(2000)
+    while os.clock() < to do
+        s:gsub('%a', '%0')
+        table.concat({ s, s })
+    end
+end)
+tap.ok(had >= 5, 'beside one that is mostly in C functions: ' .. had)
+
+-- A debug hook that counts further than a slice is called all the same.
+local calls = 0
+debug.sethook(function() calls = calls + 1 end, '', 1e5)
+beside(function()
+    jit.off(true, true)
+    local x = 0
+    for i = 1, 1e7 do
+        x = x + i % 7
+    end
+end)
+debug.sethook()
+tap.ok(calls >= 100, 'a hook of each 100,000 instructions: ' .. calls)
+
+-- A cancel is told once: by the end of the wait, not again while it cleans up.
+local told, cleaned, sleeping
+local f = fiber.new(function()
+    spin(0.05) -- so that it was made to give way
+    sleeping = true
+    local ok, err = pcall(fiber.sleep, 100)
+    told = not ok and err.type
+    for _ = 1, 1000 do end
+    cleaned = true
+end)
+f:set_joinable(true)
+while not sleeping do
+    fiber.sleep(0.01)
+end
+fiber.sleep(0.2)
+f:cancel()
+tap.is(f:join(), true, 'a cancelled fiber ended by itself')
+tap.is(told, 'FiberIsCancelled', 'it was told in its wait')
+tap.is(cleaned, true, 'and not once more')
+
+-- Put aside while it computes, it is told there, and once as well.
+local count = 0
+f = fiber.new(function()
+    for _ = 1, 3 do
+        local ok, err = pcall(spin, 0.02)
+        if not ok then
+            count = count + (err.type == 'FiberIsCancelled' and 1 or 100)
+        end
+    end
+end)
+f:set_joinable(true)
+fiber.sleep(0.005)
+f:cancel()
+tap.is(f:join(), true, 'cancelled while it computed')
+tap.is(count, 1, 'told once')
+
+-- An error whose text takes for ever: it is told without.
+local endless = setmetatable({}, { __tostring = function() while true do end end })
+local before = turns
+f = fiber.create(function() error(endless) end)
+fiber.sleep(0.05)
+tap.ok(turns > before, 'an error with a __tostring that does not end')
+-- What stopped it is not met by the next one.
+for _ = 1, 20 do
+    local limited = fiber.new(function() while true do end end)
+    fiber.set_limits(limited, { burst = 0.005 })
+    limited:set_joinable(true)
+    local bad
+    local after = fiber.new(function()
+        for _ = 1, 50 do
+            if not pcall(string.find, 'aaab', 'a-b$') then
+                bad = true
+            end
+            fiber.yield()
+        end
+    end)
+    after:set_joinable(true)
+    limited:join()
+    after:join()
+    if bad then
+        tap.ok(false, 'a fiber over its limit stopped the match of another')
+    end
+end
+tap.ok(true, 'matches of others go on')
+tap.done()
+os.exit(0)
