@@ -6,12 +6,13 @@ local fiber = require('fiber')
 local programs = require('programs')
 
 local mode, scale = arg[1], tonumber(arg[2])
-local results, running = {}, 0
+local results, waiting = {}, {}
 
 local function run(name)
     local ok, sum = xpcall(programs[name], debug.traceback, scale)
-    results[#results + 1] = name .. ' ' .. (ok and tostring(sum) or 'FAILED ' .. sum)
-    running = running - 1
+    -- One store each: what reads and then writes may be put aside in between.
+    results[name] = name .. ' ' .. (ok and tostring(sum) or 'FAILED ' .. sum)
+    waiting[name] = nil
 end
 
 local names = {}
@@ -22,7 +23,7 @@ for name in pairs(programs) do
     end
 end
 for _, name in ipairs(names) do
-    running = running + 1
+    waiting[name] = true
     if mode == 'alone' then
         run(name)
     else
@@ -31,13 +32,15 @@ for _, name in ipairs(names) do
 end
 
 local seed = tonumber(arg[3] or 1)
-while running > 0 do
+while next(waiting) do
     fiber.sleep(0.001)
     seed = seed * 16807 % 2147483647
     if seed % 16 == 0 then
         jit.flush()
     end
 end
-table.sort(results)
-print(table.concat(results, '\n'))
+table.sort(names)
+for _, name in ipairs(names) do
+    print(results[name])
+end
 io.stderr:write('preempted ', fiber.preempted(), '\n')
