@@ -162,13 +162,14 @@ static bool ask(void *arg, const void *ucontext)
 {
 	const ucontext_t *uc = ucontext;
 	struct lua_vm *vm = arg;
+	bool turn_is_over = vm->memory.running !=
+			    lua_fiber_of(vm->sched->current);
 
 	if (ticker_turn_ns(&vm->ticker) > TICKER_STALL_NS)
 		vm->hook.armed = true; /* so that it is reported at the end */
-	/* Not in what follows a turn: it would meet the next one. */
-	if (vm->memory.running != lua_fiber_of(vm->sched->current))
-		return false;
-	if (vm->sched->current->over != FIBER_OVER_NONE) {
+	else if (turn_is_over)
+		return false; /* what follows a turn is short, or see on_hook() */
+	if (!turn_is_over && vm->sched->current->over != FIBER_OVER_NONE) {
 		/* Matching of patterns looks at this, and no hook ends it. */
 		luaJIT_stopmatch = 1;
 		vm->hook.armed = true;
