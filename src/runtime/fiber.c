@@ -15,6 +15,7 @@ enum {
 	BATCH = 16,     /* resumes between two looks at the clock */
 	BATCH_NS = 500000, /* then the loop polls, ready fibers or not */
 	CANCEL_GRACE_NS = 100000000,
+	HOLD_SLICES = 4, /* a fiber keeps those it made from starting */
 };
 
 /* The loop must not block in its poll while fibers are ready. */
@@ -36,6 +37,7 @@ int sched_create(struct sched *s, struct loop *loop)
 	s->ticker = NULL;
 	list_init(&s->ready);
 	list_init(&s->spent);
+	list_init(&s->held);
 	list_init(&s->all);
 	s->current = NULL;
 	s->top = (struct sched_top){ 0 };
@@ -59,7 +61,7 @@ int sched_create(struct sched *s, struct loop *loop)
 void sched_close(struct sched *s)
 {
 	assert(s->count == 0 && list_empty(&s->ready));
-	assert(list_empty(&s->spent));
+	assert(list_empty(&s->spent) && list_empty(&s->held));
 	timers_close(&s->timers);
 	uv_close((uv_handle_t *)&s->idle, NULL);
 	uv_close((uv_handle_t *)&s->check, NULL);
@@ -84,11 +86,30 @@ static void make_ready(struct fiber *f)
 	enqueue(f, &f->sched->ready);
 }
 
+/* Move what @a f has made, and what has not begun, to the front of @a to. */
+static void move_made(const struct fiber *f, struct list *from, struct list *to)
+{
+	struct list *last = to, *link = from->next;
+
+	while (link != from) {
+		struct fiber *made = list_entry(link, struct fiber, link);
+
+		link = link->next;
+		if (made->switches == 0 && made->undo_arg == f) {
+			list_del(&made->link);
+			list_add(last, &made->link);
+			last = &made->link;
+		}
+	}
+}
+
 static void run(struct fiber *f)
 {
 	struct sched *s = f->sched;
 	struct fiber *outer = s->current;
 
+	if (__builtin_expect(f->made > 1, 0))
+		move_made(f, &s->held, &s->ready);
 	f->state = FIBER_RUNNING;
 	f->switches++;
 	s->switches++;
@@ -146,6 +167,7 @@ void fiber_init(struct sched *s, struct fiber *f, fiber_resume_f resume)
 	f->sched = s;
 	f->resume = resume;
 	f->undo = NULL;
+	f->undo_arg = NULL;
 	f->id = s->next_id++;
 	f->switches = 0;
 	f->burst_ns = f->total_ns = f->cancel_ns = 0;
@@ -158,6 +180,7 @@ void fiber_init(struct sched *s, struct fiber *f, fiber_resume_f resume)
 	f->status = 0;
 	f->state = FIBER_NEW;
 	f->flags = 0;
+	f->made = 0;
 	s->count++;
 }
 
@@ -183,7 +206,12 @@ void fiber_start_now(struct fiber *f)
 
 void fiber_start_later(struct fiber *f)
 {
+	struct fiber *maker = f->sched->current;
+
 	assert(f->state == FIBER_NEW);
+	f->undo_arg = maker;
+	if (maker != NULL && maker->made == 0)
+		maker->made = 1;
 	make_ready(f);
 }
 
@@ -225,6 +253,7 @@ void fiber_park(struct fiber *f, fiber_undo_f undo, void *undo_arg,
 	f->undo = undo;
 	f->undo_arg = undo_arg;
 	f->burst_ns = 0;
+	f->made = 0;
 	f->slice_warn_ns = f->slice_err_ns = 0;
 	f->sched->waiting++;
 	if (timeout_ns == UINT64_MAX && f->deadline_ns == 0)
@@ -245,6 +274,7 @@ void fiber_yield_begin(struct fiber *f)
 	if (f->deadline_ns != 0 && uv_hrtime() >= f->deadline_ns)
 		f->status = FIBER_EDEADLINE;
 	f->flags |= FIBER_YIELDED;
+	f->made = 0;
 	make_ready(f);
 }
 
@@ -255,6 +285,10 @@ void fiber_preempt_begin(struct fiber *f)
 	f->flags |= FIBER_PUT_ASIDE;
 	f->preempted++;
 	f->sched->preempted++;
+	if (f->made != 0 && f->made <= HOLD_SLICES) {
+		f->made++;
+		move_made(f, &f->sched->ready, &f->sched->held);
+	}
 	enqueue(f, &f->sched->spent);
 }
 
@@ -351,6 +385,8 @@ void fiber_finish(struct fiber *f, bool failed)
 		s->current = NULL;
 	if (failed)
 		f->flags |= FIBER_FAILED;
+	if (f->made > 1)
+		move_made(f, &s->held, &s->ready);
 	list_del(&f->all);
 	s->count--;
 	if (s->top.charged == f)

@@ -101,6 +101,9 @@ struct fiber {
 	uint8_t state;        /* enum fiber_state */
 	uint8_t flags;
 	volatile uint8_t over; /* enum fiber_over; set in a signal handler */
+	/* Since it last waited: 0: it has made no fibers that start later, or 1
+	 * and how often it was made to give way. */
+	uint8_t made;
 };
 
 struct sched {
@@ -109,6 +112,7 @@ struct sched {
 	struct ticker *ticker; /* NULL: nobody is made to give way */
 	struct list ready;
 	struct list spent; /* ready, but had their slice: behind the others */
+	struct list held;  /* ready, but whose maker is among the spent */
 	struct list all;   /* by age */
 	struct fiber *current; /* NULL: the loop itself runs */
 	struct sched_top top;
@@ -150,7 +154,10 @@ void fiber_start(struct fiber *f);
 /** The same however deep it nests, for who has a stack of its own. */
 void fiber_start_now(struct fiber *f);
 
-/** Start it in the next round of the ready queue. */
+/** Start it in the next round of the ready queue, when the running fiber has
+ * waited. (That it is made to give way between making a fiber and saying what
+ * the fiber is to be must not show; but one that computes for several slices
+ * does not keep those it made.) */
 void fiber_start_later(struct fiber *f);
 
 /**

@@ -16,6 +16,9 @@ ffi.cdef([[
 
 local kit = {}
 
+-- What the server opens with its first child and keeps is not a leak.
+os.execute('true')
+
 local root = os.getenv('NEAP_SOURCE_DIR') or '.'
 local cc = os.getenv('CC') or 'cc'
 

@@ -5,6 +5,7 @@
 -- test: timeout 240, soak 1800, variants
 local cmod = require('cmod')
 local fiber = require('fiber')
+local ffi = require('ffi')
 local kit = require('cmod_kit')
 local tap = require('tap')
 
@@ -23,8 +24,9 @@ end
 -- other things where a handle is wanted
 local f = fn('echo')
 local udata = io.stdout
-local proxy = newproxy(true)
-for name, x in pairs({ ['a file'] = udata, ['a proxy'] = proxy, ['nil'] = false,
+local channel = fiber.channel(1)
+local channel_real = debug.getmetatable(channel)
+for name, x in pairs({ ['a file'] = udata, ['a channel'] = channel, ['nil'] = false,
         ['a coroutine'] = coroutine.create(print), ['a module'] = m }) do
     usage('m.load of ' .. name, m.load, x ~= m and x or f, 'echo')
     usage('m.unload of ' .. name, m.unload, x ~= m and x or f)
@@ -37,12 +39,12 @@ usage('__call of nothing', real.__call)
 usage('__call of a string', real.__call, ('x'):rep(1000))
 usage('__index of a file', real.__index, udata, 'name')
 usage('__gc of a module', real.__gc, m)
-usage('__tostring of a proxy', real.__tostring, proxy)
-debug.setmetatable(proxy, real)
-usage('a proxy with our metatable, called', function() proxy(1) end)
-usage('a proxy with our metatable, asked', function() return proxy.name end)
-usage('a proxy with our metatable, as text', tostring, proxy)
-debug.setmetatable(proxy, nil)
+usage('__tostring of a channel', real.__tostring, channel)
+debug.setmetatable(channel, real)
+usage('a channel with our metatable, called', function() channel(1) end)
+usage('a channel with our metatable, asked', function() return channel.name end)
+usage('a channel with our metatable, as text', tostring, channel)
+debug.setmetatable(channel, channel_real)
 
 -- a handle without its metatable is still safe, and with it back it works
 local naked = fn('echo')
@@ -65,12 +67,11 @@ usage('collected by hand: it is unloaded', naked, 1)
 local kept
 do
     local victim = fn('echo')
-    local p = newproxy(true)
-    getmetatable(p).__gc = function()
+    ffi.gc(ffi.new('char[1]'), function()
         kept = victim
         local ok, back = pcall(victim, 'in gc')
         kept_result = ok and back
-    end
+    end)
 end
 collectgarbage()
 collectgarbage()
@@ -83,12 +84,11 @@ kept = nil
 local count = 0
 local echo = fn('echo')
 local function garbage()
-    local p = newproxy(true)
-    getmetatable(p).__gc = function()
+    ffi.gc(ffi.new('char[1]'), function()
         count = count + 1
         local ok, back = echo('gc', { count })
         assert(ok and back[2][1] == count)
-    end
+    end)
 end
 local wrong = 0
 for i = 1, 2000 do
@@ -252,7 +252,7 @@ tap.is(wrong, 0, 'storms of cancels')
 
 f, m, fn, again, echo, nap, many, naked, dying, dying_m, udata, handles, x, stuck =
     nil
-real, kept, back, err, proxy = nil
+real, kept, back, err, channel = nil
 tap.is(kit.live_count(), 0, 'no module is left')
 tap.is(kit.open_fds(), fds, 'nor a descriptor')
 
@@ -280,9 +280,7 @@ collectgarbage()
 -- what is alive at the end of the state is closed by it, also when a finalizer
 -- that runs then uses it
 _G.last = cmod.load('./h'):load('echo')
-local p = newproxy(true)
-getmetatable(p).__gc = function() pcall(_G.last, 'the end') end
-_G.p = p
+_G.p = ffi.gc(ffi.new('char[1]'), function() pcall(_G.last, 'the end') end)
 fiber.create(function() cmod.load('./h'):load('nap')(60000) end)
 tap.done()
 os.exit(0)

@@ -75,6 +75,22 @@ end)
 debug.sethook()
 tap.ok(calls >= 100, 'a hook of each 100,000 instructions: ' .. calls)
 
+-- Making a fiber and making it joinable are two steps; that its maker gave way
+-- between them does not show. But who computes on does not keep it from starting.
+local wrong = 0
+for _ = 1, 50 do
+    local made = fiber.new(function() return 7 end)
+    local step = fiber.preempted()
+    while fiber.preempted() == step do end
+    if not pcall(made.set_joinable, made, true) then wrong = wrong + 1 end
+    if select(2, made:join()) ~= 7 then wrong = wrong + 1 end
+end
+tap.is(wrong, 0, 'a fiber does not start because its maker gave way')
+local began = false
+fiber.new(function() began = true end)
+spin(0.5)
+tap.ok(began, 'but its maker cannot keep it from starting')
+
 -- A cancel is told once: by the end of the wait, not again while it cleans up.
 local told, cleaned, sleeping
 local f = fiber.new(function()
