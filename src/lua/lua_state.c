@@ -15,6 +15,7 @@
 #include "lua/lua_cmod_helper.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_finalizer.h"
 #include "lua/lua_modules.h"
 #include "lua/lua_preempt.h"
 #include "runtime/fiber.h"
@@ -42,6 +43,7 @@ static void open_libs(lua_State *L, void *arg)
 	vm->noted_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_call_open(L);
 	lua_error_open(L);
+	lua_finalizer_open(L);
 	lua_value_open(L, &vm->values);
 }
 
@@ -185,6 +187,7 @@ void lua_vm_destroy(struct lua_vm *vm)
 	vm->closing = true;
 	lua_fiber_empty_pool(vm);
 	lua_close(vm->L);
+	lua_finalizer_close(vm);
 	lua_blocking_end();
 	lua_cmod_helpers_end();
 	lua_cmod_free_unjoined();

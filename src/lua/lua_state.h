@@ -97,6 +97,10 @@ struct lua_vm {
 		int user_count;
 		int user_left; /* instructions before its next call */
 	} hook;
+	struct {
+		uint64_t told_ns; /* when the last one was logged; 0: none */
+		unsigned untold;  /* those that were not, since */
+	} finalizer; /* errors of finalizers */
 	struct lua_value_refs values; /* null and other kept values */
 	/* Nobody reads standard output any more; NULL: nobody cares. */
 	lua_CFunction on_broken_output;
