@@ -4,6 +4,7 @@
  * pipe that has some. Else the fiber waits, for the pipe, or for a thread that
  * reads the rest.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <lauxlib.h>
 #include <poll.h>
@@ -203,41 +204,52 @@ static int peek(struct reading *r, int *ret_want)
 				      : EOF;
 }
 
+/* A number as far as it was read. */
+struct numeral {
+	bool hex, dot, exponent;
+	size_t digits;
+	char last;
+};
+
+static struct numeral parse_numeral(const char *s, size_t n)
+{
+	struct numeral num = { .last = n > 0 ? s[n - 1] : '\0' };
+	size_t i = n > 0 && (s[0] == '+' || s[0] == '-');
+
+	if (n - i >= 2 && s[i] == '0' && (s[i + 1] | 32) == 'x') {
+		num.hex = true;
+		i += 2;
+	}
+	for (; i < n; i++) {
+		if (s[i] == '.')
+			num.dot = true;
+		else if ((s[i] | 32) == (num.hex ? 'p' : 'e'))
+			num.exponent = true;
+		else
+			num.digits++;
+	}
+	return num;
+}
+
 /* Could @a c go on a number that begins with @a s? What strtod() then makes of
  * it counts; this only says where to stop, as scanf() would. */
 static bool goes_on(const char *s, size_t n, int c)
 {
-	bool hex = false, dot = false, exponent = false;
-	char last = n > 0 ? s[n - 1] : '\0';
-	size_t i = 0, digits = 0;
+	struct numeral num = parse_numeral(s, n);
+	int mark = num.hex ? 'p' : 'e';
 
-	if (i < n && (s[i] == '+' || s[i] == '-'))
-		i++;
-	if (n - i >= 2 && s[i] == '0' && (s[i + 1] | 32) == 'x') {
-		hex = true;
-		i += 2;
-	}
-	for (; i < n; i++) {
-		int lower = s[i] | 32;
-
-		if (s[i] == '.')
-			dot = true;
-		else if (lower == (hex ? 'p' : 'e'))
-			exponent = true;
-		else
-			digits++;
-	}
 	if (c >= '0' && c <= '9')
 		return true;
 	if (c == '+' || c == '-')
-		return n == 0 || (exponent && (last | 32) == (hex ? 'p' : 'e'));
+		return n == 0 || (num.exponent && (num.last | 32) == mark);
 	if (c == '.')
-		return !dot && !exponent;
+		return !num.dot && !num.exponent;
 	if ((c | 32) == 'x')
-		return !hex && !dot && digits == 1 && last == '0';
-	if ((c | 32) == (hex ? 'p' : 'e'))
-		return !exponent && digits > 0;
-	return hex && !exponent && (c | 32) >= 'a' && (c | 32) <= 'f';
+		return !num.hex && !num.dot && num.digits == 1 &&
+		       num.last == '0';
+	if ((c | 32) == mark)
+		return !num.exponent && num.digits > 0;
+	return num.hex && !num.exponent && isxdigit(c);
 }
 
 /* The words that strtod() knows. */

@@ -88,8 +88,8 @@ struct lua_vm {
 		volatile bool armed;      /* set in a signal handler */
 		const lua_State *yielded; /* made to give way just now */
 		uintptr_t stack_base;     /* about where the loop stands */
-		uint64_t deep_turn; /* with coroutines thousands deep */
-		uint64_t deep_age;  /* when it was back in the last one */
+		uint64_t deep_turn;       /* with coroutines thousands deep */
+		uint64_t deep_age;        /* when it was back in the last one */
 		lua_Hook user;            /* the script's own, meanwhile */
 		uint64_t stalled;         /* the turn that was reported last */
 		volatile uint64_t missed; /* the turn whose tick found C code */
@@ -100,7 +100,7 @@ struct lua_vm {
 	struct {
 		uint64_t told_ns; /* when the last one was logged; 0: none */
 		unsigned untold;  /* those that were not, since */
-	} finalizer; /* errors of finalizers */
+	} finalizer;              /* errors of finalizers */
 	struct lua_value_refs values; /* null and other kept values */
 	/* Nobody reads standard output any more; NULL: nobody cares. */
 	lua_CFunction on_broken_output;
