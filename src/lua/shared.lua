@@ -46,7 +46,8 @@ end
 -- Take the oldest value, waiting for one for at most @timeout seconds (none: for
 -- ever; 0: not at all). Nil when the time is over or the channel is closed.
 -- Whoever waits longest, in whatever worker, is served first. Yields: when it is
--- empty. Throws: cancelled; no memory. The value is not lost then.
+-- empty. Throws: cancelled; no memory. The value is not lost then: whoever gets
+-- next gets it, be it behind one that was put later.
 function channel:get(timeout)
     local done, value = c_get(self, timeout)
     if done == true then

@@ -95,7 +95,7 @@ static void test_workers(void **state)
 	snprintf(
 		check, sizeof check,
 		"local d = require('shared').dict('figures')\n"
-		"for _, name in ipairs({ 'wide', 'tight' }) do\n"
+		"for _, name in ipairs({ 'wide', 'tight', 'calm' }) do\n"
 		"  assert(d:get(name .. ' count') == %d, name)\n"
 		"  assert(d:get(name .. ' put') == d:get(name .. ' got'))\n"
 		"end\n"
