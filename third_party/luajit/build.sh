@@ -1,7 +1,9 @@
 #!/bin/sh
 # Builds our LuaJIT into a cache outside the build tree and prints its folder.
 #
-# Usage: build.sh [--assert] [--sysmalloc] [--tarball FILE]
+# Usage: build.sh [--assert] [--sysmalloc] [--plain] [--tarball FILE]
+# --plain is LuaJIT as it comes, without our options and mends: what ours is
+# measured beside.
 # Environment: NEAP_CACHE, XDG_CACHE_HOME (where the cache is), CC, JOBS.
 # Exit: 0 and the folder on stdout; 3 if no source can be had; 1 otherwise.
 #
@@ -17,11 +19,13 @@ suite=sid
 
 here=$(cd "$(dirname "$0")" && pwd)
 flags=-DLUAJIT_ENABLE_CHECKHOOK
+mends=$(echo "$here"/*.patch)
 tarball=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--assert) flags="$flags -DLUA_USE_ASSERT -DLUA_USE_APICHECK" ;;
 	--sysmalloc) flags="$flags -DLUAJIT_USE_SYSMALLOC" ;;
+	--plain) flags= mends= ;;
 	--tarball) tarball=$2; shift ;;
 	*) echo "build.sh: not understood: $1" >&2; exit 1 ;;
 	esac
@@ -152,7 +156,7 @@ else
 fi
 
 tar -xf "$archive" -C "$work/src" --strip-components=1
-for mend in "$here"/*.patch; do
+for mend in $mends; do
 	if ! patch -d "$work/src" -p1 -s -f --no-backup-if-mismatch \
 		< "$mend" >&2; then
 		say "$(basename "$mend") does not fit $upstream_is"
