@@ -5,6 +5,7 @@
 #pragma once
 
 #include <lua.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -85,7 +86,9 @@ struct lua_vm {
 	uint64_t slice_err_ns;
 	struct ticker ticker;
 	struct {                          /* of lua_preempt.c */
-		volatile bool armed;      /* set in a signal handler */
+		/* Set in a signal handler. (gcc reads a volatile bool once, where
+		 * UBSan checks it.) */
+		volatile sig_atomic_t armed;
 		const lua_State *yielded; /* made to give way just now */
 		uintptr_t stack_base;     /* about where the loop stands */
 		uint64_t deep_turn;       /* with coroutines thousands deep */

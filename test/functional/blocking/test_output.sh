@@ -49,9 +49,12 @@ out_is 200001
 err_has 'no'
 
 # A signal, with a reader that never reads: it ends.
+rm code
 run sh -c '{ NEAP_CANCEL_TIMEOUT=1 "$NEAP_BIN" -e "
+	io.open(\"begun\", \"w\"):close()
 	print((\"z\"):rep(1000000))" & echo $! > pid; wait $!; echo $? > code; } | {
-	sleep 0.3; kill -TERM $(cat pid); while ! [ -s code ]; do sleep 0.05; done; }'
+	while ! [ -e begun ]; do sleep 0.05; done
+	kill -TERM $(cat pid); while ! [ -s code ]; do sleep 0.05; done; }'
 [ "$(cat code)" = 143 ] || fail 'code 143'
 
 # Standard input that comes late keeps nobody waiting.

@@ -7,13 +7,14 @@
  */
 #include "fake_fiber.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "runtime/ticker.h"
 
 static struct ticker ticker;
-static volatile bool asked;
+static volatile sig_atomic_t asked; /* gcc reads a bool once under UBSan */
 static volatile unsigned asks, refusals;
 
 /* Signal context. */
