@@ -85,7 +85,7 @@ struct lua_vm {
 	uint64_t slice_warn_ns; /* of fibers, for fiber.check_slice() */
 	uint64_t slice_err_ns;
 	struct ticker ticker;
-	struct {                          /* of lua_preempt.c */
+	struct { /* of lua_preempt.c */
 		/* Set in a signal handler. (gcc reads a volatile bool once, where
 		 * UBSan checks it.) */
 		volatile sig_atomic_t armed;
