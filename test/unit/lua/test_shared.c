@@ -16,7 +16,7 @@
 
 #include "leak.h"
 #include "runtime/shared_channel.h"
-#include "tsan_close.h"
+#include "tsan_libc.h"
 
 enum { WORKERS = 8 };
 

@@ -21,7 +21,7 @@
 #include "leak.h"
 #include "neap/module.h"
 #include "runtime/pool.h"
-#include "tsan_close.h"
+#include "tsan_libc.h"
 
 enum {
 	WORKERS = 8,
