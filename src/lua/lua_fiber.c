@@ -9,6 +9,7 @@
 #include "lua/lua_fiber.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <lauxlib.h>
 #include <string.h>
 
@@ -104,6 +105,7 @@ static struct lua_fiber *pool_take(struct lua_vm *vm)
 	f = list_entry(link, struct lua_fiber, base.link);
 	fiber_init(vm->sched, &f->base, fiber_resume);
 	f->nargs = 0;
+	f->last_errno = 0;
 	lua_memory_inherit(vm, f);
 	memcpy(f->name, "lua", sizeof "lua");
 	/* Whoever makes it, and whatever setfenv(0, ...) did in the one before. */
@@ -405,19 +407,25 @@ static void name_lack(struct lua_fiber *f)
 static void resume(struct lua_fiber *f)
 {
 	struct fiber *base = &f->base;
-	int nargs = f->nargs, rc;
+	int nargs = f->nargs, outer = errno, rc;
 
+	errno = f->last_errno;
 	if (nargs >= 0) {
 		f->nargs = -1;
 	} else if (f->guest != NULL) {
 		nargs = f->guest->resume(f, f->co, base->status);
-		if (nargs < 0)
-			return; /* it waits again */
+		if (nargs < 0) { /* it waits again */
+			f->last_errno = errno;
+			errno = outer;
+			return;
+		}
 	} else {
 		lua_pushinteger(f->co, base->status);
 		nargs = 1;
 	}
 	rc = lua_call_resume(f, nargs);
+	f->last_errno = errno;
+	errno = outer; /* of the fiber that has started this one */
 	if (rc != LUA_YIELD) {
 		lua_fiber_take_back(f);
 		if (rc == LUA_ERRMEM)

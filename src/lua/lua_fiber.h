@@ -43,6 +43,7 @@ struct lua_fiber {
 	int nargs;       /* what it is resumed with lies on co, so many; -1:
 			  the status of its wait */
 	int spawn_line;  /* line of the spawner; 0: unknown */
+	int last_errno;  /* the C library's errno, while it does not run */
 	int storage_ref; /* registry: fiber.storage, or LUA_NOREF */
 	int64_t grown;   /* bytes the state grew by in its turns; see
 			  lua_memory.c */

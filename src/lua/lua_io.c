@@ -25,6 +25,7 @@ int lua_io_push_result(lua_State *L, int err, const char *name)
 	else
 		lua_pushstring(L, strerror(err));
 	lua_pushinteger(L, err);
+	errno = err; /* for the module of that name */
 	return 3;
 }
 

@@ -4,7 +4,9 @@
 #include <stddef.h>
 
 #include "lua/lua_builtins.h"
+#include "lua/lua_clock.h"
 #include "lua/lua_cmod.h"
+#include "lua/lua_errno.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_http_server.h"
 #include "lua/lua_io.h"
@@ -12,6 +14,7 @@
 #include "lua/lua_log.h"
 #include "lua/lua_msgpack.h"
 #include "lua/lua_shared.h"
+#include "lua/lua_uri.h"
 #include "lua/lua_yaml.h"
 #include "lua_src/lua.h"
 
@@ -33,8 +36,21 @@ static const struct lua_module module_fiber = {
 	lua_src_fiber,
 };
 
+static const struct lua_module module_clock = {
+	"clock",
+	luaopen_neap_clock,
+	lua_src_clock,
+};
+
+static const struct lua_module module_uri = {
+	"uri",
+	luaopen_neap_uri,
+	lua_src_uri,
+};
+
 const struct lua_module *const lua_modules[] = {
-	&lua_module_cmod,        &module_fiber,       &lua_module_json,
-	&lua_module_log,         &lua_module_msgpack, &lua_module_yaml,
-	&lua_module_http_server, &lua_module_shared,  NULL,
+	&lua_module_cmod, &module_clock,           &lua_module_errno,
+	&module_fiber,    &lua_module_http_server, &lua_module_json,
+	&lua_module_log,  &lua_module_msgpack,     &lua_module_shared,
+	&module_uri,      &lua_module_yaml,        NULL,
 };
