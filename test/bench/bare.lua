@@ -69,6 +69,34 @@ function figures.idle(count)
     measure.print('count', count)
     measure.print('rss', (measure.rss() - rss) / count)
     measure.print('lua', (measure.lua_memory() - lua) / count)
+    -- The longest of the collector's steps, as long as the server's.
+    collectgarbage('setstepmul', 2000)
+    local longest, before = 0, measure.wall_clock()
+    repeat
+        local done = collectgarbage('step', 0)
+        local now = measure.wall_clock()
+        longest, before = math.max(longest, now - before), now
+    until done
+    measure.print('step', longest)
+end
+
+-- A program that only waits, beside nothing: half the time it sleeps, then it
+-- reads.
+function figures.delay(_, seconds)
+    local now, sleeps, lines = measure.wall_clock, {}, {}
+    local to = now() + seconds / 2
+    repeat
+        local due = now() + 0.001
+        bare.sleep(0.001)
+        sleeps[#sleeps + 1] = now() - due
+    until now() >= to
+    for line in io.lines() do
+        if tonumber(line) >= to then
+            lines[#lines + 1] = now() - tonumber(line)
+        end
+    end
+    measure.print_delays('sleep', sleeps)
+    measure.print_delays('line', lines)
 end
 
 function figures.cmod_noop()

@@ -2,6 +2,8 @@
 -- limit and, where there is one, its peer in turn; a row is one number of a
 -- source and what it is to reach.
 
+local programs = require('programs')
+
 local sources = {
     { name = 'create', kind = 'micro', peer = true },
     { name = 'switch', kind = 'micro', peer = true },
@@ -10,6 +12,12 @@ local sources = {
       quick_args = { 'idle', '10000' }, peer = true },
     { name = 'idle 1 M', kind = 'micro', args = { 'idle', '1000000' },
       rounds = 3, quick_args = { 'idle', '10000' } },
+    { name = 'delay', kind = 'delay', spinners = 0, seconds = 0.7, rounds = 3,
+      peer = true },
+    { name = 'delay, 1 spins', kind = 'delay', spinners = 1, seconds = 0.7,
+      rounds = 3, peer = true },
+    { name = 'delay, 10 spin', kind = 'delay', spinners = 10, seconds = 0.7,
+      rounds = 3, peer = true },
     { name = 'start', kind = 'start', peer = true },
     { name = 'cmod_noop', kind = 'micro', peer = true, module = true },
     { name = 'cmod_sum', kind = 'micro', peer = true, module = true },
@@ -30,6 +38,7 @@ local sources = {
     { name = 'pipelined', kind = 'http', path = '/', body = 13,
       load = { '-d', '16', '-x', 'Hello, world!' } },
 }
+programs.add_sources(sources)
 
 -- reach: `share` of the limit, `times` the peer, `ours` itself, or no more than
 -- `over` the limit; in the figure's own unit before scaling.
@@ -37,6 +46,26 @@ local function row(name, source, key, unit, scale, better, reach)
     return { name = name, source = source, key = key, unit = unit,
              scale = scale, better = better, reach = reach or {} }
 end
+
+-- The peer cannot hold as many.
+local function without_peer(r)
+    r.no_peer = true
+    return r
+end
+
+-- How late a fiber wakes that sleeps, and one that waits for a line.
+local function delay_rows(rows, source, beside, reach)
+    for _, wait in ipairs({ 'sleep', 'line' }) do
+        for _, part in ipairs({ 'p50', 'p99' }) do
+            rows[#rows + 1] = row(
+                ('%s late%s, %s'):format(wait, beside, part), source,
+                wait .. '_' .. part, 'ms', 1e3, 'less',
+                part == 'p99' and reach or nil)
+        end
+    end
+end
+
+local SLICE = 0.002 -- the default
 
 local rows = {
     row('fiber create + finish', 'create', 'rate', 'M/s', 1e-6, 'more',
@@ -51,6 +80,9 @@ local rows = {
     row('idle fiber, Lua memory', 'idle 100 k', 'lua', 'KB', 1e-3, 'less'),
     row('idle fiber, RAM, of 1 M', 'idle 1 M', 'rss', 'KB', 1e-3, 'less',
         { ours = 1000 }),
+    without_peer(row('collector step, 100 k', 'idle 100 k', 'step', 'ms', 1e3,
+                     'less')),
+    row('collector step, 1 M', 'idle 1 M', 'step', 'ms', 1e3, 'less'),
     row('start-up, time', 'start', 'seconds', 'ms', 1e3, 'less',
         { ours = 0.005 }),
     row('start-up, RAM', 'start', 'bytes', 'MB', 1e-6, 'less',
@@ -84,5 +116,12 @@ local rows = {
     row('HTTP pipelined 16', 'pipelined', 'rate', 'k/s', 1e-3, 'more'),
     row('HTTP pipelined 16, CPU', 'pipelined', 'cpu', 'us', 1e6, 'less'),
 }
+delay_rows(rows, 'delay', '')
+delay_rows(rows, 'delay, 1 spins', ' by 1 that spins', { ours = 2 * SLICE })
+delay_rows(rows, 'delay, 10 spin', ' by 10 that spin')
+rows[#rows + 1] = row('classic programs, hook checks', 'classic', 'unsliced',
+                      'ms', 1e3, 'less')
+rows[#rows + 1] = row('classic programs, 1 ms slices', 'classic', 'sliced',
+                      'ms', 1e3, 'less', { share = 0.97 })
 
 return { sources = sources, rows = rows }

@@ -66,6 +66,14 @@ function M.print(name, value)
     print(string.format('%s %.9g', name, value))
 end
 
+-- The median and what one in a hundred exceeds, of a list of seconds.
+function M.print_delays(name, list)
+    assert(#list > 0, 'nothing was measured')
+    table.sort(list)
+    M.print(name .. '_p50', list[math.ceil(#list * 0.50)])
+    M.print(name .. '_p99', list[math.ceil(#list * 0.99)])
+end
+
 -- About 1 KiB of msgpack: what a message of a service holds.
 function M.mixed()
     local value = { id = 4711, name = 'a name of some length', ok = true,

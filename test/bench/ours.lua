@@ -23,8 +23,14 @@ function figures.idle(count)
     measure.print('count', count)
     measure.print('rss', (measure.rss() - rss) / count)
     measure.print('lua', (measure.lua_memory() - lua) / count)
+    -- Of the two collections over all of them, just now.
+    measure.print('step', require('neap').memory().longest_step)
     channel:close()
 end
+
+figures.delay = require('delay')(function()
+    return io.read('*l')
+end)
 
 local function bench_module()
     local folder = assert(os.getenv('NEAP_TEST_CMOD_DIR'))

@@ -76,8 +76,8 @@ local function cells(row, result)
     local text, list, got, failed = {}, {}, {}, {}
     for _, side in ipairs({ 'ours', 'limit', 'peer' }) do
         list[side] = not result.failed[side] and result[side][row.key] or nil
-        if result.without[side] then
-            text[side] = result.without[side]
+        if result.without[side] or (side == 'peer' and row.no_peer) then
+            text[side], list[side] = result.without[side] or '', nil
         elseif list[side] then
             got[side] = M.median(list[side])
             text[side] = amount(row, got[side])

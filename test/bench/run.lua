@@ -6,6 +6,7 @@
 local bare = bare
 local figures = require('figures')
 local machine = require('machine')
+local programs = require('programs')
 local report = require('report')
 
 local SOURCE = assert(os.getenv('NEAP_SOURCE_DIR'))
@@ -42,6 +43,12 @@ do
             options.peer, options.write = false, false
         elseif arg[i] == '--no-write' then
             options.write = false
+        elseif arg[i] == '--slice' then
+            i = i + 1
+            options.slice = assert(arg[i], '--slice takes milliseconds')
+            options.write = false
+        elseif arg[i] == '--verbose' then
+            options.verbose = true
         else
             io.stderr:write('bench: see the top of test/bench/run\n')
             os.exit(2)
@@ -112,6 +119,25 @@ local function peer_module()
     end
 end
 
+-- LuaJIT as it comes, built once; if it cannot be, the limits say why.
+local plain_luajit
+local function plain()
+    if plain_luajit == nil then
+        local log = new_log()
+        bare.pin(-1)
+        local cache = read(BINARY .. '/CMakeCache.txt')
+        local tarball = cache:match('NEAP_LUAJIT_TARBALL:[A-Z]+=([^\n]+)')
+        local command = { SOURCE .. '/third_party/luajit/build.sh', '--plain' }
+        if tarball then
+            command[3], command[4] = '--tarball', tarball
+        end
+        local _, code = bare.run(log, unpack(command))
+        plain_luajit = code == 0 and last_line(read(log)) .. '/bin/luajit'
+        os.remove(log)
+    end
+    return plain_luajit or error('no plain LuaJIT: build.sh failed', 0)
+end
+
 local measure = {}
 
 function measure.micro(source, side)
@@ -128,6 +154,46 @@ function measure.micro(source, side)
     end
     return numbers_of(on(2, PROGRAM[side], HERE .. SCRIPT[side],
                          unpack(args)))
+end
+
+-- Beside fibers that compute; the lines to wait for come from the other core.
+function measure.delay(source, side)
+    local seconds = options.quick and 0.1 or source.seconds
+    local command = { PROGRAM[side], HERE .. SCRIPT[side], 'delay',
+                      tostring(source.spinners), tostring(seconds) }
+    if side == 'ours' and options.slice then
+        table.insert(command, 2, '--slice')
+        table.insert(command, 3, options.slice)
+    end
+    return numbers_of(on(2, 'sh', '-c',
+        '"$1" "$2" "$3" "$4" | { shift 4; exec "$@"; }', 'sh', BARE,
+        HERE .. 'stamps.lua', tostring(#cores >= 2 and cores[1] or -1),
+        -- The program takes a while to start.
+        tostring(seconds + 0.2), unpack(command)))
+end
+
+-- One of the classic programs: with slices and without, and by a plain LuaJIT,
+-- to which both are compared.
+function measure.classic(source, side)
+    local luajit = side == 'limit' and plain()
+    local function run(...)
+        local command = { ... }
+        command[#command + 1] = HERE .. 'classic.lua'
+        command[#command + 1] = source.program
+        return numbers_of(on(2, unpack(command)))
+    end
+    if luajit then
+        local numbers = run(luajit)
+        return { sliced = numbers.seconds, unsliced = numbers.seconds,
+                 sum = numbers.sum }
+    end
+    local sliced = run(NEAP, '--slice', options.slice or '1')
+    local unsliced = run(NEAP, '--slice', '0')
+    if sliced.sum ~= unsliced.sum then
+        error('its sum is another when it gives way', 0)
+    end
+    return { sliced = sliced.seconds, unsliced = unsliced.seconds,
+             sum = sliced.sum }
 end
 
 -- An empty script, several times: the fastest. Memory is what the program says
@@ -271,10 +337,14 @@ end
 if #cores >= 2 then
     bare.pin(-1)
 end
+programs.combine(results)
 local lines, failed = report.table(figures.rows, results)
 local about = machine.about(NEAP, options.peer and PEER, options.rounds, cores)
 print(table.concat(about, '\n') .. '\n')
 print(table.concat(lines, '\n'))
+if options.verbose then
+    print('\n' .. table.concat(programs.lines(results, report.median), '\n'))
+end
 if stop_error then
     print('\nFAILED: ' .. stop_error)
     failed = failed + 1

@@ -17,7 +17,7 @@ if ! command -v tarantool > /dev/null ||
 fi
 run=${NEAP_SOURCE_DIR:?}/test/bench/run
 
-for sources in '^create' '^switch' '^channel' '^idle 100 k' '^start' \
+for sources in '^create' '^switch' '^channel' '^idle 100 k' '^delay' '^start' \
 	'^cmod_[nsecu]' '^msgpack'; do
 	"$run" --quick --only "$sources"
 done
