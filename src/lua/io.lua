@@ -6,8 +6,8 @@
 -- Lua's library io, `print()` and the functions of os that may block give the
 -- same results as ever, but where they would keep every fiber waiting, only the
 -- one that calls them waits: for a pipe, a terminal or a child, or for a thread
--- of the pool that works for it (`offload.threads`). Where a fiber cannot wait (a
--- callback of `table.sort`) they block.
+-- of the pool that works for it (`offload.threads`). Where a fiber cannot wait (in
+-- a `__lt` that `table.sort` calls) they block.
 --
 -- Fibers that use the same file take turns. A cancelled fiber leaves at once: what
 -- it was writing is written to its end, a command goes on and is reaped, and a

@@ -1,4 +1,5 @@
-/* The C half of builtins.lua: a wait seen from a coroutine of the user. */
+/* The C halves of builtins.lua, a wait seen from a coroutine of the user, and of
+ * callbacks.lua. */
 #include "lua/lua_builtins.h"
 
 #include <lauxlib.h>
@@ -91,6 +92,36 @@ static int l_stack_is_low(lua_State *L)
 static int l_preempted(lua_State *L)
 {
 	lua_pushboolean(L, lua_preempt_take(lua_vm_of(L), lua_tothread(L, 1)));
+	return 1;
+}
+
+/* spare(f): a Lua function of ours that is not left in the middle. */
+static int l_spare(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TFUNCTION);
+	lua_settop(L, 1);
+	lua_preempt_spare(L);
+	return 0;
+}
+
+/* to_int(value): as functions of Lua in C read a count. */
+static int l_to_int(lua_State *L)
+{
+	lua_pushinteger(L, luaL_checkint(L, 1));
+	return 1;
+}
+
+int luaopen_neap_callbacks(lua_State *L)
+{
+	static const luaL_Reg functions[] = {
+		{ "note_trace", lua_builtins_note_trace },
+		{ "spare", l_spare },
+		{ "to_int", l_to_int },
+		{ NULL, NULL },
+	};
+
+	lua_createtable(L, 0, 3);
+	luaL_register(L, NULL, functions);
 	return 1;
 }
 

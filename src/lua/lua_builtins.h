@@ -6,6 +6,9 @@
 /** The C half: park_mark, unpark, note_trace. */
 int luaopen_neap_builtins(lua_State *L);
 
+/** Of callbacks.lua: note_trace, spare, to_int. */
+int luaopen_neap_callbacks(lua_State *L);
+
 /** note_trace(err, text, more): note the traceback of an error that is thrown
  * on, for the report if nobody catches it; @a more: behind what was noted of
  * this error already. */

@@ -270,15 +270,14 @@ static void error_text(lua_State *L)
 	lua_remove(L, -2);
 }
 
-/* Was the error that ended @a co thrown on by a function of builtins.lua, or of
- * another half that notes where it began? */
+/* Was the error that ended @a co thrown on by a Lua half, which notes where it
+ * began? */
 static bool is_thrown_on(lua_State *co)
 {
 	lua_Debug ar;
 
 	return lua_getstack(co, 1, &ar) && lua_getinfo(co, "S", &ar) &&
-	       (strcmp(ar.source, "=neap/builtins.lua") == 0 ||
-		strcmp(ar.source, "=neap/fiber_group.lua") == 0);
+	       strncmp(ar.source, "=neap/", 6) == 0;
 }
 
 /* Push the traceback noted for the error at the top, which ended @a co, or "".

@@ -30,6 +30,13 @@ const struct lua_module lua_module_io = {
 	lua_src_io,
 };
 
+const struct lua_module lua_module_callbacks = {
+	"callbacks",
+	luaopen_neap_callbacks,
+	lua_src_callbacks,
+	.divisible = true,
+};
+
 static const struct lua_module module_fiber = {
 	"fiber",
 	luaopen_neap_fiber,

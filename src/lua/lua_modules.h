@@ -6,6 +6,7 @@
 /** Changes to Lua's own functions; loaded into every state. */
 extern const struct lua_module lua_module_builtins;
 extern const struct lua_module lua_module_io;
+extern const struct lua_module lua_module_callbacks;
 
 /** All that require() finds; ends with NULL. */
 extern const struct lua_module *const lua_modules[];

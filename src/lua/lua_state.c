@@ -47,14 +47,21 @@ static void open_libs(lua_State *L, void *arg)
 	lua_value_open(L, &vm->values);
 }
 
-void lua_vm_run_source(lua_State *L, const char *source, const char *name,
-		       int nargs)
+static void run_source(lua_State *L, const char *source, const char *name,
+		       int nargs, bool divisible)
 {
 	if (luaL_loadbuffer(L, source, strlen(source), name) != 0)
 		lua_error(L);
-	lua_preempt_spare(L);
+	if (!divisible)
+		lua_preempt_spare(L);
 	lua_insert(L, -1 - nargs);
 	lua_call(L, nargs, 1);
+}
+
+void lua_vm_run_source(lua_State *L, const char *source, const char *name,
+		       int nargs)
+{
+	run_source(L, source, name, nargs, false);
 }
 
 static void run_module(lua_State *L, const struct lua_module *m)
@@ -71,7 +78,7 @@ static void run_module(lua_State *L, const struct lua_module *m)
 		return;
 	name = lua_pushfstring(L, "=neap/%s.lua", m->name);
 	lua_insert(L, -2);
-	lua_vm_run_source(L, m->source, name, 1);
+	run_source(L, m->source, name, 1, m->divisible);
 }
 
 /* The loader of a module of ours, in package.preload. Upvalues: the module, and
@@ -118,6 +125,8 @@ static void run_builtins(lua_State *L, void *arg)
 	push_loader(L, &lua_module_builtins);
 	lua_call(L, 0, 0);
 	push_loader(L, &lua_module_io);
+	lua_call(L, 0, 0);
+	push_loader(L, &lua_module_callbacks);
 	lua_call(L, 0, 0);
 }
 

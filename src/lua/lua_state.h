@@ -118,11 +118,13 @@ struct lua_module {
 	lua_CFunction open; /* C half: returns its table; NULL: none */
 	const char *source; /* Lua half, a string: gets the C half as `...` and
 			       returns the module; NULL: C half alone */
+	bool divisible;     /* the Lua half may be left in the middle */
 };
 
 /**
  * Run a Lua half of ours, with the @a nargs values on top as its arguments:
- * they are replaced by its one result. Throws what it throws.
+ * they are replaced by its one result. It is not left in the middle. Throws what
+ * it throws.
  */
 void lua_vm_run_source(lua_State *L, const char *source, const char *name,
 		       int nargs);

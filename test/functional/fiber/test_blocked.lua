@@ -33,9 +33,7 @@ local function catch(place, f)
 end
 
 local places = {
-    gsub = function(f) pcall(string.gsub, 'x', 'x', f) end,
-    sort = function(f) pcall(table.sort, { 2, 1, 3 }, f) end,
-    load = function(f) load(f) end,
+    loadstring = function(f) loadstring(f) end,
     print = function(f)
         pcall(print, setmetatable({}, { __tostring = f }))
     end,

@@ -134,9 +134,9 @@ tap.is(select(2, f:join(5)), 'whole', 'does not lock the module for ever')
 package.loaded.waits, open = nil, false
 f = in_fiber(require, 'waits')
 fiber.yield()
-ok, err = pcall(string.gsub, 'x', 'x', function() require('waits') end)
+ok, err = loadstring(function() require('waits') end)
 open = true
-tap.ok(not ok and tostring(err):find("'gsub'"), 'inside gsub')
+tap.ok(not ok and tostring(err):find("'loadstring'"), 'inside loadstring')
 tap.ok((f:join()), 'the loader is not disturbed')
 
 -- As in stock Lua.
