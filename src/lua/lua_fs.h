@@ -20,6 +20,7 @@ struct lua_fs {
 	lua_fs_work_f work; /* sets err, or what push is to give */
 	lua_fs_push_f push; /* as lua_blocking_kind's */
 	int err;            /* errno; 0: all well */
+	const char *name;   /* the function, for messages; NULL: not set */
 	char *a;            /* paths or data, as they were given; may be NULL */
 	char *b;
 	int64_t n[3]; /* numbers that were given */

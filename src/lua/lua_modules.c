@@ -8,6 +8,7 @@
 #include "lua/lua_cmod.h"
 #include "lua/lua_errno.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_fio.h"
 #include "lua/lua_http_server.h"
 #include "lua/lua_io.h"
 #include "lua/lua_json.h"
@@ -49,6 +50,12 @@ static const struct lua_module module_clock = {
 	lua_src_clock,
 };
 
+static const struct lua_module module_fio = {
+	"fio",
+	luaopen_neap_fio,
+	lua_src_fio,
+};
+
 static const struct lua_module module_uri = {
 	"uri",
 	luaopen_neap_uri,
@@ -56,8 +63,17 @@ static const struct lua_module module_uri = {
 };
 
 const struct lua_module *const lua_modules[] = {
-	&lua_module_cmod, &module_clock,           &lua_module_errno,
-	&module_fiber,    &lua_module_http_server, &lua_module_json,
-	&lua_module_log,  &lua_module_msgpack,     &lua_module_shared,
-	&module_uri,      &lua_module_yaml,        NULL,
+	&lua_module_cmod,
+	&module_clock,
+	&lua_module_errno,
+	&module_fiber,
+	&module_fio,
+	&lua_module_http_server,
+	&lua_module_json,
+	&lua_module_log,
+	&lua_module_msgpack,
+	&lua_module_shared,
+	&module_uri,
+	&lua_module_yaml,
+	NULL,
 };

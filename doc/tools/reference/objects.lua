@@ -3,6 +3,7 @@
 local cmod = require('cmod')
 local console = require('console')
 local fiber = require('fiber')
+local fio = require('fio')
 local http_server = require('http.server')
 local shared = require('shared')
 
@@ -62,6 +63,9 @@ return {
     end,
     ['fiber/fiber_object'] = function()
         return fiber.self()
+    end,
+    ['fio/fh'] = function()
+        return assert(fio.open('/dev/null'))
     end,
     ['fiber/group'] = function()
         return fiber.group()
