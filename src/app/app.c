@@ -26,7 +26,7 @@ static uint64_t running_fiber(void)
 
 static void wake_all(struct app *app)
 {
-	for (unsigned i = 0; i < app->count; i++)
+	for (unsigned i = 0; i < app->threads; i++)
 		worker_wake(&app->workers[i]);
 }
 
@@ -83,7 +83,7 @@ void app_enter_idle(struct app *app)
 	bool all;
 
 	pthread_mutex_lock(&app->lock);
-	all = ++app->idle == app->count;
+	all = ++app->idle == app->threads;
 	pthread_mutex_unlock(&app->lock);
 	if (all)
 		app_end(app, APP_END_IDLE);
@@ -100,7 +100,7 @@ void app_arrive(struct app *app, enum app_phase phase)
 {
 	pthread_mutex_lock(&app->lock);
 	if (__atomic_add_fetch(&app->met[phase], 1, __ATOMIC_RELEASE) ==
-	    app->count)
+	    app->threads)
 		wake_all(app);
 	pthread_mutex_unlock(&app->lock);
 }
@@ -130,19 +130,54 @@ static void on_signal(int signo, void *arg)
 	app_end(app, APP_END_SIGNAL);
 }
 
+/* One more than there are workers: the last is for the shared state. */
 static int make_workers(struct app *app)
 {
+	size_t size;
+
 	app->count = settings_number(app->settings, SETTING_WORKERS);
-	app->workers = mem_zalloc(app->count * sizeof *app->workers);
+	app->threads = app->count;
+	size = (app->count + 1) * sizeof *app->workers;
+	app->workers = mem_zalloc(size);
 	if (app->workers == NULL) {
-		diag_set_oom(app->count * sizeof *app->workers, "the workers");
+		diag_set_oom(size, "the workers");
 		return -1;
 	}
-	for (unsigned i = 0; i < app->count; i++) {
+	for (unsigned i = 0; i <= app->count; i++) {
 		app->workers[i].app = app;
-		app->workers[i].id = i + 1;
+		app->workers[i].id = i < app->count ? i + 1 : 0;
+		mailbox_create(&app->workers[i].mailbox);
 	}
+	handlers_create(&app->handlers, app->count);
 	return 0;
+}
+
+static void free_workers(struct app *app)
+{
+	handlers_destroy(&app->handlers);
+	for (unsigned i = 0; i <= app->count; i++)
+		mailbox_destroy(&app->workers[i].mailbox);
+	mem_free(app->workers);
+	mem_free(app->fingerprint);
+}
+
+struct worker *app_shared(struct app *app)
+{
+	return &app->workers[app->count];
+}
+
+const char *app_note_fingerprint(struct app *app, const char *text)
+{
+	const char *first;
+
+	pthread_mutex_lock(&app->lock);
+	if (app->fingerprint == NULL)
+		app->fingerprint = mem_strdup(text);
+	first = app->fingerprint;
+	pthread_mutex_unlock(&app->lock);
+	if (first == NULL)
+		diag_set_oom(strlen(text), "what a state is made of");
+	return first;
 }
 
 int app_create(struct app *app, const struct settings *settings,
@@ -173,14 +208,14 @@ fail_signals:
 	worker_destroy(&app->workers[0]);
 fail_worker:
 	pthread_mutex_destroy(&app->lock);
-	mem_free(app->workers);
+	free_workers(app);
 	return -1;
 }
 
 /* The other threads. One that cannot be started ends the application. */
 static void start_others(struct app *app)
 {
-	for (unsigned i = 1; i < app->count; i++) {
+	for (unsigned i = 1; i < app->threads; i++) {
 		struct worker *w = &app->workers[i];
 		struct error *e;
 
@@ -208,7 +243,7 @@ static void join_others(struct app *app)
 
 	clock_gettime(CLOCK_REALTIME, &end);
 	end.tv_sec += (time_t)seconds + CLOSE_MS / 1000;
-	for (unsigned i = 1; i < app->count; i++) {
+	for (unsigned i = 1; i < app->threads; i++) {
 		struct worker *w = &app->workers[i];
 
 		if (!w->has_thread)
@@ -218,9 +253,14 @@ static void join_others(struct app *app)
 			continue;
 		}
 		app->left_behind++;
-		log_error("worker %u does not end: the process leaves it "
-			  "after %g s",
-			  w->id, seconds);
+		if (worker_is_shared(w))
+			log_error("the shared state does not end: the process "
+				  "leaves it after %g s",
+				  seconds);
+		else
+			log_error("worker %u does not end: the process leaves "
+				  "it after %g s",
+				  w->id, seconds);
 	}
 }
 
@@ -232,7 +272,7 @@ static int exit_code(const struct app *app)
 	if (app->end == APP_END_EXIT)
 		return app->exit_code;
 	/* Not one that still runs: it may be writing there. */
-	for (unsigned i = 0; i < app->count; i++) {
+	for (unsigned i = 0; i < app->threads; i++) {
 		const struct worker *w = &app->workers[i];
 
 		if (w->has_thread)
@@ -255,6 +295,8 @@ static int exit_code(const struct app *app)
 int app_run(struct app *app, const struct app_script *script)
 {
 	app->script = script;
+	if (script->load.count > 0)
+		app->threads++;
 	start_others(app);
 	worker_run(&app->workers[0]);
 	join_others(app);
@@ -267,6 +309,6 @@ int app_destroy(struct app *app)
 	log_set_fiber_id(NULL);
 	listener_set_sharers(1);
 	pthread_mutex_destroy(&app->lock);
-	mem_free(app->workers);
+	free_workers(app);
 	return app->handles;
 }

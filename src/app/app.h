@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "app/handlers.h"
 #include "runtime/signals.h"
 
 struct app;
@@ -40,8 +41,16 @@ struct app_step {
 	const char *text;
 };
 
+/** Files that are run in a state, in this order. */
+struct app_files {
+	const char *const *paths;
+	int count;
+};
+
 /** What the main fibers do. Texts must outlive the application. */
 struct app_script {
+	struct app_files load;            /* in the shared state */
+	struct app_files load_per_thread; /* in each worker's */
 	const struct app_step *steps;
 	int step_count;
 	int argc;
@@ -49,8 +58,19 @@ struct app_script {
 	int script; /* argv index of the script's path; 0: none */
 };
 
-/** Where the workers wait for each other on the way to the end. */
+static inline bool app_has_files(const struct app_script *s)
+{
+	return s->load.count > 0 || s->load_per_thread.count > 0;
+}
+
+/** Where the workers wait for each other: at the start, when there are files
+ * to load, and on the way to the end. */
 enum app_phase {
+	APP_PHASE_SHARED_LOADED,
+	APP_PHASE_LOADED,
+	APP_PHASE_CHECKED,      /* the registered functions */
+	APP_PHASE_SHARED_READY, /* what init() was given has run */
+	APP_PHASE_READY,
 	APP_PHASE_DRAINED,
 	APP_PHASE_HOOKS_RUN,
 	APP_PHASE_COUNT,
@@ -60,10 +80,14 @@ struct app {
 	const struct settings *settings;
 	const struct lua_module *const *modules; /* of upper layers */
 	const struct app_script *script;
-	struct worker *workers; /* the first is worker 1, and so on */
-	unsigned count;         /* of them */
-	unsigned left_behind;   /* threads that did not end in time */
-	int handles;            /* left open, of those that have ended */
+	struct worker *workers; /* the first is worker 1, and so on; behind them
+				   that of the shared state */
+	unsigned count;         /* of them, without that */
+	unsigned threads;       /* with it, when there is one */
+	unsigned next_worker;   /* for requests of the shared state; atomic */
+	struct handlers handlers;
+	unsigned left_behind; /* threads that did not end in time */
+	int handles;          /* left open, of those that have ended */
 	struct signals signals;
 	bool interactive; /* a console is open on standard input */
 	/* Told in worker 1 when its main script has ended well and the
@@ -79,6 +103,7 @@ struct app {
 	int end_signal;                /* of APP_END_SIGNAL */
 	int exit_code;                 /* of APP_END_EXIT */
 	bool reported;                 /* a failure has been told */
+	char *fingerprint;             /* of the first state; NULL: not yet */
 	unsigned idle;                 /* workers with nothing alive */
 	unsigned met[APP_PHASE_COUNT]; /* who has come there; read without */
 };
@@ -127,6 +152,13 @@ static inline bool app_is_ending(const struct app *app)
  * most often all workers fail for the same reason. */
 bool app_claim_report(struct app *app);
 
+/** Remember @a text, what a state is made of, when it is the first. Returns the
+ * first one, or NULL with diag set: OutOfMemory. */
+const char *app_note_fingerprint(struct app *app, const char *text);
+
+/** The worker that runs the shared state, if there is one. */
+struct worker *app_shared(struct app *app);
+
 /** Nothing is alive in one more worker: the last one ends the application. */
 void app_enter_idle(struct app *app);
 void app_leave_idle(struct app *app);
@@ -137,5 +169,5 @@ void app_arrive(struct app *app, enum app_phase phase);
 static inline bool app_has_met(const struct app *app, enum app_phase phase)
 {
 	return __atomic_load_n(&app->met[phase], __ATOMIC_ACQUIRE) ==
-	       app->count;
+	       app->threads;
 }

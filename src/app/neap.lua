@@ -13,9 +13,9 @@ local M = {
     version = c.version,
 
     --- neap.worker -> {id = number, count = number}
-    -- Which worker runs this state, from 1, and how many there are: with
-    -- `--workers N` the script runs in N of them. Worker 1 is the main thread
-    -- and has the console.
+    -- Which worker runs this state, from 1 (0: it is the shared state, which
+    -- `--load` makes), and how many there are: with `--workers N` the script runs
+    -- in N of them. Worker 1 is the main thread and has the console.
     worker = c.worker,
 }
 

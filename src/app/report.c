@@ -24,6 +24,8 @@ void report_error(struct worker *w, const char *text)
 	fflush(stdout); /* what the script printed comes first */
 	if (strcmp(format, "json") == 0)
 		log_error("%s", text);
+	else if (worker_is_shared(w))
+		fprintf(stderr, "neap: shared state: %s\n", text);
 	else if (app->count > 1)
 		fprintf(stderr, "neap: worker %u: %s\n", w->id, text);
 	else
@@ -37,14 +39,18 @@ struct report {
 
 static void push_report(lua_State *L, void *arg)
 {
+	static const char *const bodies[] = { "\n\tneap/script.lua:",
+					      "\n\tneap/neap.states.lua:" };
 	struct report *r = arg;
 	const char *text, *own;
 
 	lua_push_traceback(L, r->fiber->co);
 	text = lua_tostring(L, -1);
 	/* The frames that called the script are of no use to its author. */
-	own = strstr(text, "\n\tneap/script.lua:");
-	if (own != NULL) {
+	for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+		own = strstr(text, bodies[i]);
+		if (own == NULL)
+			continue;
 		lua_pushlstring(L, text, own - text);
 		text = lua_tostring(L, -1);
 	}

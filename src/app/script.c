@@ -20,7 +20,7 @@
 #include "lua_src/app.h"
 
 /* load(path) -> function | nil, reason; "-" is standard input. */
-static int l_script_load(lua_State *L)
+int l_script_load(lua_State *L)
 {
 	const char *path = luaL_checkstring(L, 1);
 	struct stat st;
@@ -99,7 +99,6 @@ static void push_body(lua_State *L, void *arg)
 	struct starting *st = arg;
 	const struct app_script *s = st->script;
 
-	push_arg_table(L, s);
 	if (luaL_loadbuffer(L, lua_src_script, lua_src_script_size,
 			    "=neap/script.lua") != 0)
 		lua_error(L);
@@ -152,12 +151,22 @@ static int set_paths(struct worker *w, const struct app_script *script)
 	return rc;
 }
 
+static void set_arguments(lua_State *L, void *arg)
+{
+	push_arg_table(L, arg);
+}
+
+int script_prepare(struct worker *w, const struct app_script *script)
+{
+	if (set_paths(w, script) != 0)
+		return -1;
+	return lua_vm_protect(&w->vm, set_arguments, (void *)script);
+}
+
 int script_start(struct worker *w, const struct app_script *script)
 {
 	struct starting st = { script, NULL };
 
-	if (set_paths(w, script) != 0)
-		return -1;
 	st.fiber = lua_fiber_get(&w->vm);
 	if (st.fiber == NULL)
 		return -1;

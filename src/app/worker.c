@@ -8,8 +8,11 @@
 #include "app/app.h"
 #include "app/ending.h"
 #include "app/exit.h"
+#include "app/loading.h"
 #include "app/report.h"
 #include "app/script.h"
+#include "app/state_call.h"
+#include "app/states_module.h"
 #include "base/diag.h"
 #include "base/log.h"
 #include "cmod/crash.h"
@@ -86,7 +89,8 @@ static int register_modules(struct worker *w)
 {
 	const struct lua_module *const *m = w->app->modules;
 
-	if (lua_vm_register(&w->vm, &app_module_neap) != 0)
+	if (lua_vm_register(&w->vm, &app_module_neap) != 0 ||
+	    lua_vm_register(&w->vm, &app_module_states) != 0)
 		return -1;
 	for (; *m != NULL; m++) {
 		if (lua_vm_register(&w->vm, *m) != 0)
@@ -115,7 +119,8 @@ int worker_create(struct worker *w)
 
 	self = w;
 	log_set_worker(w->app->count > 1 ? w->id : 0);
-	w->hooks_ref = LUA_NOREF;
+	w->hooks_ref = w->serve_ref = w->steps_ref = LUA_NOREF;
+	list_init(&w->calls);
 	rc = loop_create(&w->loop);
 	if (rc != 0) {
 		diag_set_system(rc, "event loop");
@@ -140,6 +145,11 @@ int worker_create(struct worker *w)
 	    lua_memory_set_limit(&w->vm, settings_size(w->app->settings,
 						       SETTING_MEMORY)) != 0)
 		goto fail_open;
+	rc = mailbox_open(&w->mailbox, &w->loop);
+	if (rc != 0) {
+		diag_set_system(rc, "work from other workers");
+		goto fail_open;
+	}
 	start_slices(w);
 	set_awake(w, true);
 	return 0;
@@ -187,8 +197,13 @@ static void start_script(struct worker *w)
 {
 	struct error *e;
 
-	if (app_is_ending(w->app) || script_start(w, w->app->script) == 0)
+	if (app_is_ending(w->app))
 		return;
+	if (script_prepare(w, w->app->script) == 0) {
+		if (loading_run(w) != 0 || worker_is_shared(w) ||
+		    script_start(w, w->app->script) == 0)
+			return;
+	}
 	e = diag_take();
 	report_error(w, e->message);
 	error_unref(e);
@@ -218,6 +233,8 @@ int worker_destroy(struct worker *w)
 	int rc;
 
 	set_awake(w, false);
+	mailbox_close(&w->mailbox);
+	state_calls_end(w);
 	lua_preempt_stop(&w->vm);
 	lua_vm_destroy(&w->vm);
 	sched_close(&w->sched);
@@ -249,11 +266,14 @@ static void fail(struct worker *w)
 
 static void *thread_main(void *arg)
 {
-	char signal_stack[CRASH_STACK_SIZE], name[16];
+	char signal_stack[CRASH_STACK_SIZE], name[32];
 	struct worker *w = arg;
 	int handles;
 
-	snprintf(name, sizeof name, "neap-worker-%u", w->id);
+	if (worker_is_shared(w))
+		memcpy(name, "neap-shared", sizeof "neap-shared");
+	else
+		snprintf(name, sizeof name, "neap-worker-%u", w->id);
 	pthread_setname_np(pthread_self(), name);
 	crash_enter_thread(signal_stack, sizeof signal_stack);
 	if (worker_create(w) == 0) {

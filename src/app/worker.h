@@ -15,6 +15,7 @@
 #include "lua/lua_state.h"
 #include "runtime/fiber.h"
 #include "runtime/loop.h"
+#include "runtime/mailbox.h"
 
 struct app;
 struct lua_fiber;
@@ -24,7 +25,12 @@ struct worker {
 	struct sched sched;
 	struct lua_vm vm;
 	struct app *app;
-	unsigned id;            /* from 1 */
+	unsigned id;            /* from 1; 0: the shared state's */
+	struct mailbox mailbox; /* from other workers; the application's */
+	struct list calls;      /* struct state_call: that are served here */
+	int serve_ref;          /* registry: parts of states.lua */
+	int steps_ref;
+	bool started;           /* everything is loaded, here and elsewhere */
 	struct lua_fiber *main; /* NULL: not started, or it has ended */
 	bool main_interrupted;  /* it ended by being cancelled */
 	bool main_failed;
@@ -60,6 +66,11 @@ int worker_start(struct worker *w);
 /** Make the worker look again, from any thread that has the application's lock;
  * one that is not made yet, or closed, needs it not. */
 void worker_wake(struct worker *w);
+
+static inline bool worker_is_shared(const struct worker *w)
+{
+	return w->id == 0;
+}
 
 /** The worker of a Lua state. Throws: no. */
 struct worker *worker_of(lua_State *L);

@@ -117,7 +117,8 @@ static int flush_output(void)
 	return -1;
 }
 
-static struct app_step *steps_of(const struct options *o)
+/* Steps of @a o without the files to load. */
+static struct app_step *steps_of(const struct options *o, int *ret_count)
 {
 	static const enum app_step_kind kinds[] = {
 		[OPTION_EVAL] = APP_STEP_EVAL,
@@ -130,10 +131,29 @@ static struct app_step *steps_of(const struct options *o)
 		diag_set_oom(o->step_count * sizeof *steps, "the command line");
 		return NULL;
 	}
-	for (int i = 0; i < o->step_count; i++)
-		steps[i] = (struct app_step){ kinds[o->steps[i].kind],
-					      o->steps[i].text };
+	*ret_count = 0;
+	for (int i = 0; i < o->step_count; i++) {
+		enum option_kind kind = o->steps[i].kind;
+
+		if (kind == OPTION_LOAD || kind == OPTION_LOAD_PER_THREAD)
+			continue;
+		steps[(*ret_count)++] =
+			(struct app_step){ kinds[kind], o->steps[i].text };
+	}
 	return steps;
+}
+
+/* The files of @a kind, into @a paths, which has room for all. */
+static struct app_files files_of(const struct options *o, enum option_kind kind,
+				 const char **paths)
+{
+	struct app_files files = { paths, 0 };
+
+	for (int i = 0; i < o->step_count; i++) {
+		if (o->steps[i].kind == kind)
+			paths[files.count++] = o->steps[i].text;
+	}
+	return files;
 }
 
 static void limit_pool(const struct settings *settings)
@@ -202,19 +222,26 @@ static int run(const struct options *o, int argc, char **argv,
 		NULL,
 	};
 	struct app_script script = {
-		.step_count = o->step_count,
 		.argc = argc,
 		.argv = argv,
 		.script = o->script,
 	};
-	struct app_step *steps = steps_of(o);
+	struct app_step *steps = steps_of(o, &script.step_count);
+	const char **paths = mem_alloc((o->step_count + 1) * sizeof *paths);
 	struct leaks leaks;
 	struct app app;
 	int code = 1;
 
-	if (steps == NULL)
-		return fail(1);
+	if (steps == NULL || paths == NULL) {
+		if (steps != NULL)
+			diag_set_oom(o->step_count, "the command line");
+		code = fail(1);
+		goto out;
+	}
 	script.steps = steps;
+	script.load = files_of(o, OPTION_LOAD, paths);
+	script.load_per_thread =
+		files_of(o, OPTION_LOAD_PER_THREAD, paths + script.load.count);
 	limit_pool(settings);
 	leaks_note(&leaks);
 	if (settings_number(settings, SETTING_WORKERS) > 1)
@@ -245,6 +272,7 @@ static int run(const struct options *o, int argc, char **argv,
 		code = 1;
 #endif
 out:
+	mem_free(paths);
 	mem_free(steps);
 	return code;
 }

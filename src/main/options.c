@@ -11,6 +11,8 @@ enum action {
 	ACT_EVAL,
 	ACT_REQUIRE,
 	ACT_JIT,
+	ACT_LOAD,
+	ACT_LOAD_PER_THREAD,
 	ACT_INTERACTIVE,
 	ACT_VERSION,
 	ACT_HELP,
@@ -18,7 +20,7 @@ enum action {
 };
 
 struct flag {
-	char letter;
+	char letter;      /* 0: none */
 	const char *name; /* long form; NULL: none */
 	enum action action;
 	const char *value; /* what it takes, for the help; NULL: nothing */
@@ -30,6 +32,10 @@ static const struct flag flags[] = {
 	{ 'e', "--eval", ACT_EVAL, "CHUNK", "run this Lua text" },
 	{ 'l', "--require", ACT_REQUIRE, "[NAME=]MOD",
 	  "require MOD into the global of its name, or NAME" },
+	{ 0, "--load", ACT_LOAD, "FILE",
+	  "run it before all else in the shared state" },
+	{ 0, "--load-per-thread", ACT_LOAD_PER_THREAD, "FILE",
+	  "and it then in the state of each worker" },
 	{ 'i', "--interactive", ACT_INTERACTIVE, NULL,
 	  "open the console after the script" },
 	{ 'j', "--jit", ACT_JIT, "CMD",
@@ -85,6 +91,12 @@ static void apply(struct options *o, const struct flag *f, const char *value)
 		break;
 	case ACT_JIT:
 		add_step(o, OPTION_JIT, value);
+		break;
+	case ACT_LOAD:
+		add_step(o, OPTION_LOAD, value);
+		break;
+	case ACT_LOAD_PER_THREAD:
+		add_step(o, OPTION_LOAD_PER_THREAD, value);
 		break;
 	case ACT_INTERACTIVE:
 		o->interactive = true;
@@ -270,8 +282,13 @@ void options_print_help(FILE *out)
 	      "fibers.\nWithout a script, opens the console.\n\noptions:\n",
 	      out);
 	for (int i = 0; i < FLAG_COUNT; i++) {
-		snprintf(left, sizeof left, "-%c, %s%s%s", flags[i].letter,
-			 flags[i].name, flags[i].value == NULL ? "" : " ",
+		char letter[5] = "";
+
+		if (flags[i].letter != 0)
+			snprintf(letter, sizeof letter, "-%c, ",
+				 flags[i].letter);
+		snprintf(left, sizeof left, "%s%s%s%s", letter, flags[i].name,
+			 flags[i].value == NULL ? "" : " ",
 			 flags[i].value == NULL ? "" : flags[i].value);
 		print_flag(out, left, flags[i].help);
 	}

@@ -10,9 +10,12 @@ enum option_kind {
 	OPTION_EVAL,    /* -e CHUNK */
 	OPTION_REQUIRE, /* -l MOD or -l g=mod */
 	OPTION_JIT,     /* -j CMD */
+	OPTION_LOAD,    /* --load FILE */
+	OPTION_LOAD_PER_THREAD,
 };
 
-/** What is done before the script, in the order given. */
+/** What is done before the script, in the order given; files to load come
+ * before all other steps. */
 struct option_step {
 	enum option_kind kind;
 	const char *text;

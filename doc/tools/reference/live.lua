@@ -20,11 +20,12 @@ for name in ([[
     stock_globals[name] = true
 end
 
--- The names under which require() finds modules of the program.
+-- The names under which require() finds modules of the program. Those below
+-- `neap.` are its own business.
 function live.modules()
     local names = {}
     for name in pairs(package.preload) do
-        if not stock_modules[name] then
+        if not stock_modules[name] and not name:find('^neap%.') then
             names[#names + 1] = name
         end
     end

@@ -1,0 +1,149 @@
+/* The start of an application of several states. See loading.h. */
+#include "app/loading.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "app/app.h"
+#include "app/report.h"
+#include "app/worker.h"
+#include "base/diag.h"
+#include "lua/lua_call.h"
+#include "lua/lua_fiber.h"
+
+static const struct app_files no_files;
+
+/* What is in the diag ends the application. */
+static int fail(struct worker *w)
+{
+	struct error *e = diag_take();
+
+	report_error(w, e->message);
+	error_unref(e);
+	w->main_failed = true;
+	app_end(w->app, APP_END_FAILED);
+	return -1;
+}
+
+static void require_states(lua_State *L, void *arg)
+{
+	(void)arg;
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "neap.states");
+	lua_call(L, 1, 0);
+}
+
+struct step {
+	struct worker *worker;
+	const char *name;
+	const struct app_files *files;
+	struct lua_fiber *fiber; /* NULL: it has ended */
+	bool failed;
+};
+
+static void push_step(lua_State *L, void *arg)
+{
+	struct step *s = arg;
+
+	luaL_checkstack(L, s->files->count + 2, "files to load");
+	luaL_checkstack(s->fiber->co, s->files->count + 1, "files to load");
+	lua_rawgeti(L, LUA_REGISTRYINDEX, s->worker->steps_ref);
+	lua_getfield(L, -1, s->name);
+	for (int i = 0; i < s->files->count; i++)
+		lua_pushstring(L, s->files->paths[i]);
+	lua_xmove(L, s->fiber->co, s->files->count + 1);
+}
+
+static void on_step_end(struct lua_fiber *f, bool ok, void *arg)
+{
+	struct step *s = arg;
+
+	s->fiber = NULL;
+	s->failed = !ok;
+	if (!ok &&
+	    !(app_is_ending(s->worker->app) && lua_fiber_ended_by_cancel(f)))
+		report_uncaught(s->worker, f);
+}
+
+/* A step of the Lua half, in a fiber. Returns -1 when the application ends. */
+static int run_step(struct worker *w, const char *name,
+		    const struct app_files *files)
+{
+	struct step s = { w, name, files, lua_fiber_get(&w->vm), false };
+
+	if (s.fiber == NULL)
+		return fail(w);
+	if (lua_vm_protect(&w->vm, push_step, &s) != 0) {
+		lua_fiber_drop(s.fiber);
+		return fail(w);
+	}
+	memcpy(s.fiber->name, "load", sizeof "load");
+	s.fiber->on_end = on_step_end;
+	s.fiber->on_end_arg = &s;
+	lua_fiber_start(s.fiber, files->count);
+	while (s.fiber != NULL && !app_is_ending(w->app)) {
+		loop_run(&w->loop, UV_RUN_DEFAULT);
+		if (s.fiber == NULL || app_is_ending(w->app) ||
+		    uv_loop_alive(&w->loop.uv))
+			continue;
+		diag_set(ClientError, "loading waits for what can never come: "
+				      "nothing else is alive");
+		s.fiber->on_end = NULL;
+		return fail(w);
+	}
+	if (s.fiber != NULL) {
+		s.fiber->on_end = NULL; /* the end cancels it */
+		return -1;
+	}
+	if (s.failed) {
+		w->main_failed = true;
+		app_end(w->app, APP_END_FAILED);
+	}
+	return app_is_ending(w->app) ? -1 : 0;
+}
+
+/* Wait until all have come so far. Returns -1 when the application ends. */
+static int meet(struct worker *w, enum app_phase phase)
+{
+	app_arrive(w->app, phase);
+	uv_ref((uv_handle_t *)&w->wake);
+	while (!app_has_met(w->app, phase) && !app_is_ending(w->app))
+		loop_run(&w->loop, UV_RUN_ONCE);
+	uv_unref((uv_handle_t *)&w->wake);
+	return app_is_ending(w->app) ? -1 : 0;
+}
+
+int loading_run(struct worker *w)
+{
+	const struct app_script *script = w->app->script;
+	bool shared = worker_is_shared(w);
+
+	if (!app_has_files(script))
+		return 0;
+	if (lua_vm_protect(&w->vm, require_states, NULL) != 0)
+		return fail(w);
+	if (run_step(w, "alike", &no_files) != 0)
+		return -1;
+	if (shared && run_step(w, "load", &script->load) != 0)
+		return -1;
+	if (meet(w, APP_PHASE_SHARED_LOADED) != 0)
+		return -1;
+	if (!shared && run_step(w, "load", &script->load_per_thread) != 0)
+		return -1;
+	if (meet(w, APP_PHASE_LOADED) != 0)
+		return -1;
+	if (w->id == 1 && handlers_seal(&w->app->handlers) != 0)
+		return fail(w);
+	if (meet(w, APP_PHASE_CHECKED) != 0)
+		return -1;
+	if (shared && run_step(w, "init", &no_files) != 0)
+		return -1;
+	if (meet(w, APP_PHASE_SHARED_READY) != 0)
+		return -1;
+	if (!shared && run_step(w, "init", &no_files) != 0)
+		return -1;
+	if (meet(w, APP_PHASE_READY) != 0)
+		return -1;
+	w->started = true;
+	return run_step(w, "start", &no_files);
+}

@@ -1,0 +1,307 @@
+/*
+ * A request in Lua: object, private data, variables. See request_object.h.
+ *
+ * The object is a userdata in the registry of its state, held by the context
+ * until the request ends; its environment table has the private data. Who began
+ * the request from Lua has an owner beside it, whose end is the request's.
+ */
+#include "app/request_object.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "app/request.h"
+#include "app/worker.h"
+#include "base/diag.h"
+#include "lua/lua_class.h"
+#include "lua/lua_error.h"
+
+struct object {
+	struct request *request; /* NULL: over */
+	/* Of a variable that is being pushed, which may throw. */
+	struct request_string *string;
+};
+
+struct owner {
+	struct request *request; /* NULL: ended */
+};
+
+enum { PRIVATE = 1 }; /* in the environment table */
+
+static struct context *context_of(struct request *r, const struct worker *w)
+{
+	return &r->contexts[worker_is_shared(w) ? CONTEXT_SHARED
+						: CONTEXT_WORKER];
+}
+
+static int fail_over(void)
+{
+	diag_set(ClientError, "the request is over");
+	return -1;
+}
+
+int request_push_object(lua_State *L, struct worker *w, struct request *r)
+{
+	struct context *c = context_of(r, w);
+	struct object *o;
+
+	if (c->released)
+		return fail_over();
+	if (c->ref != LUA_NOREF) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
+		return 0;
+	}
+	o = lua_class_box(L, LUA_CLASS_REQUEST, sizeof *o);
+	memset(o, 0, sizeof *o);
+	/* With its place: what the end writes there takes no memory. */
+	lua_createtable(L, PRIVATE, 0);
+	lua_setfenv(L, -2);
+	lua_pushvalue(L, -1);
+	c->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	o->request = request_ref(r);
+	request_count_context(1);
+	return 0;
+}
+
+static void object_clear(struct object *o)
+{
+	struct request *r = o->request;
+
+	o->request = NULL;
+	request_string_unref(o->string);
+	o->string = NULL;
+	if (r == NULL)
+		return;
+	request_count_context(-1);
+	request_unref(r);
+}
+
+void request_release_object(struct worker *w, struct context *c)
+{
+	lua_State *L = w->vm.L;
+	struct object *o;
+
+	if (c->ref == LUA_NOREF)
+		return;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
+	o = lua_touserdata(L, -1);
+	lua_getfenv(L, -1);
+	lua_pushnil(L);
+	lua_rawseti(L, -2, PRIVATE);
+	lua_pop(L, 2);
+	luaL_unref(L, LUA_REGISTRYINDEX, c->ref);
+	c->ref = LUA_NOREF;
+	object_clear(o);
+}
+
+struct request *request_check(lua_State *L, int idx)
+{
+	struct object *o = lua_class_check(L, idx, LUA_CLASS_REQUEST);
+
+	if (o->request == NULL) {
+		fail_over();
+		lua_error_throw(L);
+	}
+	return o->request;
+}
+
+static int l_object_gc(lua_State *L)
+{
+	object_clear(lua_class_check(L, 1, LUA_CLASS_REQUEST));
+	return 0;
+}
+
+/* set_priv(request, value) */
+static int l_set_priv(lua_State *L)
+{
+	request_check(L, 1);
+	lua_settop(L, 2);
+	lua_getfenv(L, 1);
+	lua_insert(L, 2);
+	lua_rawseti(L, 2, PRIVATE);
+	return 0;
+}
+
+/* get_priv(request) -> value */
+static int l_get_priv(lua_State *L)
+{
+	request_check(L, 1);
+	lua_getfenv(L, 1);
+	lua_rawgeti(L, -1, PRIVATE);
+	return 1;
+}
+
+static const char *check_name(lua_State *L)
+{
+	size_t size = 0;
+	const char *name = lua_type(L, 2) == LUA_TSTRING
+				   ? lua_tolstring(L, 2, &size)
+				   : NULL;
+
+	if (name == NULL || size == 0 || size > REQUEST_VAR_NAME_MAX ||
+	    strlen(name) != size)
+		lua_error_usage(L,
+				"the name of a variable is a string of 1 to %d "
+				"bytes, none of them zero",
+				REQUEST_VAR_NAME_MAX);
+	return name;
+}
+
+/* The value at index 3. Throws for what other states cannot have. */
+static struct request_value check_value(lua_State *L, const char *name)
+{
+	struct request_value v = { REQUEST_NIL, { 0 } };
+	const char *data;
+	size_t size;
+
+	switch (lua_type(L, 3)) {
+	case LUA_TNONE:
+	case LUA_TNIL:
+		break;
+	case LUA_TBOOLEAN:
+		v.kind = REQUEST_BOOLEAN;
+		v.boolean = lua_toboolean(L, 3);
+		break;
+	case LUA_TNUMBER:
+		v.kind = REQUEST_NUMBER;
+		v.number = lua_tonumber(L, 3);
+		break;
+	case LUA_TSTRING:
+		data = lua_tolstring(L, 3, &size);
+		if (size > REQUEST_VAR_BYTES_MAX) {
+			diag_set(ClientError,
+				 "variable '%s': %zu bytes are more than a "
+				 "request may have, %d",
+				 name, size, REQUEST_VAR_BYTES_MAX);
+			lua_error_throw(L);
+		}
+		v.kind = REQUEST_STRING;
+		v.string = request_string_new(data, size);
+		if (v.string == NULL)
+			lua_error_throw(L);
+		break;
+	default:
+		lua_error_usage(L,
+				"variable '%s': a string, a number or a "
+				"boolean is wanted, not %s: other values "
+				"cannot go from one state to another",
+				name, luaL_typename(L, 3));
+	}
+	return v;
+}
+
+/* set_var(request, name, value) */
+static int l_set_var(lua_State *L)
+{
+	struct request *r = request_check(L, 1);
+	const char *name = check_name(L);
+
+	if (request_set_var(r, name, check_value(L, name)) != 0)
+		return lua_error_throw(L);
+	return 0;
+}
+
+/* get_var(request, name) -> value */
+static int l_get_var(lua_State *L)
+{
+	struct request *r = request_check(L, 1);
+	struct object *o = lua_touserdata(L, 1);
+	struct request_value v;
+
+	if (request_get_var(r, check_name(L), &v) != 0)
+		return lua_error_throw(L);
+	switch (v.kind) {
+	case REQUEST_NIL:
+		lua_pushnil(L);
+		break;
+	case REQUEST_BOOLEAN:
+		lua_pushboolean(L, v.boolean);
+		break;
+	case REQUEST_NUMBER:
+		lua_pushnumber(L, v.number);
+		break;
+	case REQUEST_STRING:
+		/* One is left there only when the last push has thrown. */
+		request_string_unref(o->string);
+		o->string = v.string;
+		lua_pushlstring(L, v.string->data, v.string->size);
+		o->string = NULL;
+		request_string_unref(v.string);
+		break;
+	}
+	return 1;
+}
+
+/* request_new() -> owner, request */
+static int l_new(lua_State *L)
+{
+	struct worker *w = worker_of(L);
+	struct owner *o = lua_class_box(L, LUA_CLASS_REQUEST_OWNER, sizeof *o);
+
+	o->request = NULL;
+	o->request = request_new(w);
+	if (o->request == NULL ||
+	    request_enter(o->request, worker_is_shared(w)
+					      ? CONTEXT_SHARED
+					      : CONTEXT_WORKER) != 0 ||
+	    request_push_object(L, w, o->request) != 0)
+		return lua_error_throw(L);
+	return 2;
+}
+
+/* request_end(owner); the same as its finalizer */
+static int l_end(lua_State *L)
+{
+	struct owner *o = lua_class_check(L, 1, LUA_CLASS_REQUEST_OWNER);
+	struct request *r = o->request;
+
+	o->request = NULL;
+	if (r != NULL)
+		request_end(r, worker_of(L));
+	return 0;
+}
+
+static int l_tostring(lua_State *L)
+{
+	struct object *o = lua_class_check(L, 1, LUA_CLASS_REQUEST);
+
+	if (o->request == NULL)
+		lua_pushliteral(L, "request (over)");
+	else
+		lua_pushfstring(L, "request: %p", (void *)o->request);
+	return 1;
+}
+
+static int l_set_methods(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_class_metatable(L, LUA_CLASS_REQUEST);
+	lua_pushvalue(L, 1);
+	lua_setfield(L, -2, "__index");
+	return 0;
+}
+
+void request_object_open(lua_State *L)
+{
+	static const luaL_Reg functions[] = {
+		{ "request_new", l_new },         { "request_end", l_end },
+		{ "set_priv", l_set_priv },       { "get_priv", l_get_priv },
+		{ "set_var", l_set_var },         { "get_var", l_get_var },
+		{ "set_methods", l_set_methods }, { NULL, NULL },
+	};
+	static const luaL_Reg meta[] = {
+		{ "__gc", l_object_gc },
+		{ "__tostring", l_tostring },
+		{ NULL, NULL },
+	};
+	static const luaL_Reg owner_meta[] = {
+		{ "__gc", l_end },
+		{ NULL, NULL },
+	};
+
+	lua_class_new(L, LUA_CLASS_REQUEST, "request", meta);
+	lua_class_new(L, LUA_CLASS_REQUEST_OWNER, "request owner", owner_meta);
+	lua_pop(L, 2);
+	lua_newtable(L);
+	luaL_register(L, NULL, functions);
+}

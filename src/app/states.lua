@@ -1,0 +1,206 @@
+-- What the application layer and tests use of states (require 'neap.states',
+-- which is no public module): functions registered in the shared state and in the
+-- workers' own, and requests that call them. See doc/internals/states.md.
+
+local c = ...
+
+local usage = c.usage
+local call_new, call_start, call_end = c.call_new, c.call_start, c.call_end
+local request_new, request_end = c.request_new, c.request_end
+
+local error, ipairs, pairs, pcall, type = error, ipairs, pairs, pcall, type
+local select, tostring, unpack = select, tostring, unpack
+local concat, insert, sort = table.concat, table.insert, table.sort
+local getinfo, getmetatable = debug.getinfo, debug.getmetatable
+
+-- id: 0 is the shared state, else the worker's number. count: of workers.
+local M = {id = c.id, count = c.count}
+
+-- register(kind, name, f): in the slot of this state. Again: with a warning, the
+-- new one counts.
+function M.register(kind, name, f)
+    if type(f) ~= 'function' then
+        usage(('register(kind, name, f): a function is wanted, not %s')
+            :format(type(f)))
+    end
+    c.register(kind, name, f)
+end
+
+local request = {
+    set_priv = c.set_priv, -- set_priv(value): any value; of this state alone
+    get_priv = c.get_priv, -- get_priv() -> value
+    set_var = c.set_var,   -- set_var(name, string | number | boolean | nil)
+    get_var = c.get_var,   -- get_var(name) -> value
+}
+
+-- call(kind, name, ...) -> its results: the function gets the object of this
+-- request in its state, and copies of the arguments. Throws what it throws.
+function request:call(kind, name, ...)
+    local call = call_new(self, kind, name, ...)
+    return call_end(call, call_start(call))
+end
+
+c.set_methods(request)
+
+local function ending(owner, ok, ...)
+    request_end(owner)
+    if not ok then
+        error((...), 0)
+    end
+    return ...
+end
+
+-- with_request(f, ...) -> what f(request, ...) returns; then it is over.
+function M.with_request(f, ...)
+    local owner, r = request_new()
+    return ending(owner, pcall(f, r, ...))
+end
+
+local inits, tasks = {}, {}
+local started = c.is_started()
+
+local function check_late(what)
+    if started then
+        usage(('%s: too late, this state has been started'):format(what))
+    end
+end
+
+-- init(f): called once when all states are loaded, first in the shared state,
+-- then in the workers. May wait.
+function M.init(f)
+    check_late('init(f)')
+    insert(inits, f)
+end
+
+-- task(f, ...): a fiber of this state that begins when all are initialized.
+function M.task(f, ...)
+    if type(f) ~= 'function' then
+        usage(('task(f, ..): a function is wanted, not %s'):format(type(f)))
+    end
+    if started then
+        c.start_task(f, ...)
+    else
+        insert(tasks, {n = select('#', ...) + 1, f, ...})
+    end
+end
+
+M.counts = c.counts -- counts() -> requests, contexts alive in the process
+
+-- What a state is made of, line by line: what its globals and loaded modules
+-- are, which functions, where they look for modules, its limits. Left out is
+-- what tells the states apart: numbers of workers.
+local function describe(v)
+    local kind = type(v)
+    if kind == 'function' then
+        local info = getinfo(v, 'S')
+        return info.what == 'C' and 'C function'
+            or ('function %s:%d'):format(info.short_src, info.linedefined)
+    elseif kind == 'string' or kind == 'number' or kind == 'boolean' then
+        return ('%s %s'):format(kind, tostring(v))
+    end
+    return kind
+end
+
+local function walk(t, path, seen, lines)
+    if seen[t] then
+        lines[#lines + 1] = path .. ' = ' .. seen[t]
+        return
+    end
+    seen[t] = path
+    local keys, values = {}, {}
+    for k, v in pairs(t) do
+        local name = type(k) == 'string' and k or describe(k)
+        keys[#keys + 1] = name
+        values[name] = v
+    end
+    sort(keys)
+    for _, name in ipairs(keys) do
+        local v, here = values[name], path .. '.' .. name
+        lines[#lines + 1] = here .. ' ' .. describe(v)
+        if type(v) == 'table' then
+            walk(v, here, seen, lines)
+        end
+        local mt = getmetatable(v)
+        if type(mt) == 'table' and seen[mt] == nil and type(v) ~= 'string' then
+            walk(mt, here .. '<metatable>', seen, lines)
+        end
+    end
+end
+
+function M.fingerprint()
+    local lines = {}
+    local seen = {[M] = 'neap.states'}
+    local neap = package.loaded.neap
+    if neap then
+        seen[neap.worker] = 'neap.worker'
+    end
+    walk(_G, '_G', seen, lines)
+    walk(getmetatable(''), '<string>', seen, lines)
+    for _, line in ipairs(c.limits()) do
+        lines[#lines + 1] = line
+    end
+    return concat(lines, '\n')
+end
+
+-- The steps of the start, called from loading.c.
+
+local step = {}
+
+-- Compare with the state that came first.
+function step.alike()
+    local own = M.fingerprint()
+    local first = c.note_fingerprint(own)
+    if first == own then
+        return
+    end
+    local lines, n = {}, 0
+    for line in first:gmatch('[^\n]+') do
+        lines[#lines + 1] = line
+    end
+    for line in own:gmatch('[^\n]+') do
+        n = n + 1
+        if line ~= lines[n] then
+            error(('this state differs from another: %s, there %s')
+                :format(line, tostring(lines[n])), 0)
+        end
+    end
+    error('this state has less than another: ' .. lines[n + 1], 0)
+end
+
+function step.load(...)
+    for i = 1, select('#', ...) do
+        local path = select(i, ...)
+        local chunk, err = c.load(path)
+        if chunk == nil then
+            error(err, 0)
+        end
+        chunk(path)
+    end
+end
+
+function step.init()
+    for _, f in ipairs(inits) do
+        f()
+    end
+    inits = {}
+end
+
+function step.start()
+    started = true
+    for _, task in ipairs(tasks) do
+        c.start_task(unpack(task, 1, task.n))
+    end
+    tasks = {}
+end
+
+-- Around each function that is called: its results are packed inside its fiber,
+-- by its time.
+local finish = c.finish
+
+local function serve(f, ...)
+    finish(f(...))
+end
+
+c.set_steps(serve, step)
+
+return M
