@@ -14,6 +14,7 @@
 #include "lua/lua_json.h"
 #include "lua/lua_log.h"
 #include "lua/lua_msgpack.h"
+#include "lua/lua_popen.h"
 #include "lua/lua_shared.h"
 #include "lua/lua_uri.h"
 #include "lua/lua_yaml.h"
@@ -56,6 +57,12 @@ static const struct lua_module module_fio = {
 	lua_src_fio,
 };
 
+static const struct lua_module module_popen = {
+	"popen",
+	luaopen_neap_popen,
+	lua_src_popen,
+};
+
 static const struct lua_module module_uri = {
 	"uri",
 	luaopen_neap_uri,
@@ -63,17 +70,11 @@ static const struct lua_module module_uri = {
 };
 
 const struct lua_module *const lua_modules[] = {
-	&lua_module_cmod,
-	&module_clock,
-	&lua_module_errno,
-	&module_fiber,
-	&module_fio,
-	&lua_module_http_server,
-	&lua_module_json,
-	&lua_module_log,
-	&lua_module_msgpack,
-	&lua_module_shared,
-	&module_uri,
-	&lua_module_yaml,
-	NULL,
+	&lua_module_cmod,    &module_clock,
+	&lua_module_errno,   &module_fiber,
+	&module_fio,         &lua_module_http_server,
+	&lua_module_json,    &lua_module_log,
+	&lua_module_msgpack, &module_popen,
+	&lua_module_shared,  &module_uri,
+	&lua_module_yaml,    NULL,
 };

@@ -5,6 +5,7 @@ local console = require('console')
 local fiber = require('fiber')
 local fio = require('fio')
 local http_server = require('http.server')
+local popen = require('popen')
 local shared = require('shared')
 
 -- Any library will do for handles: one that the program itself is linked with.
@@ -66,6 +67,9 @@ return {
     end,
     ['fio/fh'] = function()
         return assert(fio.open('/dev/null'))
+    end,
+    ['popen/ph'] = function()
+        return assert(popen.new({ '/bin/true' }))
     end,
     ['fiber/group'] = function()
         return fiber.group()
