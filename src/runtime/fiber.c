@@ -36,6 +36,7 @@ int sched_create(struct sched *s, struct loop *loop)
 	s->loop = loop;
 	s->ticker = NULL;
 	list_init(&s->ready);
+	list_init(&s->late);
 	list_init(&s->spent);
 	list_init(&s->held);
 	list_init(&s->all);
@@ -45,7 +46,7 @@ int sched_create(struct sched *s, struct loop *loop)
 	s->switches = s->turns = s->preempted = s->polled = 0;
 	s->cancel_grace_ns = CANCEL_GRACE_NS;
 	s->count = s->depth = s->waiting = 0;
-	s->idling = false;
+	s->idling = s->late_turn = false;
 	rc = timers_create(&s->timers, loop);
 	if (rc != 0)
 		return rc;
@@ -61,6 +62,7 @@ int sched_create(struct sched *s, struct loop *loop)
 void sched_close(struct sched *s)
 {
 	assert(s->count == 0 && list_empty(&s->ready));
+	assert(list_empty(&s->late));
 	assert(list_empty(&s->spent) && list_empty(&s->held));
 	timers_close(&s->timers);
 	uv_close((uv_handle_t *)&s->idle, NULL);
@@ -128,16 +130,17 @@ static void run(struct fiber *f)
 	s->current = outer;
 }
 
-void sched_run_ready(struct sched *s)
+/* Run what is in @a queue until one has used up a slice, which is told, or the
+ * time is over. */
+static bool run_queue(struct sched *s, struct list *queue)
 {
 	uint64_t end = 0, preempted = s->preempted;
-	bool spent = !list_empty(&s->spent);
 	struct list *link;
 
-	for (unsigned n = 1; (link = list_shift(&s->ready)) != NULL; n++) {
+	for (unsigned n = 1; (link = list_shift(queue)) != NULL; n++) {
 		run(list_entry(link, struct fiber, link));
 		if (s->preempted != preempted)
-			break; /* that was long enough */
+			return true; /* that was long enough */
 		if (n % BATCH != 0)
 			continue;
 		if (end == 0)
@@ -145,14 +148,34 @@ void sched_run_ready(struct sched *s)
 		else if (uv_hrtime() > end)
 			break;
 	}
+	return false;
+}
+
+void sched_run_ready(struct sched *s)
+{
+	bool spent = !list_empty(&s->spent);
+	bool slice, another = false;
+	struct list *link;
+
+	slice = run_queue(s, &s->ready);
+	/* Many that compute became ready at once: whoever the next poll wakes
+	 * does not wait for a slice of each. */
+	if (slice)
+		list_splice_tail(&s->late, &s->ready);
+	/* They go on even when each poll brings more of their kind. */
+	s->late_turn = !s->late_turn;
+	if (!slice || s->late_turn)
+		another = run_queue(s, &s->late);
 	/* One of those that compute in each round: whoever waited for the loop
 	 * waits for one slice at most, however many they are. */
-	if (spent && (link = list_shift(&s->spent)) != NULL)
+	if (spent && !(slice && another) &&
+	    (link = list_shift(&s->spent)) != NULL)
 		run(list_entry(link, struct fiber, link));
 	if (__builtin_expect(s->top.on, 0))
 		fiber_top_round(s);
 	s->polled = s->preempted;
-	if (s->idling && list_empty(&s->ready) && list_empty(&s->spent)) {
+	if (s->idling && list_empty(&s->ready) && list_empty(&s->late) &&
+	    list_empty(&s->spent)) {
 		s->idling = false;
 		uv_idle_stop(&s->idle);
 	}

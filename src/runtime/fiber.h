@@ -111,6 +111,7 @@ struct sched {
 	struct timers timers;
 	struct ticker *ticker; /* NULL: nobody is made to give way */
 	struct list ready;
+	struct list late;  /* ready, but one ahead of them used up a slice */
 	struct list spent; /* ready, but had their slice: behind the others */
 	struct list held;  /* ready, but whose maker is among the spent */
 	struct list all;   /* by age */
@@ -127,8 +128,9 @@ struct sched {
 	unsigned depth;          /* resumes inside resumes */
 	unsigned waiting;        /* parked fibers */
 	bool idling;             /* the idle handle is on */
-	uv_idle_t idle;          /* keeps the poll from blocking while ready */
-	uv_check_t check;        /* runs the ready queue after the poll */
+	bool late_turn;   /* this round late ones run whatever came before */
+	uv_idle_t idle;   /* keeps the poll from blocking while ready */
+	uv_check_t check; /* runs the ready queue after the poll */
 };
 
 /** The scheduler of this thread, or NULL. */

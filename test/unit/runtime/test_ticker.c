@@ -284,13 +284,47 @@ static void spent_ones_wait(void **state)
 	assert_false(fake_sched.idling);
 }
 
+/* Of many that compute and are ready at once each has its slice, but who becomes
+ * ready meanwhile does not wait for all of them. */
+static void late_ones_wait(void **state)
+{
+	struct fake f[4];
+
+	(void)state;
+	ordered = 0;
+	fake_sched.late_turn = false;
+	for (int i = 0; i < 4; i++) {
+		fake_init(&f[i], note_body);
+		f[i].tag = i < 3 ? 'a' + i : '3';
+	}
+	for (int i = 0; i < 3; i++)
+		fiber_start_later(&f[i].base);
+	sched_run_ready(&fake_sched);
+	/* Two slices a round. */
+	assert_int_equal(ordered, 2);
+	assert_int_equal(order[0], 'a');
+	assert_int_equal(order[1], 'b');
+	fiber_start_later(&f[3].base);
+	sched_run_ready(&fake_sched);
+	assert_int_equal(ordered, 5);
+	assert_int_equal(order[2], '3');
+	assert_int_equal(order[3], 'c');
+	assert_int_equal(order[4], 'a');
+	assert_true(fake_sched.idling);
+	sched_run_ready(&fake_sched);
+	sched_run_ready(&fake_sched);
+	assert_int_equal(order[5], 'b');
+	assert_int_equal(order[6], 'c');
+	assert_false(fake_sched.idling);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		scheduled(gives_way),        scheduled(asks_again),
 		scheduled(idle_is_quiet),    scheduled(nesting_is_one_turn),
 		scheduled(limits_are_found), scheduled(charges),
-		scheduled(spent_ones_wait),
+		scheduled(spent_ones_wait),  scheduled(late_ones_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
