@@ -86,9 +86,7 @@ static int l_put(lua_State *L)
 	leave_old_wait(L);
 	if (list_empty(&ch->readers) && ch->count < ch->size) {
 		/* First of all: a store may fail. */
-		lua_getfenv(L, 1);
-		lua_pushvalue(L, 2);
-		lua_rawseti(L, -2, ring_key(ch, ch->count));
+		lua_lean_env_set(L, 1, ring_key(ch, ch->count), 2);
 	}
 	switch (channel_put(ch, &slot, &peer)) {
 	case CHANNEL_PEER:

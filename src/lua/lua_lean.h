@@ -96,6 +96,23 @@ static inline void *lua_lean_box(lua_State *L, enum lua_class id, size_t size)
 	return box;
 }
 
+/** Element @a key of the environment of userdata @a arg becomes the value of
+ * argument @a value. Throws: out of memory. */
+static inline void lua_lean_env_set(lua_State *L, int arg, int key, int value)
+{
+	GCtab *t = tabref(udataV(L->base + arg - 1)->env);
+
+	if (__builtin_expect((uint32_t)key >= t->asize, 0)) {
+		lua_getfenv(L, arg);
+		lua_pushvalue(L, value);
+		lua_rawseti(L, -2, key);
+		lua_pop(L, 1);
+		return;
+	}
+	copyTV(L, arrayslot(t, (uint32_t)key), L->base + value - 1);
+	lj_gc_anybarriert(L, t);
+}
+
 /** The globals of @a co become those of @a L. Throws: no. */
 static inline void lua_lean_set_globals(lua_State *L, lua_State *co)
 {
@@ -223,6 +240,14 @@ static inline bool lua_lean_has_park_mark(lua_State *L)
 static inline void *lua_lean_box(lua_State *L, enum lua_class id, size_t size)
 {
 	return lua_class_box(L, id, size);
+}
+
+static inline void lua_lean_env_set(lua_State *L, int arg, int key, int value)
+{
+	lua_getfenv(L, arg);
+	lua_pushvalue(L, value);
+	lua_rawseti(L, -2, key);
+	lua_pop(L, 1);
 }
 
 static inline void lua_lean_set_globals(lua_State *L, lua_State *co)
