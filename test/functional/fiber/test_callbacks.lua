@@ -1,7 +1,7 @@
 -- The callbacks of sort, gsub and load wait, are made to give way, are cancelled
 -- and limited like any other code.
 --
--- test: variants, timeout 120
+-- test: variants, timeout 600
 local tap = require('tap')
 local fiber = require('fiber')
 
