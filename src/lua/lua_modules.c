@@ -6,6 +6,7 @@
 #include "lua/lua_builtins.h"
 #include "lua/lua_clock.h"
 #include "lua/lua_cmod.h"
+#include "lua/lua_digest.h"
 #include "lua/lua_errno.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_fio.h"
@@ -51,6 +52,12 @@ static const struct lua_module module_clock = {
 	lua_src_clock,
 };
 
+static const struct lua_module module_digest = {
+	"digest",
+	luaopen_neap_digest,
+	lua_src_digest,
+};
+
 static const struct lua_module module_fio = {
 	"fio",
 	luaopen_neap_fio,
@@ -70,11 +77,19 @@ static const struct lua_module module_uri = {
 };
 
 const struct lua_module *const lua_modules[] = {
-	&lua_module_cmod,    &module_clock,
-	&lua_module_errno,   &module_fiber,
-	&module_fio,         &lua_module_http_server,
-	&lua_module_json,    &lua_module_log,
-	&lua_module_msgpack, &module_popen,
-	&lua_module_shared,  &module_uri,
-	&lua_module_yaml,    NULL,
+	&lua_module_cmod,
+	&module_clock,
+	&lua_module_errno,
+	&module_fiber,
+	&module_fio,
+	&module_digest,
+	&lua_module_http_server,
+	&lua_module_json,
+	&lua_module_log,
+	&lua_module_msgpack,
+	&module_popen,
+	&lua_module_shared,
+	&module_uri,
+	&lua_module_yaml,
+	NULL,
 };
