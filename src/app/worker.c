@@ -118,7 +118,9 @@ int worker_create(struct worker *w)
 	int rc;
 
 	self = w;
-	log_set_worker(w->app->count > 1 ? w->id : 0);
+	log_set_worker(w->app->count > 1 || worker_is_shared(w)
+			       ? (int)w->id
+			       : LOG_NO_WORKER);
 	w->hooks_ref = w->serve_ref = w->steps_ref = LUA_NOREF;
 	list_init(&w->calls);
 	rc = loop_create(&w->loop);
@@ -242,7 +244,7 @@ int worker_destroy(struct worker *w)
 	if (w->id == 1) /* not before finalizers have run: they may hang */
 		signals_stop(&w->app->signals);
 	rc = loop_destroy(&w->loop, on_stuck, NULL);
-	log_set_worker(0);
+	log_set_worker(LOG_NO_WORKER);
 	self = NULL;
 	if (rc == UV_EBUSY) {
 		fprintf(stderr, "neap: work in the thread pool did not end\n");

@@ -46,7 +46,7 @@ static struct {
 	log_fiber_id_f fiber_id;
 } sink = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO };
 
-static __thread unsigned worker;
+static __thread int worker = LOG_NO_WORKER;
 
 enum { LINE_MAX_SIZE = 64 * 1024, LINE_KEEP = 4096 };
 
@@ -78,7 +78,7 @@ void log_set_fiber_id(log_fiber_id_f fn)
 	sink.fiber_id = fn;
 }
 
-void log_set_worker(unsigned id)
+void log_set_worker(int id)
 {
 	worker = id;
 }
@@ -235,8 +235,8 @@ static void put_line(struct buf *b, enum log_level level, const char *file,
 			   "\"pid\":%d",
 			   when, now.tv_nsec / 1000000, zone,
 			   levels[level].name, (int)getpid());
-		if (worker != 0)
-			buf_printf(b, ",\"worker\":%u", worker);
+		if (worker != LOG_NO_WORKER)
+			buf_printf(b, ",\"worker\":%d", worker);
 		if (fiber != 0)
 			buf_printf(b, ",\"fiber\":%llu",
 				   (unsigned long long)fiber);
@@ -252,8 +252,8 @@ static void put_line(struct buf *b, enum log_level level, const char *file,
 	}
 	buf_printf(b, "%s.%03ld [%d]", when, now.tv_nsec / 1000000,
 		   (int)getpid());
-	if (worker != 0)
-		buf_printf(b, " w%u", worker);
+	if (worker != LOG_NO_WORKER)
+		buf_printf(b, " w%d", worker);
 	if (fiber != 0)
 		buf_printf(b, "/%llu", (unsigned long long)fiber);
 	buf_printf(b, " %c> ", levels[level].letter);

@@ -53,8 +53,10 @@ uint64_t log_lost(void);
 typedef uint64_t (*log_fiber_id_f)(void);
 void log_set_fiber_id(log_fiber_id_f fn);
 
-/** The number that lines of this thread carry; 0, at the start, is none. */
-void log_set_worker(unsigned id);
+enum { LOG_NO_WORKER = -1 };
+
+/** The number that lines of this thread carry, LOG_NO_WORKER at the start. */
+void log_set_worker(int id);
 
 /**
  * Write one line, whatever the level set. Text may hold newlines: plain lines

@@ -74,6 +74,7 @@ register('action', 'pipe-close', function()
 end)
 
 -- Spins until told, whoever else wants the state.
+fiber.set_limits('command', {}) -- none
 stop = false
 local spinning = {}
 register('command', 'spin-until-stopped', function()

@@ -231,3 +231,11 @@ END
 start 1 -e ''
 code_is 0
 out_is late
+
+# Its lines in the log say whose they are.
+file s.lua <<'END'
+require('log').warn('from it')
+END
+start 1 -e ''
+code_is 0
+case $err in *' w0/'*' W> from it') ;; *) fail 'w0 wanted' ;; esac
