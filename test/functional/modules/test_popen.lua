@@ -159,7 +159,7 @@ ok, err = ph:write('x')
 tap.ok(ok == nil and err.errno == 32, 'a child that has closed its input')
 ph:close()
 -- A child that writes more than is read ends when the handle is closed.
-ph = popen.new({'/bin/sh', '-c', 'yes'}, {stdout = 'pipe'})
+ph = popen.new({'/usr/bin/yes'}, {stdout = 'pipe'})
 pid = ph.pid
 tap.ok(#ph:read() > 0, 'some of it')
 ph:close()
@@ -215,7 +215,7 @@ ph:close()
 tap.ok(soon(function() return not is_alive(shell) end) and is_alive(sleeper),
     'without its group')
 os.execute('kill -9 ' .. sleeper)
-ph, shell, sleeper = children({keep_child = true})
+ph, shell, sleeper = children({keep_child = true, setsid = true})
 ph:close()
 fiber.sleep(0.02)
 tap.ok(is_alive(shell) and is_alive(sleeper), 'kept')
