@@ -138,8 +138,10 @@ static int l_call_new(lua_State *L)
 	box = lua_class_box(L, LUA_CLASS_STATE_CALL, sizeof *box);
 	memset(box, 0, sizeof *box);
 	box->call = state_call_new(r, h, w);
-	if (box->call == NULL || lua_pack(L, 4, last, &box->call->data) != 0)
+	if (box->call == NULL || lua_pack(L, 4, last, &box->call->data) != 0) {
+		box_clear(box);
 		return lua_error_throw(L);
+	}
 	return 1;
 }
 
