@@ -84,7 +84,9 @@ void lua_preempt_after(struct lua_fiber *f)
 
 #else
 
+#include <lj_bc.h>
 #include <lj_dispatch.h>
+#include <lj_frame.h>
 #include <lj_vm.h>
 #include <luajit.h>
 #include <lj_jit.h>
@@ -142,6 +144,7 @@ static void arm(struct lua_vm *vm)
 static void disarm(struct lua_vm *vm)
 {
 	vm->hook.armed = false;
+	vm->hook.seen = 0;
 	if (G(vm->L)->hookf != on_hook)
 		return;
 	lua_sethook(vm->L, vm->hook.user, vm->hook.user_mask,
@@ -301,7 +304,7 @@ static void report_stall(struct lua_vm *vm, lua_State *co)
 	if (vm->on_stall == NULL || vm->hook.stalled == vm->sched->turns)
 		return;
 	st.ns = ticker_turn_ns(&vm->ticker);
-	if (st.ns < TICKER_STALL_NS)
+	if (st.ns < TICKER_STALL_NS || !sched_has_others(vm->sched))
 		return;
 	vm->hook.stalled = vm->sched->turns;
 	if (lua_vm_protect(vm, report, &st) != 0)
@@ -330,6 +333,39 @@ static bool is_too_deep(struct lua_vm *vm)
 	       vm->ticker.slice_ns + levels * LEVEL_NS;
 }
 
+enum { LOOPLESS = 1000 }; /* instructions: then it is recursion, most likely */
+
+/*
+ * May it be put aside before the instruction that is to come? Where a loop goes
+ * back, and, if none comes, where a function begins: so that what has neither
+ * loop nor call in it, as `n = n + 1`, is done at once, as scripts expect of
+ * fibers that do not wait.
+ */
+static bool is_boundary(struct lua_vm *vm, lua_State *L)
+{
+	const BCIns *pc = cframe_pc(cframe_raw(L->cframe)) - 1;
+	const GCfunc *fn = curr_func(L);
+
+	if (vm->hook.user_mask != 0)
+		return true; /* the script's hook wants to see what comes */
+	switch (bc_op(*pc)) {
+	case BC_FORL:
+	case BC_IFORL:
+	case BC_JFORL:
+	case BC_ITERL:
+	case BC_IITERL:
+	case BC_JITERL:
+		return true;
+	case BC_JMP:
+		if (bc_j(*pc) < 0)
+			return true;
+		/* fall through */
+	default:
+		return vm->hook.seen++ >= LOOPLESS && isluafunc(fn) &&
+		       pc == proto_bc(funcproto(fn)) + 1;
+	}
+}
+
 static void on_hook(lua_State *L, lua_Debug *ar)
 {
 	struct lua_vm *vm = lua_vm_of(L);
@@ -353,8 +389,8 @@ static void on_hook(lua_State *L, lua_Debug *ar)
 		set_over_diag(lua_fiber_of(f));
 		lua_error_throw(L);
 	}
-	if (is_ours(L, ar))
-		return; /* the hook stays until it has ended */
+	if (is_ours(L, ar) || !is_boundary(vm, L))
+		return; /* the hook stays until then */
 	disarm(vm);
 	if (fiber_has_news(f)) {
 		fiber_tell_cancel(f);

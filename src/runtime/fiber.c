@@ -425,6 +425,11 @@ void fiber_join_begin(struct fiber *self, struct fiber *f, uint64_t timeout_ns)
 	list_add_tail(&f->joiners, &self->link);
 }
 
+bool sched_has_others(const struct sched *s)
+{
+	return s->count > 1 || s->loop->uv.active_handles > s->idling;
+}
+
 struct fiber *fiber_find(struct sched *s, uint64_t id)
 {
 	list_foreach(link, &s->all) {

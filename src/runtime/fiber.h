@@ -222,6 +222,10 @@ void fiber_finish(struct fiber *f, bool failed);
 /** Wait in @a f's queue of joiners (begun, as fiber_park()). */
 void fiber_join_begin(struct fiber *self, struct fiber *f, uint64_t timeout_ns);
 
+/** Is there anybody whom the running fiber keeps from running: other fibers, or
+ * what the loop waits for? */
+bool sched_has_others(const struct sched *s);
+
 /** The live fiber with this id, or NULL. Linear. */
 struct fiber *fiber_find(struct sched *s, uint64_t id);
 

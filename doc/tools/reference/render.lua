@@ -4,30 +4,36 @@ local render = {}
 local notice = '<!-- Made by doc/tools/reference/generate.lua from the comments of the '
     .. 'code:\n     change those, then run it. -->\n\n'
 
--- `@name` of an argument becomes *name*, and no word in angle brackets is taken
--- for a tag; code stays as it is.
-local function inline(line)
-    if line:find('^    ') or line:find('^\t') then
-        return line
-    end
-    local out, in_code = {}, false
-    for part, tick in (line .. '\0'):gmatch('([^`%z]*)([`%z])') do
-        if not in_code then
-            part = part:gsub('<([%w_/.]+%.h)>', '`<%1>`')
-                :gsub('%f[<`]<%f[%a]', '\\<')
-            part = (' ' .. part):gsub('@a ([%a_][%w_]*)', '*%1*')
-                :gsub('([^%w_])@([%a_][%w_]*)', '%1*%2*'):sub(2)
+-- Gives a function to call for each line of a text: `@name` of an argument becomes
+-- *name*, and no word in angle brackets is taken for a tag; code stays as it is,
+-- also where it begins in the line before.
+local function inliner()
+    local in_code = false
+    return function(line)
+        if line == '' or line:find('^    ') or line:find('^\t') then
+            in_code = false
+            return line
         end
-        out[#out + 1] = part
-        if tick == '`' then
-            out[#out + 1] = '`'
-            in_code = not in_code
+        local out = {}
+        for part, tick in (line .. '\0'):gmatch('([^`%z]*)([`%z])') do
+            if not in_code then
+                part = part:gsub('<([%w_/.]+%.h)>', '`<%1>`')
+                    :gsub('%f[<`]<%f[%a]', '\\<')
+                part = (' ' .. part):gsub('@a ([%a_][%w_]*)', '*%1*')
+                    :gsub('([^%w_])@([%a_][%w_]*)', '%1*%2*'):sub(2)
+            end
+            out[#out + 1] = part
+            if tick == '`' then
+                out[#out + 1] = '`'
+                in_code = not in_code
+            end
         end
+        return table.concat(out)
     end
-    return table.concat(out)
 end
 
 local function add_text(out, text)
+    local inline = inliner()
     for _, line in ipairs(text) do
         out[#out + 1] = inline(line)
     end
@@ -40,7 +46,7 @@ end
 
 -- The first sentence, for the list at the top.
 local function summary(entry)
-    local text = {}
+    local text, inline = {}, inliner()
     for _, line in ipairs(entry.text) do
         if line == '' then
             break

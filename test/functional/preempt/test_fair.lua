@@ -91,6 +91,40 @@ fiber.new(function() began = true end)
 spin(0.5)
 tap.ok(began, 'but its maker cannot keep it from starting')
 
+-- What has neither loop nor call in it is done at once.
+for _, compiled in ipairs({ 'off', 'on' }) do
+    local n, done, queue, nothing = 0, 0, {}, 0
+    jit[compiled]()
+    fiber.set_max_slice(0.0001)
+    for _ = 1, 4 do
+        fiber.create(function()
+            local to = os.clock() + 0.2
+            local mine = 0
+            while os.clock() < to do
+                for _ = 1, 1000 do
+                    n = n + 1
+                end
+                mine = mine + 1000
+                local i = 0
+                while i < 1000 do
+                    i = i + 1
+                    if queue[1] == nil then
+                        queue[1] = i
+                    elseif table.remove(queue) == nil then
+                        nothing = nothing + 1
+                    end
+                end
+            end
+            n = n - mine
+            done = done + 1
+        end)
+    end
+    while done < 4 do fiber.sleep(0.001) end
+    fiber.set_max_slice(0.002)
+    tap.is(n, 0, 'no sum is lost, compiler ' .. compiled)
+    tap.is(nothing, 0, 'nor is a queue empty that was not')
+end
+
 -- A cancel is told once: by the end of the wait, not again while it cleans up.
 local told, cleaned, sleeping
 local f = fiber.new(function()
