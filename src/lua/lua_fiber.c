@@ -396,6 +396,29 @@ static void push_lack(lua_State *L, void *arg)
 	lua_xmove(L, f->co, 1);
 }
 
+static void push_over(lua_State *L, void *arg)
+{
+	struct lua_fiber *f = arg;
+
+	lua_preempt_set_over_diag(f);
+	lua_error_push_diag(L);
+	lua_settop(f->co, -2);
+	lua_xmove(L, f->co, 1);
+}
+
+/* What a fiber over its limit ends by: the limit, though the matcher of patterns,
+ * which was told first, has only a text for it. */
+static void name_over(struct lua_fiber *f)
+{
+	const struct error *e = lua_error_test(f->co, -1);
+
+	if (e != NULL &&
+	    (e->type == &LimitExceeded || e->type == &FiberIsCancelled))
+		return;
+	if (lua_vm_protect(f->vm, push_over, f) != 0)
+		error_unref(diag_take());
+}
+
 /* LuaJIT's error for it is a string. Who gets the fiber's failure can tell an
  * error object by its type; without memory for one the string remains. */
 static void name_lack(struct lua_fiber *f)
@@ -430,6 +453,8 @@ static void resume(struct lua_fiber *f)
 		lua_fiber_take_back(f);
 		if (rc == LUA_ERRMEM)
 			name_lack(f);
+		else if (rc != 0 && base->over != FIBER_OVER_NONE)
+			name_over(f);
 		fiber_end(f, rc == 0);
 		return;
 	}

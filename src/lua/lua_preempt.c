@@ -40,6 +40,38 @@ bool lua_preempt_take(struct lua_vm *vm, lua_State *co)
 	       *ar.what != 'C';
 }
 
+static double seconds(uint64_t ns)
+{
+	return (double)ns / 1e9;
+}
+
+void lua_preempt_set_over_diag(const struct lua_fiber *f)
+{
+	const struct fiber *b = &f->base;
+
+	switch (b->over) {
+	case FIBER_OVER_BURST:
+		diag_set(LimitExceeded,
+			 "execution limit of %s '%s': %.3f s of CPU time since "
+			 "its last wait, the limit is %.3f s",
+			 b->limits->group, f->name, seconds(b->burst_ns),
+			 seconds(b->limits->burst_ns));
+		break;
+	case FIBER_OVER_TOTAL:
+		diag_set(
+			LimitExceeded,
+			"execution limit of %s '%s': %.3f s of CPU time in all, "
+			"the limit is %.3f s",
+			b->limits->group, f->name, seconds(b->total_ns),
+			seconds(b->limits->total_ns));
+		break;
+	default:
+		diag_set(FiberIsCancelled,
+			 "fiber is cancelled, and went on computing for %.3f s",
+			 seconds(b->total_ns - b->cancel_ns));
+	}
+}
+
 #if NEAP_LUAJIT_SYSTEM || !defined(__x86_64__)
 
 int lua_preempt_start(struct lua_vm *vm, uint64_t slice_ns)
@@ -210,38 +242,6 @@ void lua_preempt_catch_up(struct lua_vm *vm)
 	}
 }
 
-static double seconds(uint64_t ns)
-{
-	return (double)ns / 1e9;
-}
-
-static void set_over_diag(const struct lua_fiber *f)
-{
-	const struct fiber *b = &f->base;
-
-	switch (b->over) {
-	case FIBER_OVER_BURST:
-		diag_set(LimitExceeded,
-			 "execution limit of %s '%s': %.3f s of CPU time since "
-			 "its last wait, the limit is %.3f s",
-			 b->limits->group, f->name, seconds(b->burst_ns),
-			 seconds(b->limits->burst_ns));
-		break;
-	case FIBER_OVER_TOTAL:
-		diag_set(
-			LimitExceeded,
-			"execution limit of %s '%s': %.3f s of CPU time in all, "
-			"the limit is %.3f s",
-			b->limits->group, f->name, seconds(b->total_ns),
-			seconds(b->limits->total_ns));
-		break;
-	default:
-		diag_set(FiberIsCancelled,
-			 "fiber is cancelled, and went on computing for %.3f s",
-			 seconds(b->total_ns - b->cancel_ns));
-	}
-}
-
 /* A mark that the collector gives to tables and cdata alone, and leaves where it
  * is: our prototypes carry it. */
 enum { SPARED = LJ_GC_CDATA_FIN };
@@ -386,7 +386,7 @@ static void on_hook(lua_State *L, lua_Debug *ar)
 	}
 	if (f->over != FIBER_OVER_NONE) {
 		/* The hook stays: whatever catches this meets it again. */
-		set_over_diag(lua_fiber_of(f));
+		lua_preempt_set_over_diag(lua_fiber_of(f));
 		lua_error_throw(L);
 	}
 	if (is_ours(L, ar) || !is_boundary(vm, L))

@@ -57,6 +57,9 @@ void lua_preempt_after(struct lua_fiber *f);
  */
 bool lua_preempt_take(struct lua_vm *vm, lua_State *co);
 
+/** The diag says which limit @a f is over. */
+void lua_preempt_set_over_diag(const struct lua_fiber *f);
+
 /** What a coroutine yields whose inner one was made to give way. */
 void lua_push_preempt_mark(lua_State *L);
 bool lua_has_preempt_mark(lua_State *L);
