@@ -54,7 +54,8 @@ for _, name in ipairs(names) do
         end
     end
 end
-for path in io.popen('ls ' .. out_dir .. '*.md'):lines() do
+local listing = assert(io.popen('ls ' .. out_dir .. '*.md'))
+for path in listing:lines() do
     if files[path:sub(#out_dir + 1)] == nil then
         if check then
             stale = stale + 1
@@ -65,6 +66,7 @@ for path in io.popen('ls ' .. out_dir .. '*.md'):lines() do
         end
     end
 end
+listing:close()
 
 table.sort(problems)
 for _, text in ipairs(problems) do
