@@ -8,9 +8,9 @@
 # The thread sanitizer delivers signals late: nothing is made to give way.
 case ${NEAP_SANITIZE:-} in *thread*) exit 77 ;; esac
 
-count=20
+count=10
 if [ -n "${NEAP_SOAK:-}" ]; then count=1000; fi
-if [ -n "${NEAP_SANITIZE:-}" ]; then count=10; fi
+if [ -n "${NEAP_SANITIZE:-}" ]; then count=5; fi
 
 corpus=$NEAP_SOURCE_DIR/test/functional/memory/corpus.lua
 run neap --log-level fatal --max-memory 4M "$corpus" $count
