@@ -13,6 +13,7 @@
 #include "app/app.h"
 #include "app/exit.h"
 #include "app/report.h"
+#include "app/state_call.h"
 #include "app/worker.h"
 #include "base/diag.h"
 #include "base/log.h"
@@ -120,6 +121,12 @@ static void run_hooks(struct worker *w)
 		log_error("the shutdown hooks have not ended in time");
 }
 
+static void abandon(struct lua_fiber *f)
+{
+	state_call_abandon(f);
+	lua_fiber_abandon(f);
+}
+
 static void abandon_exited(struct worker *w)
 {
 	list_foreach_safe(link, next, &w->sched.all) {
@@ -127,7 +134,7 @@ static void abandon_exited(struct worker *w)
 			lua_fiber_of(list_entry(link, struct fiber, all));
 
 		if (exit_is_waiting(f))
-			lua_fiber_abandon(f);
+			abandon(f);
 	}
 }
 
@@ -138,7 +145,7 @@ static void abandon_new(struct worker *w)
 		struct fiber *f = list_entry(link, struct fiber, all);
 
 		if (f->state == FIBER_NEW)
-			lua_fiber_abandon(lua_fiber_of(f));
+			abandon(lua_fiber_of(f));
 	}
 }
 
@@ -161,7 +168,7 @@ static void end_fibers(struct worker *w)
 			 "abandoned",
 			 w->sched.count);
 	while (!list_empty(&w->sched.all))
-		lua_fiber_abandon(lua_fiber_of(
+		abandon(lua_fiber_of(
 			list_entry(w->sched.all.next, struct fiber, all)));
 }
 

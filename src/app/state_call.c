@@ -366,6 +366,19 @@ void state_call_free(struct state_call *c)
 	unref(c);
 }
 
+void state_call_abandon(struct lua_fiber *f)
+{
+	struct state_call *c = f->on_end_arg;
+
+	if (f->on_end != on_fiber_end)
+		return;
+	f->on_end = NULL;
+	c->fiber = NULL;
+	list_del(&c->link);
+	set_closing(c);
+	fail(c);
+}
+
 void state_calls_end(struct worker *w)
 {
 	struct list *link;

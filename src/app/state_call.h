@@ -86,6 +86,9 @@ void state_call_free(struct state_call *c);
 /** The call that the running fiber of @a w serves, or NULL. */
 struct state_call *state_call_served(struct worker *w);
 
+/** @a f is about to be abandoned: a call that it serves, if any, fails. */
+void state_call_abandon(struct lua_fiber *f);
+
 /** The state of @a w is about to be closed, its fibers have ended: what it has
  * not answered fails. */
 void state_calls_end(struct worker *w);

@@ -15,6 +15,7 @@
 enum {
 	OVERDRAFT = 8, /* a part of the limit, above it: see may_overdraw() */
 	SMALL = 64, /* a part of the limit: who grew by less is no offender */
+	SHARE = 8,  /* nor who grew by less than this part of all growth */
 	STEP_NS = 1000000,       /* of a collection of ours at a time, about */
 	RECOVERY_NS = 100000000, /* the same, after an allocation was refused */
 	STEPMUL = 2000, /* and of one look at the clock: some 20 to 60 us */
@@ -25,8 +26,11 @@ enum {
 /* What the fiber that runs has grown by since it was last settled. */
 static void settle(struct lua_memory *m)
 {
+	int64_t growth = (int64_t)(m->used - m->mark);
+
 	if (m->running != NULL)
-		m->running->grown += (int64_t)(m->used - m->mark);
+		m->running->grown += growth;
+	m->grown += growth;
 	m->mark = m->used;
 }
 
@@ -315,14 +319,30 @@ int lua_memory_set_stepmul(lua_State *L)
 
 #endif
 
-/* What @a f has grown by lately: half of it counts after each collection. */
+/* Growth of lately: half of it counts after each collection. */
+static int64_t fade(const struct lua_memory *m, int64_t *growth,
+		    unsigned *cycles)
+{
+	unsigned halves = m->cycles - *cycles;
+
+	*growth = halves < 63 ? *growth / (INT64_C(1) << halves) : 0;
+	*cycles = m->cycles;
+	return *growth;
+}
+
 static int64_t grown(const struct lua_memory *m, struct lua_fiber *f)
 {
-	unsigned halves = m->cycles - f->grown_cycles;
+	return fade(m, &f->grown, &f->grown_cycles);
+}
 
-	f->grown = halves < 63 ? f->grown / (INT64_C(1) << halves) : 0;
-	f->grown_cycles = m->cycles;
-	return f->grown;
+/* Who grew by less is not the reason for a lack: by little, or by a small part
+ * of what all grew by, most of which may be garbage not yet collected. */
+static int64_t innocence(struct lua_memory *m)
+{
+	int64_t part = fade(m, &m->grown, &m->grown_cycles) / SHARE;
+	int64_t little = (int64_t)(m->limit / SMALL);
+
+	return part > little ? part : little;
 }
 
 /* Has something been refused to it, and there was no room since? It may hold
@@ -348,8 +368,7 @@ static bool may_overdraw(struct lua_vm *vm, size_t growth)
 		return true;
 	settle(m);
 	return !is_offender(m, m->running) &&
-	       grown(m, m->running) + (int64_t)growth <
-		       (int64_t)(m->limit / SMALL);
+	       grown(m, m->running) + (int64_t)growth < innocence(m);
 }
 
 static bool is_admitted(struct lua_vm *vm, size_t growth)

@@ -23,6 +23,8 @@ struct lua_memory {
 			 SIZE_MAX without a limit */
 	size_t mark;  /* used, when the growth of running was last settled */
 	struct lua_fiber *running; /* whom growth is charged to; NULL: nobody */
+	int64_t grown;             /* by all: see struct lua_fiber */
+	unsigned grown_cycles;     /* of that */
 	unsigned own;              /* protected calls of the server's own */
 	uint64_t failures;         /* allocations refused, the system's too */
 	uint64_t soft;             /* collections begun because of the line */

@@ -99,12 +99,13 @@ assert(co('y') == 'y', 'WRONG: return')
 expect('thrown', pcall(coroutine.wrap(function() nap() error('thrown') end)))
 local t = setmetatable({}, { __index = function(_, k) return nap(k .. '!') end })
 assert(t.key == 'key!', 'WRONG: __index')
-expect('cannot wait here', pcall(string.gsub, 'x', 'x', function()
-    coroutine.wrap(fiber.yield)()
-end))
-expect('cannot wait here', pcall(table.sort, { 1, 2 }, function()
-    fiber.sleep(1)
-end))
+local function sort(wait)
+    local mt = { __lt = wait }
+    table.sort({ setmetatable({}, mt), setmetatable({}, mt) })
+end
+expect('cannot wait here', pcall(sort, function() coroutine.wrap(fiber.yield)() end))
+expect('cannot wait here', pcall(sort, function() fiber.sleep(1) end))
+assert(('x'):gsub('x', function() return nap('y') end) == 'y', 'WRONG: gsub')
 
 -- modules
 package.preload.everything_a = function()
