@@ -1,9 +1,9 @@
-/* Checks of arguments below a Lua half: the last part of lua_blocking.h. */
+/* Checks of arguments below a Lua half. See lua_arg.h. */
+#include "lua/lua_arg.h"
+
 #include <lauxlib.h>
 #include <stdarg.h>
 #include <string.h>
-
-#include "lua/lua_blocking.h"
 
 /* Level 0 is the C function, 1 its Lua half, 2 who called that. */
 enum { HALF = 1, USER = 2 };

@@ -122,19 +122,3 @@ bool lua_blocking_has_output(void);
 
 /** The end of this thread's state: what has not begun never will. */
 void lua_blocking_end(void);
-
-/* Checks of arguments, for C functions right below a Lua half: errors are those
- * of Lua's own checks, and name the user's call and place. */
-
-int lua_arg_error(lua_State *L, int arg, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-int lua_arg_type_error(lua_State *L, int arg, const char *wanted);
-const char *lua_arg_string(lua_State *L, int arg, size_t *ret_size);
-/** NULL when there is none or nil. */
-const char *lua_arg_opt_string(lua_State *L, int arg, size_t *ret_size);
-double lua_arg_number(lua_State *L, int arg);
-/** The index of the string in @a names, which ends in NULL; @a def may be. */
-int lua_arg_option(lua_State *L, int arg, const char *def,
-		   const char *const *names);
-/** luaL_error() with the place of the user's call. */
-int lua_arg_fail(lua_State *L, const char *text);

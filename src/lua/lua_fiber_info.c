@@ -1,8 +1,8 @@
 /* The module `fiber`: clocks, and what is known of the fibers. */
 #include <lauxlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "lua/lua_class.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
@@ -12,10 +12,7 @@
 
 static double clock_us(clockid_t id)
 {
-	struct timespec t;
-
-	clock_gettime(id, &t);
-	return t.tv_sec * 1e6 + t.tv_nsec / 1000;
+	return (double)(clock_ns(id) / 1000);
 }
 
 static int l_time_us(lua_State *L)

@@ -2,8 +2,8 @@
  * others run, and who asks. */
 #include <lauxlib.h>
 #include <math.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "base/log.h"
 #include "lua/lua_class.h"
@@ -55,13 +55,11 @@ static struct slice check_slice(lua_State *L, int idx)
 static uint64_t used_ns(const struct fiber *f)
 {
 	const struct ticker *t = f->sched->ticker;
-	struct timespec ts;
 	uint64_t now;
 
 	if (t == NULL || !t->ticking)
 		return f->burst_ns;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	now = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	now = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	return f->burst_ns + (now > t->cpu ? now - t->cpu : 0);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/inject.h"
+#include "lua/lua_arg.h"
 #include "lua/lua_blocking.h"
 #include "lua/lua_class.h"
 #include "lua/lua_state.h"

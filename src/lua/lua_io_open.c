@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/inject.h"
+#include "lua/lua_arg.h"
 #include "lua/lua_io.h"
 
 enum {

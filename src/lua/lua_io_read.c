@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "base/inject.h"
+#include "lua/lua_arg.h"
 #include "lua/lua_class.h"
 #include "lua/lua_io.h"
 

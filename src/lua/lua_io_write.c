@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/inject.h"
+#include "lua/lua_arg.h"
 #include "lua/lua_io.h"
 #include "lua/lua_state.h"
 

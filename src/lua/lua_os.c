@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/inject.h"
+#include "lua/lua_arg.h"
 #include "lua/lua_fs.h"
 #include "lua/lua_io.h"
 #include "runtime/process.h"

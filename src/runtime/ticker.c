@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/clock.h"
 #include "runtime/fiber.h"
 
 #ifndef sigev_notify_thread_id
@@ -22,14 +23,6 @@ enum {
 
 /* The timer of this thread. A signal that comes late finds NULL. */
 static __thread struct ticker *ticker_self;
-
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec ts;
-
-	clock_gettime(id, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 static uint64_t period(const struct ticker *t)
 {
