@@ -266,21 +266,16 @@ void lua_preempt_spare(lua_State *L)
 
 /* Our own Lua halves are not left in the middle: nobody but a fiber that waits
  * in one may find its tables. They are short. */
-static bool is_ours(lua_State *L, lua_Debug *ar)
+static bool is_ours(const GCfunc *fn)
 {
-	bool ours;
-
-	lua_getinfo(L, "f", ar);
-	ours = tvisfunc(L->top - 1) && isluafunc(funcV(L->top - 1)) &&
-	       (funcproto(funcV(L->top - 1))->marked & SPARED);
-	lua_pop(L, 1);
-	return ours;
+	return isluafunc(fn) && (funcproto(fn)->marked & SPARED);
 }
 
 struct stall {
 	lua_State *co;
 	struct lua_fiber *f;
 	uint64_t ns;
+	uint64_t cpu_ns;
 };
 
 static void report(lua_State *L, void *arg)
@@ -288,9 +283,13 @@ static void report(lua_State *L, void *arg)
 	const struct stall *st = arg;
 	struct lua_vm *vm = lua_vm_of(L);
 
-	lua_pushfstring(L, "fiber %f '%s' kept the others waiting for %d ms",
+	/* The CPU time tells a call that waits, and a machine that is too busy,
+	 * from one that computes. */
+	lua_pushfstring(L,
+			"fiber %f '%s' kept the others waiting for %d ms, "
+			"computing for %d ms of them",
 			(lua_Number)st->f->base.id, st->f->name,
-			(int)(st->ns / 1000000));
+			(int)(st->ns / 1000000), (int)(st->cpu_ns / 1000000));
 	luaL_traceback(L, st->co, lua_tostring(L, -1), 0);
 	vm->on_stall(lua_tostring(L, -1), vm->on_uncaught_arg);
 }
@@ -299,13 +298,14 @@ static void report(lua_State *L, void *arg)
  * it is told once. */
 static void report_stall(struct lua_vm *vm, lua_State *co)
 {
-	struct stall st = { co, lua_fiber_of(vm->sched->current), 0 };
+	struct stall st = { co, lua_fiber_of(vm->sched->current), 0, 0 };
 
 	if (vm->on_stall == NULL || vm->hook.stalled == vm->sched->turns)
 		return;
 	st.ns = ticker_turn_ns(&vm->ticker);
 	if (st.ns < TICKER_STALL_NS || !sched_has_others(vm->sched))
 		return;
+	st.cpu_ns = ticker_turn_cpu_ns(&vm->ticker);
 	vm->hook.stalled = vm->sched->turns;
 	if (lua_vm_protect(vm, report, &st) != 0)
 		error_unref(diag_take());
@@ -333,37 +333,61 @@ static bool is_too_deep(struct lua_vm *vm)
 	       vm->ticker.slice_ns + levels * LEVEL_NS;
 }
 
-enum { LOOPLESS = 1000 }; /* instructions: then it is recursion, most likely */
+enum {
+	LOOPLESS = 1000,   /* instructions: then it is recursion, most likely */
+	STRAIGHT = 100000, /* instructions: then somebody means ill */
+};
 
-/*
- * May it be put aside before the instruction that is to come? Where a loop goes
- * back, and, if none comes, where a function begins: so that what has neither
- * loop nor call in it, as `n = n + 1`, is done at once, as scripts expect of
- * fibers that do not wait.
- */
-static bool is_boundary(struct lua_vm *vm, lua_State *L)
+/* Does a round of a loop begin at the instruction, or end? */
+static bool is_round(global_State *g, const BCIns *pc)
 {
-	const BCIns *pc = cframe_pc(cframe_raw(L->cframe)) - 1;
-	const GCfunc *fn = curr_func(L);
+	const BCIns *last;
+	BCIns ins = *pc;
 
-	if (vm->hook.user_mask != 0)
-		return true; /* the script's hook wants to see what comes */
-	switch (bc_op(*pc)) {
+	if (bc_op(ins) == BC_JLOOP) /* compiled; this is what was there */
+		ins = traceref(G2J(g), bc_d(ins))->startins;
+	switch (bc_op(ins)) {
 	case BC_FORL:
 	case BC_IFORL:
 	case BC_JFORL:
 	case BC_ITERL:
 	case BC_IITERL:
 	case BC_JITERL:
+	case BC_ITERN: /* of pairs(); it jumps for its ITERL, too */
 		return true;
+	case BC_LOOP:
+	case BC_ILOOP:
+		/* That of `repeat`: its comparison jumps back here by itself.
+		 * That of `while` comes after the condition. */
+		last = pc + bc_j(ins);
+		return bc_op(*last) == BC_JMP && last + 1 + bc_j(*last) == pc;
 	case BC_JMP:
-		if (bc_j(*pc) < 0)
-			return true;
-		/* fall through */
+	case BC_UCLO:
+		return bc_j(ins) < 0;
 	default:
-		return vm->hook.seen++ >= LOOPLESS && isluafunc(fn) &&
-		       pc == proto_bc(funcproto(fn)) + 1;
+		return false;
 	}
+}
+
+/*
+ * May it be put aside before the instruction that is to come? Where a round of a
+ * loop begins or ends, and, if none comes, where a function begins: so that what
+ * has neither loop nor call in it, as `n = n + 1`, is done at once, as scripts
+ * expect of fibers that do not wait.
+ */
+static bool is_boundary(struct lua_vm *vm, lua_State *L)
+{
+	const BCIns *pc = cframe_pc(cframe_raw(L->cframe)) - 1;
+	const GCfunc *fn = curr_func(L);
+
+	if (is_ours(fn))
+		return false;
+	if (vm->hook.user_mask != 0)
+		return true; /* the script's hook wants to see what comes */
+	if (is_round(G(L), pc) || vm->hook.seen > STRAIGHT)
+		return true;
+	return vm->hook.seen > LOOPLESS && isluafunc(fn) &&
+	       pc == proto_bc(funcproto(fn)) + 1;
 }
 
 static void on_hook(lua_State *L, lua_Debug *ar)
@@ -371,7 +395,8 @@ static void on_hook(lua_State *L, lua_Debug *ar)
 	struct lua_vm *vm = lua_vm_of(L);
 	struct fiber *f = vm->sched->current;
 
-	if (f != NULL)
+	(void)ar;
+	if (vm->hook.seen++ == 0 && f != NULL)
 		report_stall(vm, L);
 	if (f == NULL || f->state != FIBER_RUNNING) {
 		/* It has begun to wait, and a coroutine of it passes that on. */
@@ -389,7 +414,7 @@ static void on_hook(lua_State *L, lua_Debug *ar)
 		lua_preempt_set_over_diag(lua_fiber_of(f));
 		lua_error_throw(L);
 	}
-	if (is_ours(L, ar) || !is_boundary(vm, L))
+	if (!is_boundary(vm, L))
 		return; /* the hook stays until then */
 	disarm(vm);
 	if (fiber_has_news(f)) {

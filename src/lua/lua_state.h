@@ -92,7 +92,7 @@ struct lua_vm {
 		/* Set in a signal handler. (gcc reads a volatile bool once, where
 		 * UBSan checks it.) */
 		volatile sig_atomic_t armed;
-		unsigned seen; /* instructions, none a place to give way */
+		unsigned seen;            /* instructions since it was set */
 		const lua_State *yielded; /* made to give way just now */
 		uintptr_t stack_base;     /* about where the loop stands */
 		uint64_t deep_turn;       /* with coroutines thousands deep */

@@ -62,6 +62,51 @@ had = beside(function()
 end)
 tap.ok(had >= 5, 'beside one that is mostly in C functions: ' .. had)
 
+-- Every kind of loop, with no other and no call in it.
+local big = {}
+for i = 1, 2e6 do
+    big[i] = i
+    big[-i] = i
+end
+local body = 'sum = (sum * 3 + n) % 1000003 '
+local loops = {
+    pairs = 'for n in pairs(big) do ' .. body .. 'end',
+    next = 'for n in next, big do ' .. body .. 'end',
+    ipairs = 'for n in ipairs(big) do ' .. body .. 'end',
+    numbers = 'for n = 1, 1e7 do ' .. body .. 'end',
+    ['while'] = 'while n < 1e7 do n = n + 1 ' .. body .. 'end',
+    ['repeat'] = 'repeat n = n + 1 ' .. body .. 'until n > 1e7',
+    ['until nil'] = 'repeat n = n + 1 ' .. body ..
+                    'local more = n < 1e7 or nil until not more',
+    ['goto'] = '::top:: n = n + 1 ' .. body .. 'if n < 1e7 then goto top end',
+    ['repeat, closed'] = [[repeat
+        local m = n
+        n = n + 1
+        f = function() return m end
+    until m > 3e6]],
+    ['while, closed'] = [[while n < 3e6 do
+        local m = n
+        n = n + 1
+        f = function() return m end
+    end]],
+    ['goto, closed'] = [[::top:: do
+        local m = n
+        n = n + 1
+        f = function() return m end
+        if m < 3e6 then goto top end
+    end]],
+    ['no loop'] = ('n = #tostring(n) '):rep(300000),
+}
+for _, compiled in ipairs({ 'off', 'on' }) do
+    for name, text in pairs(loops) do
+        local loop = load('local big, n, sum, f = ..., 0, 0 ' .. text)
+        jit[compiled](loop)
+        had = beside(loop, big)
+        tap.ok(had >= 2, ('%s, compiler %s: %d'):format(name, compiled, had))
+    end
+end
+big = nil
+
 -- A debug hook that counts further than a slice is called all the same.
 local calls = 0
 debug.sethook(function() calls = calls + 1 end, '', 1e5)
