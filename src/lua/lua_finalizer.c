@@ -1,12 +1,10 @@
 /*
- * LuaJIT tells a function of ours of an error that a finalizer has ended by.
- * Its own one writes a line to standard error for each, which a script with
+ * Our LuaJIT tells a function of ours of an error that a finalizer has ended by.
+ * Its own way writes a line to standard error for each, which a script with
  * enough garbage makes millions of: here they are logged, one a second, and
  * counted.
  */
 #include "lua/lua_finalizer.h"
-
-#include <lauxlib.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
@@ -16,11 +14,12 @@
 #include "lua/lua_state.h"
 
 #if !NEAP_LUAJIT_SYSTEM
-#include <lj_vmevent.h>
+#include <luajit.h>
 
 enum { PAUSE_NS = 1000000000 };
 
-static int on_error(lua_State *L)
+/* In the midst of a collection: it must not throw, nor take Lua's memory. */
+static void on_error(lua_State *L)
 {
 	struct lua_vm *vm = lua_vm_of(L);
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
@@ -29,7 +28,7 @@ static int on_error(lua_State *L)
 	if (vm->finalizer.told_ns != 0 &&
 	    now - vm->finalizer.told_ns < PAUSE_NS) {
 		vm->finalizer.untold++;
-		return 0;
+		return;
 	}
 	e = lua_error_from_value(L, -1);
 	if (vm->finalizer.untold == 0)
@@ -40,23 +39,18 @@ static int on_error(lua_State *L)
 	error_unref(e);
 	vm->finalizer.told_ns = now;
 	vm->finalizer.untold = 0;
-	return 0;
 }
 
-void lua_finalizer_open(lua_State *L)
+void lua_finalizer_open(void)
 {
-	luaL_findtable(L, LUA_REGISTRYINDEX, LJ_VMEVENTS_REGKEY,
-		       LJ_VMEVENTS_HSIZE);
-	lua_pushcfunction(L, on_error);
-	lua_rawseti(L, -2, VMEVENT_HASH(LJ_VMEVENT_ERRFIN));
-	lua_pop(L, 1);
+	/* The same for all threads. */
+	__atomic_store_n(&luaJIT_finalizerfailed, on_error, __ATOMIC_RELAXED);
 }
 
 #else
 
-void lua_finalizer_open(lua_State *L)
+void lua_finalizer_open(void)
 {
-	(void)L;
 }
 
 #endif

@@ -43,7 +43,7 @@ static void open_libs(lua_State *L, void *arg)
 	vm->noted_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_call_open(L);
 	lua_error_open(L);
-	lua_finalizer_open(L);
+	lua_finalizer_open();
 	lua_value_open(L, &vm->values);
 }
 
