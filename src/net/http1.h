@@ -140,7 +140,9 @@ struct http_server {
 	void (*on_drained)(struct http_server *server, void *arg);
 	void *drained_arg;
 	struct timer drain_timer;  /* the deadline of a drain */
-	struct timer accept_timer; /* to accept again after a failure */
+	struct timer accept_timer; /* to accept again after a failure, or,
+				      draining, for the last time */
+	uint64_t accepted_ms;      /* when the last connection came; 0: none */
 
 	struct stream_group group;
 	struct buf out;             /* answers of the batch at work */

@@ -518,6 +518,7 @@ int http1__accept(struct http_server *server, int fd, bool full)
 		return rc;
 	}
 	server->stat.accepted++;
+	server->accepted_ms = http1__now_ms();
 	if (full) {
 		/* A handler's drain may bring it here in the middle of another
 		 * connection's batch, whose answers lie before the mark. */

@@ -24,6 +24,8 @@ enum {
 	MAX_HEADER = 1 << 24,
 	FRESH_MS = 500, /* for a connection's first request, draining */
 	RETRY_MS = 100, /* to accept again after a failure */
+	BUSY_MS = 1000, /* since the last connection came: more are coming */
+	LATE_MS = 100,  /* for who has knocked to come in, before closing */
 };
 
 /* Descriptors that the process may still open. */
@@ -172,6 +174,22 @@ static void on_accept_timer(struct timer *t)
 		accept_next(server);
 }
 
+/* Those who wait in the listener's queue have been told that they are
+ * connected: they are served like the others. @a announced: libuv holds one. */
+static void let_in(struct http_server *server, bool announced)
+{
+	uint32_t limit = server->max_connections;
+	int fd;
+
+	if (announced)
+		http1__accept(server, -1, server->stat.connections >= limit);
+	while ((fd = listener_take(&server->listener)) >= 0) {
+		if (http1__accept(server, fd,
+				  server->stat.connections >= limit) != 0)
+			close(fd);
+	}
+}
+
 static void on_connection(struct listener *l, int status)
 {
 	struct http_server *server = l->arg;
@@ -180,6 +198,8 @@ static void on_connection(struct listener *l, int status)
 		server->stat.accept_failed++;
 	else if (!server->draining)
 		accept_next(server);
+	else
+		let_in(server, true);
 }
 
 void http1__forget(struct http_server *server)
@@ -300,22 +320,32 @@ static void set_drain_deadline(struct http_server *server, uint64_t ms)
 			    on_drain_deadline);
 }
 
-/* Those who wait in the listener's queue have been told that they are
- * connected: they are served like the others. */
-static void accept_last(struct http_server *server)
+static void on_late_timer(struct timer *t)
 {
-	uint32_t limit = server->max_connections;
-	int fd;
+	struct http_server *server =
+		list_entry(t, struct http_server, accept_timer);
 
+	let_in(server, false);
+	listener_close(&server->listener);
+}
+
+/* Who has knocked may be half in: while connections come all the time one is,
+ * nearly always, and a moment later is in the queue. */
+static void end_listening(struct http_server *server, uint64_t deadline_ms)
+{
+	uint64_t wait_ms = deadline_ms < LATE_MS ? deadline_ms : LATE_MS;
+	bool busy = server->accepted_ms != 0 &&
+		    http1__now_ms() - server->accepted_ms < BUSY_MS;
+
+	timer_stop(server->timers, &server->accept_timer);
 	listener_refuse(&server->listener);
-	if (server->accept_paused)
-		http1__accept(server, -1, server->stat.connections >= limit);
+	let_in(server, server->accept_paused);
 	server->accept_paused = false;
-	while ((fd = listener_take(&server->listener)) >= 0) {
-		if (http1__accept(server, fd,
-				  server->stat.connections >= limit) != 0)
-			close(fd);
-	}
+	if (busy && !server->listener.unix_socket)
+		timer_start(server->timers, &server->accept_timer,
+			    uv_hrtime() + wait_ms * 1000000, on_late_timer);
+	else
+		listener_close(&server->listener);
 }
 
 int http_server_drain(struct http_server *server, uint64_t deadline_ms,
@@ -330,9 +360,7 @@ int http_server_drain(struct http_server *server, uint64_t deadline_ms,
 	server->draining = true;
 	server->on_drained = on_drained;
 	server->drained_arg = arg;
-	timer_stop(server->timers, &server->accept_timer);
-	accept_last(server);
-	listener_close(&server->listener);
+	end_listening(server, deadline_ms);
 	server->wait_ms[HTTP1_WAIT_IDLE] = FRESH_MS;
 	for_each(server, http1__retire);
 	return 0;
@@ -365,10 +393,9 @@ void http_server_dispose(struct http_server *server)
 	server->disposed = true;
 	server->on_drained = NULL;
 	for_each(server, http1__close);
-	if (!server->draining) {
-		server->draining = true;
+	if (!server->draining || timer_active(&server->accept_timer))
 		listener_close(&server->listener);
-	}
+	server->draining = true;
 	http1__timeouts_stop(server);
 	timer_stop(server->timers, &server->drain_timer);
 	timer_stop(server->timers, &server->accept_timer);
