@@ -110,7 +110,7 @@ static void run_hooks(struct worker *w)
 		return;
 	}
 	lua_rawgeti(f->co, LUA_REGISTRYINDEX, w->hooks_ref);
-	memcpy(f->name, "shutdown", sizeof "shutdown");
+	lua_fiber_name(f, "shutdown");
 	f->on_end = on_hooks_end;
 	f->on_end_arg = w;
 	w->hooks = f;

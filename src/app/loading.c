@@ -77,7 +77,7 @@ static int run_step(struct worker *w, const char *name,
 		lua_fiber_drop(s.fiber);
 		return fail(w);
 	}
-	memcpy(s.fiber->name, "load", sizeof "load");
+	lua_fiber_name(s.fiber, "load");
 	s.fiber->on_end = on_step_end;
 	s.fiber->on_end_arg = &s;
 	lua_fiber_start(s.fiber, files->count);

@@ -174,7 +174,7 @@ int script_start(struct worker *w, const struct app_script *script)
 		lua_fiber_drop(st.fiber);
 		return -1;
 	}
-	memcpy(st.fiber->name, "main", sizeof "main");
+	lua_fiber_name(st.fiber, "main");
 	st.fiber->on_end = on_main_end;
 	st.fiber->on_end_arg = w;
 	w->main = st.fiber;

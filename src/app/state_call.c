@@ -264,8 +264,7 @@ static void serve(struct state_call *c)
 		return;
 	}
 	buf_destroy(&c->data);
-	snprintf(s.fiber->name, sizeof s.fiber->name, "%s",
-		 handler_name(c->handler));
+	lua_fiber_name(s.fiber, handler_name(c->handler));
 	s.fiber->on_end = on_fiber_end;
 	s.fiber->on_end_arg = c;
 	lua_limits_set_group(s.fiber, groups[handler_kind(c->handler)]);

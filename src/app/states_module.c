@@ -247,7 +247,7 @@ static int l_start_task(lua_State *L)
 		diag_set(ClientError, "task: %d arguments are too many", n - 1);
 		return lua_error_throw(L);
 	}
-	memcpy(f->name, "task", sizeof "task");
+	lua_fiber_name(f, "task");
 	lua_limits_set_group(f, LUA_LIMIT_TASK);
 	lua_xmove(L, f->co, n);
 	lua_fiber_start_later(f, n - 1);

@@ -162,7 +162,7 @@ static int evaluate(struct session *s, bool at_end)
 		lua_fiber_drop(ev.fiber);
 		return -1;
 	}
-	memcpy(ev.fiber->name, "console", sizeof "console");
+	lua_fiber_name(ev.fiber, "console");
 	ev.fiber->on_end = on_end;
 	ev.fiber->on_end_arg = s;
 	s->fiber = ev.fiber;

@@ -50,6 +50,7 @@ static void c_fiber_delete(struct c_fiber *f)
 {
 	list_del(&f->link);
 	cfiber_destroy(&f->c);
+	lua_fiber_name(&f->base, "");
 	mem_free(f);
 }
 
@@ -132,12 +133,18 @@ struct fiber *lua_cmod_fiber_new(struct neap_call *maker,
 		diag_set_oom(sizeof *f, "a fiber");
 		return NULL;
 	}
+	if (name != NULL &&
+	    lua_fiber_set_name(&f->base, name, strnlen(name, FIBER_NAME_MAX)) !=
+		    0) {
+		mem_free(f);
+		return NULL;
+	}
+	if (name == NULL)
+		f->base.name = "";
 	list_init(&f->link);
 	f->base.vm = vm;
 	f->base.storage_ref = LUA_NOREF;
 	f->base.guest = &guest;
-	snprintf(f->base.name, sizeof f->base.name, "%s",
-		 name == NULL ? "" : name);
 	cfiber_create(&f->c, body);
 	fiber_init(vm->sched, &f->base.base, resume);
 	return &f->base.base;

@@ -161,7 +161,7 @@ static void tell(struct watch_box *box)
 		lua_fiber_drop(t.fiber);
 		goto fail;
 	}
-	memcpy(t.fiber->name, "cmod.watch", sizeof "cmod.watch");
+	lua_fiber_name(t.fiber, "cmod.watch");
 	t.fiber->on_end = on_fn_end;
 	t.fiber->on_end_arg = box;
 	box->running = true;

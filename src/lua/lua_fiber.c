@@ -107,7 +107,7 @@ static struct lua_fiber *pool_take(struct lua_vm *vm)
 	f->nargs = 0;
 	f->last_errno = 0;
 	lua_memory_inherit(vm, f);
-	memcpy(f->name, "lua", sizeof "lua");
+	f->name = "lua";
 	/* Whoever makes it, and whatever setfenv(0, ...) did in the one before. */
 	lua_lean_set_globals(vm->L, f->co);
 	if (vm->sched->current != NULL)
@@ -146,6 +146,29 @@ struct lua_fiber *lua_fiber_check_get(lua_State *L)
 	}
 	pool_refill(L, vm);
 	return pool_take(vm);
+}
+
+void lua_fiber_name(struct lua_fiber *f, const char *name)
+{
+	if (__builtin_expect(f->owns_name, 0))
+		mem_free((void *)f->name);
+	f->owns_name = false;
+	f->name = name;
+}
+
+int lua_fiber_set_name(struct lua_fiber *f, const char *name, size_t size)
+{
+	char *copy = mem_alloc(size + 1);
+
+	if (copy == NULL) {
+		diag_set_oom(size + 1, "the name of a fiber");
+		return -1;
+	}
+	memcpy(copy, name, size);
+	copy[size] = '\0';
+	lua_fiber_name(f, copy);
+	f->owns_name = true;
+	return 0;
 }
 
 void lua_fiber_start(struct lua_fiber *f, int nargs)
@@ -198,8 +221,9 @@ static void leave_lua(struct lua_fiber *f)
 		luaL_unref(vm->L, LUA_REGISTRYINDEX, f->storage_ref);
 		f->storage_ref = LUA_NOREF;
 	}
+	lua_fiber_name(f, "");
 	f->on_end = NULL;
-	f->slice_err_ns = 0;
+	f->slice_err = 0;
 	lua_limits_leave(f);
 }
 

@@ -13,7 +13,7 @@ struct error;
 struct fiber_handle;
 struct lua_vm;
 
-enum { FIBER_NAME_SIZE = 32 };
+enum { FIBER_NAME_MAX = 255 }; /* bytes */
 
 struct lua_fiber;
 
@@ -45,22 +45,25 @@ struct lua_fiber {
 	int spawn_line;  /* line of the spawner; 0: unknown */
 	int last_errno;  /* the C library's errno, while it does not run */
 	int storage_ref; /* registry: fiber.storage, or LUA_NOREF */
-	int64_t grown;   /* bytes the state grew by in its turns; see
+	bool owns_name;
+	int64_t grown;         /* bytes the state grew by in its turns; see
 			  lua_memory.c */
 	unsigned grown_cycles; /* collections seen when that was counted */
 	unsigned crisis;       /* something was refused to it in that crisis */
+	/* A slice of its own, for fiber.check_slice(), in packed microseconds:
+	 * see lua_fiber_slice.c. */
+	uint32_t slice_warn;
+	uint32_t slice_err;          /* 0: none */
 	struct fiber_handle *handle; /* its object in Lua; NULL: none yet */
 	/* Told when the body has ended, before the fiber is pooled: the results,
 	 * or the error value, lie on co. May be NULL. An error goes to the vm's
 	 * on_uncaught only when this is NULL. */
 	void (*on_end)(struct lua_fiber *f, bool ok, void *arg);
 	void *on_end_arg;
-	uint64_t slice_warn_ns;        /* of its own, for fiber.check_slice() */
-	uint64_t slice_err_ns;         /* the same plus 1; 0: none */
 	struct own_limits *own_limits; /* NULL: none of its own */
 	const struct lua_guest *guest; /* NULL: none, which is the rule */
 	void *guest_arg;
-	char name[FIBER_NAME_SIZE];
+	const char *name; /* see lua_fiber_set_name() */
 };
 
 /** The fiber as Lua holds it: a userdata. Outlives the fiber. */
@@ -89,6 +92,13 @@ struct lua_fiber *lua_fiber_get(struct lua_vm *vm);
 
 /** The same from Lua; throws: out of memory. */
 struct lua_fiber *lua_fiber_check_get(lua_State *L);
+
+/** Name it; @a name is of static storage, or outlives the fiber. */
+void lua_fiber_name(struct lua_fiber *f, const char *name);
+
+/** Name it by a copy of @a size bytes, FIBER_NAME_MAX at most. Returns 0, or -1
+ * with diag set: out of memory, and it keeps the name it has. */
+int lua_fiber_set_name(struct lua_fiber *f, const char *name, size_t size);
 
 /** Run it at once until it waits or ends; it may be gone afterwards. */
 void lua_fiber_start(struct lua_fiber *f, int nargs);

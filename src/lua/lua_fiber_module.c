@@ -242,16 +242,16 @@ static int l_name(lua_State *L)
 		lua_getfield(L, arg + 1, "truncate");
 		truncate = lua_toboolean(L, -1);
 	}
-	if (size >= FIBER_NAME_SIZE) {
+	if (size > FIBER_NAME_MAX) {
 		if (!truncate)
 			lua_error_usage(L,
 					"fiber name of %d bytes: at most "
 					"%d fit; {truncate = true} cuts",
-					(int)size, FIBER_NAME_SIZE - 1);
-		size = FIBER_NAME_SIZE - 1;
+					(int)size, FIBER_NAME_MAX);
+		size = FIBER_NAME_MAX;
 	}
-	memcpy(f->name, name, size);
-	f->name[size] = '\0';
+	if (lua_fiber_set_name(f, name, size) != 0)
+		lua_error_throw(L);
 	return 0;
 }
 

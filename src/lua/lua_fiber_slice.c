@@ -34,6 +34,22 @@ static uint64_t to_ns(lua_State *L, int idx, const char *what)
 	return v >= 1e9 ? UINT64_MAX / 2 : (uint64_t)(v * 1e9);
 }
 
+/*
+ * What a fiber has of its own is kept small: microseconds and 1, so that 0 is
+ * none. What does not fit, over an hour, is never reached.
+ */
+static uint32_t pack(uint64_t ns)
+{
+	return ns / 1000 < UINT32_MAX - 1 ? (uint32_t)(ns / 1000) + 1
+					  : UINT32_MAX;
+}
+
+static uint64_t unpack(uint32_t packed)
+{
+	return packed == UINT32_MAX ? UINT64_MAX / 2
+				    : (uint64_t)(packed - 1) * 1000;
+}
+
 /* A slice argument: seconds, or {warn = seconds, err = seconds}. */
 static struct slice check_slice(lua_State *L, int idx)
 {
@@ -85,8 +101,8 @@ static int l_set_max_slice(lua_State *L)
 	}
 	s = check_slice(L, arg);
 	if (f != NULL) {
-		f->slice_warn_ns = s.warn_ns;
-		f->slice_err_ns = s.err_ns + 1; /* 0 is none of its own */
+		f->slice_warn = pack(s.warn_ns);
+		f->slice_err = pack(s.err_ns);
 		return 0;
 	}
 	vm->slice_warn_ns = s.warn_ns;
@@ -101,20 +117,19 @@ static int l_set_max_slice(lua_State *L)
 /* What holds for @a f in this burst, as values of its clock. */
 static struct slice slice_of(const struct lua_fiber *f)
 {
-	struct slice s = { f->vm->slice_warn_ns, f->vm->slice_err_ns };
-
-	if (f->base.slice_err_ns != 0)
-		return (struct slice){ f->base.slice_warn_ns,
-				       f->base.slice_err_ns };
-	if (f->slice_err_ns != 0)
-		return (struct slice){ f->slice_warn_ns, f->slice_err_ns - 1 };
-	return s;
+	if (f->base.slice_err != 0)
+		return (struct slice){ unpack(f->base.slice_warn),
+				       unpack(f->base.slice_err) };
+	if (f->slice_err != 0)
+		return (struct slice){ unpack(f->slice_warn),
+				       unpack(f->slice_err) };
+	return (struct slice){ f->vm->slice_warn_ns, f->vm->slice_err_ns };
 }
 
 static void set(struct lua_fiber *f, struct slice s)
 {
-	f->base.slice_warn_ns = s.warn_ns;
-	f->base.slice_err_ns = s.err_ns == 0 ? 1 : s.err_ns;
+	f->base.slice_warn = pack(s.warn_ns);
+	f->base.slice_err = pack(s.err_ns);
 }
 
 /***

@@ -107,7 +107,7 @@ static void on_request(struct http_request *req, void *arg)
 	lua_limits_set_group(f, LUA_LIMIT_SERVICE);
 	f->on_end = on_fiber_end;
 	f->on_end_arg = req;
-	memcpy(f->name, "http", sizeof "http");
+	lua_fiber_name(f, "http");
 	lua_rawgeti(f->co, LUA_REGISTRYINDEX, s->serve_ref);
 	lua_pushnumber(f->co, (lua_Number)http_request_handle(req));
 	lua_fiber_start(f, 1);

@@ -194,7 +194,7 @@ void fiber_init(struct sched *s, struct fiber *f, fiber_resume_f resume)
 	f->id = s->next_id++;
 	f->switches = 0;
 	f->burst_ns = f->total_ns = f->cancel_ns = 0;
-	f->slice_warn_ns = f->slice_err_ns = 0;
+	f->slice_warn = f->slice_err = 0;
 	f->deadline_ns = 0;
 	f->top = (struct fiber_top){ .average = -1 };
 	f->limits = NULL;
@@ -277,7 +277,7 @@ void fiber_park(struct fiber *f, fiber_undo_f undo, void *undo_arg,
 	f->undo_arg = undo_arg;
 	f->burst_ns = 0;
 	f->made = 0;
-	f->slice_warn_ns = f->slice_err_ns = 0;
+	f->slice_warn = f->slice_err = 0;
 	f->sched->waiting++;
 	if (timeout_ns == UINT64_MAX && f->deadline_ns == 0)
 		return;

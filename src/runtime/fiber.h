@@ -88,17 +88,17 @@ struct fiber {
 	uint64_t burst_ns;  /* since it last waited */
 	uint64_t total_ns;  /* since it began */
 	uint64_t cancel_ns; /* total_ns when it was cancelled, or told of it */
-	/* When it is to be told that its slice is over: values of burst_ns, for
-	 * this burst alone; 0: as the layer above has it. */
-	uint64_t slice_warn_ns;
-	uint64_t slice_err_ns;
 	struct fiber_top top;
 	const struct fiber_limits *limits; /* NULL: none */
-	uint32_t preempted;   /* how often it was made to give way */
-	uint64_t deadline_ns; /* on uv_hrtime()'s clock; 0: none */
-	uint64_t due_ns;      /* of the wait alone; UINT64_MAX: none */
-	int status;           /* why the last wait ended: 0 or UV_E* */
-	uint8_t state;        /* enum fiber_state */
+	uint64_t deadline_ns;              /* on uv_hrtime()'s clock; 0: none */
+	uint64_t due_ns;    /* of the wait alone; UINT64_MAX: none */
+	uint32_t preempted; /* how often it was made to give way */
+	/* When it is to be told that its slice is over, for this burst alone;
+	 * the layer above sets and reads them. 0: as that has it. */
+	uint32_t slice_warn;
+	uint32_t slice_err;
+	int status;    /* why the last wait ended: 0 or UV_E* */
+	uint8_t state; /* enum fiber_state */
 	uint8_t flags;
 	volatile uint8_t over; /* enum fiber_over; set in a signal handler */
 	/* Since it last waited: 0: it has made no fibers that start later, or 1

@@ -490,7 +490,7 @@ static int be_seen(va_list ap)
 FUNCTION(show)
 {
 	(void)args, (void)args_end;
-	seen = fiber_new("a fiber with a name longer than is kept of it",
+	seen = fiber_new("a fiber with a name longer than ours used to be",
 			 be_seen);
 	EXPECT(seen != NULL);
 	fiber_start(seen);

@@ -116,7 +116,7 @@ typedef struct neap_fiber neap_fiber_t;
 
 /**
  * Start a fiber that runs @a fn(arg). It runs at once, until it first waits or
- * ends; it may wait as a call may. Lua sees it by @a name (31 bytes are kept)
+ * ends; it may wait as a call may. Lua sees it by @a name (255 bytes are kept)
  * and number, and may cancel and wake it; at the end of the server it is
  * cancelled. The library stays loaded while it lives.
  * With @a fiber other than NULL *fiber is set before it runs, and it must be

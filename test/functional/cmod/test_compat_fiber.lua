@@ -49,7 +49,7 @@ tap.ok(ok == true and rc == 0, 'and the other call goes on')
 
 -- Lua sees it
 tap.is(select(2, m:load('show')()), 0, 'one to see')
-local f, info = find('a fiber with a name longer than')
+local f, info = find('a fiber with a name longer than ours used to be')
 tap.ok(f ~= nil, 'fiber.info() and fiber.find() know it by its name')
 tap.is(info.backtrace[1].C, 'made in C', 'it has no traceback')
 tap.is(info.status, 'suspended', 'its status')
@@ -83,7 +83,7 @@ for _, fails in ipairs({ true, false }) do
     tap.ok(not pcall(f.join, f), 'once')
 end
 tap.is((m:load('show')()), true, 'another')
-f = find('a fiber with a name longer than')
+f = find('a fiber with a name longer than ours used to be')
 f:set_joinable(true)
 tap.ok(select(2, f:join(0.001)).type == 'TimedOut', 'join: not yet')
 f:cancel()
@@ -94,7 +94,7 @@ tap.is((m:load('show')()), true, 'one more')
 m = nil
 f = nil
 tap.is(kit.live_count(), 1, 'its library is held by the fiber alone')
-find('a fiber with a name longer than'):cancel()
+find('a fiber with a name longer than ours used to be'):cancel()
 fiber.sleep(0)
 tap.is(kit.live_count(), 0, 'and gone when it has ended')
 tap.is(kit.open_fds(), fds, 'no descriptor is left')

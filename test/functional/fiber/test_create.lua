@@ -112,7 +112,7 @@ tap.throws(function() made:name(('n'):rep(1000)) end, 'at most',
     'a long name is refused')
 tap.is(made:name(), '', 'and nothing changed')
 made:name(('n'):rep(1000), { truncate = true })
-tap.like(made:name(), '^n+$', 'or cut')
+tap.is(made:name(), ('n'):rep(255), 'or cut')
 tap.throws(function() made:name({}) end, 'string', 'a name is a string')
 
 -- csw

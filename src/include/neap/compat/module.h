@@ -114,7 +114,7 @@ size_t fiber_attr_getstacksize(struct fiber_attr *attr)
 
 /**
  * Make a fiber that will run @a f; fiber_start() starts it. Lua sees it by its
- * name (31 bytes are kept) and number, and may cancel, wake and join it. The
+ * name (255 bytes are kept) and number, and may cancel, wake and join it. The
  * library stays loaded while it lives. When @a f returns other than 0 and
  * nobody joins the fiber, its last error is logged, unless it was cancelled.
  * NULL with the last error set: out of memory, or not inside a call or a fiber
