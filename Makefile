@@ -56,11 +56,14 @@ test: deps-test
 	@cmake/build.sh release $(JOBS)
 	@$(CTEST)
 
-# The same tests with their full counts: hours rather than minutes. Those with
-# threads once more, with the thread sanitizer.
+# The same tests with their full counts: hours rather than minutes. Those of fibers
+# once more with LuaJIT's assertions, those with threads with the thread sanitizer.
 soak: deps-test
 	@cmake/build.sh release $(JOBS)
 	@NEAP_SOAK=1 $(CTEST)
+	@cmake/build.sh debug $(JOBS)
+	@NEAP_SOAK=1 ctest --preset debug -j $(JOBS) \
+		-R '^functional/(preempt|memory)/|^unit/lua/test_oom'
 	@cmake/build.sh tsan $(JOBS)
 	@NEAP_SOAK=1 ctest --preset tsan -j $(JOBS) -L threads -R '$(TESTS)'
 

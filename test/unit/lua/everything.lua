@@ -146,9 +146,9 @@ local function made(value, err)
 end
 local dict = made(shared.dict('everything'))
 made(dict:set('t', { 1, { 'x' } }))
-assert(dict:get('t')[2][1] == 'x', 'WRONG: dict')
+assert(made(dict:get('t'))[2][1] == 'x', 'WRONG: dict')
 made(dict:set('s', ('s'):rep(3000)))
-assert(#dict:get('s') == 3000 and #dict:keys() >= 2, 'WRONG: dict')
+assert(#made(dict:get('s')) == 3000 and #made(dict:keys()) >= 2, 'WRONG: dict')
 local values = made(shared.channel('everything', 1))
 while values:get(0) ~= nil do end
 made(values:put({ 'one' }))
