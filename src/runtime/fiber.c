@@ -120,6 +120,9 @@ static void run(struct fiber *f)
 		s->turns++;
 		__asm__ volatile("" ::: "memory"); /* a tick sees it */
 		ticker_turn(s->ticker);
+		if (__builtin_expect(f->flags & FIBER_PUT_ASIDE, 0) &&
+		    s->ticker != NULL)
+			ticker_begin(s->ticker);
 	}
 	if (__builtin_expect(s->top.on, 0))
 		fiber_top_switch(s, f);

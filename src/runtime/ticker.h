@@ -34,13 +34,16 @@ struct ticker {
 	void *arg;
 	timer_t timer;
 	uint64_t slice_ns;
-	uint64_t turn;  /* the turn the last tick saw */
-	uint64_t since; /* when a tick first saw it; it is at most one period
-			     older */
+	uint64_t turn;  /* the turn the last tick saw, or that began with
+			   ticker_begin() */
+	uint64_t since; /* when that was; what a tick saw is at most one period
+			   older */
 	uint64_t cpu;   /* the thread's CPU time at the last tick */
 	uint64_t cpu_since; /* the same when since was taken */
 	uint64_t backoff;   /* how soon to ask again */
 	unsigned idle;      /* ticks that found nothing running, in a row */
+	bool exact;         /* since is when it began */
+	bool steady; /* who computes has had slices before: one tick for each */
 	volatile sig_atomic_t ticking;
 };
 
@@ -66,6 +69,10 @@ static inline void ticker_turn(struct ticker *t)
 	if (__builtin_expect(t != NULL && !t->ticking, 0))
 		ticker_run(t);
 }
+
+/** The turn that begins is of a fiber that had its slice before: that it lasts
+ * is likely, and its beginning is worth a look at the clock. */
+void ticker_begin(struct ticker *t);
 
 /** How long the turn lasts that runs now, as ticks have seen it. */
 uint64_t ticker_turn_ns(const struct ticker *t);
