@@ -403,7 +403,7 @@ static void on_hook(lua_State *L, lua_Debug *ar)
 		disarm(vm);
 		return;
 	}
-	if (L == vm->L && ticker_turn_ns(&vm->ticker) > TICKER_STALL_NS) {
+	if (L == vm->L && ticker_turn_age_ns(&vm->ticker) > TICKER_STALL_NS) {
 		/* __tostring of an error that is being reported: it runs outside
 		 * of the fiber, and cannot be put aside. */
 		disarm(vm);

@@ -154,6 +154,16 @@ static bool run_queue(struct sched *s, struct list *queue)
 	return false;
 }
 
+/* The poll may block, and the loop is not kept busy by us. */
+static void stop_idling(struct sched *s)
+{
+	if (s->idling && list_empty(&s->ready) && list_empty(&s->late) &&
+	    list_empty(&s->spent) && list_empty(&s->held)) {
+		s->idling = false;
+		uv_idle_stop(&s->idle);
+	}
+}
+
 void sched_run_ready(struct sched *s)
 {
 	bool spent = !list_empty(&s->spent);
@@ -172,16 +182,14 @@ void sched_run_ready(struct sched *s)
 	/* One of those that compute in each round: whoever waited for the loop
 	 * waits for one slice at most, however many they are. */
 	if (spent && !(slice && another) &&
-	    (link = list_shift(&s->spent)) != NULL)
+	    (link = list_shift(&s->spent)) != NULL) {
+		stop_idling(s); /* alone, it may go on for longer */
 		run(list_entry(link, struct fiber, link));
+	}
 	if (__builtin_expect(s->top.on, 0))
 		fiber_top_round(s);
 	s->polled = s->preempted;
-	if (s->idling && list_empty(&s->ready) && list_empty(&s->late) &&
-	    list_empty(&s->spent)) {
-		s->idling = false;
-		uv_idle_stop(&s->idle);
-	}
+	stop_idling(s);
 }
 
 void fiber_init(struct sched *s, struct fiber *f, fiber_resume_f resume)
@@ -431,6 +439,13 @@ void fiber_join_begin(struct fiber *self, struct fiber *f, uint64_t timeout_ns)
 bool sched_has_others(const struct sched *s)
 {
 	return s->count > 1 || s->loop->uv.active_handles > s->idling;
+}
+
+bool sched_is_wanted(const struct sched *s, uint64_t *ret_timer_in)
+{
+	return s->depth > 1 || !list_empty(&s->ready) ||
+	       !list_empty(&s->late) || !list_empty(&s->spent) ||
+	       !list_empty(&s->held) || loop_is_wanted(s->loop, ret_timer_in);
 }
 
 struct fiber *fiber_find(struct sched *s, uint64_t id)

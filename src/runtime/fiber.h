@@ -226,6 +226,13 @@ void fiber_join_begin(struct fiber *self, struct fiber *f, uint64_t timeout_ns);
  * what the loop waits for? */
 bool sched_has_others(const struct sched *s);
 
+/**
+ * Does anybody wait for the running fiber to give way: other fibers, or what the
+ * loop has to do? *ret_timer_in: if not, in how many nanoseconds the next timer
+ * will. May be called in a signal handler of the thread.
+ */
+bool sched_is_wanted(const struct sched *s, uint64_t *ret_timer_in);
+
 /** The live fiber with this id, or NULL. Linear. */
 struct fiber *fiber_find(struct sched *s, uint64_t id);
 

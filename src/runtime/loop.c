@@ -1,6 +1,7 @@
 /* The event loop of one worker. See loop.h. */
 #include "runtime/loop.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -36,6 +37,24 @@ int loop_run(struct loop *loop, uv_run_mode mode)
 void loop_stop(struct loop *loop)
 {
 	uv_stop(&loop->uv);
+}
+
+bool loop_is_wanted(const struct loop *loop, uint64_t *ret_timer_in)
+{
+	int timeout = uv_loop_alive(&loop->uv) ? uv_backend_timeout(&loop->uv)
+					       : -1;
+	struct pollfd ready = { .fd = loop->uv.backend_fd, .events = POLLIN };
+	uint64_t due, now;
+
+	*ret_timer_in = UINT64_MAX;
+	if (timeout == 0 || poll(&ready, 1, 0) != 0)
+		return true;
+	if (timeout < 0)
+		return false;
+	due = (uv_now(&loop->uv) + (uint64_t)timeout) * 1000000;
+	now = uv_hrtime();
+	*ret_timer_in = due - now;
+	return due <= now;
 }
 
 struct closing {

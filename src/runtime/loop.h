@@ -33,6 +33,13 @@ int loop_run(struct loop *loop, uv_run_mode mode);
 /** Make loop_run() return after the current round. */
 void loop_stop(struct loop *loop);
 
+/**
+ * Is there something for the loop to do, while it does not run? *ret_timer_in: if
+ * not, in how many nanoseconds the next timer is due, or UINT64_MAX. May be called
+ * in a signal handler of the thread.
+ */
+bool loop_is_wanted(const struct loop *loop, uint64_t *ret_timer_in);
+
 /** Told of each handle that was still open at the end: kind and detail. */
 typedef void (*loop_stuck_f)(const char *kind, const char *detail, void *arg);
 

@@ -24,18 +24,12 @@ enum {
 /* The timer of this thread. A signal that comes late finds NULL. */
 static __thread struct ticker *ticker_self;
 
-/*
- * A tick costs as much as a hundred switches, on a virtual machine a thousand.
- * Of a turn whose beginning is not known two ticks see the same one when it is
- * between half a slice and a whole one old. Where the clock was read, as it is
- * for those that compute all the time, one tick for each slice is enough.
- */
-static uint64_t period(const struct ticker *t)
-{
-	return t->steady ? t->slice_ns : t->slice_ns / 2;
-}
+enum {
+	QUIET_TICKS = 16, /* nobody has waited for so long: look less often */
+	QUIET_MAX = 32,   /* give way all the same: a worker has other duties */
+};
 
-/* The next tick after @a first_ns, then one each period; 0: none. */
+/* The next tick after @a first_ns, then one each period; 0: none any more. */
 static void set_timer(struct ticker *t, uint64_t first_ns)
 {
 	struct itimerspec it = { { 0 } };
@@ -43,8 +37,8 @@ static void set_timer(struct ticker *t, uint64_t first_ns)
 	it.it_value.tv_sec = (time_t)(first_ns / 1000000000);
 	it.it_value.tv_nsec = (long)(first_ns % 1000000000);
 	if (first_ns != 0) {
-		it.it_interval.tv_sec = (time_t)(period(t) / 1000000000);
-		it.it_interval.tv_nsec = (long)(period(t) % 1000000000);
+		it.it_interval.tv_sec = (time_t)(t->period / 1000000000);
+		it.it_interval.tv_nsec = (long)(t->period % 1000000000);
 	}
 	timer_settime(t->timer, 0, &it, NULL);
 }
@@ -58,28 +52,72 @@ static void charge(struct ticker *t, struct fiber *f)
 	t->cpu = now;
 }
 
-static void set_steady(struct ticker *t, bool steady)
+/*
+ * How often to look. A tick costs as much as a hundred switches, on a virtual
+ * machine a thousand. Of a turn whose beginning is not known two ticks see the
+ * same one when it is between half a slice and a whole one old. Where the clock
+ * was read, as it is for those that compute all the time, one tick for each slice
+ * is enough.
+ */
+static void set_period(struct ticker *t, uint64_t period)
 {
-	if (t->steady == steady)
+	if (t->period == period)
 		return;
-	t->steady = steady;
-	set_timer(t, period(t));
+	t->period = period;
+	set_timer(t, period);
+}
+
+/* Nobody waits for the turn to end. Who comes next waits for two slices at most,
+ * and a timer not even that. */
+static void stay(struct ticker *t, uint64_t now, uint64_t timer_in)
+{
+	t->since = now;
+	t->cpu_since = t->cpu;
+	t->backoff = BACKOFF_MIN_NS;
+	if (++t->quiet < QUIET_TICKS) {
+		set_period(t, t->slice_ns);
+		return;
+	}
+	set_period(t, t->slice_ns / 4 * 7);
+	if (timer_in < t->period)
+		set_timer(t, timer_in);
+}
+
+/* The turn is to end. */
+static void end_turn(struct ticker *t, const void *ucontext)
+{
+	t->quiet = 0;
+	if (t->ask(t->arg, ucontext)) {
+		if (t->backoff != BACKOFF_MIN_NS)
+			t->period = 0; /* the timer is set for less */
+		t->backoff = BACKOFF_MIN_NS;
+		set_period(t, t->exact ? t->slice_ns : t->slice_ns / 2);
+		return;
+	}
+	if (t->backoff >= t->period)
+		return;
+	/* Most of what cannot be interrupted is over soon. What consists of it
+	 * is rarely found between two such calls: the question is asked often. */
+	set_timer(t, t->backoff);
+	if (t->backoff < BACKOFF_MAX_NS)
+		t->backoff *= 2;
 }
 
 static void tick(struct ticker *t, const void *ucontext)
 {
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), timer_in;
 	struct sched *s = t->sched;
 	struct fiber *f = s->current;
 
 	charge(t, f);
 	if (s->turns != t->turn) {
 		t->turn = s->turns;
-		t->since = clock_ns(CLOCK_MONOTONIC);
+		t->begun = t->since = now;
 		t->cpu_since = t->cpu;
-		t->idle = 0;
+		t->idle = t->quiet = 0;
 		t->backoff = BACKOFF_MIN_NS;
 		t->exact = false;
-		set_steady(t, false);
+		set_period(t, t->slice_ns / 2);
 		return;
 	}
 	if (f == NULL) {
@@ -91,22 +129,13 @@ static void tick(struct ticker *t, const void *ucontext)
 		t->ticking = 0;
 		return;
 	}
-	if (t->exact && clock_ns(CLOCK_MONOTONIC) - t->since < t->slice_ns / 2)
+	if (t->exact && now - t->begun < t->slice_ns / 2)
 		return;
-	if (t->ask(t->arg, ucontext)) {
-		if (t->backoff != BACKOFF_MIN_NS)
-			set_timer(t, period(t));
-		t->backoff = BACKOFF_MIN_NS;
-		set_steady(t, t->exact);
-		return;
-	}
-	if (t->backoff >= period(t))
-		return;
-	/* Most of what cannot be interrupted is over soon. What consists of it
-	 * is rarely found between two such calls: the question is asked often. */
-	set_timer(t, t->backoff);
-	if (t->backoff < BACKOFF_MAX_NS)
-		t->backoff *= 2;
+	if (f->over == FIBER_OVER_NONE && !fiber_has_news(f) &&
+	    t->quiet < QUIET_MAX && !sched_is_wanted(s, &timer_in))
+		stay(t, now, timer_in);
+	else
+		end_turn(t, ucontext);
 }
 
 static void on_signal(int signo, siginfo_t *info, void *ucontext)
@@ -172,24 +201,25 @@ void ticker_set_slice(struct ticker *t, uint64_t slice_ns)
 {
 	t->slice_ns = slice_ns < TICKER_SLICE_MIN_NS ? TICKER_SLICE_MIN_NS
 						     : slice_ns;
+	t->period = t->slice_ns / 2;
 	if (t->ticking)
-		set_timer(t, period(t));
+		set_timer(t, t->period);
 }
 
 void ticker_run(struct ticker *t)
 {
 	t->idle = 0;
 	t->cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	t->steady = false;
 	t->ticking = 1;
-	set_timer(t, period(t));
+	t->period = t->slice_ns / 2;
+	set_timer(t, t->period);
 }
 
 void ticker_begin(struct ticker *t)
 {
-	t->since = clock_ns(CLOCK_MONOTONIC);
+	t->begun = t->since = clock_ns(CLOCK_MONOTONIC);
 	t->cpu_since = t->cpu;
-	t->idle = 0;
+	t->idle = t->quiet = 0;
 	t->backoff = BACKOFF_MIN_NS;
 	t->exact = true;
 	__asm__ volatile("" ::: "memory"); /* a tick may come between */
@@ -199,6 +229,12 @@ void ticker_begin(struct ticker *t)
 uint64_t ticker_turn_ns(const struct ticker *t)
 {
 	return t->turn == t->sched->turns ? clock_ns(CLOCK_MONOTONIC) - t->since
+					  : 0;
+}
+
+uint64_t ticker_turn_age_ns(const struct ticker *t)
+{
+	return t->turn == t->sched->turns ? clock_ns(CLOCK_MONOTONIC) - t->begun
 					  : 0;
 }
 

@@ -36,14 +36,17 @@ struct ticker {
 	uint64_t slice_ns;
 	uint64_t turn;  /* the turn the last tick saw, or that began with
 			   ticker_begin() */
-	uint64_t since; /* when that was; what a tick saw is at most one period
+	uint64_t begun; /* when that was; what a tick saw is at most one period
 			   older */
+	uint64_t since; /* since when others may have waited: begun, or the last
+			   tick that found nobody */
 	uint64_t cpu;   /* the thread's CPU time at the last tick */
 	uint64_t cpu_since; /* the same when since was taken */
 	uint64_t backoff;   /* how soon to ask again */
 	unsigned idle;      /* ticks that found nothing running, in a row */
-	bool exact;         /* since is when it began */
-	bool steady; /* who computes has had slices before: one tick for each */
+	uint64_t period;    /* between ticks, as the timer is set */
+	unsigned quiet;     /* ticks that found nobody waiting, in a row */
+	bool exact;         /* begun is exact */
 	volatile sig_atomic_t ticking;
 };
 
@@ -74,8 +77,12 @@ static inline void ticker_turn(struct ticker *t)
  * is likely, and its beginning is worth a look at the clock. */
 void ticker_begin(struct ticker *t);
 
-/** How long the turn lasts that runs now, as ticks have seen it. */
+/** For how long others may have waited for the turn that runs now, as ticks
+ * have seen it. */
 uint64_t ticker_turn_ns(const struct ticker *t);
+
+/** How old it is, whoever waits. */
+uint64_t ticker_turn_age_ns(const struct ticker *t);
 
 /** And how much CPU time it has taken: a busy machine does not count. */
 uint64_t ticker_turn_cpu_ns(const struct ticker *t);

@@ -94,8 +94,10 @@ if fiber.preempted() > 0 then
     local n = fiber.preempted()
     fiber.set_max_slice(0.0001)
     fiber.self():set_max_slice(10)
+    local other = fiber.new(function() while true do fiber.yield() end end)
     compute(0.02)
     tap.ok(fiber.preempted() > n + 10, 'a number: preemption, too')
+    other:cancel()
 end
 for _, bad in ipairs({ 'x', true, -1, 0 / 0, { warn = 1 }, { err = 1 } }) do
     for _, name in ipairs({ 'set_max_slice', 'set_slice', 'extend_slice' }) do

@@ -95,7 +95,7 @@ local loops = {
         f = function() return m end
         if m < 3e6 then goto top end
     end]],
-    ['no loop'] = ('n = #tostring(n) '):rep(300000),
+    ['no loop'] = ('n = #tostring(n) '):rep(800000),
 }
 for _, compiled in ipairs({ 'off', 'on' }) do
     for name, text in pairs(loops) do

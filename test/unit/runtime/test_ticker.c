@@ -150,6 +150,65 @@ static void idle_is_quiet(void **state)
 	ticker_destroy(&ticker);
 }
 
+/* Computes for some ten slices, in which nobody may ask for its end. */
+static void burn_alone(unsigned ms)
+{
+	double begin = cpu_seconds();
+
+	asked = false;
+	while (cpu_seconds() - begin < ms / 1e3 && ticker.quiet < 16)
+		;
+	assert_int_equal(asks, 0);
+}
+
+static uv_async_t call;
+static struct fake parked;
+
+static void alone_body(struct fake *f)
+{
+	burn_alone(10);
+	if (f->arg == &parked)
+		fiber_wakeup(&parked.base, 0); /* it is ready now */
+	else
+		uv_async_send(&call); /* the loop has something to do */
+	burn();
+	assert_true(asks >= 1);
+	fiber_finish(&f->base, false);
+}
+
+static void on_call(uv_async_t *handle)
+{
+	(void)handle;
+}
+
+/* Who computes alone is let be, until somebody else is there. */
+static void alone_is_left(void **state)
+{
+	struct fake f;
+
+	(void)state;
+	if (!start(1000000))
+		return;
+	uv_async_init(&fake_loop.uv, &call, on_call);
+	uv_run(&fake_loop.uv, UV_RUN_NOWAIT); /* it is watched from here */
+	fake_init(&f, alone_body);
+	fiber_start(&f.base);
+	assert_true(fiber_is_dead(&f.base));
+	uv_run(&fake_loop.uv, UV_RUN_NOWAIT);
+	asks = 0;
+	fake_init(&parked, short_body);
+	fiber_start(&parked.base);
+	fake_init(&f, alone_body);
+	f.arg = &parked;
+	fiber_start(&f.base);
+	assert_true(fiber_is_dead(&f.base));
+	sched_run_ready(&fake_sched);
+	assert_true(fiber_is_dead(&parked.base));
+	uv_close((uv_handle_t *)&call, NULL);
+	uv_run(&fake_loop.uv, UV_RUN_NOWAIT);
+	ticker_destroy(&ticker);
+}
+
 static struct fake inner[64];
 static unsigned inner_count;
 
@@ -321,10 +380,15 @@ static void late_ones_wait(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		scheduled(gives_way),        scheduled(asks_again),
-		scheduled(idle_is_quiet),    scheduled(nesting_is_one_turn),
-		scheduled(limits_are_found), scheduled(charges),
-		scheduled(spent_ones_wait),  scheduled(late_ones_wait),
+		scheduled(gives_way),
+		scheduled(asks_again),
+		scheduled(alone_is_left),
+		scheduled(idle_is_quiet),
+		scheduled(nesting_is_one_turn),
+		scheduled(limits_are_found),
+		scheduled(charges),
+		scheduled(spent_ones_wait),
+		scheduled(late_ones_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
