@@ -166,8 +166,8 @@ end
 -- @seconds from now: it throws an error of type TimedOut then, as does each
 -- further wait. This holds for all that @f calls, and for fibers it spawns in
 -- groups. Of deadlines inside each other the earliest holds; when @f has ended
--- the one before holds again. @f may catch the error, and computing is not cut
--- off: see `fiber.set_limits()`. Gives what @f returns. Yields: when @f does.
+-- the one before holds again. Who computes is told once, at the end of a slice.
+-- @f may catch the error and go on: see `fiber.set_limits()`. Gives what @f returns. Yields: when @f does.
 -- Throws: TimedOut; what @f throws.
 function M.deadline(seconds, f, ...)
     if type(f) ~= 'function' then

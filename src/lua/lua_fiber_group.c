@@ -71,7 +71,8 @@ static int l_spawn(lua_State *L)
 	struct lua_fiber *f = lua_fiber_make(L, "spawn");
 
 	if (self != NULL)
-		f->base.deadline_ns = self->deadline_ns;
+		f->base.deadline_ns = self->deadline_ns &
+				      ~(uint64_t)FIBER_DEADLINE_TOLD;
 	lua_fiber_start_later(f, nargs);
 	return 1;
 }

@@ -421,6 +421,10 @@ static void on_hook(lua_State *L, lua_Debug *ar)
 		fiber_tell_cancel(f);
 		lua_wait_throw(L, UV_ECANCELED);
 	}
+	if (f->deadline_ns != 0 && fiber_is_late(f, uv_hrtime())) {
+		f->deadline_ns |= FIBER_DEADLINE_TOLD;
+		lua_wait_throw(L, FIBER_EDEADLINE);
+	}
 	if (!lua_isyieldable(L) || is_too_deep(vm))
 		return; /* the next tick asks again */
 	vm->hook.yielded = L;

@@ -64,6 +64,9 @@ struct fiber_limits {
 /** The status of a wait that the deadline of its fiber has ended. */
 enum { FIBER_EDEADLINE = -ETIME };
 
+/** In deadline_ns: it was told that this is over while it computed. */
+enum { FIBER_DEADLINE_TOLD = 1 };
+
 /** Run @a f until it parks, yields or ends. Never called re-entrantly for one
  * fiber; may nest for different ones. */
 typedef void (*fiber_resume_f)(struct fiber *f);
@@ -90,7 +93,9 @@ struct fiber {
 	uint64_t cancel_ns; /* total_ns when it was cancelled, or told of it */
 	struct fiber_top top;
 	const struct fiber_limits *limits; /* NULL: none */
-	uint64_t deadline_ns;              /* on uv_hrtime()'s clock; 0: none */
+	/* On uv_hrtime()'s clock, whole microseconds, and FIBER_DEADLINE_TOLD;
+	 * 0: none. */
+	uint64_t deadline_ns;
 	uint64_t due_ns;    /* of the wait alone; UINT64_MAX: none */
 	uint32_t preempted; /* how often it was made to give way */
 	/* When it is to be told that its slice is over, for this burst alone;
@@ -190,6 +195,14 @@ static inline bool fiber_has_news(const struct fiber *f)
 {
 	return (f->flags & (FIBER_CANCELLED | FIBER_CANCEL_TOLD)) ==
 	       FIBER_CANCELLED;
+}
+
+/** Is its deadline over, at @a now of uv_hrtime()'s clock, and has it not heard
+ * of that while it computes? */
+static inline bool fiber_is_late(const struct fiber *f, uint64_t now)
+{
+	return f->deadline_ns != 0 && now >= f->deadline_ns &&
+	       !(f->deadline_ns & FIBER_DEADLINE_TOLD);
 }
 
 /**

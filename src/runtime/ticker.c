@@ -132,7 +132,8 @@ static void tick(struct ticker *t, const void *ucontext)
 	if (t->exact && now - t->begun < t->slice_ns / 2)
 		return;
 	if (f->over == FIBER_OVER_NONE && !fiber_has_news(f) &&
-	    t->quiet < QUIET_MAX && !sched_is_wanted(s, &timer_in))
+	    !fiber_is_late(f, now) && t->quiet < QUIET_MAX &&
+	    !sched_is_wanted(s, &timer_in))
 		stay(t, now, timer_in);
 	else
 		end_turn(t, ucontext);

@@ -42,6 +42,24 @@ end)
 fails('in a coroutine', 'TimedOut', fiber.deadline, 0.01,
     coroutine.wrap(function() fiber.sleep(1000) end))
 tap.ok(not ch:has_readers() and not ch:has_writers(), 'nobody is left behind')
+fails('while it computes', 'TimedOut', fiber.deadline, 0.01, function()
+    while true do end
+end)
+do
+    local told = 0
+    local ok, err = pcall(fiber.deadline, 0.01, function()
+        for _ = 1, 3 do
+            local caught, why = pcall(function()
+                local to = os.clock() + 0.05
+                while os.clock() < to do end
+            end)
+            told = told + (caught and 0 or why.type == 'TimedOut' and 1 or 100)
+        end
+        fiber.yield()
+    end)
+    tap.is(told, 1, 'told once while it computes')
+    tap.ok(not ok and err.type == 'TimedOut', 'and by the next wait')
+end
 fails('zero', 'TimedOut', fiber.deadline, 0, fiber.sleep, 1000)
 fails('negative', 'TimedOut', fiber.deadline, -1, fiber.sleep, 1000)
 tap.same({ fiber.deadline(1000, function(...) fiber.sleep(0) return ... end,
