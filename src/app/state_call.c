@@ -15,7 +15,6 @@
 #include "lua/lua_fiber.h"
 #include "lua/lua_limits.h"
 #include "lua/lua_serialize.h"
-#include "lua/lua_value.h"
 
 static void on_fiber_end(struct lua_fiber *f, bool ok, void *arg);
 
@@ -179,46 +178,6 @@ static void on_fiber_end(struct lua_fiber *f, bool ok, void *arg)
 		fail(c);
 }
 
-/* Where the values begin in what lua_pack() has made: behind the array's head. */
-static const char *values(const struct buf *data)
-{
-	switch ((unsigned char)data->data[0]) {
-	case 0xdc:
-		return data->data + 3;
-	case 0xdd:
-		return data->data + 5;
-	default:
-		return data->data + 1;
-	}
-}
-
-int state_call_push_data(lua_State *L, const struct state_call *c)
-{
-	int top = lua_gettop(L), n = 0;
-
-	if (c->data.size > 0)
-		n = lua_unpack(L, values(&c->data),
-			       c->data.data + c->data.size);
-	if (n <= 0)
-		return n;
-	if (!lua_checkstack(L, 2)) {
-		lua_settop(L, top);
-		diag_set(ClientError, "%d values are too many", n);
-		return -1;
-	}
-	/* A nil among them was packed as null. */
-	lua_rawgeti(L, LUA_REGISTRYINDEX, lua_vm_of(L)->values.null);
-	for (int i = top + 1; i <= top + n; i++) {
-		if (lua_type(L, i) != LUA_VALUE_CDATA ||
-		    !lua_rawequal(L, i, top + n + 1))
-			continue;
-		lua_pushnil(L);
-		lua_replace(L, i);
-	}
-	lua_pop(L, 1);
-	return n;
-}
-
 struct serving {
 	struct state_call *call;
 	struct lua_fiber *fiber;
@@ -237,7 +196,7 @@ static void push_body(lua_State *L, void *arg)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, handler_ref(c->handler, c->to->id));
 	if (request_push_object(L, c->to, c->request) != 0)
 		lua_error_throw(L);
-	n = state_call_push_data(L, c);
+	n = lua_unpack_packed(L, &c->data);
 	if (n < 0)
 		lua_error_throw(L);
 	luaL_checkstack(s->fiber->co, n + FIRST, "the arguments of a call");

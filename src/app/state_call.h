@@ -95,9 +95,3 @@ void state_calls_end(struct worker *w);
 
 /** finish(...) of the Lua half: the results of the running fiber's call. */
 int l_state_call_finish(lua_State *L);
-
-/**
- * Push the results, or the arguments, of @a c. Returns how many; -1 with diag
- * set. Throws: no.
- */
-int state_call_push_data(lua_State *L, const struct state_call *c);

@@ -221,7 +221,7 @@ static int l_call_end(lua_State *L)
 		diag_set_error(box->call->error);
 		box->call->error = NULL;
 	} else {
-		n = state_call_push_data(L, box->call);
+		n = lua_unpack_packed(L, &box->call->data);
 	}
 	/* At once: the collector may take its time, and the request waits. */
 	box_clear(box);

@@ -258,5 +258,6 @@ c.cond.set_methods(cond)
 M.cond = c.cond.new
 
 c.load_group(c, M)
+c.load_offload(c, M)
 
 return M

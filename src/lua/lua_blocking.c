@@ -2,6 +2,7 @@
 #include "lua/lua_blocking.h"
 
 #include <lauxlib.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <uv.h>
@@ -232,6 +233,13 @@ static bool recall(struct lua_blocking *op)
 	return true;
 }
 
+/* A thread has it, and nobody wants it. */
+static void interrupt(struct lua_blocking *op)
+{
+	if (op->kind->interrupt != NULL)
+		op->kind->interrupt(op);
+}
+
 /* --- the fiber --- */
 
 static void undo(struct fiber *f, void *arg)
@@ -242,8 +250,11 @@ static void undo(struct fiber *f, void *arg)
 	op->fiber = NULL;
 	if (op->kind->rest == LUA_BLOCKING_REAP)
 		fd_watch_abandon(&op->watch);
-	if (op->kind->rest == LUA_BLOCKING_DROP && recall(op) &&
-	    op->lane != NULL && op->lane->current == op) {
+	if (op->kind->rest != LUA_BLOCKING_DROP)
+		return;
+	if (!recall(op)) {
+		interrupt(op);
+	} else if (op->lane != NULL && op->lane->current == op) {
 		op->lane->current = NULL;
 		next_in_lane(op->lane);
 	}
@@ -310,7 +321,7 @@ static int guest_resume(struct lua_fiber *f, lua_State *to, int status)
 	int n = 1;
 
 	f->guest = NULL;
-	if (status == UV_ENOTSUP) {
+	if (status == UV_ENOTSUP && op->kind->interrupt == NULL) {
 		finish_here(op);
 		status = 0;
 	}
@@ -341,6 +352,14 @@ static int give(lua_State *L, struct lua_blocking *op)
 	return n;
 }
 
+static int refuse(lua_State *L, struct lua_blocking *op)
+{
+	op->state = OP_ENDED;
+	let_go(op);
+	lua_pushinteger(L, UV_ENOTSUP);
+	return 1;
+}
+
 int lua_blocking_failed(lua_State *L)
 {
 	int status = luaL_checkint(L, 1);
@@ -363,12 +382,17 @@ int lua_blocking_do(lua_State *L, struct lua_blocking *op)
 	struct lua_vm *vm = lua_vm_of(L);
 	struct fiber *self = vm->sched->current;
 	bool is_free = op->lane == NULL || op->lane->current == NULL;
-	int rc = UV_EAGAIN;
+	int rc = UV_EAGAIN, want = LUA_BLOCKING_POOL;
 
 	op->loop = vm->sched->loop;
-	if (is_free && op->kind->step != NULL && op->kind->step(op) == 0)
+	if (is_free && op->kind->step != NULL)
+		want = op->kind->step(op);
+	if (want == 0)
 		return give(L, op);
-	if (self == NULL || vm->closing || !lua_isyieldable(L)) {
+	if (vm->offloaded && want == POLLIN)
+		return refuse(L, op); /* nothing could end it */
+	if (vm->offloaded || self == NULL || vm->closing ||
+	    !lua_isyieldable(L)) {
 		op->kind->run(op);
 		return give(L, op);
 	}
@@ -432,8 +456,10 @@ void lua_blocking_end(void)
 		op->fiber = NULL;
 		op->held = false;
 		op->orphaned = true;
-		if (!recall(op))
+		if (!recall(op)) {
+			interrupt(op);
 			continue; /* on_done() frees it */
+		}
 		if (op->lane != NULL && op->lane->current == op)
 			op->lane->current = NULL;
 		let_go(op);

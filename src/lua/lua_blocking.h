@@ -54,6 +54,10 @@ struct lua_blocking_kind {
 	int (*push)(lua_State *L, struct lua_blocking *op);
 	/** Free it, and what it has that nobody has taken. On any thread. */
 	void (*destroy)(struct lua_blocking *op);
+	/** A thread has it and nobody waits for it any more: run() shall come to
+	 * its end soon. Such a kind is for threads of the pool alone, the caller
+	 * has seen to it that the fiber can wait. */
+	void (*interrupt)(struct lua_blocking *op);
 	enum lua_blocking_rest rest;
 };
 

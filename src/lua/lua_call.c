@@ -83,15 +83,22 @@ static const char *blocking_function(lua_State *L)
 
 static bool can_wait(lua_State *L)
 {
-	return lua_lean_vm(L)->sched->current != NULL &&
+	const struct lua_vm *vm = lua_lean_vm(L);
+
+	return vm->sched->current != NULL && !vm->offloaded &&
 	       lua_lean_isyieldable(L);
 }
+
+static const char offloaded_text[] =
+	"cannot wait here: an offloaded function has no event loop";
 
 /* Why L cannot wait, as text in @a why; false when it can. */
 static bool is_blocked(lua_State *L, char *why, size_t size)
 {
 	if (lua_vm_of(L)->sched->current == NULL)
 		snprintf(why, size, "cannot wait here: not inside a fiber");
+	else if (lua_vm_of(L)->offloaded)
+		snprintf(why, size, "%s", offloaded_text);
 	else if (!lua_isyieldable(L))
 		snprintf(why, size,
 			 "cannot wait here: inside a callback of "
@@ -169,6 +176,10 @@ void lua_wait_set_diag(lua_State *L, int status)
 		diag_set(TimedOut, "the deadline is over");
 		break;
 	case UV_ENOTSUP:
+		if (lua_vm_of(L)->offloaded) {
+			diag_set(IllegalParams, "%s", offloaded_text);
+			break;
+		}
 		diag_set(IllegalParams,
 			 "cannot wait here: the coroutine was "
 			 "resumed inside a callback of '%s', which cannot be "

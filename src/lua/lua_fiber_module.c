@@ -78,6 +78,11 @@ struct lua_fiber *lua_fiber_make(lua_State *L, const char *name)
 				"fiber.%s(function, ...): a function is "
 				"wanted, not %s",
 				name, luaL_typename(L, 1));
+	if (lua_lean_vm(L)->offloaded)
+		lua_error_usage(L,
+				"fiber.%s: an offloaded function cannot "
+				"start fibers",
+				name);
 	/* What may throw comes first; the fiber comes last. */
 	luaL_checkstack(L, 4, "too many arguments");
 	h = lua_fiber_push_handle(L);
@@ -343,6 +348,7 @@ int luaopen_neap_fiber(lua_State *L)
 	lua_fiber_open_info(L);
 	lua_fiber_open_slice(L);
 	lua_fiber_open_group(L);
+	lua_fiber_open_offload(L);
 	lua_cond_open(L);
 	lua_setfield(L, -2, "cond");
 	lua_channel_open(L);

@@ -20,3 +20,4 @@ void lua_fiber_open_wait(lua_State *L);
 void lua_fiber_open_info(lua_State *L);
 void lua_fiber_open_slice(lua_State *L);
 void lua_fiber_open_group(lua_State *L);
+void lua_fiber_open_offload(lua_State *L);

@@ -44,7 +44,7 @@ struct io_stream *lua_io_check(lua_State *L, int arg);
 /** Push a closed file; nothing is owned yet. Throws: out of memory. */
 struct io_file *lua_io_push(lua_State *L);
 
-/** Take @a fp over into a stream. NULL: out of memory, @a fp is closed. */
+/** Take @a fp over into a stream. NULL: out of memory, and it is not. */
 struct io_stream *lua_io_stream_new(FILE *fp, const char *mode);
 
 /** Push true, or nil, "name: reason", errno. Throws: out of memory. */

@@ -76,10 +76,8 @@ struct io_stream *lua_io_stream_new(FILE *fp, const char *mode)
 {
 	struct io_stream *s = mem_zalloc(sizeof *s);
 
-	if (s == NULL) {
-		fclose(fp);
+	if (s == NULL)
 		return NULL;
-	}
 	lua_lane_create(&s->lane, stream_destroy);
 	s->fp = fp;
 	s->kind = kind_of(fileno(fp));
@@ -157,6 +155,7 @@ static void run(struct lua_blocking *op)
 	o->s = lua_io_stream_new(fp, mode);
 	if (o->s == NULL) {
 		o->err = ENOMEM;
+		fclose(fp);
 		process_disown(&child);
 		return;
 	}

@@ -6,6 +6,7 @@
 #include "lua/lua_deserialize.h"
 #include "lua/lua_direct.h"
 #include "lua/lua_serialize.h"
+#include "lua/lua_state.h"
 #include "lua/lua_value.h"
 #include "port/mp_decode.h"
 #include "port/mp_encode.h"
@@ -179,4 +180,42 @@ int lua_unpack(lua_State *L, const char *data, const char *end)
 		return -1;
 	}
 	return n + more;
+}
+
+/* Where the values begin: behind the array's head. */
+static const char *values(const struct buf *data)
+{
+	switch ((unsigned char)data->data[0]) {
+	case 0xdc:
+		return data->data + 3;
+	case 0xdd:
+		return data->data + 5;
+	default:
+		return data->data + 1;
+	}
+}
+
+int lua_unpack_packed(lua_State *L, const struct buf *data)
+{
+	int top = lua_gettop(L), n = 0;
+
+	if (data->size > 0)
+		n = lua_unpack(L, values(data), data->data + data->size);
+	if (n <= 0)
+		return n;
+	if (!lua_checkstack(L, 2)) {
+		lua_settop(L, top);
+		return too_many(n);
+	}
+	/* A nil among them was packed as null. */
+	lua_rawgeti(L, LUA_REGISTRYINDEX, lua_vm_of(L)->values.null);
+	for (int i = top + 1; i <= top + n; i++) {
+		if (lua_type(L, i) != LUA_VALUE_CDATA ||
+		    !lua_rawequal(L, i, top + n + 1))
+			continue;
+		lua_pushnil(L);
+		lua_replace(L, i);
+	}
+	lua_pop(L, 1);
+	return n;
 }

@@ -200,6 +200,12 @@ static bool ask(void *arg, const void *ucontext)
 	bool turn_is_over = vm->memory.running !=
 			    lua_fiber_of(vm->sched->current);
 
+	if (vm->stop != NULL) { /* alone in its state: there is no slice */
+		if (atomic_load_explicit(vm->stop, memory_order_relaxed))
+			vm->sched->current->over = FIBER_OVER_CANCEL;
+		if (vm->sched->current->over == FIBER_OVER_NONE)
+			return true;
+	}
 	if (ticker_turn_ns(&vm->ticker) > TICKER_STALL_NS)
 		vm->hook.armed = true; /* so that it is reported at the end */
 	else if (turn_is_over)

@@ -64,3 +64,9 @@ int lua_pack(lua_State *L, int first, int last, struct buf *out);
  * Throws: no.
  */
 int lua_unpack(lua_State *L, const char *data, const char *end);
+
+/**
+ * Push the values that lua_pack() has put into @a data, where nothing else is; a
+ * nil among them is nil again. Nothing in it: no values. As lua_unpack().
+ */
+int lua_unpack_packed(lua_State *L, const struct buf *data);

@@ -6,6 +6,7 @@
 
 #include <lua.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -66,6 +67,9 @@ struct lua_slots {
 struct lua_vm {
 	lua_State *L; /* the main coroutine: never runs user code */
 	struct sched *sched;
+	bool offloaded; /* it is one of lua_scratch.c: nothing may wait */
+	/* Set by another thread: what runs is to end. NULL: nobody does. */
+	const atomic_bool *stop;
 	struct lua_memory memory;
 	struct list pool; /* idle fibers with their coroutines */
 	unsigned pooled;

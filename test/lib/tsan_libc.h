@@ -3,7 +3,8 @@
  * several loops:
  * - libuv closes descriptors by syscall(): the next one of that number is taken
  *   for the one that is gone, and its users for racing;
- * - the locks of its streams.
+ * - the locks of its streams;
+ * - what mremap() moves: LuaJIT's allocator does without when it fails.
  */
 #pragma once
 
@@ -18,6 +19,7 @@
 #ifdef TSAN_LIBC
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <sanitizer/tsan_interface.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -53,6 +55,14 @@ __attribute__((visibility("default"))) long syscall(long number, ...)
 	found = next("syscall", &known);
 	memcpy(&real, &found, sizeof real);
 	return real(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+}
+
+__attribute__((visibility("default"))) void *mremap(void *old, size_t old_size,
+						    size_t size, int flags, ...)
+{
+	(void)old, (void)old_size, (void)size, (void)flags;
+	errno = ENOMEM;
+	return (void *)-1; /* MAP_FAILED */
 }
 
 __attribute__((visibility("default"))) int ftrylockfile(FILE *fp)
