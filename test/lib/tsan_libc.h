@@ -24,6 +24,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -62,7 +63,7 @@ __attribute__((visibility("default"))) void *mremap(void *old, size_t old_size,
 {
 	(void)old, (void)old_size, (void)size, (void)flags;
 	errno = ENOMEM;
-	return (void *)-1; /* MAP_FAILED */
+	return MAP_FAILED;
 }
 
 __attribute__((visibility("default"))) int ftrylockfile(FILE *fp)
