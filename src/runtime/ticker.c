@@ -59,6 +59,13 @@ static void charge(struct ticker *t, struct fiber *f)
  * was read, as it is for those that compute all the time, one tick for each slice
  * is enough.
  */
+static uint64_t period_of(const struct ticker *t)
+{
+	if (t->quiet >= QUIET_TICKS)
+		return t->slice_ns / 4 * 7;
+	return t->exact || t->quiet > 0 ? t->slice_ns : t->slice_ns / 2;
+}
+
 static void set_period(struct ticker *t, uint64_t period)
 {
 	if (t->period == period)
@@ -74,11 +81,8 @@ static void stay(struct ticker *t, uint64_t now, uint64_t timer_in)
 	t->since = now;
 	t->cpu_since = t->cpu;
 	t->backoff = BACKOFF_MIN_NS;
-	if (++t->quiet < QUIET_TICKS) {
-		set_period(t, t->slice_ns);
-		return;
-	}
-	set_period(t, t->slice_ns / 4 * 7);
+	t->quiet++;
+	set_period(t, period_of(t));
 	if (timer_in < t->period)
 		set_timer(t, timer_in);
 }
@@ -86,12 +90,11 @@ static void stay(struct ticker *t, uint64_t now, uint64_t timer_in)
 /* The turn is to end. */
 static void end_turn(struct ticker *t, const void *ucontext)
 {
-	t->quiet = 0;
 	if (t->ask(t->arg, ucontext)) {
 		if (t->backoff != BACKOFF_MIN_NS)
 			t->period = 0; /* the timer is set for less */
 		t->backoff = BACKOFF_MIN_NS;
-		set_period(t, t->exact ? t->slice_ns : t->slice_ns / 2);
+		set_period(t, period_of(t));
 		return;
 	}
 	if (t->backoff >= t->period)
@@ -108,6 +111,7 @@ static void tick(struct ticker *t, const void *ucontext)
 	uint64_t now = clock_ns(CLOCK_MONOTONIC), timer_in;
 	struct sched *s = t->sched;
 	struct fiber *f = s->current;
+	bool wanted;
 
 	charge(t, f);
 	if (s->turns != t->turn) {
@@ -131,12 +135,14 @@ static void tick(struct ticker *t, const void *ucontext)
 	}
 	if (t->exact && now - t->begun < t->slice_ns / 2)
 		return;
-	if (f->over == FIBER_OVER_NONE && !fiber_has_news(f) &&
-	    !fiber_is_late(f, now) && t->quiet < QUIET_MAX &&
-	    !sched_is_wanted(s, &timer_in))
+	wanted = f->over != FIBER_OVER_NONE || fiber_has_news(f) ||
+		 fiber_is_late(f, now) || sched_is_wanted(s, &timer_in);
+	if (!wanted && t->quiet < QUIET_MAX) {
 		stay(t, now, timer_in);
-	else
-		end_turn(t, ucontext);
+		return;
+	}
+	t->quiet = wanted ? 0 : QUIET_TICKS;
+	end_turn(t, ucontext);
 }
 
 static void on_signal(int signo, siginfo_t *info, void *ucontext)
@@ -220,7 +226,7 @@ void ticker_begin(struct ticker *t)
 {
 	t->begun = t->since = clock_ns(CLOCK_MONOTONIC);
 	t->cpu_since = t->cpu;
-	t->idle = t->quiet = 0;
+	t->idle = 0;
 	t->backoff = BACKOFF_MIN_NS;
 	t->exact = true;
 	__asm__ volatile("" ::: "memory"); /* a tick may come between */
