@@ -46,7 +46,7 @@ int sched_create(struct sched *s, struct loop *loop)
 	s->switches = s->turns = s->preempted = s->polled = 0;
 	s->cancel_grace_ns = CANCEL_GRACE_NS;
 	s->count = s->depth = s->waiting = 0;
-	s->idling = s->late_turn = false;
+	s->idling = s->late_turn = s->in_round = false;
 	rc = timers_create(&s->timers, loop);
 	if (rc != 0)
 		return rc;
@@ -170,6 +170,7 @@ void sched_run_ready(struct sched *s)
 	bool slice, another = false;
 	struct list *link;
 
+	s->in_round = true;
 	slice = run_queue(s, &s->ready);
 	/* Many that compute became ready at once: whoever the next poll wakes
 	 * does not wait for a slice of each. */
@@ -186,6 +187,7 @@ void sched_run_ready(struct sched *s)
 		stop_idling(s); /* alone, it may go on for longer */
 		run(list_entry(link, struct fiber, link));
 	}
+	s->in_round = false;
 	if (__builtin_expect(s->top.on, 0))
 		fiber_top_round(s);
 	s->polled = s->preempted;
@@ -443,7 +445,9 @@ bool sched_has_others(const struct sched *s)
 
 bool sched_is_wanted(const struct sched *s, uint64_t *ret_timer_in)
 {
-	return s->depth > 1 || !list_empty(&s->ready) ||
+	/* Outside of a round a callback of the loop runs it, and may have more
+	 * in hand that no poll shows: other mail, other finished work. */
+	return !s->in_round || s->depth > 1 || !list_empty(&s->ready) ||
 	       !list_empty(&s->late) || !list_empty(&s->spent) ||
 	       !list_empty(&s->held) || loop_is_wanted(s->loop, ret_timer_in);
 }

@@ -133,6 +133,7 @@ struct sched {
 	unsigned depth;          /* resumes inside resumes */
 	unsigned waiting;        /* parked fibers */
 	bool idling;             /* the idle handle is on */
+	bool in_round;           /* sched_run_ready() runs */
 	bool late_turn;   /* this round late ones run whatever came before */
 	uv_idle_t idle;   /* keeps the poll from blocking while ready */
 	uv_check_t check; /* runs the ready queue after the poll */

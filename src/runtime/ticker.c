@@ -94,6 +94,8 @@ static void end_turn(struct ticker *t, const void *ucontext)
 		if (t->backoff != BACKOFF_MIN_NS)
 			t->period = 0; /* the timer is set for less */
 		t->backoff = BACKOFF_MIN_NS;
+		if (t->quiet == QUIET_MAX)
+			t->quiet = QUIET_TICKS;
 		set_period(t, period_of(t));
 		return;
 	}
@@ -141,7 +143,8 @@ static void tick(struct ticker *t, const void *ucontext)
 		stay(t, now, timer_in);
 		return;
 	}
-	t->quiet = wanted ? 0 : QUIET_TICKS;
+	if (wanted)
+		t->quiet = 0;
 	end_turn(t, ucontext);
 }
 

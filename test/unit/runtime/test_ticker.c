@@ -10,12 +10,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "runtime/ticker.h"
 
 static struct ticker ticker;
 static volatile sig_atomic_t asked; /* gcc reads a bool once under UBSan */
-static volatile unsigned asks, refusals;
+static volatile unsigned asks, refusals, asked_quiet;
 
 /* Signal context. */
 static bool ask(void *arg, const void *ucontext)
@@ -27,6 +28,7 @@ static bool ask(void *arg, const void *ucontext)
 		refusals--;
 		return false;
 	}
+	asked_quiet = ticker.quiet;
 	asked = true;
 	return true;
 }
@@ -166,6 +168,10 @@ static struct fake parked;
 
 static void alone_body(struct fake *f)
 {
+	if (f->step == 1) {
+		fiber_preempt_begin(&f->base); /* no callback of the loop's */
+		return;
+	}
 	burn_alone(10);
 	if (f->arg == &parked)
 		fiber_wakeup(&parked.base, 0); /* it is ready now */
@@ -193,6 +199,7 @@ static void alone_is_left(void **state)
 	uv_run(&fake_loop.uv, UV_RUN_NOWAIT); /* it is watched from here */
 	fake_init(&f, alone_body);
 	fiber_start(&f.base);
+	sched_run_ready(&fake_sched);
 	assert_true(fiber_is_dead(&f.base));
 	uv_run(&fake_loop.uv, UV_RUN_NOWAIT);
 	asks = 0;
@@ -201,11 +208,72 @@ static void alone_is_left(void **state)
 	fake_init(&f, alone_body);
 	f.arg = &parked;
 	fiber_start(&f.base);
+	sched_run_ready(&fake_sched);
 	assert_true(fiber_is_dead(&f.base));
 	sched_run_ready(&fake_sched);
 	assert_true(fiber_is_dead(&parked.base));
 	uv_close((uv_handle_t *)&call, NULL);
 	uv_run(&fake_loop.uv, UV_RUN_NOWAIT);
+	ticker_destroy(&ticker);
+}
+
+static uv_poll_t watch;
+static int watched[2];
+
+static void on_watched(uv_poll_t *handle, int status, int events)
+{
+	(void)status, (void)events;
+	uv_poll_stop(handle);
+}
+
+/* What its tag says, and is asked at once; or, with refusals, in the end. */
+static void asked_body(struct fake *f)
+{
+	unsigned quiet = refusals > 0 ? 32 : 0;
+
+	if (f->step == 1 && f->tag != 'c') {
+		fiber_preempt_begin(&f->base);
+		return;
+	}
+	if (f->tag == 'w')
+		uv_poll_start(&watch, UV_READABLE, on_watched);
+	burn();
+	assert_int_equal(asked_quiet, quiet);
+	assert_int_equal(refusals, 0);
+	fiber_finish(&f->base, false);
+}
+
+static void be_asked(int tag)
+{
+	struct fake f;
+
+	fake_init(&f, asked_body);
+	f.tag = tag;
+	fiber_start(&f.base);
+	sched_run_ready(&fake_sched);
+	assert_true(fiber_is_dead(&f.base));
+}
+
+/* Nobody is to be seen, and yet it is not alone. */
+static void unseen_ones_count(void **state)
+{
+	(void)state;
+	if (!start(1000000))
+		return;
+	assert_int_equal(pipe(watched), 0);
+	uv_async_init(&fake_loop.uv, &call, on_call); /* keeps it alive */
+	uv_poll_init(&fake_loop.uv, &watch, watched[0]);
+	uv_run(&fake_loop.uv, UV_RUN_NOWAIT);
+	be_asked('c'); /* a callback may have more in hand */
+	be_asked('w'); /* the system is not watching yet */
+	uv_run(&fake_loop.uv, UV_RUN_NOWAIT);
+	refusals = 5;
+	be_asked('r'); /* its turn has lasted long enough */
+	uv_close((uv_handle_t *)&watch, NULL);
+	uv_close((uv_handle_t *)&call, NULL);
+	uv_run(&fake_loop.uv, UV_RUN_NOWAIT);
+	close(watched[0]);
+	close(watched[1]);
 	ticker_destroy(&ticker);
 }
 
@@ -380,15 +448,11 @@ static void late_ones_wait(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		scheduled(gives_way),
-		scheduled(asks_again),
-		scheduled(alone_is_left),
-		scheduled(idle_is_quiet),
-		scheduled(nesting_is_one_turn),
-		scheduled(limits_are_found),
-		scheduled(charges),
-		scheduled(spent_ones_wait),
-		scheduled(late_ones_wait),
+		scheduled(gives_way),        scheduled(asks_again),
+		scheduled(alone_is_left),    scheduled(unseen_ones_count),
+		scheduled(idle_is_quiet),    scheduled(nesting_is_one_turn),
+		scheduled(limits_are_found), scheduled(charges),
+		scheduled(spent_ones_wait),  scheduled(late_ones_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
