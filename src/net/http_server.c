@@ -305,6 +305,11 @@ static void on_drain_deadline(struct timer *t)
 	struct http_server *server =
 		list_entry(t, struct http_server, drain_timer);
 
+	/* Who came in later would have no deadline. */
+	if (timer_active(&server->accept_timer)) {
+		timer_stop(server->timers, &server->accept_timer);
+		listener_close(&server->listener);
+	}
 	for_each(server, cut_short);
 }
 

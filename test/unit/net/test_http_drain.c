@@ -124,6 +124,46 @@ static void test_silent(void **state)
 	close(fd);
 }
 
+/* Of all sockets the one that listens lets knocks in again. */
+static void admit_knocks(void)
+{
+	socklen_t size = sizeof(int);
+	int listens, none = 0;
+
+	for (int fd = 3; fd < 64; fd++) {
+		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens,
+			       &size) == 0 &&
+		    listens)
+			assert_int_equal(setsockopt(fd, SOL_SOCKET,
+						    SO_DETACH_FILTER, &none,
+						    sizeof none),
+					 0);
+	}
+}
+
+/* When it is over nobody comes in any more, who would have none. */
+static void test_late_knock(void **state)
+{
+	int fd = rig_connect(&rig), late = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in addr;
+	socklen_t size = sizeof addr;
+
+	(void)state;
+	rig_until_open(&rig, 1);
+	assert_int_equal(getpeername(fd, (struct sockaddr *)&addr, &size), 0);
+	begin_drain(UINT64_MAX);
+	admit_knocks();
+	assert_int_equal(http_server_drain(rig.server, 0, NULL, NULL),
+			 UV_EALREADY);
+	text[0] = '\0';
+	rig_wait_end(&rig, fd, text, sizeof(text));
+	assert_int_equal(connect(late, (struct sockaddr *)&addr, size), -1);
+	rig_drain(&rig, UINT64_MAX);
+	assert_int_equal(rig.drained, 1);
+	close(late);
+	close(fd);
+}
+
 static void test_deadline(void **state)
 {
 	int fd = rig_connect(&rig);
@@ -293,7 +333,7 @@ int main(void)
 		TEST(test_each_state), TEST(test_silent),
 		TEST(test_deadline),   TEST(test_from_handler),
 		TEST(test_unix),       TEST(test_addresses),
-		TEST(test_reuse_port),
+		TEST(test_reuse_port), TEST(test_late_knock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
