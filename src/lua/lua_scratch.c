@@ -340,6 +340,8 @@ static void run_in(struct scratch *s, struct lua_scratch_run *run)
 	if (lua_preempt_start(&s->vm, SLICE_NS) != 0) {
 		diag_clear();
 		lua_sethook(s->vm.L, on_count, LUA_MASKCOUNT, LOOK_COUNT);
+	} else {
+		s->vm.ticker.insistent = true; /* it looks at the flag */
 	}
 	if (run_here(s) != 0) {
 		run->error = diag_take();

@@ -137,8 +137,9 @@ static void tick(struct ticker *t, const void *ucontext)
 	}
 	if (t->exact && now - t->begun < t->slice_ns / 2)
 		return;
-	wanted = f->over != FIBER_OVER_NONE || fiber_has_news(f) ||
-		 fiber_is_late(f, now) || sched_is_wanted(s, &timer_in);
+	wanted = t->insistent || f->over != FIBER_OVER_NONE ||
+		 fiber_has_news(f) || fiber_is_late(f, now) ||
+		 sched_is_wanted(s, &timer_in);
 	if (!wanted && t->quiet < QUIET_MAX) {
 		stay(t, now, timer_in);
 		return;

@@ -47,6 +47,8 @@ struct ticker {
 	uint64_t period;    /* between ticks, as the timer is set */
 	unsigned quiet;     /* ticks that found nobody waiting, in a row */
 	bool exact;         /* begun is exact */
+	bool insistent; /* asks though nobody waits: the layer above knows why;
+			   set after ticker_create() */
 	volatile sig_atomic_t ticking;
 };
 
