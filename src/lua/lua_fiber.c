@@ -437,7 +437,8 @@ static void name_over(struct lua_fiber *f)
 	const struct error *e = lua_error_test(f->co, -1);
 
 	if (e != NULL &&
-	    (e->type == &LimitExceeded || e->type == &FiberIsCancelled))
+	    (e->type == &LimitExceeded || e->type == &OutOfMemory ||
+	     e->type == &FiberIsCancelled))
 		return;
 	if (lua_vm_protect(f->vm, push_over, f) != 0)
 		error_unref(diag_take());
@@ -475,10 +476,10 @@ static void resume(struct lua_fiber *f)
 	errno = outer; /* of the fiber that has started this one */
 	if (rc != LUA_YIELD) {
 		lua_fiber_take_back(f);
-		if (rc == LUA_ERRMEM)
-			name_lack(f);
-		else if (rc != 0 && base->over != FIBER_OVER_NONE)
+		if (rc != 0 && base->over != FIBER_OVER_NONE)
 			name_over(f);
+		else if (rc == LUA_ERRMEM)
+			name_lack(f);
 		fiber_end(f, rc == 0);
 		return;
 	}

@@ -7,6 +7,7 @@
 
 #include "base/diag.h"
 #include "base/inject.h"
+#include "lua/lua_account.h"
 #include "lua/lua_class.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
@@ -41,8 +42,16 @@ void lua_limits_set_group(struct lua_fiber *f, enum lua_limit_group group)
 /* Of one fiber and what it has started. */
 struct own_limits {
 	struct fiber_limits limits;
+	struct lua_account account;
 	unsigned refs;
 };
+
+struct lua_account *lua_limits_account(const struct lua_fiber *f)
+{
+	struct own_limits *own = f->own_limits;
+
+	return own == NULL || own->account.vm == NULL ? NULL : &own->account;
+}
 
 static void take_own(struct lua_fiber *f, struct own_limits *own)
 {
@@ -65,8 +74,10 @@ void lua_limits_inherit(struct lua_fiber *f, const struct fiber *parent)
 
 void lua_limits_leave(struct lua_fiber *f)
 {
-	if (f->own_limits != NULL && --f->own_limits->refs == 0)
+	if (f->own_limits != NULL && --f->own_limits->refs == 0) {
+		lua_account_close(&f->own_limits->account);
 		mem_free(f->own_limits);
+	}
 	f->own_limits = NULL;
 	f->base.limits = NULL;
 }
@@ -115,30 +126,69 @@ static uint64_t check_seconds(lua_State *L, const char *name)
 	return v >= 1e9 ? 0 : (uint64_t)(v * 1e9);
 }
 
+/* The same: bytes. */
+static size_t check_memory(lua_State *L)
+{
+	double v = 0;
+
+	lua_getfield(L, -1, "memory");
+	if (!lua_isnil(L, -1)) {
+		v = lua_tonumber(L, -1);
+		if (lua_type(L, -1) != LUA_TNUMBER ||
+		    !(v == 0 || v >= LUA_ACCOUNT_MIN))
+			lua_error_usage(L,
+					"limits: memory: a number of bytes is "
+					"wanted, %d or more, or 0 for no limit",
+					LUA_ACCOUNT_MIN);
+	}
+	lua_pop(L, 1);
+	if (v != 0 && lua_vm_of(L)->sched->ticker == NULL)
+		lua_error_usage(L, "limits: memory: no fiber can be ended for "
+				   "it, as there are no time slices (--slice "
+				   "0, or a build that has none)");
+	/* More is none, whatever the machine has. */
+	return v >= 1e15 ? 0 : (size_t)v;
+}
+
 /***
  * fiber.set_limits(what, limits)
- * Limit the CPU time of a group of handlers, or of one fiber and those it starts
- * from then on: @what is `'main'`, `'action'`, `'fetch'`, `'converter'`,
+ * Limit what a group of handlers, or one fiber and those it starts from then on,
+ * may use: @what is `'main'`, `'action'`, `'fetch'`, `'converter'`,
  * `'filter'`, `'command'`, `'service'`, `'task'` or a fiber object, @limits is
- * `{burst = seconds, total = seconds}`. `burst` counts since the fiber last waited,
+ * `{burst = seconds, total = seconds, memory = bytes}`. `burst` counts since the fiber last waited,
  * `total` since it began; 0 or nothing is no limit. Being made to give way is not
  * a wait. A fiber over its limit ends with an error of type LimitExceeded that it
  * cannot catch. Handlers of requests are in the group `service`: 1 s and 4 s; the
- * main script and tasks have no limits. Yields: no. Throws: out of memory.
+ * main script and tasks have no limits.
+ *
+ * `memory`, of a fiber only and 65536 at least, is shared by the fiber and those
+ * that it starts from then on: bytes of Lua that they have allocated since, that
+ * are still in use, whoever uses them. Garbage does not count. Whoever of them
+ * allocates when they have more ends with an error of type OutOfMemory that it
+ * cannot catch; the next one only when that has not helped. It is told from
+ * samples and found when a collection is complete: about a tenth more or less,
+ * and late by a quarter of the limit, or an eighth of what the state has, where
+ * that is more. One object larger than the limit is refused at once, by an error
+ * that can be caught. Yields: no. Throws: out of memory.
  */
 int lua_limits_set(lua_State *L)
 {
 	struct fiber_limits limits;
 	struct own_limits *own;
 	struct lua_fiber *f;
+	size_t memory;
 
 	luaL_checktype(L, 2, LUA_TTABLE);
 	lua_settop(L, 2);
 	limits.burst_ns = check_seconds(L, "burst");
 	limits.total_ns = check_seconds(L, "total");
+	memory = check_memory(L);
 	if (lua_type(L, 1) == LUA_TSTRING) {
 		struct fiber_limits *group = check_group(L, 1);
 
+		if (memory != 0)
+			lua_error_usage(L, "limits: memory: only of a fiber, "
+					   "not of a group");
 		group->burst_ns = limits.burst_ns;
 		group->total_ns = limits.total_ns;
 		return 0;
@@ -150,6 +200,11 @@ int lua_limits_set(lua_State *L)
 		return lua_error_throw(L);
 	}
 	limits.group = "fiber";
+	if (memory != 0 &&
+	    lua_account_open(&own->account, f->vm, memory) != 0) {
+		mem_free(own);
+		return lua_error_throw(L);
+	}
 	own->limits = limits;
 	take_own(f, own);
 	return 0;
@@ -165,11 +220,14 @@ static void push_seconds(lua_State *L, const char *name, uint64_t ns)
  * fiber.limits(what) -> table
  * The limits in force for @what, a group or a fiber object, as `fiber.set_limits()`
  * takes them: `{burst = seconds, total = seconds}`, 0 for none; of a fiber also
- * what it has used, `used_burst` and `used_total`, and its `group`. Yields: no.
+ * `memory`, what it has used, `used_burst`, `used_total` and `used_memory` (by it
+ * and those that share the limit, with garbage not yet collected, about; 0 without
+ * a limit), and its `group`. Yields: no.
  */
 int lua_limits_get(lua_State *L)
 {
 	const struct fiber_limits *limits, none = { "none", 0, 0 };
+	const struct lua_account *a;
 	const struct lua_fiber *f = NULL;
 
 	if (lua_type(L, 1) == LUA_TSTRING) {
@@ -178,13 +236,18 @@ int lua_limits_get(lua_State *L)
 		f = check_fiber(L, 1);
 		limits = f->base.limits == NULL ? &none : f->base.limits;
 	}
-	lua_createtable(L, 0, 5);
+	lua_createtable(L, 0, 7);
 	push_seconds(L, "burst", limits->burst_ns);
 	push_seconds(L, "total", limits->total_ns);
 	if (f == NULL)
 		return 1;
 	push_seconds(L, "used_burst", f->base.burst_ns);
 	push_seconds(L, "used_total", f->base.total_ns);
+	a = lua_limits_account(f);
+	lua_pushnumber(L, a == NULL ? 0 : (double)a->limit);
+	lua_setfield(L, -2, "memory");
+	lua_pushnumber(L, a == NULL ? 0 : (double)a->used);
+	lua_setfield(L, -2, "used_memory");
 	lua_pushstring(L, limits->group);
 	lua_setfield(L, -2, "group");
 	return 1;

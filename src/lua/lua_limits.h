@@ -9,6 +9,7 @@
 
 #include "runtime/fiber.h"
 
+struct lua_account;
 struct lua_fiber;
 struct lua_vm;
 
@@ -36,6 +37,9 @@ void lua_limits_inherit(struct lua_fiber *f, const struct fiber *parent);
 
 /** Forget those of its own. */
 void lua_limits_leave(struct lua_fiber *f);
+
+/** What it has allocated is counted there, if its memory is limited, or NULL. */
+struct lua_account *lua_limits_account(const struct lua_fiber *f);
 
 /** limits() and set_limits() of the module `fiber`. */
 int lua_limits_get(lua_State *L);

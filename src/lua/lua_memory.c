@@ -193,6 +193,46 @@ static bool collect(lua_State *L, unsigned cycles, uint64_t ns)
 	return done;
 }
 
+unsigned lua_memory_cycles(struct lua_vm *vm)
+{
+	return cycles_wanted(vm);
+}
+
+bool lua_memory_hurry(struct lua_vm *vm, unsigned cycles)
+{
+	struct lua_memory *m = &vm->memory;
+	global_State *g = G(vm->L);
+
+	if (is_collecting(g))
+		return false;
+	if (!is_collected(vm, cycles)) {
+		boost(vm, STEPMUL_LACK);
+		if (g->gc.threshold > g->gc.total)
+			g->gc.threshold = g->gc.total;
+		m->threshold = g->gc.threshold;
+		return false;
+	}
+	if (!m->recovering && m->used < m->line)
+		unboost(vm);
+	return true;
+}
+
+/* The table grows in the turn of whoever makes one string too many. */
+static bool is_of_strings(const global_State *g, const void *ptr, size_t size)
+{
+	return ptr == NULL && g->str.num > g->str.mask &&
+	       size == ((size_t)g->str.mask + 1) * 2 * sizeof(GCRef);
+}
+
+bool lua_memory_is_for_script(struct lua_vm *vm, const void *ptr, size_t size)
+{
+	const global_State *g = G(vm->L);
+
+	return !is_collecting(g) && g->vmstate != ~LJ_VMST_RECORD &&
+	       g->vmstate != ~LJ_VMST_OPT && g->vmstate != ~LJ_VMST_ASM &&
+	       !is_of_strings(g, ptr, size);
+}
+
 struct recovery {
 	uint64_t ns;
 };
@@ -277,6 +317,28 @@ static void pace(struct lua_vm *vm, size_t growth)
 static void begin_recovery(struct lua_vm *vm)
 {
 	vm->memory.recovering = true;
+}
+
+/* Nor can a fiber be ended there: there are no limits of fibers. */
+unsigned lua_memory_cycles(struct lua_vm *vm)
+{
+	(void)vm;
+	return 0;
+}
+
+bool lua_memory_hurry(struct lua_vm *vm, unsigned cycles)
+{
+	(void)vm;
+	(void)cycles;
+	return false;
+}
+
+bool lua_memory_is_for_script(struct lua_vm *vm, const void *ptr, size_t size)
+{
+	(void)vm;
+	(void)ptr;
+	(void)size;
+	return false;
 }
 
 static void recover_protected(lua_State *L, void *arg)

@@ -73,6 +73,22 @@ void lua_memory_inherit(struct lua_vm *vm, struct lua_fiber *f);
  */
 void lua_memory_recover(struct lua_vm *vm);
 
+/** When lua_memory_hurry() is to be content: all that is garbage now is freed. */
+unsigned lua_memory_cycles(struct lua_vm *vm);
+
+/**
+ * Inside an allocation: see that the collector gets there soon, in the turn of
+ * who allocates. True: it is there.
+ */
+bool lua_memory_hurry(struct lua_vm *vm, unsigned cycles);
+
+/**
+ * Inside an allocation, of @a size bytes in place of @a ptr: is it what the
+ * running script wants, and not the collector, a finalizer, the compiler or the
+ * table of all strings?
+ */
+bool lua_memory_is_for_script(struct lua_vm *vm, const void *ptr, size_t size);
+
 /** Push a table of what is used; see neap.memory(). Throws: out of memory. */
 int lua_memory_push(lua_State *L);
 

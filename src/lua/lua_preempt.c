@@ -12,6 +12,7 @@
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_internal.h"
+#include "lua/lua_limits.h"
 #include "lua/lua_state.h"
 #include "runtime/ticker.h"
 
@@ -45,6 +46,19 @@ static double seconds(uint64_t ns)
 	return (double)ns / 1e9;
 }
 
+static void set_memory_diag(const struct lua_fiber *f)
+{
+	const struct lua_account *a = lua_limits_account(f);
+
+	if (a == NULL) /* somebody has just lifted the limit */
+		diag_set(OutOfMemory, "memory limit of fiber '%s'", f->name);
+	else
+		diag_set(OutOfMemory,
+			 "memory limit of fiber '%s': %zu KiB used, the limit "
+			 "is %zu KiB",
+			 f->name, (a->found + 1023) / 1024, a->limit / 1024);
+}
+
 void lua_preempt_set_over_diag(const struct lua_fiber *f)
 {
 	const struct fiber *b = &f->base;
@@ -64,6 +78,9 @@ void lua_preempt_set_over_diag(const struct lua_fiber *f)
 			"the limit is %.3f s",
 			b->limits->group, f->name, seconds(b->total_ns),
 			seconds(b->limits->total_ns));
+		break;
+	case FIBER_OVER_MEMORY:
+		set_memory_diag(f);
 		break;
 	default:
 		diag_set(FiberIsCancelled,
@@ -94,6 +111,11 @@ void lua_preempt_spare(lua_State *L)
 }
 
 void lua_preempt_catch_up(struct lua_vm *vm)
+{
+	(void)vm;
+}
+
+void lua_preempt_over(struct lua_vm *vm)
 {
 	(void)vm;
 }
@@ -246,6 +268,14 @@ void lua_preempt_catch_up(struct lua_vm *vm)
 		vm->hook.missed = 0;
 		arm(vm);
 	}
+}
+
+void lua_preempt_over(struct lua_vm *vm)
+{
+	luaJIT_stopmatch = 1;
+	vm->hook.armed = true;
+	vm->hook.missed = vm->sched->turns;
+	lua_preempt_catch_up(vm);
 }
 
 /* A mark that the collector gives to tables and cdata alone, and leaves where it

@@ -39,6 +39,10 @@ void lua_preempt_spare(lua_State *L);
  */
 void lua_preempt_catch_up(struct lua_vm *vm);
 
+/** Inside an allocation: the running fiber is over a limit, and is to hear of it
+ * as soon as that can be. */
+void lua_preempt_over(struct lua_vm *vm);
+
 /** Before @a f is resumed: what was asked of another one is forgotten, and it is
  * told what it cannot learn by a wait's status. True: that other one is outside,
  * lua_preempt_outer() is wanted afterwards. */

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "lua/lua_account.h"
 #include "lua/lua_limits.h"
 #include "lua/lua_memory.h"
 #include "lua/lua_value.h"
@@ -71,7 +72,8 @@ struct lua_vm {
 	/* Set by another thread: what runs is to end. NULL: nobody does. */
 	const atomic_bool *stop;
 	struct lua_memory memory;
-	struct list pool; /* idle fibers with their coroutines */
+	struct lua_samples samples; /* of fibers with a memory limit */
+	struct list pool;           /* idle fibers with their coroutines */
 	unsigned pooled;
 	int fibers_ref;            /* registry: slot -> coroutine */
 	struct lua_slots handles;  /* slot -> fiber object, when it has one */

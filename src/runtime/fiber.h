@@ -52,6 +52,7 @@ enum fiber_over {
 	FIBER_OVER_BURST,  /* since it last waited */
 	FIBER_OVER_TOTAL,  /* since it began */
 	FIBER_OVER_CANCEL, /* since it was cancelled */
+	FIBER_OVER_MEMORY, /* the layer above finds it */
 };
 
 /** CPU time that fibers of one kind may use; 0: any. */
