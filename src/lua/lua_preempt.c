@@ -166,16 +166,21 @@ static bool is_in_trace(global_State *g, uintptr_t pc)
 	return false;
 }
 
-/* May the hook be set while the thread stands at @a pc? Nowhere in C code,
- * which may be changing what the hook changes. */
+/*
+ * May the hook be set while the thread stands at @a pc? In the interpreter and in
+ * a trace, and in a C function that one of them has called: but for a change of
+ * the hooks nothing there minds. Not in other C code of the interpreter's, which
+ * may be about to call a hook, or to record.
+ */
 static bool is_safe(global_State *g, uintptr_t pc)
 {
 	const jit_State *J = G2J(g);
 
-	if (*(const volatile TraceState *)&J->state & LJ_TRACE_ACTIVE)
+	if (*(const volatile TraceState *)&J->state & LJ_TRACE_ACTIVE ||
+	    luaJIT_hookbusy != 0)
 		return false;
 	return pc - (uintptr_t)lj_vm_asm_begin < NEAP_LUAJIT_VM_SIZE ||
-	       is_in_trace(g, pc);
+	       g->vmstate == ~LJ_VMST_C || is_in_trace(g, pc);
 }
 
 static void on_hook(lua_State *L, lua_Debug *ar);

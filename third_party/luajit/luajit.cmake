@@ -20,7 +20,7 @@ execute_process(
   OUTPUT_VARIABLE prefix
   OUTPUT_STRIP_TRAILING_WHITESPACE
   RESULT_VARIABLE result)
-file(GLOB inputs ${dir}/*.patch)
+file(GLOB inputs CONFIGURE_DEPENDS ${dir}/*.patch)
 set_property(DIRECTORY ${CMAKE_SOURCE_DIR} APPEND PROPERTY
   CMAKE_CONFIGURE_DEPENDS ${dir}/build.sh ${inputs})
 

@@ -62,6 +62,23 @@ had = beside(function()
 end)
 tap.ok(had >= 5, 'beside one that is mostly in C functions: ' .. had)
 
+-- Nor does one of them make anything, so that no allocation tells.
+local same = ('a '):rep(5000)
+for name, f in pairs({
+    gsub = function() same:gsub('%a', '%0') end,
+    rep = function() string.rep('x', 1e5) end,
+}) do
+    for _, compiled in ipairs({ 'off', 'on' }) do
+        local function loop()
+            local to = os.clock() + 0.3
+            while os.clock() < to do f() end
+        end
+        jit[compiled](loop, true)
+        had = beside(loop)
+        tap.ok(had >= 20, ('%s, compiler %s: %d'):format(name, compiled, had))
+    end
+end
+
 -- Every kind of loop, with no other and no call in it.
 local big = {}
 for i = 1, 2e6 do
