@@ -191,7 +191,9 @@ static void arm(struct lua_vm *vm)
 	const global_State *g = G(vm->L);
 
 	if (g->hookf != on_hook) {
-		vm->hook.user_left = g->hookcount;
+		/* 0: it was about to be called. Counted down from there it
+		 * would not be before the count has wrapped. */
+		vm->hook.user_left = g->hookcount > 0 ? g->hookcount : 1;
 		vm->hook.user = g->hookf;
 		vm->hook.user_mask = g->hookmask & HOOK_EVENTMASK;
 		vm->hook.user_count = g->hookcstart;
