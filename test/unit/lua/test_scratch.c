@@ -160,7 +160,8 @@ static void rounds(int n)
 		for (int i = 0; i < 4; i++)
 			prepare(&runs[i]);
 		runs[1].in.data[2] = 3;
-		runs[2].code_size = 3;
+		runs[2].code = "no code";
+		runs[2].code_size = 7;
 		run_in_thread(runs, 4);
 		assert_true(runs[0].ok && !runs[1].ok && !runs[2].ok &&
 			    runs[3].ok);
