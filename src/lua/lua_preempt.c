@@ -170,7 +170,8 @@ static bool is_in_trace(global_State *g, uintptr_t pc)
  * May the hook be set while the thread stands at @a pc? In the interpreter and in
  * a trace, and in a C function that one of them has called: but for a change of
  * the hooks nothing there minds. Not in other C code of the interpreter's, which
- * may be about to call a hook, or to record.
+ * may be about to record, nor in that of a hook, ours above all: vmstate tells of
+ * a C function there, too.
  */
 static bool is_safe(global_State *g, uintptr_t pc)
 {
@@ -180,7 +181,8 @@ static bool is_safe(global_State *g, uintptr_t pc)
 	    luaJIT_hookbusy != 0)
 		return false;
 	return pc - (uintptr_t)lj_vm_asm_begin < NEAP_LUAJIT_VM_SIZE ||
-	       g->vmstate == ~LJ_VMST_C || is_in_trace(g, pc);
+	       (g->vmstate == ~LJ_VMST_C && !(g->hookmask & HOOK_ACTIVE)) ||
+	       is_in_trace(g, pc);
 }
 
 static void on_hook(lua_State *L, lua_Debug *ar);
