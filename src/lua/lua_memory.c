@@ -217,9 +217,12 @@ bool lua_memory_hurry(struct lua_vm *vm, unsigned cycles)
 	return true;
 }
 
-/* The table grows in the turn of whoever makes one string too many. */
-static bool is_of_strings(const global_State *g, const void *ptr, size_t size)
+/* The table of all strings grows in the turn of whoever makes one too many. Without
+ * room for it everything goes on. */
+static bool is_of_strings(struct lua_vm *vm, const void *ptr, size_t size)
 {
+	const global_State *g = G(vm->L);
+
 	return ptr == NULL && g->str.num > g->str.mask &&
 	       size == ((size_t)g->str.mask + 1) * 2 * sizeof(GCRef);
 }
@@ -230,7 +233,7 @@ bool lua_memory_is_for_script(struct lua_vm *vm, const void *ptr, size_t size)
 
 	return !is_collecting(g) && g->vmstate != ~LJ_VMST_RECORD &&
 	       g->vmstate != ~LJ_VMST_OPT && g->vmstate != ~LJ_VMST_ASM &&
-	       !is_of_strings(g, ptr, size);
+	       !is_of_strings(vm, ptr, size);
 }
 
 struct recovery {
@@ -317,6 +320,14 @@ static void pace(struct lua_vm *vm, size_t growth)
 static void begin_recovery(struct lua_vm *vm)
 {
 	vm->memory.recovering = true;
+}
+
+static bool is_of_strings(struct lua_vm *vm, const void *ptr, size_t size)
+{
+	(void)vm;
+	(void)ptr;
+	(void)size;
+	return false;
 }
 
 /* Nor can a fiber be ended there: there are no limits of fibers. */
@@ -474,7 +485,8 @@ void *lua_memory_alloc(void *arg, void *ptr, size_t old_size, size_t size)
 		return NULL;
 	if (size > old && size - old + m->used > m->line) {
 		if (!is_admitted(vm, size - old)) {
-			refuse(vm);
+			if (!is_of_strings(vm, ptr, size))
+				refuse(vm);
 			return NULL;
 		}
 		pace(vm, size - old);
