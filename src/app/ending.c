@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "config/settings.h"
 #include "lua/lua_blocking.h"
+#include "lua/lua_call.h"
 #include "lua/lua_fiber.h"
 
 /* What serves cuts itself short at the deadline; this much later the end no
@@ -83,13 +84,26 @@ static void drain(struct worker *w)
 	}
 }
 
+static void tell_failed_hook(lua_State *L, void *arg)
+{
+	const struct lua_fiber *f = arg;
+
+	lua_push_traceback(L, f->co);
+	log_error("shutdown hook: %s", lua_tostring(L, -1));
+}
+
+/* The Lua half tells of errors, hook by hook. What comes here no hook can catch:
+ * it was over a limit. */
 static void on_hooks_end(struct lua_fiber *f, bool ok, void *arg)
 {
 	struct worker *w = arg;
 
-	(void)f;
-	(void)ok; /* the Lua half tells of errors, hook by hook */
 	w->hooks = NULL;
+	w->hooks_cut = !ok;
+	if (!ok && lua_vm_protect(&w->vm, tell_failed_hook, f) != 0) {
+		diag_clear();
+		log_error("shutdown hook: not enough memory to tell its error");
+	}
 }
 
 static bool are_hooks_done(struct worker *w)
@@ -97,17 +111,15 @@ static bool are_hooks_done(struct worker *w)
 	return w->hooks == NULL || exit_is_waiting(w->hooks);
 }
 
-static void run_hooks(struct worker *w)
+/* Returns false when there is no memory. */
+static bool start_hooks(struct worker *w)
 {
-	struct lua_fiber *f;
+	struct lua_fiber *f = lua_fiber_get(&w->vm);
 
-	if (w->hooks_ref == LUA_NOREF)
-		return;
-	f = lua_fiber_get(&w->vm);
 	if (f == NULL) {
 		diag_clear();
 		log_error("shutdown hooks: not enough memory to run them");
-		return;
+		return false;
 	}
 	lua_rawgeti(f->co, LUA_REGISTRYINDEX, w->hooks_ref);
 	lua_fiber_name(f, "shutdown");
@@ -115,10 +127,37 @@ static void run_hooks(struct worker *w)
 	f->on_end_arg = w;
 	w->hooks = f;
 	lua_fiber_start(f, 0);
-	if (!run_until(w, are_hooks_done,
-		       settings_seconds(w->app->settings,
-					SETTING_CANCEL_TIMEOUT)))
-		log_error("the shutdown hooks have not ended in time");
+	return true;
+}
+
+/* One that ends its fiber, by os.exit() or over a limit, has been taken from the
+ * list before it ran: another fiber goes on behind it. */
+static void run_hooks(struct worker *w)
+{
+	uint64_t end = uv_hrtime() +
+		       (uint64_t)(settings_seconds(w->app->settings,
+						   SETTING_CANCEL_TIMEOUT) *
+				  1e9);
+
+	if (w->hooks_ref == LUA_NOREF)
+		return;
+	do {
+		uint64_t now = uv_hrtime();
+
+		w->hooks_cut = false;
+		if (!start_hooks(w))
+			return;
+		if (!run_until(w, are_hooks_done,
+			       now < end ? (double)(end - now) / 1e9 : 0)) {
+			log_error("the shutdown hooks have not ended in time");
+			return;
+		}
+		if (w->hooks != NULL) { /* it waits in os.exit() */
+			w->hooks->on_end = NULL;
+			w->hooks = NULL;
+			w->hooks_cut = true;
+		}
+	} while (w->hooks_cut);
 }
 
 static void abandon(struct lua_fiber *f)

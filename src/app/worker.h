@@ -37,6 +37,7 @@ struct worker {
 	bool idle;               /* nothing is alive here */
 	int hooks_ref;           /* registry: runs the shutdown hooks */
 	struct lua_fiber *hooks; /* runs them now */
+	bool hooks_cut;          /* one took its fiber with it */
 	bool served;             /* it had servers when the end began */
 	bool interactive;        /* a console, at that time */
 	bool drained;            /* the last drain ended in time */

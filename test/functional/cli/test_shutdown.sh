@@ -33,6 +33,43 @@ run neap -e 'local n, f = require("neap"), require("fiber")
 code_is 0
 run neap -e 'require("neap").on_shutdown(function() os.exit(6) end)'
 code_is 6
+
+# One that takes its fiber with it does not keep the others from running.
+run neap -e 'local n = require("neap")
+	n.on_shutdown(function() print("last") end)
+	n.on_shutdown(function() os.exit(7) end)
+	n.on_shutdown(function() os.exit(6) end)
+	n.on_shutdown(function() print("first") end)'
+code_is 6
+out_is first last
+err_is ''
+run neap -e 'local n, f = require("neap"), require("fiber")
+	n.on_shutdown(function() print("last") end)
+	n.on_shutdown(function()
+		f.set_limits(f.self(), {total = 0.02})
+		while true do pcall(function() while true do end end) end
+	end)
+	n.on_shutdown(function()
+		f.set_limits(f.self(), {memory = 1e6})
+		local t = {}
+		while true do pcall(function() t[#t + 1] = {} end) end
+	end)
+	n.on_shutdown(function() print("first") end)'
+code_is 0
+out_is first last
+err_counts 'E> shutdown hook: ' 2
+err_has 'E> shutdown hook: memory limit'
+err_has 'E> shutdown hook: execution limit'
+
+# os.exit() in one and another that does not end: the time is one for all, and who
+# is late is cancelled.
+run neap --cancel-timeout 0.1 -e 'local n, f = require("neap"), require("fiber")
+	n.on_shutdown(function() print("late") end)
+	n.on_shutdown(function() f.sleep(1000) end)
+	n.on_shutdown(function() os.exit(6) end)'
+code_is 6
+out_is late
+err_has 'E> the shutdown hooks have not ended in time'
 run neap -e 'require("neap").on_shutdown(1)'
 code_is 1
 err_has 'a function is wanted, not number'
