@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "app/report.h"
+#include "app/watch.h"
 #include "app/worker.h"
 #include "base/diag.h"
 #include "base/inject.h"
@@ -16,6 +17,10 @@
 
 /* Beyond the time its fibers have, for a worker to close its state. */
 enum { CLOSE_MS = 3000 };
+
+/* The end as a whole: hooks, fibers, output, threads of workers and of the pool
+ * have the same time each, and all of them a little more. */
+enum { CANCEL_TIMES = 5, END_SLACK_S = 8, END_MAX_S = 1000000000 };
 
 static uint64_t running_fiber(void)
 {
@@ -105,29 +110,46 @@ void app_arrive(struct app *app, enum app_phase phase)
 	pthread_mutex_unlock(&app->lock);
 }
 
+static bool reopens_log(const struct app *app, int signo)
+{
+	return signo == SIGUSR1 ||
+	       (signo == SIGHUP &&
+		settings_text(app->settings, SETTING_LOG_FILE) != NULL);
+}
+
+void app_ask(struct app *app, int signo)
+{
+	if (reopens_log(app, signo))
+		return;
+	pthread_mutex_lock(&app->lock);
+	__atomic_store_n(&app->asked, true, __ATOMIC_RELEASE);
+	if (app->end == APP_GOES_ON)
+		app->end_signal = signo;
+	set_end(app, app->end == APP_GOES_ON ? APP_END_SIGNAL : app->end);
+	pthread_mutex_unlock(&app->lock);
+	stop_here();
+}
+
 static void on_signal(int signo, void *arg)
 {
 	struct app *app = arg;
 
 	if (signo == SIGINT && app->on_interrupt != NULL &&
-	    app->on_interrupt(app, app->on_interrupt_arg))
-		return;
-	if (signo == SIGUSR1 ||
-	    (signo == SIGHUP &&
-	     settings_text(app->settings, SETTING_LOG_FILE) != NULL)) {
-		if (log_reopen() != 0) {
-			struct error *e = diag_take();
-
-			log_error("%s", e->message);
-			error_unref(e);
-		}
+	    app->on_interrupt(app, app->on_interrupt_arg)) {
+		signals_withdraw(signo);
 		return;
 	}
-	pthread_mutex_lock(&app->lock);
-	if (app->end == APP_GOES_ON)
-		app->end_signal = signo;
-	pthread_mutex_unlock(&app->lock);
-	app_end(app, APP_END_SIGNAL);
+	if (!reopens_log(app, signo)) {
+		app_ask(app, signo);
+		return;
+	}
+	signals_withdraw(signo);
+	if (log_reopen() != 0) {
+		struct error *e = diag_take();
+
+		log_error("%s", e->message);
+		error_unref(e);
+	}
 }
 
 /* One more than there are workers: the last is for the shared state. */
@@ -180,6 +202,18 @@ const char *app_note_fingerprint(struct app *app, const char *text)
 	return first;
 }
 
+/* After a signal. */
+static unsigned longest_end(const struct settings *settings)
+{
+	double seconds =
+		settings_seconds(settings, SETTING_DRAIN_TIMEOUT) +
+		CANCEL_TIMES *
+			settings_seconds(settings, SETTING_CANCEL_TIMEOUT) +
+		END_SLACK_S;
+
+	return seconds < END_MAX_S ? (unsigned)seconds : END_MAX_S;
+}
+
 int app_create(struct app *app, const struct settings *settings,
 	       const struct lua_module *const *modules)
 {
@@ -202,6 +236,7 @@ int app_create(struct app *app, const struct settings *settings,
 	}
 	if (settings_text(settings, SETTING_LOG_FILE) != NULL)
 		signals_set_fatal(SIGHUP, false);
+	signals_set_deadline(longest_end(settings));
 	log_set_fiber_id(running_fiber);
 	return 0;
 fail_signals:
@@ -297,8 +332,17 @@ int app_run(struct app *app, const struct app_script *script)
 	app->script = script;
 	if (script->load.count > 0)
 		app->threads++;
+	if (app->threads > 1 && watch_start(app) != 0) {
+		struct error *e = diag_take();
+
+		report_error(&app->workers[0], e->message);
+		error_unref(e);
+		app->workers[0].main_failed = true;
+		app_end(app, APP_END_FAILED);
+	}
 	start_others(app);
 	worker_run(&app->workers[0]);
+	watch_stop();
 	join_others(app);
 	return exit_code(app);
 }

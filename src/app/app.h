@@ -101,6 +101,7 @@ struct app {
 	pthread_mutex_t lock;          /* of what follows */
 	enum app_end end;              /* read without the lock */
 	int end_signal;                /* of APP_END_SIGNAL */
+	bool asked;                    /* by a signal; read without the lock */
 	int exit_code;                 /* of APP_END_EXIT */
 	bool reported;                 /* a failure has been told */
 	char *fingerprint;             /* of the first state; NULL: not yet */
@@ -132,6 +133,16 @@ int app_destroy(struct app *app);
 
 /** Ask for the end; the first reason counts. On any worker's thread. */
 void app_end(struct app *app, enum app_end why);
+
+/** The end by the signal @a signo, which may be no request to end. On any
+ * thread. */
+void app_ask(struct app *app, int signo);
+
+/** A signal asks for the end, be it under way for another reason. */
+static inline bool app_is_asked(const struct app *app)
+{
+	return __atomic_load_n(&app->asked, __ATOMIC_ACQUIRE);
+}
 
 /** The end by os.exit(@a code), which comes before any other reason. */
 void app_exit(struct app *app, int code);

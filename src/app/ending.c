@@ -251,16 +251,19 @@ static bool is_output_done(struct worker *w)
 	return !lua_blocking_has_output();
 }
 
+static bool is_output_done_or_asked(struct worker *w)
+{
+	return is_output_done(w) || app_is_asked(w->app);
+}
+
 /* What fibers have written and threads are still writing. A reader may take its
- * time, as with any program; but not when we were told to end. */
+ * time, as with any program; but not when we were told to end, be it meanwhile. */
 static void finish_output(struct worker *w)
 {
-	double seconds = app_end_reason(w->app) == APP_END_SIGNAL
-				 ? settings_seconds(w->app->settings,
-						    SETTING_CANCEL_TIMEOUT)
-				 : FOR_EVER_S;
-
-	if (!run_until(w, is_output_done, seconds))
+	run_until(w, is_output_done_or_asked, FOR_EVER_S);
+	if (!run_until(w, is_output_done,
+		       settings_seconds(w->app->settings,
+					SETTING_CANCEL_TIMEOUT)))
 		log_warn("output that nobody reads is given up");
 }
 

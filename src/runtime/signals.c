@@ -7,6 +7,7 @@
 #include "runtime/signals.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -26,6 +27,9 @@ static struct {
 	atomic_bool pending[TAKEN];
 	atomic_bool fatal[TAKEN];
 	atomic_int asked; /* requests to end so far */
+	atomic_int first; /* the signal of the first; 0: none */
+	atomic_uint deadline;
+	_Atomic(void (*)(int)) on_request;
 	_Atomic(void (*)(void)) last_words;
 } state;
 
@@ -38,19 +42,59 @@ static int slot_of(int signo)
 	return -1;
 }
 
+static void say_last_words(void)
+{
+	void (*last_words)(void) = state.last_words;
+
+	if (last_words != NULL)
+		last_words();
+}
+
+/* The log may be what keeps the thread that should have ended: not through it,
+ * and not where nobody reads. */
+static void on_alarm(int signo)
+{
+	static const char text[] = "neap: the end takes too long: the process "
+				   "leaves now\n";
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	(void)signo;
+	say_last_words();
+	if (poll(&p, 1, 0) > 0 && (p.revents & POLLOUT) &&
+	    write(STDERR_FILENO, text, sizeof text - 1) < 0)
+		_exit(1);
+	_exit(1);
+}
+
+static void on_first_request(int signo)
+{
+	void (*on_request)(int) = state.on_request;
+
+	state.first = signo;
+	if (state.deadline > 0) {
+		struct sigaction sa = { .sa_handler = on_alarm };
+
+		sigemptyset(&sa.sa_mask);
+		sigaction(SIGALRM, &sa, NULL);
+		alarm(state.deadline);
+	}
+	if (on_request != NULL)
+		on_request(signo);
+}
+
 static void on_signal(int signo)
 {
 	/* NULL on another thread, when signals_stop() comes between. */
 	struct signals *self = state.self;
-	void (*last_words)(void);
 	int saved_errno = errno;
 	int i = slot_of(signo);
 
-	if (i >= 0 && state.fatal[i] && state.asked++ > 0) {
-		last_words = state.last_words;
-		if (last_words != NULL)
-			last_words();
-		_exit(128 + signo);
+	if (i >= 0 && state.fatal[i]) {
+		if (state.asked++ > 0) {
+			say_last_words();
+			_exit(128 + signo);
+		}
+		on_first_request(signo);
 	}
 	if (i >= 0) {
 		state.pending[i] = true;
@@ -102,6 +146,7 @@ int signals_start(struct signals *s, struct loop *loop, signals_f fn, void *arg)
 	s->arg = arg;
 	state.self = s;
 	state.asked = 0;
+	state.first = 0;
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGPIPE, &sa, NULL);
 	sigaction(SIGXFSZ, &sa, NULL);
@@ -128,6 +173,8 @@ void signals_stop(struct signals *s)
 		return;
 	for (int i = 0; i < TAKEN; i++)
 		sigaction(taken[i], &state.old[i], NULL);
+	if (state.first != 0)
+		alarm(0);
 	/* SIGPIPE and SIGXFSZ stay caught: what is flushed last may fail. */
 	state.self = NULL;
 	uv_close((uv_handle_t *)&s->async, NULL);
@@ -139,6 +186,27 @@ void signals_set_fatal(int signo, bool fatal)
 
 	if (i >= 0)
 		state.fatal[i] = fatal;
+}
+
+void signals_set_deadline(unsigned seconds)
+{
+	state.deadline = seconds;
+}
+
+void signals_withdraw(int signo)
+{
+	if (state.first != signo)
+		return;
+	alarm(0);
+	state.first = 0;
+	state.asked = 0;
+}
+
+void signals_set_on_request(void (*fn)(int signo))
+{
+	state.on_request = fn;
+	if (fn != NULL && state.first != 0)
+		fn(state.first);
 }
 
 void signals_set_last_words(void (*fn)(void))

@@ -4,7 +4,8 @@
  *
  * SIGINT and SIGTERM ask for the end; so does SIGHUP, unless the owner says
  * otherwise. The second such request ends the process at once with 128+N, from
- * the signal handler itself, so that a loop that is stuck is no hindrance.
+ * the signal handler itself, so that a loop that is stuck is no hindrance. The
+ * first may have a deadline for the same reason.
  */
 #pragma once
 
@@ -38,6 +39,22 @@ void signals_stop(struct signals *s);
  * and SIGHUP do; a console takes SIGINT for itself.
  */
 void signals_set_fatal(int signo, bool fatal);
+
+/**
+ * The process leaves with code 1 when it has not called signals_stop() so many
+ * @a seconds after the first request to end (0: it never does), whatever it is
+ * doing then. Takes SIGALRM from that request on.
+ */
+void signals_set_deadline(unsigned seconds);
+
+/** The first request was none, if it was @a signo: whoever was told says so. */
+void signals_withdraw(int signo);
+
+/**
+ * @a fn is called in the signal handler, on any thread, with the first request to
+ * end; at once when there has been one. NULL: no more.
+ */
+void signals_set_on_request(void (*fn)(int signo));
 
 /** Called in the signal handler before it ends the process: only what is safe
  * there, such as giving a terminal back. */

@@ -88,7 +88,34 @@ if [ $under_tsan = no ]; then
 	sleep 0.1
 	kill -s TERM $pid
 	ends_with 143
+	# The first one has its deadline all the same.
+	start --drain-timeout 0 --cancel-timeout 0 -e "$ready $stuck"
+	kill -s TERM $pid
+	ends_with 1
+	err_is 'neap: the end takes too long: the process leaves now'
+	start --slice 0 --drain-timeout 0 --cancel-timeout 0 \
+		-e "$ready while true do end"
+	kill -s TERM $pid
+	ends_with 1
 fi
+
+# Output that nobody reads is waited for, until a signal comes.
+mkfifo unread
+exec 5<> unread
+line="os.exit() with output that nobody reads"
+rm -f ready
+"$NEAP_BIN" --cancel-timeout 0.1 -e "local f = require('fiber')
+	f.create(function() print(('x'):rep(1e6)) end)
+	f.sleep(0.01)
+	require('neap').on_shutdown(function() $ready end)
+	os.exit(7)" > unread 2> err.txt &
+pid=$!
+eventually test -e ready
+sleep 0.5 # it waits by now
+kill -s TERM $pid
+ends_with 7
+err_has 'output that nobody reads is given up'
+exec 5<&-
 
 # Also while hooks take their time.
 start -e "local f, n = require('fiber'), require('neap')

@@ -136,6 +136,35 @@ run neap --workers 3 --cancel-timeout 0.2 -e '
 code_is 4
 err_has 'worker 3 does not end: the process leaves it after 0.2 s'
 
+# When it is worker 1, to which signals come, the others end as ever, and so does
+# the process.
+cat > first.lua <<'END'
+local ffi, neap = require('ffi'), require('neap')
+ffi.cdef('int pipe(int *); long read(int, void *, size_t);')
+local ends, byte = ffi.new('int[2]'), ffi.new('char[1]')
+neap.on_shutdown(function()
+    io.stdout:write('hook ', neap.worker.id, '\n')
+    io.stdout:flush()
+end)
+io.open('up' .. neap.worker.id, 'w'):close()
+if neap.worker.id == 1 then
+    ffi.C.pipe(ends)
+    ffi.C.read(ends[0], byte, 1)
+end
+require('fiber').sleep(1000)
+END
+line="first.lua"
+"$NEAP_BIN" --workers 3 --drain-timeout 0.1 --cancel-timeout 0.1 first.lua \
+	> server.out 2> server.err &
+server=$!
+for id in 1 2 3; do eventually test -e "up$id"; done
+kill -s TERM "$server"
+eventually has_lines server.out 2
+finish
+code_is 1
+hooks_are 'hook 2 hook 3'
+err_is 'neap: the end takes too long: the process leaves now'
+
 # A log that was rotated is opened once, and all write into the new one.
 cat > log.lua <<'END'
 local log, fiber = require('log'), require('fiber')

@@ -1,0 +1,86 @@
+/* The thread that hears of the end. See watch.h. */
+#include "app/watch.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "app/app.h"
+#include "base/diag.h"
+
+enum { STACK_SIZE = 256 * 1024 };
+
+/* There is one application, as there is one set of signals. The semaphore stays:
+ * a handler may be on its way there. */
+static struct {
+	pthread_t thread;
+	sem_t sem;
+	atomic_int signo;
+	atomic_bool stopped;
+	bool started;
+} watch;
+
+/* In the signal handler. */
+static void on_request(int signo)
+{
+	watch.signo = signo;
+	sem_post(&watch.sem);
+}
+
+static void *thread_main(void *arg)
+{
+	while (sem_wait(&watch.sem) != 0 && errno == EINTR)
+		;
+	if (!watch.stopped)
+		app_ask(arg, watch.signo);
+	return NULL;
+}
+
+/* All signals are for the other threads. */
+static int start_thread(struct app *app)
+{
+	sigset_t all, old;
+	pthread_attr_t attr;
+	int rc = pthread_attr_init(&attr);
+
+	if (rc != 0)
+		return rc;
+	sigfillset(&all);
+	pthread_attr_setstacksize(&attr, STACK_SIZE);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&watch.thread, &attr, thread_main, app);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return rc;
+}
+
+int watch_start(struct app *app)
+{
+	int rc;
+
+	sem_init(&watch.sem, 0, 0);
+	watch.stopped = false;
+	rc = start_thread(app);
+	if (rc != 0) {
+		diag_set_system(rc, "cannot start a thread for signals");
+		return -1;
+	}
+	pthread_setname_np(watch.thread, "neap-watch");
+	watch.started = true;
+	signals_set_on_request(on_request);
+	return 0;
+}
+
+void watch_stop(void)
+{
+	if (!watch.started)
+		return;
+	signals_set_on_request(NULL);
+	watch.stopped = true;
+	sem_post(&watch.sem);
+	pthread_join(watch.thread, NULL);
+	watch.started = false;
+}
