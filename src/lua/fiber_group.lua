@@ -93,9 +93,14 @@ end
 -- when they have ended too its error is thrown here; nobody catching it, the log
 -- tells its traceback and the place that spawned the member. A cancel or a deadline
 -- of the caller cancels the members first. Yields: yes, unless all have ended.
--- Throws: the first error of a member; cancelled; the deadline is over.
+-- Throws: the first error of a member; cancelled; the deadline is over; the caller
+-- is a member itself.
 function group:wait()
     check(self, 'wait')
+    if self.running > 0 and self.members[running_fiber()] then
+        usage('group:wait(): a member cannot wait for its own group: '
+            .. 'it would wait for itself')
+    end
     while self.running > 0 do
         local ok, err = pcall(self.cond.wait, self.cond)
         if not ok then
