@@ -32,11 +32,13 @@ static void on_request(int signo)
 
 static void *thread_main(void *arg)
 {
-	while (sem_wait(&watch.sem) != 0 && errno == EINTR)
-		;
-	if (!watch.stopped)
+	for (;;) {
+		while (sem_wait(&watch.sem) != 0 && errno == EINTR)
+			;
+		if (watch.stopped)
+			return NULL;
 		app_ask(arg, watch.signo);
-	return NULL;
+	}
 }
 
 /* All signals are for the other threads. */

@@ -153,17 +153,20 @@ if neap.worker.id == 1 then
 end
 require('fiber').sleep(1000)
 END
-line="first.lua"
-"$NEAP_BIN" --workers 3 --drain-timeout 0.1 --cancel-timeout 0.1 first.lua \
-	> server.out 2> server.err &
-server=$!
-for id in 1 2 3; do eventually test -e "up$id"; done
-kill -s TERM "$server"
-eventually has_lines server.out 2
-finish
-code_is 1
-hooks_are 'hook 2 hook 3'
-err_is 'neap: the end takes too long: the process leaves now'
+# (The thread sanitizer keeps the signal back while the thread is in that code.)
+if [ "${NEAP_SANITIZE:-}" != thread ]; then
+	line="first.lua"
+	"$NEAP_BIN" --workers 3 --drain-timeout 0.1 --cancel-timeout 0.1 first.lua \
+		> server.out 2> server.err &
+	server=$!
+	for id in 1 2 3; do eventually test -e "up$id"; done
+	kill -s TERM "$server"
+	eventually has_lines server.out 2
+	finish
+	code_is 1
+	hooks_are 'hook 2 hook 3'
+	err_is 'neap: the end takes too long: the process leaves now'
+fi
 
 # A log that was rotated is opened once, and all write into the new one.
 cat > log.lua <<'END'
