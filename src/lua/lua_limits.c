@@ -3,6 +3,7 @@
 
 #include <lauxlib.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/diag.h"
@@ -74,12 +75,16 @@ void lua_limits_inherit(struct lua_fiber *f, const struct fiber *parent)
 
 void lua_limits_leave(struct lua_fiber *f)
 {
-	if (f->own_limits != NULL && --f->own_limits->refs == 0) {
-		lua_account_close(&f->own_limits->account);
-		mem_free(f->own_limits);
-	}
-	f->own_limits = NULL;
+	struct own_limits *own = f->own_limits;
+
+	/* A tick may come between, and looks at these. */
 	f->base.limits = NULL;
+	f->own_limits = NULL;
+	atomic_signal_fence(memory_order_seq_cst);
+	if (own == NULL || --own->refs != 0)
+		return;
+	lua_account_close(&own->account);
+	mem_free(own);
 }
 
 /* The limits argument: the name of a group, or a fiber. */
