@@ -149,7 +149,9 @@ static size_t draw(struct lua_account *a, size_t size)
 }
 
 /* When it has grown by how much the next check is due. Checks cost what the
- * state has, and are made by the fiber that allocates: they are rare enough. */
+ * state has, and are made by the fiber that allocates: they are rare enough. Above
+ * the limit nobody has grown for nothing: each check ends a fiber, or finds that
+ * the last end has helped. */
 static void plan(struct lua_account *a, size_t held)
 {
 	size_t slack = a->limit / SLACK;
@@ -157,7 +159,9 @@ static void plan(struct lua_account *a, size_t held)
 
 	if (slack < least)
 		slack = least;
-	a->check_at = held + slack > a->limit ? held + slack : a->limit;
+	a->check_at = a->limit;
+	if (held <= a->limit && held + slack > a->limit)
+		a->check_at = held + slack;
 	a->interval = (a->limit > slack ? a->limit : slack) / SAMPLES;
 	if (a->interval < INTERVAL)
 		a->interval = INTERVAL;

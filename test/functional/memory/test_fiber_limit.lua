@@ -270,6 +270,23 @@ tap.is(ok, true, 'the parent that allocates nothing lives')
 tap.is(left, LIMIT, 'its children have its limit')
 tap.ok(ended > 0 and ended < 20, 'so many of 20 were too many: ' .. ended)
 
+-- Nor does it help to have many of them die, each for a little more.
+local pile, started = {}, 0
+ok, err = limited(LIMIT, function()
+    for i = 1, 1000 do
+        started = i
+        local child = fiber.new(function()
+            while true do pile[#pile + 1] = ('p'):rep(1000) .. #pile end
+        end)
+        child:set_joinable(true)
+        child:join()
+    end
+end)
+tap.ok(not ok and err.type == 'OutOfMemory', 'its maker ends as well: ' .. tostring(err))
+tap.ok(#pile * 1000 < 2 * LIMIT and started < 20,
+    ('what %d children leave counts: %d KiB'):format(started, #pile))
+pile = nil
+
 -- Set on the run, seen, removed.
 local go = fiber.channel(0)
 local it = fiber.new(function()
