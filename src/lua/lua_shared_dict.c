@@ -159,10 +159,10 @@ static void check_old(lua_State *L, int idx, struct shared_value *v)
 static int fail_too_large(const struct shared_dict *d, size_t size)
 {
 	diag_set(ClientError,
-		 "dictionary '%s': a value of %zu bytes is more than its size "
-		 "of %zu takes",
+		 "dictionary '%s': an entry takes %zu bytes; its size of %zu "
+		 "has room for %zu",
 		 ((const struct shared_object *)d)->name, size,
-		 shared_dict_size(d));
+		 shared_dict_size(d), shared_dict_capacity(d));
 	return -1;
 }
 
@@ -186,7 +186,7 @@ static int store(lua_State *L, struct shared_dict *d, enum shared_store how,
 	struct shared_key key = check_key(L);
 	struct shared_message *packed = NULL;
 	struct shared_value v;
-	size_t size = 0;
+	size_t size = sizeof(double);
 	int rc;
 
 	check_value(L, idx, &v);
@@ -203,7 +203,7 @@ static int store(lua_State *L, struct shared_dict *d, enum shared_store how,
 	rc = shared_dict_store(d, key, how, old, &v, now, due);
 	shared_message_unref(packed);
 	if (rc == UV_E2BIG || rc == UV_ENOMEM) {
-		set_diag(d, rc, size);
+		set_diag(d, rc, shared_dict_cost(key.size, size));
 		return lua_error_fail(L);
 	}
 	lua_pushboolean(L, rc == 0);
@@ -400,7 +400,7 @@ static int l_incr(lua_State *L)
 			 "not fit the type of the value",
 			 name);
 	else
-		set_diag(d, rc, sizeof(double));
+		set_diag(d, rc, shared_dict_cost(key.size, sizeof(double)));
 	return lua_error_fail(L);
 }
 

@@ -132,6 +132,18 @@ static void heed_children(void)
 	sigaction(SIGCHLD, &sa, NULL);
 }
 
+/* A parent may have left them blocked, and the process would be deaf. */
+static void unblock(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (int i = 0; i < TAKEN; i++)
+		sigaddset(&set, taken[i]);
+	sigaddset(&set, SIGALRM);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int signals_start(struct signals *s, struct loop *loop, signals_f fn, void *arg)
 {
 	struct sigaction sa = { .sa_handler = on_failed_write,
@@ -164,6 +176,7 @@ int signals_start(struct signals *s, struct loop *loop, signals_f fn, void *arg)
 		if (taken[i] != SIGHUP || state.old[i].sa_handler != SIG_IGN)
 			sigaction(taken[i], &sa, NULL);
 	}
+	unblock();
 	return 0;
 }
 

@@ -178,6 +178,18 @@ local free = s:free()
 local ok
 ok, err = s:set('k', ('x'):rep(65536))
 tap.ok(ok == nil and err.type == 'ClientError', 'larger than all')
+do
+    local small = shared.dict('entries', { size = 16384 })
+    local room = small:free()
+    for key, value in pairs({ [('k'):rep(20000)] = 1, k = ('v'):rep(16000) }) do
+        local _, why = small:set(key, value)
+        local takes, has = tostring(why):match('takes (%d+) bytes.* (%d+)$')
+        tap.ok(tonumber(takes) >= #key + 8 and tonumber(takes) > room
+            and tonumber(has) == room, 'the message compares: ' .. tostring(why))
+    end
+    tap.like(select(2, small:incr(('k'):rep(20000), 1, 1)), 'takes 20',
+        'also of incr()')
+end
 tap.like(err, "'small'.*65536", 'and says so')
 local large = {}
 for i = 1, 10000 do large[i] = 'text' .. i end
