@@ -172,8 +172,10 @@ static void abandon_exited(struct worker *w)
 		struct lua_fiber *f =
 			lua_fiber_of(list_entry(link, struct fiber, all));
 
-		if (exit_is_waiting(f))
-			abandon(f);
+		if (!exit_is_waiting(f))
+			continue;
+		lua_fiber_leave_group(f);
+		abandon(f);
 	}
 }
 

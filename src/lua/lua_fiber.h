@@ -138,6 +138,10 @@ void lua_fiber_drop(struct lua_fiber *f);
  */
 void lua_fiber_abandon(struct lua_fiber *f);
 
+/** Let the group that @a f is in, if any, count it as ended: it waits for what
+ * does not come. In no fiber. Throws: no. */
+void lua_fiber_leave_group(struct lua_fiber *f);
+
 /**
  * The running fiber may have begun a wait that it will not carry out: take it
  * back, if so. Throws: no.

@@ -62,6 +62,14 @@ static void on_end(struct lua_fiber *f, bool ok, void *arg)
 		error_unref(diag_take());
 }
 
+void lua_fiber_leave_group(struct lua_fiber *f)
+{
+	if (f->on_end != on_end)
+		return;
+	on_end(f, true, NULL);
+	f->on_end = NULL;
+}
+
 /* spawn(f, ...) -> fiber_object: it starts in the next round, with the deadline
  * of its maker. */
 static int l_spawn(lua_State *L)

@@ -70,6 +70,18 @@ run neap --cancel-timeout 0.1 -e 'local n, f = require("neap"), require("fiber")
 code_is 6
 out_is late
 err_has 'E> the shutdown hooks have not ended in time'
+
+# os.exit() in a member of a group: who waits for the group is not waited for.
+run neap --cancel-timeout 100 -e 'local f = require("fiber")
+	f.group(function(g)
+		g:spawn(os.exit, 8)
+		g:spawn(function() pcall(f.sleep, 1000) print("cleaned") end)
+		g:wait()
+	end)'
+code_is 8
+out_is cleaned
+err_is ''
+
 run neap -e 'require("neap").on_shutdown(1)'
 code_is 1
 err_has 'a function is wanted, not number'
