@@ -288,26 +288,31 @@ tap.ok(#pile * 1000 < 2 * LIMIT and started < 20,
 pile = nil
 
 -- Set on the run, seen, removed.
-local go = fiber.channel(0)
+local go, done = fiber.channel(0), fiber.channel(0)
 local it = fiber.new(function()
     local kept = {}
     while go:get() do
         for _ = 1, 1000 do kept[#kept + 1] = ('x'):rep(1000) .. #kept end
+        done:put(true)
     end
     return #kept
 end)
 it:set_joinable(true)
-go:put(true)
+local function grow(rounds)
+    for _ = 1, rounds do
+        go:put(true)
+        done:get() -- it may be put aside in the middle
+    end
+end
+grow(1)
 fiber.set_limits(it, { memory = 8 * MB })
-go:put(true)
-go:put(true)
-fiber.yield()
+grow(2)
 local limits = fiber.limits(it)
 tap.is(limits.memory, 8 * MB, 'the limit is seen')
 tap.ok(limits.used_memory > 1.4e6 and limits.used_memory < 4e6,
     'and what it has used since: ' .. limits.used_memory)
 fiber.set_limits(it, { memory = 0 })
-for _ = 1, 20 do go:put(true) end
+grow(20)
 tap.is(fiber.limits(it).memory, 0, 'removed')
 tap.is(fiber.limits(it).used_memory, 0, 'not counted any more')
 go:put(false)
