@@ -101,42 +101,6 @@ void listen_address_format(const struct listen_address *addr, char *text,
 	}
 }
 
-/* True when nobody answers on the unix socket's file any more. */
-static bool is_stale(const struct listen_address *addr)
-{
-	const struct sockaddr *sa = (const struct sockaddr *)&addr->addr;
-	bool stale = false;
-	struct stat st;
-	int fd;
-
-	/* Connecting to what is no socket is refused as well. */
-	if (lstat(((const struct sockaddr_un *)sa)->sun_path, &st) != 0 ||
-	    !S_ISSOCK(st.st_mode))
-		return false;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return false;
-	if (connect(fd, sa, addr->size) != 0)
-		stale = errno == ECONNREFUSED;
-	close(fd);
-	return stale;
-}
-
-static int bind_socket(int fd, const struct listen_address *addr)
-{
-	const struct sockaddr *sa = (const struct sockaddr *)&addr->addr;
-
-	if (bind(fd, sa, addr->size) == 0)
-		return 0;
-	if (errno != EADDRINUSE || sa->sa_family != AF_UNIX)
-		return -errno;
-	if (!is_stale(addr))
-		return UV_EADDRINUSE;
-	if (unlink(((const struct sockaddr_un *)sa)->sun_path) != 0)
-		return -errno;
-	return bind(fd, sa, addr->size) == 0 ? 0 : -errno;
-}
-
 static int set_reuse_port(int fd)
 {
 	int one = 1;
@@ -164,7 +128,8 @@ static int open_socket(const struct listen_address *addr,
 	/* The file gets the socket's own mode: nobody comes in before. */
 	if (!tcp && opts->mode != 0 && fchmod(fd, opts->mode) != 0)
 		goto fail_fd;
-	rc = bind_socket(fd, addr);
+	rc = unix_file_bind(fd, (const struct sockaddr *)&addr->addr,
+			    addr->size);
 	if (rc != 0)
 		goto fail_bind;
 	/* Now that nobody else has the address, others of this process may
@@ -195,30 +160,11 @@ static int open_or_join(struct listener *l, const uv_loop_t *loop,
 				 &l->hold);
 }
 
-/* Remember which file is ours. */
-static void note_file(struct listener *l, const struct listen_address *addr)
-{
-	const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->addr;
-	struct stat st;
-
-	l->path[0] = '\0';
-	if (!l->unix_socket || stat(un->sun_path, &st) != 0)
-		return;
-	memcpy(l->path, un->sun_path, sizeof(l->path));
-	l->dev = st.st_dev;
-	l->ino = st.st_ino;
-}
-
 static void remove_file(void *arg)
 {
 	struct listener *l = arg;
-	struct stat st;
 
-	if (l->path[0] == '\0' || stat(l->path, &st) != 0)
-		return;
-	if (st.st_dev == l->dev && st.st_ino == l->ino)
-		unlink(l->path);
-	l->path[0] = '\0';
+	unix_file_remove(&l->file);
 }
 
 /* The address is not this listener's any more; of those who share a file the
@@ -232,7 +178,7 @@ static bool give_up(struct listener *l)
 	else
 		last = listen_share_leave(l->hold, remove_file, l);
 	l->hold = NULL;
-	l->path[0] = '\0'; /* the file of others, if there are any */
+	l->file.path[0] = '\0'; /* the file of others, if there are any */
 	return last;
 }
 
@@ -263,7 +209,8 @@ int listener_open(struct listener *l, uv_loop_t *loop,
 	if (rc < 0)
 		return rc;
 	l->fd = rc;
-	note_file(l, addr);
+	unix_file_note(&l->file, (const struct sockaddr *)&addr->addr,
+		       addr->size);
 	/* Listening before libuv has it: what can fail comes first. */
 	if (listen(l->fd, backlog) != 0) {
 		rc = -errno;

@@ -7,6 +7,8 @@
 #include <sys/types.h>
 #include <uv.h>
 
+#include "net/unix_file.h"
+
 /** Where to listen. */
 struct listen_address {
 	struct sockaddr_storage addr;
@@ -31,9 +33,7 @@ struct listener {
 	int fd;
 	bool unix_socket;
 	struct listen_hold *hold; /* of an address that is shared */
-	dev_t dev; /* of the unix socket's file, so that only it is removed */
-	ino_t ino;
-	char path[108];
+	struct unix_file file;    /* of a unix socket */
 	/** A connection waits: take it with stream_accept(), or leave it: no
 	 * more are reported until it is taken. A negative status: accepting
 	 * failed, another attempt follows. */
