@@ -15,6 +15,7 @@ int loop_create(struct loop *loop)
 	drain_create(&loop->drain);
 	loop->port.open = false;
 	loop->fd_watches.open = false;
+	loop->io_watches.open = false;
 	loop->wakes.open = false;
 	loop->uv.backend_fd = -1;
 	rc = uv_loop_init(&loop->uv);
@@ -110,6 +111,7 @@ int loop_destroy(struct loop *loop, loop_stuck_f on_stuck, void *arg)
 	pool_port_close(&loop->port);
 	wake_port_close(&loop->wakes);
 	fd_watches_close(&loop->fd_watches);
+	io_watches_close(&loop->io_watches);
 	finish_closing(loop, end);
 	uv_walk(&loop->uv, close_stuck, &c);
 	/* Thread-pool requests cannot be cut: wait for them, with an end. */

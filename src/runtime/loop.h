@@ -9,6 +9,7 @@
 
 #include "runtime/drain.h"
 #include "runtime/fd_watch.h"
+#include "runtime/io_watch.h"
 #include "runtime/pool.h"
 #include "runtime/wake.h"
 
@@ -19,6 +20,7 @@ struct loop {
 	struct pool_port port;        /* its work on other threads */
 	struct wake_port wakes;       /* its fibers that other threads wake */
 	struct fd_watches fd_watches; /* descriptors that are not its own */
+	struct io_watches io_watches; /* and those that are */
 };
 
 /** Returns 0 or a negative UV_E*. The memory is the caller's. */
