@@ -1,6 +1,6 @@
 /*
- * What fibers and channels do at each switch and each start, as short as can
- * be: over LuaJIT's own layout where it is ours, else by the API. The rest of
+ * What fibers, channels and sockets do at each switch and each start, as short
+ * as can be: over LuaJIT's own layout where it is ours, else by the API. The rest of
  * the code has no business here.
  */
 #pragma once
@@ -35,6 +35,44 @@ static inline void *lua_lean_check(lua_State *L, int arg, enum lua_class id)
 		    lua_lean_vm(L)->classes[id].metatable)
 		return uddata(udataV(o));
 	return lua_class_check(L, arg, id);
+}
+
+/** The userdata of this class that is the first element of the table that is
+ * argument @a arg, or NULL. */
+static inline void *lua_lean_boxed(lua_State *L, int arg, enum lua_class id)
+{
+	cTValue *o = L->base + arg - 1;
+	const GCtab *t;
+
+	if (o >= L->top || !tvistab(o))
+		return NULL;
+	t = tabV(o);
+	o = arrayslot(t, 1);
+	if (t->asize > 1 && tvisudata(o) &&
+	    tabref(udataV(o)->metatable) ==
+		    lua_lean_vm(L)->classes[id].metatable)
+		return uddata(udataV(o));
+	return NULL;
+}
+
+/** The string that is argument @a arg; NULL: it is none. */
+static inline const char *lua_lean_string(lua_State *L, int arg,
+					  size_t *ret_size)
+{
+	cTValue *o = L->base + arg - 1;
+
+	if (o >= L->top || !tvisstr(o))
+		return NULL;
+	*ret_size = strV(o)->len;
+	return strVdata(o);
+}
+
+/** lua_toboolean(L, arg) */
+static inline bool lua_lean_toboolean(lua_State *L, int arg)
+{
+	cTValue *o = L->base + arg - 1;
+
+	return o < L->top && tvistruecond(o);
 }
 
 /** Argument @a arg is nil, or not there. */
@@ -197,6 +235,30 @@ static inline struct lua_vm *lua_lean_vm(lua_State *L)
 static inline void *lua_lean_check(lua_State *L, int arg, enum lua_class id)
 {
 	return lua_class_check(L, arg, id);
+}
+
+static inline void *lua_lean_boxed(lua_State *L, int arg, enum lua_class id)
+{
+	void *box = NULL;
+
+	if (lua_type(L, arg) == LUA_TTABLE) {
+		lua_rawgeti(L, arg, 1);
+		box = lua_class_test(L, -1, id);
+		lua_pop(L, 1); /* the table has it */
+	}
+	return box;
+}
+
+static inline const char *lua_lean_string(lua_State *L, int arg,
+					  size_t *ret_size)
+{
+	return lua_type(L, arg) == LUA_TSTRING ? lua_tolstring(L, arg, ret_size)
+					       : NULL;
+}
+
+static inline bool lua_lean_toboolean(lua_State *L, int arg)
+{
+	return lua_toboolean(L, arg);
 }
 
 static inline bool lua_lean_isnoneornil(lua_State *L, int arg)

@@ -17,6 +17,7 @@
 #include "lua/lua_msgpack.h"
 #include "lua/lua_popen.h"
 #include "lua/lua_shared.h"
+#include "lua/lua_socket.h"
 #include "lua/lua_uri.h"
 #include "lua/lua_yaml.h"
 #include "lua_src/lua.h"
@@ -70,6 +71,12 @@ static const struct lua_module module_popen = {
 	lua_src_popen,
 };
 
+static const struct lua_module module_socket = {
+	"socket",
+	luaopen_neap_socket,
+	lua_src_socket,
+};
+
 static const struct lua_module module_uri = {
 	"uri",
 	luaopen_neap_uri,
@@ -89,6 +96,7 @@ const struct lua_module *const lua_modules[] = {
 	&lua_module_msgpack,
 	&module_popen,
 	&lua_module_shared,
+	&module_socket,
 	&module_uri,
 	&lua_module_yaml,
 	NULL,

@@ -18,6 +18,7 @@
 #include "lua/lua_finalizer.h"
 #include "lua/lua_modules.h"
 #include "lua/lua_preempt.h"
+#include "net/resolve.h"
 #include "runtime/fiber.h"
 
 /* LuaJIT's own; absent in a system library, which hides it. */
@@ -198,6 +199,7 @@ void lua_vm_destroy(struct lua_vm *vm)
 	lua_close(vm->L);
 	lua_finalizer_close(vm);
 	lua_blocking_end();
+	resolve_end();
 	lua_cmod_helpers_end();
 	lua_cmod_free_unjoined();
 	call_empty_pool();

@@ -8,7 +8,7 @@ local loadstring, globals = loadstring, _G
 
 -- They need the loop of a worker, or belong to its state. Those of upper layers
 -- are not registered here; whoever wants them shall read why.
-for _, name in ipairs({ 'cmod', 'http.server', 'popen', 'shared',
+for _, name in ipairs({ 'cmod', 'http.server', 'popen', 'shared', 'socket',
                         'neap', 'neap.states', 'console' }) do
     package.preload[name] = function()
         usage(("module '%s' cannot be used in an offloaded function, which has "

@@ -7,6 +7,7 @@ local fio = require('fio')
 local http_server = require('http.server')
 local popen = require('popen')
 local shared = require('shared')
+local socket = require('socket')
 
 -- Any library will do for handles: one that the program itself is linked with.
 local function library()
@@ -47,6 +48,23 @@ end
 return {
     ['io/file'] = function()
         return io.tmpfile()
+    end,
+    ['socket/socket_object'] = function()
+        return socket('AF_INET', 'SOCK_STREAM', 'tcp')
+    end,
+    -- What two of its three kinds have between them.
+    ['socket/tcp_socket'] = function()
+        local server = socket.bind('127.0.0.1', 0)
+        local _, port = server:getsockname()
+        local methods = {}
+        for _, s in ipairs({ socket.tcp(), server,
+                             socket.connect('127.0.0.1', port) }) do
+            for name, method in pairs(getmetatable(s).__index) do
+                methods[name] = method
+            end
+            s:close()
+        end
+        return setmetatable({}, { __index = methods })
     end,
     ['cmod/module'] = function()
         return cmod.load(library())
