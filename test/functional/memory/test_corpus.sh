@@ -15,14 +15,17 @@ if [ -n "${NEAP_SANITIZE:-}${NEAP_LUAJIT_ASSERT:-}" ]; then count=5; fi
 corpus=$NEAP_SOURCE_DIR/test/functional/memory/corpus.lua
 run neap --log-level fatal --max-memory 4M "$corpus" $count
 # With a sanitizer's slow memory who grew is told wrong at times: the neighbour may
-# die of the lack. Nothing else may happen: a wrong answer, an error of the wrong
-# type, a program that does not end, memory that is lost.
+# die of the lack. And to put thousands of coroutines aside takes longer than a slice
+# there, so that they may do nothing else until their CPU time is over. Nothing else
+# may happen: a wrong answer, an error of the wrong type, a program that does not end,
+# memory that is lost.
 if [ -n "${NEAP_SANITIZE:-}" ]; then
 	case $err in *Sanitizer*) fail 'no report' ;; esac
 	died='^WRONG: [a-z_]*, run [0-9]*: the neighbour died: not enough memory'
-	rest=$(printf '%s' "$out" | grep -v -e "$died" -e '^fine$')
+	slow='^WRONG: coroutines_[a-z_]*, run [0-9]*: execution limit of '
+	rest=$(printf '%s' "$out" | grep -v -e "$died" -e "$slow" -e '^fine$')
 	[ -n "$out" ] && [ -z "$rest" ] ||
-		fail 'nothing wrong but that the neighbour died'
+		fail 'nothing wrong but what has a reason'
 	exit 0
 fi
 out_is fine
