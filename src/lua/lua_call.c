@@ -328,12 +328,12 @@ void lua_push_traceback(lua_State *L, lua_State *co)
 int lua_call_resume(struct lua_fiber *f, int nargs)
 {
 	struct lua_vm *vm = f->vm;
-	struct lua_fiber *outer = lua_memory_turn(vm, f);
-	bool again = lua_preempt_before(f);
+	struct lua_fiber *outer = lua_lean_memory_turn(vm, f);
+	bool again = lua_lean_preempt_before(f);
 	int rc;
 
 	rc = lua_resume(f->co, nargs);
-	lua_memory_turn_end(vm, outer, rc);
+	lua_lean_memory_turn_end(vm, outer, rc);
 	if (__builtin_expect(vm->hook.armed, 0))
 		lua_preempt_after(f);
 	if (__builtin_expect(again, 0))

@@ -52,6 +52,14 @@ static int l_new(lua_State *L)
 	return 1;
 }
 
+static int wait_for_value(lua_State *L, struct channel *ch, uint64_t timeout)
+{
+	struct fiber *self = lua_lean_wait_check(L);
+
+	channel_get_wait_begin(ch, self, timeout);
+	return lua_lean_wait(L, self);
+}
+
 static uint64_t timeout_of(lua_State *L, int idx)
 {
 	return lua_lean_isnoneornil(L, idx) ? UINT64_MAX
@@ -153,18 +161,19 @@ static void take_from_writer(lua_State *L, int t, const struct channel *ch,
 static int l_get(lua_State *L)
 {
 	struct channel *ch = check_channel(L);
-	uint64_t timeout = timeout_of(L, 2);
-	struct fiber *peer, *self;
 	uint32_t slot, refill;
+	struct fiber *peer;
+	uint64_t timeout;
 
+	if (channel_is_idle(ch) && lua_lean_isnoneornil(L, 2))
+		return wait_for_value(L, ch, UINT64_MAX);
+	timeout = timeout_of(L, 2);
 	leave_old_wait(L);
 	switch (channel_get(ch, &slot, &peer, &refill)) {
 	case CHANNEL_WAIT:
 		if (timeout == 0)
 			break;
-		self = lua_wait_check(L);
-		channel_get_wait_begin(ch, self, timeout);
-		return lua_wait(L);
+		return wait_for_value(L, ch, timeout);
 	case CHANNEL_CLOSED:
 		break;
 	case CHANNEL_RING:
@@ -238,6 +247,135 @@ static int l_tostring(lua_State *L)
 	return 1;
 }
 
+#if !NEAP_LUAJIT_SYSTEM
+
+/*
+ * The short ways, for compiled code: it calls them by ffi, inside its traces, where
+ * the others end one and begin another. A value travels in the hand, a table of
+ * which it is one element. They do what needs no wait and no memory, and what is
+ * not so is left to the others. Nothing comes between a value's way into the hand
+ * and out of it: fiber.lua is not left in the middle, and what a script hooks in there
+ * finds the hand empty again.
+ */
+
+enum { HAND_PLACES = 2 }; /* from 1 */
+
+/* Another element each time, or LuaJIT, which knows nothing of who empties them,
+ * would leave out a store of the same value. */
+static void turn_hand(struct lua_vm *vm)
+{
+	vm->hand.place = HAND_PLACES + 1 - vm->hand.place;
+}
+
+/* @a ch is what the hand's owner says, and may go on at once. */
+static bool is_quick(const struct lua_vm *vm, const struct channel *ch)
+{
+	const GCudata *box = (const GCudata *)ch - 1;
+	const struct fiber *self = vm->sched->current;
+
+	return tabref(box->metatable) ==
+		       vm->classes[LUA_CLASS_CHANNEL].metatable &&
+	       self != NULL && self->state == FIBER_RUNNING && !ch->closed &&
+	       !(G(vm->L)->hookmask & (HOOK_ACTIVE | HOOK_VMEVENT | HOOK_GC));
+}
+
+static GCtab *ring_of(struct channel *ch)
+{
+	return tabref(((GCudata *)ch - 1)->env);
+}
+
+static bool put_value(struct lua_vm *vm, struct channel *ch,
+		      const TValue *value)
+{
+	struct fiber *reader = channel_reader(ch);
+	GCtab *ring = ring_of(ch);
+	uint32_t slot;
+	lua_State *co;
+
+	if (reader != NULL) {
+		fiber_wakeup(reader, 0);
+		co = lua_fiber_of(reader)->co;
+		lua_fast_pushboolean(co, true);
+		copyTV(co, co->top, value);
+		co->top++;
+		lua_fiber_hand(lua_fiber_of(reader), 2);
+		return true;
+	}
+	if (ch->count == ch->size ||
+	    (uint32_t)ring_key(ch, ch->count) >= ring->asize)
+		return false;
+	channel_put(ch, &slot, &reader);
+	copyTV(vm->L, arrayslot(ring, slot + 1), value);
+	lj_gc_anybarriert(vm->L, ring);
+	return true;
+}
+
+/* Put what the hand holds, which is empty afterwards; 0: l_put() is to do it. */
+static int quick_put(struct channel *ch, struct lua_vm *vm)
+{
+	TValue *value = arrayslot((GCtab *)vm->hand.table, vm->hand.place);
+	bool done = !tvisnil(value) && is_quick(vm, ch) &&
+		    put_value(vm, ch, value);
+
+	setnilV(value);
+	if (done)
+		turn_hand(vm);
+	return done;
+}
+
+/* The place in the hand where a value of the channel lies now; 0: l_get() is to
+ * do it. */
+static int quick_get(struct channel *ch, struct lua_vm *vm)
+{
+	int place = vm->hand.place;
+	GCtab *hand = vm->hand.table;
+	uint32_t slot, refill;
+	struct fiber *writer;
+	TValue *value;
+
+	if (ch->count == 0 || !is_quick(vm, ch) || !list_empty(&ch->writers))
+		return 0;
+	channel_get(ch, &slot, &writer, &refill);
+	value = arrayslot(ring_of(ch), slot + 1);
+	copyTV(vm->L, arrayslot(hand, place), value);
+	lj_gc_anybarriert(vm->L, hand);
+	setnilV(value);
+	turn_hand(vm);
+	return place;
+}
+
+/* The module's quick: what fiber.lua is to call by ffi. */
+static void open_quick(lua_State *L)
+{
+	struct lua_vm *vm = lua_vm_of(L);
+
+	lua_newtable(L);
+	lua_createtable(L, HAND_PLACES, 0);
+	vm->hand.table = (void *)lua_topointer(L, -1);
+	vm->hand.place = 1;
+	lua_pushvalue(L, -1);
+	luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_setfield(L, -2, "hand");
+	lua_pushlightuserdata(L, vm);
+	lua_setfield(L, -2, "vm");
+	lua_pushlightuserdata(L, &vm->hand.place);
+	lua_setfield(L, -2, "place");
+	lua_pushlightuserdata(L, (void *)quick_put);
+	lua_setfield(L, -2, "put");
+	lua_pushlightuserdata(L, (void *)quick_get);
+	lua_setfield(L, -2, "get");
+	lua_setfield(L, -2, "quick");
+}
+
+#else
+
+static void open_quick(lua_State *L)
+{
+	(void)L;
+}
+
+#endif
+
 static int l_set_methods(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TTABLE);
@@ -266,4 +404,5 @@ void lua_channel_open(lua_State *L)
 	lua_pop(L, 1);
 	lua_newtable(L);
 	luaL_register(L, NULL, functions);
+	open_quick(L);
 }

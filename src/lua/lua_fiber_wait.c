@@ -91,8 +91,10 @@ static int l_sleep(lua_State *L)
 /* yield() -> status */
 static int l_yield(lua_State *L)
 {
-	fiber_yield_begin(lua_wait_check(L));
-	return lua_wait(L);
+	struct fiber *self = lua_lean_wait_check(L);
+
+	fiber_yield_begin(self);
+	return lua_lean_wait(L, self);
 }
 
 static int l_set_joinable(lua_State *L)

@@ -13,6 +13,8 @@
 #include "lua/lua_class.h"
 #include "lua/lua_fast.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_memory.h"
+#include "lua/lua_preempt.h"
 #include "lua/lua_state.h"
 
 #if !NEAP_LUAJIT_SYSTEM
@@ -114,6 +116,20 @@ static inline void lua_lean_push_park_mark(lua_State *L)
 {
 	L->top->u64 = lua_lean_vm(L)->park_bits;
 	L->top++;
+}
+
+/** lua_yield() of the park mark alone, after lua_lean_wait_check(). */
+static inline int lua_lean_yield_park_mark(lua_State *L)
+{
+	if (__builtin_expect(hook_active(G(L)), 0)) {
+		lua_lean_push_park_mark(L);
+		return lua_yield(L, 1);
+	}
+	L->base->u64 = lua_lean_vm(L)->park_bits;
+	L->top = L->base + 1;
+	L->cframe = NULL;
+	L->status = LUA_YIELD;
+	return -1;
 }
 
 /** lua_has_park_mark() */
@@ -294,6 +310,12 @@ static inline void lua_lean_push_park_mark(lua_State *L)
 	lua_push_park_mark(L);
 }
 
+static inline int lua_lean_yield_park_mark(lua_State *L)
+{
+	lua_push_park_mark(L);
+	return lua_yield(L, 1);
+}
+
 static inline bool lua_lean_has_park_mark(lua_State *L)
 {
 	return lua_has_park_mark(L);
@@ -335,3 +357,60 @@ static inline int lua_lean_push_caller(lua_State *L)
 }
 
 #endif
+
+/** lua_wait_check() */
+static inline struct fiber *lua_lean_wait_check(lua_State *L)
+{
+	const struct lua_vm *vm = lua_lean_vm(L);
+	struct fiber *self = vm->sched->current;
+
+	if (__builtin_expect(self != NULL && self->state == FIBER_RUNNING &&
+				     !vm->offloaded && lua_lean_isyieldable(L),
+			     1))
+		return self;
+	return lua_wait_check(L);
+}
+
+/** lua_wait() of @a self */
+static inline int lua_lean_wait(lua_State *L, const struct fiber *self)
+{
+	if (__builtin_expect(self->flags & FIBER_CANCELLED, 0))
+		return lua_wait(L);
+	return lua_lean_yield_park_mark(L);
+}
+
+/** lua_memory_turn() */
+static inline struct lua_fiber *lua_lean_memory_turn(struct lua_vm *vm,
+						     struct lua_fiber *f)
+{
+	struct lua_memory *m = &vm->memory;
+
+	if (__builtin_expect(m->running != NULL || m->used != m->mark ||
+				     m->recovering,
+			     0))
+		return lua_memory_turn(vm, f);
+	m->running = f;
+	return NULL;
+}
+
+/** lua_memory_turn_end() */
+static inline void lua_lean_memory_turn_end(struct lua_vm *vm,
+					    struct lua_fiber *outer, int rc)
+{
+	struct lua_memory *m = &vm->memory;
+
+	if (__builtin_expect(m->used != m->mark || m->boosted || m->in_crisis,
+			     0))
+		lua_memory_turn_end(vm, outer, rc);
+	else
+		m->running = outer;
+}
+
+/** lua_preempt_before() */
+static inline bool lua_lean_preempt_before(struct lua_fiber *f)
+{
+	if (__builtin_expect(
+		    f->vm->hook.armed || (f->base.flags & FIBER_PUT_ASIDE), 0))
+		return lua_preempt_before(f);
+	return false;
+}

@@ -537,7 +537,7 @@ struct lua_fiber *lua_memory_turn(struct lua_vm *vm, struct lua_fiber *f)
 	struct lua_memory *m = &vm->memory;
 	struct lua_fiber *outer = m->running;
 
-	if (__builtin_expect(m->recovering, 0))
+	if (m->recovering)
 		recover(vm, STEP_NS);
 	settle(m);
 	m->running = f;
@@ -564,7 +564,7 @@ void lua_memory_turn_end(struct lua_vm *vm, struct lua_fiber *outer, int rc)
 	struct lua_memory *m = &vm->memory;
 
 	settle(m);
-	if (__builtin_expect(m->boosted || m->in_crisis, 0))
+	if (m->boosted || m->in_crisis)
 		look_around(vm, rc);
 	m->running = outer;
 }

@@ -502,11 +502,11 @@ bool lua_preempt_before(struct lua_fiber *f)
 
 	/* The one before was over its limit, and a tick found it just after it
 	 * had ended; or it is outside of this one and is to be asked again. */
-	if (__builtin_expect(f->vm->hook.armed, 0)) {
+	if (f->vm->hook.armed) {
 		again = f->vm->sched->depth > 1;
 		forget(f->vm);
 	}
-	if (__builtin_expect(f->base.flags & FIBER_PUT_ASIDE, 0)) {
+	if (f->base.flags & FIBER_PUT_ASIDE) {
 		f->base.flags &= ~FIBER_PUT_ASIDE;
 		if (fiber_has_news(&f->base))
 			arm(f->vm);

@@ -85,7 +85,11 @@ struct lua_vm {
 		const void *metatable; /* its address */
 		const char *name;      /* for messages; static */
 	} classes[LUA_CLASS_COUNT];
-	uint64_t park_bits;  /* the park mark as our LuaJIT has it */
+	uint64_t park_bits; /* the park mark as our LuaJIT has it */
+	struct {
+		void *table; /* values between fiber.lua and lua_channel.c */
+		int place;   /* where the next one is to lie */
+	} hand;
 	int noted_ref;       /* registry: {error value, its first traceback} */
 	int error_box_ref;   /* registry: an empty error object, or false */
 	char blocked_by[64]; /* of the last wait that could not be */

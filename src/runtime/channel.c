@@ -77,20 +77,6 @@ enum channel_result channel_get(struct channel *ch, uint32_t *ret_slot,
 	return *ret_peer != NULL ? CHANNEL_PEER : CHANNEL_WAIT;
 }
 
-void channel_put_wait_begin(struct channel *ch, struct fiber *self,
-			    uint64_t timeout_ns)
-{
-	fiber_park(self, NULL, NULL, timeout_ns);
-	list_add_tail(&ch->writers, &self->link);
-}
-
-void channel_get_wait_begin(struct channel *ch, struct fiber *self,
-			    uint64_t timeout_ns)
-{
-	fiber_park(self, NULL, NULL, timeout_ns);
-	list_add_tail(&ch->readers, &self->link);
-}
-
 static void wake_all(struct list *queue)
 {
 	while (!list_empty(queue))

@@ -10,9 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/list.h"
-
-struct fiber;
+#include "runtime/fiber.h"
 
 struct channel {
 	uint32_t size;  /* ring slots; 0: every put waits for a get */
@@ -22,6 +20,21 @@ struct channel {
 	struct list readers; /* fibers that wait for a value */
 	struct list writers; /* fibers that wait with a value */
 };
+
+/** There is no value, nor one to come of who waits: a get has to wait. */
+static inline bool channel_is_idle(const struct channel *ch)
+{
+	return ch->count == 0 && !ch->closed && list_empty(&ch->writers);
+}
+
+/** Who has waited longest for a value; NULL: nobody does. Let it know by
+ * fiber_wakeup() with 0, and the value is its. */
+static inline struct fiber *channel_reader(const struct channel *ch)
+{
+	return list_empty(&ch->readers)
+		       ? NULL
+		       : list_entry(ch->readers.next, struct fiber, link);
+}
 
 enum channel_result {
 	CHANNEL_RING, /* ret_slot: store to, or load from, this ring slot */
@@ -55,10 +68,21 @@ enum channel_result channel_get(struct channel *ch, uint32_t *ret_slot,
  * Wait after CHANNEL_WAIT. The fiber wakes with 0 when its value was taken or
  * given, UV_EPIPE when the channel was closed, UV_ETIMEDOUT, UV_ECANCELED.
  */
-void channel_put_wait_begin(struct channel *ch, struct fiber *self,
-			    uint64_t timeout_ns);
-void channel_get_wait_begin(struct channel *ch, struct fiber *self,
-			    uint64_t timeout_ns);
+static inline void channel_put_wait_begin(struct channel *ch,
+					  struct fiber *self,
+					  uint64_t timeout_ns)
+{
+	fiber_park(self, NULL, NULL, timeout_ns);
+	list_add_tail(&ch->writers, &self->link);
+}
+
+static inline void channel_get_wait_begin(struct channel *ch,
+					  struct fiber *self,
+					  uint64_t timeout_ns)
+{
+	fiber_park(self, NULL, NULL, timeout_ns);
+	list_add_tail(&ch->readers, &self->link);
+}
 
 /** Wake everybody with UV_EPIPE; values in the ring are forgotten. */
 void channel_close(struct channel *ch);

@@ -278,22 +278,10 @@ static void on_timeout(struct timer *t)
 	end_by_timer(f, deadline ? FIBER_EDEADLINE : UV_ETIMEDOUT);
 }
 
-void fiber_park(struct fiber *f, fiber_undo_f undo, void *undo_arg,
-		uint64_t timeout_ns)
+void fiber_park_until(struct fiber *f, uint64_t timeout_ns)
 {
 	uint64_t due_ns = UINT64_MAX;
 
-	assert(f->state == FIBER_RUNNING && f->sched->current == f);
-	f->state = FIBER_WAITING;
-	f->flags &= ~(FIBER_WAKEABLE | FIBER_UNCANCELLABLE | FIBER_YIELDED);
-	f->undo = undo;
-	f->undo_arg = undo_arg;
-	f->burst_ns = 0;
-	f->made = 0;
-	f->slice_warn = f->slice_err = 0;
-	f->sched->waiting++;
-	if (timeout_ns == UINT64_MAX && f->deadline_ns == 0)
-		return;
 	if (timeout_ns == UINT64_MAX ||
 	    __builtin_add_overflow(uv_hrtime(), timeout_ns, &due_ns))
 		due_ns = UINT64_MAX;
@@ -353,7 +341,8 @@ void fiber_tell_cancel(struct fiber *f)
 static void leave_wait(struct fiber *f)
 {
 	f->sched->waiting--;
-	timer_stop(&f->sched->timers, &f->timer);
+	if (timer_active(&f->timer))
+		timer_stop(&f->sched->timers, &f->timer);
 	list_del(&f->link);
 	f->undo = NULL;
 }

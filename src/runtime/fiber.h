@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -169,6 +170,9 @@ void fiber_start_now(struct fiber *f);
  * does not keep those it made.) */
 void fiber_start_later(struct fiber *f);
 
+/** Of fiber_park() alone: its timer. */
+void fiber_park_until(struct fiber *f, uint64_t timeout_ns);
+
 /**
  * The running fiber begins a wait. @a undo (may be NULL) takes it out again
  * when a cancel, a timeout or a bare wakeup ends the wait. With @a timeout_ns
@@ -176,8 +180,21 @@ void fiber_start_later(struct fiber *f);
  * FIBER_EDEADLINE when the fiber has a deadline that comes first. The caller then
  * returns to the resume function, which returns.
  */
-void fiber_park(struct fiber *f, fiber_undo_f undo, void *undo_arg,
-		uint64_t timeout_ns);
+static inline void fiber_park(struct fiber *f, fiber_undo_f undo,
+			      void *undo_arg, uint64_t timeout_ns)
+{
+	assert(f->state == FIBER_RUNNING && f->sched->current == f);
+	f->state = FIBER_WAITING;
+	f->flags &= ~(FIBER_WAKEABLE | FIBER_UNCANCELLABLE | FIBER_YIELDED);
+	f->undo = undo;
+	f->undo_arg = undo_arg;
+	f->burst_ns = 0;
+	f->made = 0;
+	f->slice_warn = f->slice_err = 0;
+	f->sched->waiting++;
+	if (timeout_ns != UINT64_MAX || f->deadline_ns != 0)
+		fiber_park_until(f, timeout_ns);
+}
 
 /** The running fiber goes to the end of the ready queue. */
 void fiber_yield_begin(struct fiber *f);

@@ -1,7 +1,7 @@
 -- Waits where none can be: inside callbacks of C functions. The error names
 -- the function, and the fiber is as healthy as before.
 --
--- test: variants
+-- test: variants, turns
 local tap = require('tap')
 local ffi = require('ffi')
 local fiber = require('fiber')

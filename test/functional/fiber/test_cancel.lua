@@ -1,6 +1,6 @@
 -- Cancel and wakeup, at every kind of wait and in every state.
 --
--- test: variants
+-- test: variants, turns
 local tap = require('tap')
 local fiber = require('fiber')
 

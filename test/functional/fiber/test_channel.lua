@@ -1,6 +1,6 @@
 -- Channels and conditions: values, order, timeouts, closing, crowds.
 --
--- test: variants, timeout 120
+-- test: variants, turns, timeout 120
 local tap = require('tap')
 local fiber = require('fiber')
 

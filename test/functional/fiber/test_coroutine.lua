@@ -1,7 +1,7 @@
 -- Waits inside the user's own coroutines, metamethods, iterators and protected
 -- calls: nobody in between sees anything of them.
 --
--- test: variants
+-- test: variants, turns
 local tap = require('tap')
 local fiber = require('fiber')
 

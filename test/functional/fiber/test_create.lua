@@ -2,7 +2,7 @@
 -- arguments, results and errors as the public documentation of the peer has
 -- them.
 --
--- test: variants
+-- test: variants, turns
 local tap = require('tap')
 local fiber = require('fiber')
 

@@ -1,6 +1,6 @@
 -- set_joinable and join: results, errors of every type, timeouts, wrong usage.
 --
--- test: variants
+-- test: variants, turns
 local tap = require('tap')
 local fiber = require('fiber')
 
