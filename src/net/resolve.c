@@ -341,6 +341,7 @@ static void undo(struct fiber *f, void *arg)
 	if (a->waiters.next == &f->link && f->link.next == &a->waiters) {
 		list_del(&f->link);
 		let_go(a);
+		start_some(); /* the loop lives for those in the queue */
 	}
 }
 

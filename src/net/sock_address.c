@@ -2,6 +2,7 @@
 #include "net/sock_address.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +41,9 @@ static int port_number(struct sock_text port)
 	return (int)n;
 }
 
-/* Whatever else there is: 127.1, ff02::1%eth0, a service. None of it asks
- * anybody. */
+/* Whatever else there is: 127.1, ff02::1%eth0, a service; for the C library a
+ * star is any address, and some text is a number that is none here. None of it
+ * asks anybody. */
 static int parse_other(struct sock_address *ret_addr, const char *host,
 		       const char *port)
 {
@@ -76,8 +78,9 @@ int sock_address_parse(struct sock_address *ret_addr, struct sock_text host,
 		ret_addr->size = sizeof *in;
 		return 0;
 	}
-	/* It takes 65536 for 0. */
-	if (number < 0 && strspn(port.data, "0123456789+- ") == port.size)
+	if (number < 0 && !isalpha((unsigned char)port.data[0]))
+		return UV_EINVAL;
+	if (strcmp(host.data, "*") == 0)
 		return UV_EINVAL;
 	return parse_other(ret_addr, host.data, port.data);
 }

@@ -37,6 +37,9 @@ local sources = {
       load = { '-b', '1024' } },
     { name = 'pipelined', kind = 'http', path = '/', body = 13,
       load = { '-d', '16', '-x', 'Hello, world!' } },
+    { name = 'tcp echo', kind = 'tcp', load = { '-e', '64' }, peer = true },
+    { name = 'tcp echo, node', kind = 'tcp', load = { '-e', '64' },
+      peer = 'node' },
 }
 programs.add_sources(sources)
 
@@ -115,6 +118,13 @@ local rows = {
     row('HTTP POST echo 1 KiB, CPU', 'echo', 'cpu', 'us', 1e6, 'less'),
     row('HTTP pipelined 16', 'pipelined', 'rate', 'k/s', 1e-3, 'more'),
     row('HTTP pipelined 16, CPU', 'pipelined', 'cpu', 'us', 1e6, 'less'),
+    row('TCP echo of 64 bytes', 'tcp echo', 'rate', 'k/s', 1e-3, 'more',
+        { share = 0.95 }),
+    row('TCP echo, CPU', 'tcp echo', 'cpu', 'us', 1e6, 'less'),
+    row('TCP echo; peer: Node', 'tcp echo, node', 'rate', 'k/s', 1e-3, 'more',
+        { share = 0.95 }),
+    row('TCP echo, CPU; peer: Node', 'tcp echo, node', 'cpu', 'us', 1e6,
+        'less'),
 }
 delay_rows(rows, 'delay', '')
 delay_rows(rows, 'delay, 1 spins', ' by 1 that spins', { ours = 2 * SLICE })

@@ -230,27 +230,41 @@ local function stop_servers()
     return failed
 end
 
+-- What serves a source, at that port.
+local function command_of(source, side, port)
+    local limit = source.kind == 'tcp' and 'echo' or tostring(source.body)
+    if side == 'limit' then
+        return { FIXED, port, limit }
+    end
+    local script = HERE .. (source.kind == 'tcp' and 'tcp_echo.lua'
+                            or 'http.lua')
+    if side == 'ours' then
+        return { NEAP, script, port }
+    end
+    local node = source.peer == 'node'
+    return { node and 'node' or PEER, node and HERE .. 'tcp_echo.js' or script,
+             port }
+end
+
 -- Start it unless it runs, and wait until it answers.
 local function server_of(source, side)
     local port = machine.free_port()
-    local script = side == 'ours' and NEAP .. ' ' .. HERE .. 'http.lua'
-        or FIXED .. ' ' .. source.body
+    local script = table.concat(command_of(source, side, ''), ' ')
     local server = servers[script]
     if server then
         return server
     end
     server = { port = port, log = new_log() }
-    if side == 'ours' then
-        server.pid = bare.start(server.log, on(1, NEAP, HERE .. 'http.lua',
-                                               tostring(port)))
-    else
-        server.pid = bare.start(server.log, on(1, FIXED, tostring(port),
-                                               tostring(source.body)))
-    end
+    server.pid = bare.start(server.log,
+                            on(1, unpack(command_of(source, side,
+                                                    tostring(port)))))
     servers[script] = server
+    local probe = { '-n', '1', '-c', '1', tostring(port), '/' }
+    if source.kind == 'tcp' then
+        probe = { '-e', '64', unpack(probe) }
+    end
     for _ = 1, 100 do
-        if pcall(numbers_of, LOAD, '-n', '1', '-c', '1', tostring(port),
-                 '/') then
+        if pcall(numbers_of, LOAD, unpack(probe)) then
             return server
         end
         bare.sleep(0.05)
@@ -269,12 +283,14 @@ function measure.http(source, side)
         args[#args + 1] = option
     end
     args[#args + 1] = tostring(server.port)
-    args[#args + 1] = source.path
+    args[#args + 1] = source.path or '/'
     local before = machine.cpu_seconds(server.pid)
     local numbers = numbers_of(on(2, LOAD, unpack(args)))
     numbers.cpu = (machine.cpu_seconds(server.pid) - before) / numbers.requests
     return numbers
 end
+
+measure.tcp = measure.http
 
 -- results[source][side][key] = list of a number each round; see report.table
 local results = {}
@@ -296,10 +312,17 @@ local function sample(source, side)
     end
 end
 
+local function has_node()
+    local _, code = bare.run(new_log(), 'sh', '-c', 'command -v node')
+    return code == 0
+end
+
 local function run_all()
     for _, source in ipairs(figures.sources) do
         local no_peer = not source.peer and '' or
-                        not options.peer and 'left out' or nil
+                        not options.peer and 'left out' or
+                        source.peer == 'node' and not has_node() and
+                        'no node' or nil
         results[source.name] = { ours = {}, limit = {}, peer = {}, failed = {},
                                  without = { peer = no_peer } }
     end
