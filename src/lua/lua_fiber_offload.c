@@ -45,8 +45,10 @@ static int push(lua_State *L, struct lua_blocking *op)
 	int n;
 
 	/* It has computed for its fiber. */
-	if (self != NULL && self->total_ns < r->total_ns)
+	if (self != NULL && self->total_ns < r->total_ns) {
 		self->total_ns = r->total_ns;
+		fiber_charge(self, 0);
+	}
 	lua_pushboolean(L, r->ok);
 	if (r->error != NULL) {
 		lua_error_push(L, error_ref(r->error));

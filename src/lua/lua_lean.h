@@ -409,8 +409,10 @@ static inline void lua_lean_memory_turn_end(struct lua_vm *vm,
 /** lua_preempt_before() */
 static inline bool lua_lean_preempt_before(struct lua_fiber *f)
 {
-	if (__builtin_expect(
-		    f->vm->hook.armed || (f->base.flags & FIBER_PUT_ASIDE), 0))
+	if (__builtin_expect(f->vm->hook.armed ||
+				     (f->base.flags & FIBER_PUT_ASIDE) ||
+				     f->base.over != FIBER_OVER_NONE,
+			     0))
 		return lua_preempt_before(f);
 	return false;
 }

@@ -511,6 +511,10 @@ bool lua_preempt_before(struct lua_fiber *f)
 		if (fiber_has_news(&f->base))
 			arm(f->vm);
 	}
+	/* What it has computed elsewhere was too much, or no tick of its short
+	 * turns could end it. */
+	if (f->base.over != FIBER_OVER_NONE)
+		arm(f->vm);
 	return again;
 }
 

@@ -182,3 +182,22 @@ LUA
 run neap --workers 2 both.lua
 code_is 0
 out_is 0 0
+
+# What was offloaded counts for the fiber, which cannot go on by catching the error.
+cat > again.lua <<'LUA'
+local fiber = require('fiber')
+local rounds = 0
+local f = fiber.new(function()
+    while rounds < 1000 do
+        rounds = rounds + 1
+        pcall(fiber.offload, function() while true do end end)
+    end
+end)
+f:set_joinable(true)
+fiber.set_limits(f, { total = 0.1 })
+local ok, err = f:join()
+print(ok, err.type, rounds)
+LUA
+run neap again.lua
+code_is 0
+out_is 'false	LimitExceeded	1'
