@@ -40,21 +40,28 @@ static inline void *lua_lean_check(lua_State *L, int arg, enum lua_class id)
 }
 
 /** The userdata of this class that is the first element of the table that is
- * argument @a arg, or NULL. */
+ * argument @a arg, in whose place it is from now on: whatever becomes of the
+ * table, it stays. NULL: there is none. */
 static inline void *lua_lean_boxed(lua_State *L, int arg, enum lua_class id)
 {
-	cTValue *o = L->base + arg - 1;
-	const GCtab *t;
+	TValue *arg_slot = L->base + arg - 1;
+	cTValue *o = arg_slot;
 
-	if (o >= L->top || !tvistab(o))
+	if (o >= L->top)
 		return NULL;
-	t = tabV(o);
-	o = arrayslot(t, 1);
-	if (t->asize > 1 && tvisudata(o) &&
-	    tabref(udataV(o)->metatable) ==
-		    lua_lean_vm(L)->classes[id].metatable)
-		return uddata(udataV(o));
-	return NULL;
+	if (tvistab(o) && tabV(o)->asize > 1)
+		o = arrayslot(tabV(o), 1);
+	if (!tvisudata(o) || tabref(udataV(o)->metatable) !=
+				     lua_lean_vm(L)->classes[id].metatable)
+		return NULL;
+	copyTV(L, arg_slot, o);
+	return uddata(udataV(o));
+}
+
+/** A finalizer runs. */
+static inline bool lua_lean_in_finalizer(lua_State *L)
+{
+	return G(L)->hookmask & HOOK_GC;
 }
 
 /** The string that is argument @a arg; NULL: it is none. */
@@ -255,14 +262,23 @@ static inline void *lua_lean_check(lua_State *L, int arg, enum lua_class id)
 
 static inline void *lua_lean_boxed(lua_State *L, int arg, enum lua_class id)
 {
-	void *box = NULL;
+	void *box;
 
-	if (lua_type(L, arg) == LUA_TTABLE) {
-		lua_rawgeti(L, arg, 1);
-		box = lua_class_test(L, -1, id);
-		lua_pop(L, 1); /* the table has it */
-	}
+	if (lua_type(L, arg) != LUA_TTABLE)
+		return lua_class_test(L, arg, id);
+	lua_rawgeti(L, arg, 1);
+	box = lua_class_test(L, -1, id);
+	if (box != NULL)
+		lua_replace(L, arg);
+	else
+		lua_pop(L, 1);
 	return box;
+}
+
+static inline bool lua_lean_in_finalizer(lua_State *L)
+{
+	(void)L;
+	return false; /* it does not say */
 }
 
 static inline const char *lua_lean_string(lua_State *L, int arg,

@@ -50,6 +50,16 @@ struct lua_socket *lua_socket_check(lua_State *L)
 	return s;
 }
 
+struct lua_socket *lua_socket_check_reader(lua_State *L)
+{
+	struct lua_socket *s = lua_socket_check(L);
+
+	if (__builtin_expect(lua_lean_in_finalizer(L), 0))
+		lua_error_usage(L, "cannot wait here: a finalizer cannot read "
+				   "from a socket");
+	return s;
+}
+
 struct lua_socket *lua_socket_push(lua_State *L)
 {
 	struct lua_socket *s = lua_class_box(L, LUA_CLASS_SOCKET, sizeof *s);
@@ -160,7 +170,7 @@ static int l_gc(lua_State *L)
 {
 	struct lua_socket *s = lua_class_check(L, 1, LUA_CLASS_SOCKET);
 
-	sock_close(&s->sock);
+	sock_dispose(&s->sock);
 	return 0;
 }
 
@@ -426,7 +436,7 @@ static void want_of(lua_State *L, struct sock_want *want)
 /* read(s, what, due, again) -> string | nil, err | status */
 static int l_read(lua_State *L)
 {
-	struct lua_socket *s = lua_socket_check(L);
+	struct lua_socket *s = lua_socket_check_reader(L);
 	struct sock_text bytes;
 	struct sock_want want;
 	unsigned how = lua_lean_toboolean(L, 4) ? SOCK_READ_AGAIN : 0;

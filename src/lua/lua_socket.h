@@ -24,6 +24,10 @@ struct lua_socket *lua_socket_check_open(lua_State *L);
 /** The same for an operation: its last error is forgotten. */
 struct lua_socket *lua_socket_check(lua_State *L);
 
+/** The same for one that reads: not in a finalizer, which may run while a reader
+ * pushes what it has in the buffer of the thread. */
+struct lua_socket *lua_socket_check_reader(lua_State *L);
+
 /** Push a userdata with a closed socket. Throws: out of memory. */
 struct lua_socket *lua_socket_push(lua_State *L);
 

@@ -200,6 +200,7 @@ static bool receive_ahead(struct sock *s, const struct incoming *in,
 		return false;
 	if (!(in->flags & MSG_PEEK))
 		return sock_take_ahead(s, in->size, ret_bytes);
+	s->in.lent = true;
 	ret_bytes->data = s->in.data + s->in.start;
 	ret_bytes->size = s->in.end - s->in.start;
 	if (ret_bytes->size > in->size)
@@ -211,7 +212,7 @@ static bool receive_ahead(struct sock *s, const struct incoming *in,
  * false */
 static int l_recv(lua_State *L)
 {
-	struct lua_socket *s = lua_socket_check(L);
+	struct lua_socket *s = lua_socket_check_reader(L);
 	bool with_from = lua_toboolean(L, 5);
 	struct incoming in = { .flags = (int)lua_tointeger(L, 3) };
 	struct sock_text bytes;

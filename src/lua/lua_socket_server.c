@@ -80,7 +80,7 @@ static int l_server(lua_State *L)
 	s->drainable.start = on_drain_start;
 	s->timers = &sched->timers;
 	lua_createtable(L, 1, 0);
-	lua_rawgeti(L, 1, 1);
+	lua_pushvalue(L, 1);
 	lua_rawseti(L, -2, 1);
 	lua_setfenv(L, -2);
 	if (drain_add(&sched->loop->drain, &s->drainable) != 0)

@@ -94,8 +94,9 @@ static int leave(struct sock *s)
 	io_watch_destroy(&s->watch);
 	s->watch.fd = -1;
 	sock_bind_leave(s);
-	mem_free(s->in.data);
-	memset(&s->in, 0, sizeof s->in);
+	s->in.start = s->in.end = s->in.seen = 0;
+	if (!s->in.lent)
+		sock_taken(s);
 	return fd;
 }
 
@@ -168,6 +169,13 @@ int sock_close(struct sock *s)
 	}
 	/* After EINTR it is closed, too. */
 	return close(fd) == 0 || errno == EINTR ? 0 : -errno;
+}
+
+void sock_dispose(struct sock *s)
+{
+	sock_close(s);
+	s->in.start = s->in.end = 0;
+	sock_taken(s);
 }
 
 int sock_detach(struct sock *s)

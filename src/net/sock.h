@@ -43,6 +43,7 @@ struct sock {
 		size_t capacity;
 		const void *mark; /* who has looked through it, and ... */
 		size_t seen;      /* ... up to there, from start on */
+		bool lent;        /* to who has read, until sock_taken() */
 	} in;
 	struct unix_file *file;   /* of a unix socket, removed at its end */
 	struct listen_hold *hold; /* of an address that workers share */
@@ -86,6 +87,9 @@ void sock_adopt(struct sock *s, int fd);
  * Closed already is fine. */
 int sock_close(struct sock *s);
 
+/** Closed, and its memory is about to go: nobody has any of its bytes. */
+void sock_dispose(struct sock *s);
+
 /** Closed but for the descriptor, which is returned, as it was adopted. */
 int sock_detach(struct sock *s);
 
@@ -104,7 +108,8 @@ static inline bool sock_is_open(const struct sock *s)
 int sock_read(struct sock *s, const struct sock_want *want, unsigned how,
 	      struct sock_text *ret_bytes);
 
-/** The bytes of sock_read() are no longer needed. */
+/** The bytes of sock_read() are no longer needed; until then they are there,
+ * even if it is closed. */
 void sock_taken(struct sock *s);
 
 /** Bytes that were read ahead; *ret_bytes as sock_read() has it. */

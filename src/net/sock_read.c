@@ -103,11 +103,13 @@ static void take(struct sock *s, size_t size, struct sock_text *ret_bytes)
 	*ret_bytes = (struct sock_text){ s->in.data + s->in.start, size };
 	s->in.start += size;
 	s->in.seen = 0;
+	s->in.lent = true;
 }
 
 void sock_taken(struct sock *s)
 {
-	if (s->in.start != s->in.end)
+	s->in.lent = false;
+	if (s->in.start != s->in.end || s->in.data == NULL)
 		return;
 	mem_free(s->in.data);
 	s->in.data = NULL;
@@ -214,6 +216,7 @@ static int enough(struct sock *s, const struct sock_want *want, int rc,
 	if (find_mark(want, bytes->data, bytes->size, 0) == bytes->size)
 		return 0;
 	/* They stay: it says so again, or somebody takes them otherwise. */
+	s->in.lent = false;
 	if (bytes->data == s->in.data + s->in.start - bytes->size)
 		s->in.start -= bytes->size;
 	return UV_EMSGSIZE;
