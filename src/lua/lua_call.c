@@ -332,7 +332,7 @@ int lua_call_resume(struct lua_fiber *f, int nargs)
 	bool again = lua_lean_preempt_before(f);
 	int rc;
 
-	rc = lua_resume(f->co, nargs);
+	rc = lua_lean_resume(f->co, nargs);
 	lua_lean_memory_turn_end(vm, outer, rc);
 	if (__builtin_expect(vm->hook.armed, 0))
 		lua_preempt_after(f);

@@ -20,6 +20,7 @@
 #if !NEAP_LUAJIT_SYSTEM
 
 #include <lj_frame.h>
+#include <lj_vm.h>
 
 /** lua_vm_of(), without a call. */
 static inline struct lua_vm *lua_lean_vm(lua_State *L)
@@ -137,6 +138,14 @@ static inline int lua_lean_yield_park_mark(lua_State *L)
 	L->cframe = NULL;
 	L->status = LUA_YIELD;
 	return -1;
+}
+
+/** lua_resume() */
+static inline int lua_lean_resume(lua_State *co, int nargs)
+{
+	if (__builtin_expect(co->status == LUA_YIELD && co->cframe == NULL, 1))
+		return lj_vm_resume(co, co->top - nargs, 0, 0);
+	return lua_resume(co, nargs);
 }
 
 /** lua_has_park_mark() */
@@ -330,6 +339,11 @@ static inline int lua_lean_yield_park_mark(lua_State *L)
 {
 	lua_push_park_mark(L);
 	return lua_yield(L, 1);
+}
+
+static inline int lua_lean_resume(lua_State *co, int nargs)
+{
+	return lua_resume(co, nargs);
 }
 
 static inline bool lua_lean_has_park_mark(lua_State *L)

@@ -12,7 +12,7 @@ __thread struct sched *sched_self;
 enum {
 	FIRST_ID = 101, /* the peer's first free id; low ones read as codes */
 	DEPTH_MAX = 32, /* fibers that start fibers at once, inside */
-	BATCH = 16,     /* resumes between two looks at the clock */
+	BATCH = 32,     /* resumes between two looks at the clock */
 	BATCH_NS = 500000, /* then the loop polls, ready fibers or not */
 	CANCEL_GRACE_NS = 100000000,
 	HOLD_SLICES = 4, /* a fiber keeps those it made from starting */
