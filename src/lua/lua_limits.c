@@ -174,7 +174,9 @@ static size_t check_memory(lua_State *L)
  * samples and found when a collection is complete: about a tenth more or less,
  * and late by a quarter of the limit, or an eighth of what the state has, where
  * that is more. One object larger than the limit is refused at once, by an error
- * that can be caught. Yields: no. Throws: out of memory.
+ * that can be caught; what a wait brings (a read, an offloaded function) is not, but
+ * counts. Limits are for what runs away, not for what means harm: any script can set
+ * them, its own too. Yields: no. Throws: out of memory.
  */
 int lua_limits_set(lua_State *L)
 {
