@@ -11,8 +11,8 @@
 
 /** The userdata. */
 struct lua_socket {
-	struct sock sock;
 	int err; /* errno of its last operation; 0: it went well */
+	struct sock sock;
 };
 
 /** The socket of argument 1, open or not. Throws: it is none. */

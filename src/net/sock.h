@@ -32,14 +32,19 @@ enum {
 	SOCK_MARK_SIZE_MAX = 4096,
 };
 
-/** All zero but for the watch: one that is closed. */
+/** All zero but for the watch: one that is closed. What each read and write
+ * touches comes first. */
 struct sock {
 	struct io_watch watch; /* with the descriptor; -1: closed */
+	int family;
+	int type;      /* 0: it is no socket */
+	bool blocking; /* its user wants it to wait in each call */
+	bool lingers;  /* closing it may block */
 	struct loop *loop;
 	struct {
-		char *data; /* NULL: nothing was read ahead */
 		size_t start;
 		size_t end;
+		char *data; /* NULL: nothing was read ahead */
 		size_t capacity;
 		const void *mark; /* who has looked through it, and ... */
 		size_t seen;      /* ... up to there, from start on */
@@ -47,10 +52,6 @@ struct sock {
 	} in;
 	struct unix_file *file;   /* of a unix socket, removed at its end */
 	struct listen_hold *hold; /* of an address that workers share */
-	int family;
-	int type;      /* 0: it is no socket */
-	bool blocking; /* its user wants it to wait in each call */
-	bool lingers;  /* closing it may block */
 };
 
 /** How sock_read() goes about it. */

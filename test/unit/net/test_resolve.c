@@ -342,6 +342,42 @@ static void ends_from_outside(void **state)
 	assert_int_equal(asked, 3);
 }
 
+static void *release_later(void *arg)
+{
+	usleep(50000);
+	let_slow_go(true);
+	return arg;
+}
+
+/* All threads that may ask are taken, and by none of ours: the one that waits is
+ * tried again, and the loop lives for it. */
+static void others_have_all_threads(void **state)
+{
+	struct asker slow[3], k;
+	pthread_t thread;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		char host[32];
+
+		snprintf(host, sizeof host, "slow%d", i);
+		ask(&slow[i], host);
+	}
+	while (count_inside() < 3)
+		loop_run(&fake_loop, UV_RUN_NOWAIT);
+	for (int i = 0; i < 3; i++) {
+		fiber_cancel(&slow[i].fake.base);
+		finish(&slow[i]);
+	}
+	ask(&k, "host");
+	assert_false(is_over(&k));
+	assert_int_equal(pthread_create(&thread, NULL, release_later, NULL), 0);
+	assert_int_equal(loop_run(&fake_loop, UV_RUN_DEFAULT), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(is_over(&k));
+	assert_int_equal(k.status, 0);
+}
+
 /* The loop ends while threads are still asking. */
 static void a_loop_that_ends(void **state)
 {
@@ -399,6 +435,7 @@ int main(void)
 		with_server(leaves_threads_to_others),
 		with_server(limits),
 		with_server(ends_from_outside),
+		with_server(others_have_all_threads),
 		with_server(a_loop_that_ends),
 		with_server(failures),
 	};
