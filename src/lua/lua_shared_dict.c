@@ -337,8 +337,10 @@ static int l_get(lua_State *L)
 	/* A finalizer may run while the value is made, and get others: each
 	 * call has a room of its own. */
 	while ((rc = shared_dict_get(d, key, now, room, &size, &v)) ==
-	       UV_ENOBUFS)
+	       UV_ENOBUFS) {
+		lua_settop(L, 2); /* another worker made it larger again */
 		room = lua_newuserdata(L, size);
+	}
 	if (rc == 0)
 		return push_value(L, &v);
 	lua_pushnil(L);
