@@ -176,15 +176,16 @@ static ssize_t receive(struct sock *s, struct incoming *in)
 
 	in->from.size = 0;
 	in->whole = 0;
+	/* TCP would count the bytes and leave the buffer as it was. */
 	if (!is_datagram(s))
-		return sock_recv(s, in->to, in->size, in->flags);
+		return sock_recv(s, in->to, in->size, in->flags & ~MSG_TRUNC);
 	do {
 		n = recvmsg(s->watch.fd, &msg,
 			    in->flags | MSG_DONTWAIT | MSG_TRUNC);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0) {
 		if (errno == EAGAIN)
-			io_watch_idle(&s->watch, IO_IN);
+			sock_note_empty(s, in->flags);
 		return -errno;
 	}
 	in->from.size = msg.msg_namelen;

@@ -202,6 +202,15 @@ static void note_short(struct sock *s)
 		io_watch_idle(&s->watch, IO_IN);
 }
 
+/* Reads that tell nothing of the bytes that have come. */
+enum { MSG_ELSEWHERE = MSG_ERRQUEUE | MSG_OOB };
+
+void sock_note_empty(struct sock *s, int flags)
+{
+	if (!(flags & MSG_ELSEWHERE))
+		io_watch_idle(&s->watch, IO_IN);
+}
+
 ssize_t sock_recv(struct sock *s, void *to, size_t size, int flags)
 {
 	ssize_t n;
@@ -212,8 +221,9 @@ ssize_t sock_recv(struct sock *s, void *to, size_t size, int flags)
 			    : recv(s->watch.fd, to, size, flags | MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EAGAIN)
-		io_watch_idle(&s->watch, IO_IN);
-	else if (n >= 0 && (size_t)n < size && !(flags & MSG_PEEK))
+		sock_note_empty(s, flags);
+	else if (n >= 0 && (size_t)n < size &&
+		 !(flags & (MSG_PEEK | MSG_ELSEWHERE)))
 		note_short(s);
 	return n >= 0 ? n : -errno;
 }

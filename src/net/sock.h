@@ -125,6 +125,9 @@ static inline bool sock_has_ahead(const struct sock *s)
 	return s->in.end > s->in.start;
 }
 
+/** A read with those flags of recv(2) has got EAGAIN just now. */
+void sock_note_empty(struct sock *s, int flags);
+
 /** As recv(2) and send(2): how many, or UV_E*. */
 ssize_t sock_recv(struct sock *s, void *to, size_t size, int flags);
 ssize_t sock_send(struct sock *s, const void *data, size_t size, int flags);

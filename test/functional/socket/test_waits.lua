@@ -305,6 +305,35 @@ do
     close(a, b)
 end
 
+-- A look elsewhere says nothing of the bytes that have come, and a count of bytes
+-- is not what some other socket has left in the buffer.
+for _, how in ipairs({'MSG_ERRQUEUE', 'MSG_OOB'}) do
+    local a, b = pair()
+    tap.is(a:readable(0.001), false, 'it is watched')
+    b:write('bytes')
+    fiber.sleep(0.02)
+    tap.is(a:recv(10, how), nil, 'nothing there')
+    tap.is(a:read(5, 10), 'bytes', 'but here')
+    b:write('secret')
+    tap.is(a:read(6, 10), 'secret', 'what another one has read')
+    close(a, b)
+    a, b = pair()
+    b:write('public')
+    a:readable(10)
+    tap.is(a:recv(6, 'MSG_TRUNC'), 'public', 'is not shown')
+    close(a, b)
+end
+do
+    local a = socket('AF_INET', 'SOCK_DGRAM', 'udp')
+    a:bind('127.0.0.1', 0)
+    tap.is(a:readable(0.001), false, 'it is watched')
+    a:sendto('127.0.0.1', a:name().port, 'bytes')
+    fiber.sleep(0.02)
+    tap.is(a:recv(10, 'MSG_ERRQUEUE'), nil, 'nothing there')
+    tap.is(a:read(5, 10), 'bytes', 'but here')
+    a:close()
+end
+
 -- Much, both ways, with small buffers.
 do
     local a, b = pair()
