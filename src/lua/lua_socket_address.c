@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <uv.h>
 
 #include "lua/lua_error.h"
@@ -116,7 +117,8 @@ static int l_peer(lua_State *L)
 static int parse(lua_State *L, struct sock_address *ret_addr)
 {
 	struct sock_text host = lua_socket_text(L, 2, "");
-	struct sock_text port = lua_socket_text(L, 3, "0");
+	bool is_file = strcmp(host.data, "unix/") == 0;
+	struct sock_text port = lua_socket_text(L, 3, is_file ? "" : "0");
 
 	return sock_address_parse(ret_addr, host, port);
 }

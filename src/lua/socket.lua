@@ -408,7 +408,13 @@ end
 -- 1 and 2 will do, too. After `W` the other side reads an end, and may still send.
 -- Yields: no. Throws: it is closed.
 function methods:shutdown(how)
-    return c.shutdown(self, number_of(c.shutdowns, how) or 2)
+    local number = number_of(c.shutdowns, how == nil and 'RW' or how)
+    if number == nil then
+        c.set_errno(self, errno.EINVAL)
+        local _, err = refuse('socket:shutdown()', 'direction', how)
+        return false, err
+    end
+    return c.shutdown(self, number)
 end
 
 --- socket_object:close() -> boolean, err
@@ -542,10 +548,15 @@ function M.socketpair(domain, type, protocol)
     return object_of(a), object_of(b)
 end
 
+-- What C takes for one is an int.
+local function is_descriptor(fd)
+    return type(fd) == 'number' and fd >= 0 and fd <= 0x7fffffff and fd % 1 == 0
+end
+
 --- socket.from_fd(fd) -> socket_object
 -- The object of the descriptor @fd, which it owns from now on. Yields: no.
 function M.from_fd(fd)
-    if type(fd) ~= 'number' or fd < 0 or fd % 1 ~= 0 then
+    if not is_descriptor(fd) then
         usage('Usage: socket.from_fd(fd)')
     end
     return object_of(c.adopt(fd))
@@ -560,7 +571,7 @@ function M.iowait(fd, events, timeout)
     if events == nil and (fd == nil or type(fd) == 'number' and fd < 0) then
         fiber.sleep(timeout or 1e9)
         return
-    elseif what == nil or type(fd) ~= 'number' then
+    elseif what == nil or not is_descriptor(fd) then
         usage("Usage: iowait(fd, 1 | 'r' | 2 | 'w' | 3 | 'rw' [, timeout])")
     end
     local due = timeout and c_due(timeout)

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <uv.h>
 
@@ -264,9 +265,21 @@ static struct resolve_answer *find(struct resolve_answer *a)
 	return NULL;
 }
 
+/* The C library takes a number modulo 65536. */
+static bool is_beyond_ports(const char *service)
+{
+	char *end;
+
+	return strtoul(service, &end, 10) > 65535 && *end == '\0';
+}
+
 /* Numbers are known at once. */
 static bool ask_numbers(struct resolve_answer *a)
 {
+	if (a->service != NULL && is_beyond_ports(a->service)) {
+		a->rc = EAI_SERVICE;
+		return true;
+	}
 	if (a->host == NULL && a->service == NULL)
 		return false;
 	ask(a, AI_NUMERICHOST | AI_NUMERICSERV);

@@ -96,7 +96,8 @@ tap.is(sc:sysread(), 'x', 'sysread')
 tap.same({socket.iowait(fd, 'R', 0.001), errno()}, {'', errno.ETIMEDOUT},
     'iowait in vain')
 tap.is(socket.iowait(fd, 1, 0), 0, 'iowait in vain, a number')
-for _, args in ipairs({{fd, ''}, {fd, -1}, {nil, 'RW'}, {0, nil}, {fd, 'X'}}) do
+for _, args in ipairs({{fd, ''}, {fd, -1}, {nil, 'RW'}, {0, nil}, {fd, 'X'},
+    {-1, 'R'}, {0 / 0, 'R'}, {2 ^ 32 + fd, 'R'}, {fd + 0.5, 'R'}}) do
     tap.throws(function() socket.iowait(args[1], args[2]) end, 'Usage: iowait',
         'iowait of nothing known')
 end
@@ -192,6 +193,11 @@ tap.is(sc:read(4), 'half', 'still works')
 tap.ok(tostring(sa):find('^fd %d+, aka 127.0.0.1:%d+, peer 127.0.0.1:%d+$'),
     'as text')
 tap.is(tostring(sa:peer()), '127.0.0.1:' .. sc:name().port, 'an address as text')
+for _, how in ipairs({'read', 'X', false, {}}) do
+    tap.is(sa:shutdown(how), false, 'no such direction')
+    tap.is(sa:errno(), errno.EINVAL, 'is invalid')
+end
+tap.is(sa:write('yet'), 3, 'and ends none')
 tap.is(sa:shutdown('RW'), true, 'both')
 sa:close()
 tap.is(sc:shutdown('R'), false, 'one that is over')
@@ -249,6 +255,11 @@ for _, host in ipairs({'localhost', '*', '', '1.2.3', 'unix/'}) do
 end
 tap.is(s:bind('127.0.0.1', 65536), false, 'a port that is none')
 tap.is(s:bind(), false, 'bind nothing')
+local file = socket('AF_UNIX', 'SOCK_STREAM', 0)
+tap.is(file:bind('unix/'), false, 'bind no file')
+tap.is(file:errno(), errno.EINVAL, 'is invalid')
+file:close()
+tap.is(socket.tcp_server('unix/', nil, print), nil, 'serve no file')
 tap.is(s:bind(0, 0), true, 'bind all')
 tap.is(s:name().host, '0.0.0.0', 'they are')
 tap.is(s:bind('127.0.0.1', 0), false, 'bind twice')
@@ -311,7 +322,7 @@ tap.is(b:read(1), '', 'the end')
 b:close()
 tap.same({socket.socketpair('AF_INET', 'SOCK_STREAM', 0) == nil, errno()},
     {true, errno.EOPNOTSUPP}, 'no such pair')
-for _, bad in ipairs({'x', -1, 1.5}) do
+for _, bad in ipairs({'x', -1, 1.5, 2 ^ 32 + 1000000}) do
     tap.throws(function() socket.from_fd(bad) end, 'Usage', 'from_fd of ' .. bad)
 end
 local bad = socket.from_fd(1000000)

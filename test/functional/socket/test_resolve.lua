@@ -45,6 +45,12 @@ for _, bad in ipairs({
     local code = errno()
     tap.ok(list == nil and code == errno[bad[2]] and err ~= nil, 'an option that is none')
 end
+for _, port in ipairs({65536, 70000, 4294967376, '-1', '18446744073709551696'}) do
+    list, err = socket.getaddrinfo('127.0.0.1', port)
+    tap.ok(list == nil and tostring(err):find('127.0.0.1', 1, true),
+        'a port that is none: ' .. port)
+end
+tap.is(socket.getaddrinfo('127.0.0.1', 65535)[1].port, 65535, 'the last port')
 list, err = socket.getaddrinfo('no.such.host.invalid', 'http', {})
 tap.ok(list == nil and err.type == 'ClientError'
     and tostring(err):find('no.such.host.invalid'), 'no such host')
