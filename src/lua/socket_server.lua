@@ -46,10 +46,32 @@ local function serve(server, s, from)
     end
 end
 
-local function admit(server, box, from)
-    server.told = false
-    local count = c.server_enter(server.handle)
+-- There is too little of something, says @err; there may be more soon.
+local function run_short(server, err)
+    if not server.told then
+        server.told = true
+        pcall(log.error, '%s: %s; trying on', server.name, tostring(err))
+    end
+    fiber.sleep(RETRY)
+end
+
+local function start(server, box, from)
     fiber.create(serve, server, own.object_of(box), from)
+end
+
+local function drop(box)
+    c.close({box})
+end
+
+local function admit(server, box, from)
+    local count = c.server_enter(server.handle)
+    local ok, err = pcall(start, server, box, from)
+    if not ok then
+        c.server_leave(server.handle)
+        pcall(drop, box)
+        return run_short(server, err)
+    end
+    server.told = false
     if count < server.max_connections then
         return
     end
@@ -58,15 +80,11 @@ local function admit(server, box, from)
     end
 end
 
--- Nobody could be let in, for @err.
+-- Nobody could be let in, for @err; nil: it is to wait in each call.
 local function rest(server, s, err)
-    local reason = c.errno(s)
+    local reason = err and c.errno(s) or errno.EAGAIN
     if scarce[reason] then
-        if not server.told then
-            server.told = true
-            log.error('%s: %s; trying on', server.name, tostring(err))
-        end
-        fiber.sleep(RETRY)
+        run_short(server, err)
     elseif reason == errno.EAGAIN then
         local status = c_park(s, IN)
         if status ~= 0 then
@@ -79,13 +97,14 @@ end
 
 local function accept_loop(server, s)
     while c.is_open(s) do
-        local box, from = c.accept(s)
-        if box then
+        -- It throws when there is no memory.
+        local ok, box, from = pcall(c.accept, s)
+        if not ok then
+            run_short(server, box)
+        elseif box then
             admit(server, box, from)
-        elseif box == nil then
+        else
             rest(server, s, from)
-        else -- it is to wait in each call
-            c_park(s, IN)
         end
     end
 end
@@ -107,6 +126,14 @@ local function server_usage()
     usage('Usage: socket.tcp_server(host, port, handler | opts)')
 end
 
+local function is_backlog(value)
+    return value == nil or type(value) == 'number' and value >= 0
+end
+
+local function backlog_usage()
+    usage('socket.tcp_server(): backlog is a number, 0 or more')
+end
+
 local function check_server(opts)
     if type(opts) == 'function' then
         opts = {handler = opts}
@@ -118,8 +145,8 @@ local function check_server(opts)
     local max = opts.max_connections or CONNECTIONS_MAX
     if type(max) ~= 'number' or not (max >= 1) then
         usage('socket.tcp_server(): max_connections is a number over 0')
-    elseif opts.backlog ~= nil and type(opts.backlog) ~= 'number' then
-        usage('socket.tcp_server(): backlog is a number')
+    elseif not is_backlog(opts.backlog) then
+        backlog_usage()
     end
     return {
         handler = opts.handler, prepare = opts.prepare,
@@ -144,6 +171,10 @@ local function listen_at(server, address)
             error(err, 0)
         end
         backlog = err or backlog
+        if not is_backlog(backlog) then
+            c.close(s)
+            backlog_usage()
+        end
     elseif address.family ~= 'AF_UNIX' then
         c.setsockopt(s, c.levels.SOL_SOCKET, 'SO_REUSEADDR', 1)
     end

@@ -196,6 +196,52 @@ client:write('still here\n')
 tap.is(client:read('\n', 10), 'still here\n', 'it goes on')
 client:close()
 
+-- Nobody can be let in for a moment: it tries on, and the descriptor is not held.
+do
+    local server, addr, client
+    local create, served = fiber.create, 0
+    server, addr = socket.tcp_server('127.0.0.1', 0, function() served = served + 1 end)
+    local before = descriptors()
+    fiber.create = function() error('not enough memory', 0) end
+    client = socket.tcp_connect(addr.host, addr.port)
+    tap.is(client:read(1, 10), '', 'who cannot be served is let go')
+    fiber.create = create
+    client:close()
+    client = socket.tcp_connect(addr.host, addr.port)
+    tap.is(client:read(1, 10), '', 'the next one is let in')
+    tap.is(served, 1, 'and served')
+    client:close()
+    tap.ok(soon(function() return descriptors() == before end), 'none is left')
+    server:close()
+
+    -- A server whose fiber is cancelled ends, in either mode.
+    for _, nonblock in ipairs({true, false}) do
+        server = socket.tcp_server('127.0.0.1', 0, {
+            name = 'cancelled', handler = print,
+            prepare = function(s) s:nonblock(nonblock) end,
+        })
+        fiber.sleep(0.02)
+        for id, f in pairs(fiber.info()) do
+            if f.name:match('^cancelled/') then
+                fiber.cancel(id)
+            end
+        end
+        tap.ok(soon(function() return not pcall(server.fd, server) end), 'it has ended')
+    end
+
+    -- What prepare may not give; the address is free at once.
+    for _, bad in ipairs({true, 'x', -1}) do
+        tap.throws(function()
+            socket.tcp_server('unix/', path, {
+                handler = print, prepare = function() return bad end,
+            })
+        end, 'backlog', 'a backlog that is none')
+    end
+    server = socket.tcp_server('unix/', path, print)
+    tap.ok(server, 'the address is free')
+    server:close()
+end
+
 -- A thousand at once.
 local before = descriptors()
 local limit = ffi.new('struct neap_test_rlimit')
