@@ -4,7 +4,6 @@
 
 local c, M, own = ...
 
-local clock = require('fiber').clock
 local errno = require('errno')
 local usage, methods = c.usage, own.methods
 local new, listen, connect = own.new, own.listen, own.connect
@@ -167,41 +166,30 @@ function server:accept()
     end
 end
 
--- Whatever comes until the end.
-local function receive_all(self, prefix, due)
-    local parts = {prefix}
-    local size = #prefix
-    while true do
-        local data = methods.read(self, {chunk = 65536},
-            due and math.max(due - clock(), 0))
-        if data == nil then
-            return reason_of(self)
-        elseif data == '' then
-            break
-        end
-        size = size + #data
-        if size > READ_MAX then
-            return nil, 'more than 64 MiB'
-        end
-        parts[#parts + 1] = data
-    end
-    if #parts == 1 then
+-- Whatever comes until the end; what is there when the time is over stays.
+local function receive_all(self, prefix)
+    local data = methods.read(self, READ_MAX + 1, self.timeout)
+    if data == nil then
+        return reason_of(self)
+    elseif data == '' then
         return nil, 'closed', prefix
+    elseif #data > READ_MAX then
+        return nil, 'more than 64 MiB', prefix .. data
     end
-    return table.concat(parts)
+    return prefix .. data
 end
 
 --- tcp_socket:receive([pattern], [prefix]) -> string | nil, string, [string]
 -- Wait for what @pattern says: a number of bytes; `*l`, and unless given, a line, which
 -- comes without its end; `*a`, all until the other side ends, 64 MiB at most. The result
 -- begins with @prefix. When the other side ends before it is nil, `closed` and what there
--- was. Yields: maybe. Throws: cancelled; it is closed.
+-- was; when the time is over that stays for the next one. Yields: maybe. Throws:
+-- cancelled; it is closed.
 function client:receive(pattern, prefix)
     c.fd(self)
     prefix = prefix or ''
     if pattern == '*a' then
-        return receive_all(self, prefix,
-            self.timeout and clock() + self.timeout)
+        return receive_all(self, prefix)
     elseif pattern ~= nil and pattern ~= '*l' and type(pattern) ~= 'number' then
         usage('Usage: socket:receive(pattern, [, prefix])')
     end
@@ -226,14 +214,16 @@ end
 -- is closed.
 function client:send(data, from, to)
     c.fd(self)
-    if from ~= nil then
-        data = data:sub(from, to)
+    local first = 1
+    if from ~= nil and type(data) == 'string' then
+        first = math.max(from < 0 and #data + from + 1 or from, 1)
+        data = data:sub(first, to)
     end
     local sent = methods.write(self, data, self.timeout)
     if sent == nil then
         return reason_of(self)
     end
-    return (from or 1) + sent - 1
+    return first + sent - 1
 end
 
 --- tcp_socket:shutdown([how]) -> 1 | nil, string
