@@ -4,33 +4,24 @@
  *
  * A handle of libuv makes its descriptor non-blocking, which everybody sees who
  * has the same open file: the shell that started us, a child. So these lie in
- * an epoll set of ours, whose own descriptor is what the loop watches. Nothing
- * about the descriptor changes.
+ * an epoll set of ours (epoll_set.h). Nothing about the descriptor changes.
  */
 #pragma once
 
 #include <stdbool.h>
-#include <uv.h>
+
+#include "runtime/epoll_set.h"
 
 struct fd_watch;
 struct loop;
 
 typedef void (*fd_watch_f)(struct fd_watch *w);
 
-/** A loop's set. All zero is one that was never used. */
-struct fd_watches {
-	uv_poll_t poll;  /* of the set */
-	int set;         /* the descriptor of the set */
-	unsigned wanted; /* waits that keep the loop alive */
-	bool open;
-};
-
 /** One wait; embedded in its owner. All zero: none is under way. */
 struct fd_watch {
-	struct fd_watches *in; /* NULL: not waiting */
+	struct epoll_set *in; /* NULL: not waiting */
 	fd_watch_f fn;
-	int fd;
-	bool own_fd;    /* a duplicate, for somebody else waits for it too */
+	struct epoll_link link;
 	bool abandoned; /* the loop is not kept alive for it */
 };
 
@@ -47,6 +38,3 @@ void fd_watch_stop(struct fd_watch *w);
 
 /** The loop does not live for this one. */
 void fd_watch_abandon(struct fd_watch *w);
-
-/** The end of a loop; nobody waits any more. The loop must run once more. */
-void fd_watches_close(struct fd_watches *ws);

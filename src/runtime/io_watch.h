@@ -16,9 +16,9 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <uv.h>
 
 #include "base/list.h"
+#include "runtime/epoll_set.h"
 
 struct fiber;
 struct loop;
@@ -26,20 +26,12 @@ struct loop;
 /** What is waited for; both: whichever comes first. */
 enum { IO_IN = POLLIN, IO_OUT = POLLOUT };
 
-/** A loop's set. All zero is one that was never used. */
-struct io_watches {
-	uv_poll_t poll;  /* of the set */
-	int set;         /* the descriptor of the set */
-	unsigned wanted; /* waits, which keep the loop alive */
-	bool open;
-};
-
 /** A descriptor; embedded in its owner. */
 struct io_watch {
-	struct list waiters;   /* fibers */
-	struct io_watches *in; /* NULL: not registered */
-	int fd;                /* its owner's; -1: none */
-	int other_fd;  /* a duplicate that is registered in its place; or -1 */
+	struct list waiters;  /* fibers */
+	struct epoll_set *in; /* NULL: not registered */
+	struct epoll_link link;
+	int fd;        /* its owner's; -1: none */
 	uint8_t maybe; /* IO_IN, IO_OUT: not known to be idle */
 	bool ended;  /* its peer has, or there is an error: what is left to read
 		       ends in something that is told at once */
@@ -72,6 +64,3 @@ static inline bool io_watch_maybe(const struct io_watch *w, int what)
  */
 int io_watch_wait(struct io_watch *w, struct loop *loop, struct fiber *self,
 		  int what, uint64_t timeout_ns);
-
-/** The end of a loop; nobody waits any more. The loop must run once more. */
-void io_watches_close(struct io_watches *ws);

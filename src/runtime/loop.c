@@ -110,8 +110,8 @@ int loop_destroy(struct loop *loop, loop_stuck_f on_stuck, void *arg)
 		return UV_EBUSY;
 	pool_port_close(&loop->port);
 	wake_port_close(&loop->wakes);
-	fd_watches_close(&loop->fd_watches);
-	io_watches_close(&loop->io_watches);
+	epoll_set_close(&loop->fd_watches);
+	epoll_set_close(&loop->io_watches);
 	finish_closing(loop, end);
 	uv_walk(&loop->uv, close_stuck, &c);
 	/* Thread-pool requests cannot be cut: wait for them, with an end. */

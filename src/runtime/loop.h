@@ -15,12 +15,12 @@
 
 struct loop {
 	uv_loop_t uv;
-	bool running;                 /* inside loop_run() */
-	struct drain drain;           /* what must finish before the end */
-	struct pool_port port;        /* its work on other threads */
-	struct wake_port wakes;       /* its fibers that other threads wake */
-	struct fd_watches fd_watches; /* descriptors that are not its own */
-	struct io_watches io_watches; /* and those that are */
+	bool running;                /* inside loop_run() */
+	struct drain drain;          /* what must finish before the end */
+	struct pool_port port;       /* its work on other threads */
+	struct wake_port wakes;      /* its fibers that other threads wake */
+	struct epoll_set fd_watches; /* descriptors that are not its own */
+	struct epoll_set io_watches; /* and those that are */
 };
 
 /** Returns 0 or a negative UV_E*. The memory is the caller's. */

@@ -223,14 +223,14 @@ static void a_number_of_two(void **state)
 	start(&f, IO_IN);
 	start_with(&g, &second, IO_IN);
 	assert_int_equal(result, 0);
-	assert_int_equal(watch.other_fd, -1);
-	assert_true(second.other_fd >= 0);
+	assert_false(watch.link.own_fd);
+	assert_true(second.link.own_fd);
 	assert_int_equal(write(peer, "x", 1), 1);
 	turn();
 	assert_true(is_over(&f) && is_over(&g));
 	start(&f, IO_IN);
 	io_watch_destroy(&second);
-	assert_int_equal(second.other_fd, -1);
+	assert_null(second.in);
 	assert_int_equal(write(peer, "y", 1), 1);
 	turn();
 	assert_true(is_over(&f));
