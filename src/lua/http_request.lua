@@ -15,7 +15,131 @@ local response_mt = { __index = response }
 local M = {
     reply = c.reply,
     is_request = c.is_request,
+    abort = c.abort,
 }
+
+-- --- answers in pieces ---
+
+local c_begin, c_write, c_wait_write, c_finish =
+    c.begin, c.write, c.wait_write, c.finish
+local c_failed = c.failed
+
+local writer = {}
+local writer_mt = { __index = writer }
+
+-- All of @chunk, in pieces as the peer takes them. True, or nil and an error.
+local function write(req, chunk)
+    local taken, size = 0, #chunk
+    while true do
+        local n, err = c_write(req, chunk, taken)
+        if n == nil then
+            return nil, err
+        elseif n == size then
+            return true
+        elseif n == taken then
+            local status = c_wait_write(req)
+            if status ~= 0 then
+                c_failed(status)
+            end
+        end
+        taken = n
+    end
+end
+
+--- req:stream([options]) -> writer
+-- Answer in pieces: the head, @options `{status=, headers=}`, is sent now, the body
+-- by the writer. With a `content-length` among the headers exactly so many bytes must be
+-- written; without one the body is chunked, or, to HTTP/1.0, ends with the
+-- connection. To HEAD no byte of it is sent. What a handler returns behind it must
+-- be nothing; if it has not called `writer:finish()`, its return does. An error
+-- after the head cuts the connection.
+-- Yields: no. Throws: it has been answered; what cannot be sent.
+function request:stream(options)
+    options = options or {}
+    if type(options) ~= 'table' then
+        usage('req:stream{status=, headers=}: a table is wanted')
+    end
+    local status, headers = options.status or 200, options.headers
+    if type(status) ~= 'number' or status % 1 ~= 0 or
+       headers ~= nil and type(headers) ~= 'table' then
+        usage('req:stream{status=, headers=}: a whole number and a table are '
+            .. 'wanted')
+    end
+    local ok, why = c_begin(self, status, headers, nil,
+        self.httpd.text_type)
+    if ok == nil then
+        usage('req:stream: ' .. why)
+    end
+    self._streamed = { status = status, headers = headers or {} }
+    return setmetatable({ req = self }, writer_mt)
+end
+
+--- writer:write(chunk) -> true | nil, err
+-- Send @chunk, a string or a number. It is waited until the peer has read so much
+-- of what was written before that there is room: nothing is gathered. Nil: the peer
+-- has gone, or the answer has ended. Yields: maybe. Throws: cancelled; the
+-- deadline; more than the Content-Length, which cuts the connection.
+function writer:write(chunk)
+    if type(chunk) == 'number' then
+        chunk = tostring(chunk)
+    elseif type(chunk) ~= 'string' then
+        usage(('writer:write(chunk): a string is wanted, not %s')
+            :format(type(chunk)))
+    end
+    return write(self.req, chunk)
+end
+
+--- writer:finish([trailers]) -> true | nil, err
+-- The answer is complete; header fields @trailers are sent behind the last chunk,
+-- if there are chunks. Nil: the peer has gone, or the answer has ended.
+-- Yields: no. Throws: less than the Content-Length, which cuts the connection;
+-- trailers that cannot be sent.
+function writer:finish(trailers)
+    if trailers ~= nil and type(trailers) ~= 'table' then
+        usage('writer:finish(trailers): a table is wanted')
+    end
+    local ok, err = c_finish(self.req, trailers)
+    if ok == false then
+        usage('writer:finish: ' .. err)
+    end
+    return ok, err
+end
+
+-- Answer with what @gen(param, state) gives until it gives nil: chunks, or, as
+-- iterators do, a new state and a chunk. Nil and a text: it cannot be sent.
+function M.generate(req, resp, kind, gen, param, state)
+    local ok, why = c_begin(req, resp.status or 200, resp.headers, nil, kind)
+    if not ok or req.method == 'HEAD' then
+        return ok, why
+    end
+    while true do
+        local next_state, chunk = gen(param, state)
+        if next_state == nil then
+            break
+        elseif chunk == nil then
+            chunk = next_state
+        end
+        state = next_state
+        if type(chunk) ~= 'string' and type(chunk) ~= 'number' then
+            return nil, ('a chunk that is a %s: a string is wanted')
+                :format(type(chunk))
+        elseif not write(req, tostring(chunk)) then
+            return false
+        end
+    end
+    local trailers = resp.trailers
+    if type(trailers) == 'function' then
+        trailers = trailers()
+    end
+    if trailers ~= nil and type(trailers) ~= 'table' then
+        return nil, 'trailers that are no table'
+    end
+    ok, why = c_finish(req, trailers)
+    if ok == false then
+        return nil, why
+    end
+    return ok or false
+end
 
 local json
 

@@ -17,6 +17,7 @@ local request, router = c.request, c.router
 
 local type, error, pcall = type, error, pcall
 local reply, encode = request.reply, request.encode
+local generate, abort = request.generate, request.abort
 
 local M, server = {}, {}
 local server_mt = { __index = server }
@@ -61,14 +62,25 @@ local function bad_response(handler, what)
     error(('the handler at %s %s'):format(place_of(handler), what), 0)
 end
 
+-- The parts of an iterator that stands for a body, or nil.
+local function iterator_of(body)
+    if type(body) == 'function' then
+        return body
+    elseif type(body) == 'table' and type(body.gen) == 'function' then
+        return body.gen, body.param, body.state
+    end
+end
+
 -- Answer with what the handler gave.
 local function answer(self, req, handler, resp)
     local status, headers, body, kind = 200, nil, resp, self.text_type
     if type(resp) == 'table' then
         status, headers, body = resp.status or 200, resp.headers, resp.body
+        local stream
         if type(body) == 'table' then
             local ok, text = pcall(encode, body)
-            if not ok then
+            stream = not ok and iterator_of(body)
+            if not ok and not stream then
                 bad_response(handler, 'returned a body that cannot be JSON: '
                     .. tostring(text))
             end
@@ -82,10 +94,19 @@ local function answer(self, req, handler, resp)
             bad_response(handler, 'returned a response whose headers are no '
                 .. 'table')
         end
-        if body ~= nil and type(body) ~= 'string' and
+        if stream or type(body) == 'function' then
+            local done, why = generate(req, resp, self.text_type,
+                iterator_of(resp.body))
+            if done == nil then
+                bad_response(handler, 'returned what cannot be sent: ' .. why)
+            end
+            reply(req, 200)
+            return status
+        elseif body ~= nil and type(body) ~= 'string' and
            type(body) ~= 'number' then
             bad_response(handler, ('returned a response whose body is a %s: '
-                .. 'a string or a table is wanted'):format(type(body)))
+                .. 'a string, a table or a function is wanted')
+                :format(type(body)))
         end
     elseif resp ~= nil and type(resp) ~= 'string' then
         bad_response(handler, ('returned a %s: a response table, a string or '
@@ -126,7 +147,11 @@ local function dispatch(self, req, method, key)
     end
     local resp = route.handler(req)
     if hooks.after_dispatch then
-        if resp == nil then
+        local head = resp == nil and req._streamed
+        if head then
+            hooks.after_dispatch(req, head) -- it has been sent
+            return route.handler
+        elseif resp == nil then
             resp = {}
         elseif type(resp) == 'string' then
             resp = { body = resp }
@@ -152,6 +177,8 @@ local function serve_fully(self, req, method, key)
     local line = self.logs and req:request_line()
     local status = answer(self, req, dispatch(self, req, method, key))
     if line then
+        local head = req._streamed
+        status = head and head.status or status
         log_request(self, req, req.route, line, status)
     end
 end
@@ -173,7 +200,7 @@ local function serve_guarded(self, req, method, key)
         error(cancel, 0)
     end
     self.options.log_errors('%s: %s', line, text)
-    if not req:is_gone() then
+    if not abort(req) and not req:is_gone() then
         reply(req, 500, nil, self.options.display_errors and text or
             'Internal Server Error\n', self.text_type)
     end
@@ -279,6 +306,14 @@ end
 -- string, or a table, which is sent as JSON; a value of `headers` may be a list.
 -- A string alone is a body; nothing is an empty answer. Anything else, and an
 -- error, is answered 500 and logged.
+--
+-- `body` may also be a function, which is called for one chunk of the body after
+-- the other until it gives nil; it may wait. It is called only when the peer has
+-- read enough of what came before, and not at all for HEAD, or once the peer has
+-- gone. Iterators do, too: a function that returns a state and a chunk, or
+-- `{gen=, param=, state=}`. `trailers` of the response, or what a function there
+-- returns in the end, follow the last chunk. `req:stream()` is the other way to
+-- answer in pieces, and says when what is sent how.
 -- Yields: no. Throws: the route exists.
 function server:route(route, handler)
     if type(route) ~= 'table' or type(route.path) ~= 'string' then

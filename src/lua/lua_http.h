@@ -43,5 +43,12 @@ struct lua_http_request {
  * of memory. */
 void lua_http_push_take(lua_State *L, int idx);
 
+/** The request behind the object at @a idx; NULL when it is over. Throws: it is
+ * no request. */
+struct http_request *lua_http_find_request(lua_State *L, int idx);
+
+/** Put the functions of answers into the table on top. Throws: out of memory. */
+void lua_http_open_answer(lua_State *L);
+
 /** Push the C half of requests. Throws: out of memory. */
 void lua_http_push_request_half(lua_State *L);

@@ -31,7 +31,6 @@ enum request_field {
 
 enum {
 	PARAMS_MAX = 1000,
-	REPLY_ARGS = 5, /* of reply() */
 };
 
 static void push_text(lua_State *L, struct http_text t)
@@ -39,15 +38,21 @@ static void push_text(lua_State *L, struct http_text t)
 	lua_pushlstring(L, t.data, t.size);
 }
 
-/* The request behind the object at @a idx; throws when it is over. */
-static struct http_request *check_request(lua_State *L, int idx)
+struct http_request *lua_http_find_request(lua_State *L, int idx)
 {
 	struct lua_http_request *box =
 		lua_class_check(L, idx, LUA_CLASS_HTTP_REQUEST);
-	struct http_request *req = NULL;
 
-	if (box->server->http != NULL)
-		req = http_request_find(box->server->http, box->handle);
+	if (box->server->http == NULL)
+		return NULL;
+	return http_request_find(box->server->http, box->handle);
+}
+
+/* The request behind the object at @a idx; throws when it is over. */
+static struct http_request *check_request(lua_State *L, int idx)
+{
+	struct http_request *req = lua_http_find_request(L, idx);
+
 	if (req == NULL)
 		lua_error_usage(L, "the request has been answered: what is "
 				   "needed later must be kept before");
@@ -398,12 +403,8 @@ static int l_newindex(lua_State *L)
 /* is_gone(req) -> boolean: nobody waits for the answer. */
 static int l_is_gone(lua_State *L)
 {
-	struct lua_http_request *box =
-		lua_class_check(L, 1, LUA_CLASS_HTTP_REQUEST);
-	struct http_request *req = NULL;
+	struct http_request *req = lua_http_find_request(L, 1);
 
-	if (box->server->http != NULL)
-		req = http_request_find(box->server->http, box->handle);
 	lua_pushboolean(L, req == NULL || http_request_is_gone(req));
 	return 1;
 }
@@ -412,142 +413,6 @@ static int l_is_request(lua_State *L)
 {
 	lua_pushboolean(L,
 			lua_class_test(L, 1, LUA_CLASS_HTTP_REQUEST) != NULL);
-	return 1;
-}
-
-/** An answer on its way from Lua; its strings stay on the stack. */
-struct answer {
-	struct http_response resp;
-	struct http_field fields[HTTP_FIELDS_MAX];
-	bool typed; /* has a Content-Type */
-};
-
-static bool is_named(const char *name, size_t size, const char *other)
-{
-	return size == strlen(other) && strncasecmp(name, other, size) == 0;
-}
-
-/* One field, its name at -2 and its value on top: text, which its table keeps,
- * or a number, whose text is put right behind the arguments and kept there.
- * Returns NULL, or what is wrong. */
-static const char *add_field(lua_State *L, struct answer *a)
-{
-	struct http_field f;
-	int type = lua_type(L, -1);
-
-	if (type == LUA_TNUMBER) {
-		luaL_checkstack(L, 4, "too many header fields");
-		lua_pushvalue(L, -1);
-		f.value.data = lua_tolstring(L, -1, &f.value.size);
-		lua_insert(L, REPLY_ARGS + 1);
-	} else if (type == LUA_TSTRING) {
-		f.value.data = lua_tolstring(L, -1, &f.value.size);
-	} else {
-		return "the value is no string or number";
-	}
-	if (a->resp.field_count == HTTP_FIELDS_MAX)
-		return "there are too many";
-	f.name.data = lua_tolstring(L, -2, &f.name.size);
-	if (is_named(f.name.data, f.name.size, "connection")) {
-		/* Anything else in it is the server's business. */
-		a->resp.close |= is_named(f.value.data, f.value.size, "close");
-		return NULL;
-	}
-	if (is_named(f.name.data, f.name.size, "content-length"))
-		return NULL; /* it is counted */
-	a->typed |= is_named(f.name.data, f.name.size, "content-type");
-	a->fields[a->resp.field_count++] = f;
-	return NULL;
-}
-
-/* A list of values: a field each. */
-static const char *add_list(lua_State *L, struct answer *a)
-{
-	int count = (int)lua_objlen(L, -1);
-	const char *why = NULL;
-
-	for (int i = 1; i <= count && why == NULL; i++) {
-		lua_pushvalue(L, -2);
-		lua_rawgeti(L, -2, i);
-		why = add_field(L, a);
-		lua_pop(L, 2);
-	}
-	return why;
-}
-
-/* All fields of the table at @a idx. Returns NULL, or what is wrong with the
- * field whose name is then on top. */
-static const char *add_fields(lua_State *L, int idx, struct answer *a)
-{
-	const char *why;
-
-	lua_pushnil(L);
-	while (lua_next(L, idx)) {
-		if (lua_type(L, -2) != LUA_TSTRING) {
-			lua_pushliteral(L, "?");
-			return "a name is no string";
-		}
-		why = lua_istable(L, -1) ? add_list(L, a) : add_field(L, a);
-		lua_pop(L, 1);
-		if (why != NULL)
-			return why;
-	}
-	lua_pushliteral(L, "");
-	return NULL;
-}
-
-static int refused(lua_State *L, const struct answer *a)
-{
-	size_t at;
-	const char *why = http_response_check(&a->resp, &at);
-
-	lua_pushnil(L);
-	if (at == a->resp.field_count) {
-		lua_pushstring(L, why);
-		return 2;
-	}
-	push_text(L, a->fields[at].name);
-	lua_pushfstring(L, "header field '%s': %s", lua_tostring(L, -1), why);
-	lua_remove(L, -2);
-	return 2;
-}
-
-/* reply(req, status, headers | nil, body | nil, type) -> true | false (nobody
- * waits any more) | nil, what is wrong with the answer */
-static int l_reply(lua_State *L)
-{
-	struct http_request *req = check_request(L, 1);
-	struct answer a;
-	const char *why;
-	double status;
-	int rc;
-
-	a.resp = (struct http_response){ .fields = a.fields };
-	a.typed = false;
-	lua_settop(L, REPLY_ARGS);
-	status = lua_tonumber(L, 2);
-	a.resp.status = status >= 100 && status <= 999 ? (int)status : 0;
-	if (!lua_isnil(L, 3)) {
-		why = add_fields(L, 3, &a);
-		if (why != NULL) {
-			lua_pushnil(L);
-			lua_pushfstring(L, "header field '%s': %s",
-					lua_tostring(L, -2), why);
-			return 2;
-		}
-	}
-	a.resp.body.data = lua_tolstring(L, 4, &a.resp.body.size);
-	if (!a.typed && a.resp.body.size > 0 &&
-	    a.resp.field_count < HTTP_FIELDS_MAX) {
-		struct http_field *f = &a.fields[a.resp.field_count++];
-
-		f->name = (struct http_text){ "Content-Type", 12 };
-		f->value.data = luaL_checklstring(L, 5, &f->value.size);
-	}
-	rc = http_request_reply(req, &a.resp);
-	if (rc == UV_EINVAL)
-		return refused(L, &a);
-	lua_pushboolean(L, rc == 0);
 	return 1;
 }
 
@@ -635,7 +500,6 @@ void lua_http_push_request_half(lua_State *L)
 		{ "header", l_header },
 		{ "is_gone", l_is_gone },
 		{ "is_request", l_is_request },
-		{ "reply", l_reply },
 		{ "set_methods", l_set_methods },
 		{ "set_tostring", l_set_tostring },
 		{ "usage", lua_error_usage_text },
@@ -650,4 +514,5 @@ void lua_http_push_request_half(lua_State *L)
 	lua_pop(L, 1);
 	lua_newtable(L);
 	luaL_register(L, NULL, functions);
+	lua_http_open_answer(L);
 }

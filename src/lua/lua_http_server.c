@@ -49,6 +49,30 @@ static void reply_text(struct http_request *req, int status, const char *text)
 	http_request_reply(req, &resp);
 }
 
+/* The handler has failed: the answer says so, or, when it was begun, is cut. */
+static void reply_failure(struct http_request *req, int status,
+			  const char *text)
+{
+	if (http_request_is_begun(req))
+		http_request_abort(req);
+	else
+		reply_text(req, status, text);
+}
+
+/* It failed after its answer, whose request may be another one by now. */
+static void report_late(lua_State *L, void *arg)
+{
+	struct lua_fiber *f = arg;
+	struct http_request *req = f->on_end_arg;
+	struct lua_http_server *s = http_server_arg(http_request_server(req));
+
+	if (!s->log_errors)
+		return;
+	lua_push_traceback(L, f->co);
+	log_error("a request handler, after its answer: %s",
+		  lua_tostring(L, -1));
+}
+
 /* Tell the error of a handler: logged once, with its traceback. */
 static void report(lua_State *L, void *arg)
 {
@@ -64,8 +88,8 @@ static void report(lua_State *L, void *arg)
 		log_error("%s %.*s: %s", http_request_method(req),
 			  (int)(target.size < 200 ? target.size : 200),
 			  target.data, text);
-	reply_text(req, 500,
-		   s->display_errors ? text : "Internal Server Error\n");
+	reply_failure(req, 500,
+		      s->display_errors ? text : "Internal Server Error\n");
 }
 
 /* The fiber of a request has ended. It has been answered, unless something
@@ -73,20 +97,23 @@ static void report(lua_State *L, void *arg)
 static void on_fiber_end(struct lua_fiber *f, bool ok, void *arg)
 {
 	struct http_request *req = arg;
+	bool answered = http_request_owner(req) != f;
 	struct error *e;
 
-	if (http_request_owner(req) != f)
+	if (answered && ok)
 		return;
 	if (ok) /* a bug of the Lua half */
-		reply_text(req, 500, "Internal Server Error\n");
-	else if (lua_fiber_ended_by_cancel(f))
-		reply_text(req, 503, "Service Unavailable\n");
-	else if (lua_vm_protect(f->vm, report, f) != 0) {
+		reply_failure(req, 500, "Internal Server Error\n");
+	else if (lua_fiber_ended_by_cancel(f)) {
+		if (!answered)
+			reply_failure(req, 503, "Service Unavailable\n");
+	} else if (lua_vm_protect(f->vm, answered ? report_late : report, f) !=
+		   0) {
 		e = diag_take();
 		log_error("a request handler failed: %s", e->message);
 		error_unref(e);
 		if (http_request_owner(req) == f)
-			reply_text(req, 500, "Internal Server Error\n");
+			reply_failure(req, 500, "Internal Server Error\n");
 	}
 }
 

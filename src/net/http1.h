@@ -17,6 +17,7 @@
 #include "net/http_request.h"
 #include "net/http_server.h"
 #include "net/stream.h"
+#include "runtime/cond.h"
 #include "runtime/timer.h"
 
 struct http1_conn;
@@ -32,6 +33,9 @@ enum {
 	HTTP1_LINGER_BYTES = 16777216, /* and read at most that much */
 	HTTP1_CHUNK_EXCESS = 16384,    /* of chunk extensions and the like */
 	HTTP1_CHUNK_FRAMING = 16,      /* framing that a chunk may cost */
+	HTTP1_STREAM_HIGH = 65536,     /* unsent of a streamed answer: wait */
+	HTTP1_STREAM_PIECE = 65536,    /* of a body taken at once */
+	HTTP1_STREAM_COST = 256,       /* what an unsent piece costs besides */
 };
 
 /** A range of the message, from its first byte. */
@@ -51,6 +55,15 @@ enum http1_phase {
 	HTTP1_CHUNKS, /* Transfer-Encoding, until the last chunk */
 	HTTP1_TRAILERS,
 	HTTP1_COMPLETE,
+};
+
+/** How the end of an answer's body is told. */
+enum http1_framing {
+	HTTP1_NOT_BEGUN, /* not streamed, or not begun yet */
+	HTTP1_NO_BODY,   /* to HEAD, 204 and 304: what is written is dropped */
+	HTTP1_LENGTH,    /* Content-Length */
+	HTTP1_CHUNKED,
+	HTTP1_TO_THE_END, /* of the connection: to HTTP/1.0 */
 };
 
 struct http_request {
@@ -84,8 +97,12 @@ struct http_request {
 	bool expect;               /* 100-continue, not yet answered */
 	bool timed;                /* its deadline runs */
 	bool waiting;              /* with the handler */
+	uint8_t framing;           /* enum http1_framing, of its answer */
+	uint32_t backlog;          /* cost of the answer's unsent pieces */
+	uint64_t left;             /* HTTP1_LENGTH: bytes not yet written */
 	const char *reason;        /* why it is refused */
 	struct http_request *next; /* in the pool */
+	struct cond ready;         /* see http_request_ready() */
 	struct http1_field fields[HTTP_FIELDS_MAX];
 };
 
@@ -224,6 +241,18 @@ int http1__write_response(struct http_server *server,
 			  const struct http_response *resp, bool head,
 			  unsigned minor, bool keep_alive, bool *ret_direct);
 
+/** Append the head of an answer whose body comes in pieces; @a length is for
+ * HTTP1_LENGTH. Returns 0, UV_EINVAL or UV_ENOMEM. */
+int http1__write_head(struct http_server *server,
+		      const struct http_response *resp,
+		      enum http1_framing framing, uint64_t length,
+		      unsigned minor, bool keep_alive);
+
+/** Append the last chunk and the trailers. Returns 0, UV_EINVAL or UV_ENOMEM.
+ */
+int http1__write_last_chunk(struct http_server *server,
+			    const struct http_field *trailers, size_t count);
+
 /** Append the answer to a request that is refused; nothing if no memory. */
 void http1__write_refusal(struct http_server *server, int status,
 			  const char *reason);
@@ -251,6 +280,22 @@ void http1__expired(struct http1_conn *c);
 
 /** The answer of @a req's handler. As http_request_reply(). */
 int http1__reply(struct http_request *req, const struct http_response *resp);
+
+/** Whether the connection may go on after this answer. */
+bool http1__keeps_alive(const struct http_request *req, bool close);
+
+/** Send what was gathered from @a mark on, @a direct behind it and, with
+ * @a crlf, a line end. What it fails with closes @a c. Returns 0 or UV_E*. */
+int http1__flush(struct http1_conn *c, size_t mark, struct http_text direct,
+		 bool crlf);
+
+/** After anything has happened outside a batch: what @a c waits for now. */
+void http1__settle(struct http1_conn *c);
+
+/** The answer of @a req, which has a connection, is complete: what is left of
+ * it was gathered from @a mark on. @a rc: how that went. The request is given
+ * up. Returns 0 or UV_E*. */
+int http1__answered(struct http_request *req, size_t mark, int rc);
 
 /* http1_timeout.c */
 

@@ -56,17 +56,19 @@ static void set_reading(struct http1_conn *c, bool on)
 		http1__close(c);
 }
 
-/* Send the gathered answers from @a mark on, and @a direct behind them. */
-static int flush(struct http1_conn *c, size_t mark, struct http_text direct)
+int http1__flush(struct http1_conn *c, size_t mark, struct http_text direct,
+		 bool crlf)
 {
 	struct buf *out = &c->server->out;
 	int rc = c->closing ? UV_ECONNRESET : 0;
-	uv_buf_t bufs[2];
+	uv_buf_t bufs[3];
 
 	if (rc == 0 && (out->size > mark || direct.size > 0)) {
 		bufs[0] = uv_buf_init(out->data + mark, out->size - mark);
 		bufs[1] = uv_buf_init((char *)direct.data, direct.size);
-		rc = stream_write(&c->stream, bufs, direct.size > 0 ? 2 : 1);
+		bufs[2] = uv_buf_init((char *)"\r\n", 2);
+		rc = stream_write(&c->stream, bufs,
+				  1 + (direct.size > 0) + crlf);
 	}
 	out->size = mark;
 	if (mark == 0)
@@ -80,7 +82,16 @@ static void flush_all(struct http1_conn *c)
 {
 	/* What was gathered for one client is never another's. */
 	assert(c->server->current == NULL || c->server->current == c);
-	flush(c, 0, (struct http_text){ NULL, 0 });
+	http1__flush(c, 0, (struct http_text){ NULL, 0 }, false);
+}
+
+/* What it has been sent is still on its way. */
+static void wait_for_peer(struct http1_conn *c)
+{
+	if (c->wait == HTTP1_WAIT_SEND)
+		return;
+	c->progress = clamp(stream_unsent(&c->stream));
+	http1__wait(c, HTTP1_WAIT_SEND);
 }
 
 /* The last word has been said; close when it is out, after the peer has had
@@ -89,10 +100,7 @@ static void finish(struct http1_conn *c)
 {
 	if (stream_unsent(&c->stream) > 0) {
 		set_reading(c, false);
-		if (c->wait != HTTP1_WAIT_SEND) {
-			c->progress = clamp(stream_unsent(&c->stream));
-			http1__wait(c, HTTP1_WAIT_SEND);
-		}
+		wait_for_peer(c);
 		return;
 	}
 	if (c->eof ||
@@ -132,7 +140,9 @@ static void settle(struct http1_conn *c)
 		return;
 	unsent = stream_unsent(&c->stream);
 	if (c->busy) {
-		if (c->wait != HTTP1_WAIT_HANDLER)
+		if (c->req->framing != HTTP1_NOT_BEGUN && unsent > 0)
+			wait_for_peer(c);
+		else if (c->wait != HTTP1_WAIT_HANDLER)
 			http1__wait(c, HTTP1_WAIT_HANDLER);
 		set_reading(c, c->in.size < HTTP1_HELD_MAX);
 	} else if (c->last) {
@@ -141,10 +151,7 @@ static void settle(struct http1_conn *c)
 		set_reading(c, false);
 	} else if (unsent > HTTP1_OUT_HIGH) {
 		set_reading(c, false);
-		if (c->wait != HTTP1_WAIT_SEND) {
-			c->progress = clamp(unsent);
-			http1__wait(c, HTTP1_WAIT_SEND);
-		}
+		wait_for_peer(c);
 	} else if (c->eof) {
 		c->last = true; /* what is left is no whole request */
 		finish(c);
@@ -318,6 +325,51 @@ void http1__resume(struct http1_conn *c)
 		settle(c);
 }
 
+void http1__settle(struct http1_conn *c)
+{
+	settle(c);
+}
+
+bool http1__keeps_alive(const struct http_request *req, bool close)
+{
+	const struct http_server *server = req->server;
+
+	return req->keep_alive && !close && !server->draining &&
+	       (server->limits.requests == 0 ||
+		req->conn->requests < server->limits.requests);
+}
+
+/* An answer is on its way, or, with @a rc, is not: the next one. */
+static int go_on(struct http1_conn *c, bool at_once, int rc)
+{
+	if (at_once)
+		return rc; /* the batch goes on */
+	if (!c->closing && !c->last && c->in.size > 0) {
+		http1__wait(c, HTTP1_WAIT_TURN);
+		http1__want_turn(c->server);
+	}
+	settle(c);
+	return rc;
+}
+
+int http1__answered(struct http_request *req, size_t mark, int rc)
+{
+	struct http_server *server = req->server;
+	struct http1_conn *c = req->conn;
+	bool at_once = server->current == c;
+
+	c->busy = false;
+	c->req = NULL;
+	c->last |= !req->keep_alive || server->draining;
+	http1__request_release(req);
+	if (rc != 0)
+		http1__close(c);
+	else if (!at_once)
+		rc = http1__flush(c, mark, (struct http_text){ NULL, 0 },
+				  false);
+	return go_on(c, at_once, rc);
+}
+
 int http1__reply(struct http_request *req, const struct http_response *resp)
 {
 	struct http_server *server = req->server;
@@ -332,9 +384,7 @@ int http1__reply(struct http_request *req, const struct http_response *resp)
 		http1__request_release(req);
 		return UV_ECONNRESET;
 	}
-	keep_alive = req->keep_alive && !resp->close && !server->draining &&
-		     (server->limits.requests == 0 ||
-		      c->requests < server->limits.requests);
+	keep_alive = http1__keeps_alive(req, resp->close);
 	rc = http1__write_response(server, resp, req->method == HTTP_HEAD,
 				   req->minor, keep_alive, &is_direct);
 	if (rc == UV_EINVAL)
@@ -347,18 +397,11 @@ int http1__reply(struct http_request *req, const struct http_response *resp)
 	if (rc != 0)
 		http1__close(c);
 	else if (!at_once)
-		rc = flush(c, mark, direct);
+		rc = http1__flush(c, mark, direct, false);
 	else if (is_direct)
-		rc = flush(c, 0, direct);
+		rc = http1__flush(c, 0, direct, false);
 	http1__request_release(req); /* the body may have been part of it */
-	if (at_once)
-		return rc; /* the batch goes on */
-	if (!c->closing && !c->last && c->in.size > 0) {
-		http1__wait(c, HTTP1_WAIT_TURN);
-		http1__want_turn(server);
-	}
-	settle(c);
-	return rc;
+	return go_on(c, at_once, rc);
 }
 
 static void on_read(struct stream *s, char *data, ssize_t size)
@@ -406,6 +449,10 @@ static void on_drained(struct stream *s, int status)
 
 	if (c->closing)
 		return;
+	if (status == 0 && c->busy && c->req->framing != HTTP1_NOT_BEGUN) {
+		c->req->backlog = 0;
+		cond_broadcast(&c->req->ready);
+	}
 	if (status != 0)
 		http1__close(c);
 	else if (may_serve(c) && c->wait == HTTP1_WAIT_SEND && c->in.size > 0)
@@ -440,6 +487,7 @@ void http1__close(struct http1_conn *c)
 	if (c->req != NULL && c->busy) {
 		c->server->stat.gone++;
 		c->req->conn = NULL; /* its handler will find out */
+		cond_broadcast(&c->req->ready);
 	} else if (c->req != NULL) {
 		http1__request_release(c->req);
 	}
@@ -526,7 +574,7 @@ int http1__accept(struct http_server *server, int fd, bool full)
 
 		server->stat.refused_connections++;
 		refuse(c, 503, "too many connections");
-		flush(c, mark, (struct http_text){ NULL, 0 });
+		http1__flush(c, mark, (struct http_text){ NULL, 0 }, false);
 		settle(c);
 		return 0;
 	}

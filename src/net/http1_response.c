@@ -2,6 +2,7 @@
  * Answers as bytes, gathered in the server's output buffer. What is the same
  * for all of them, the date among it, is formatted once a second.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -171,6 +172,15 @@ static char *put_fields(char *to, const struct http_response *resp)
 	return to;
 }
 
+static char *put_end(char *to, unsigned minor, bool keep_alive)
+{
+	if (!keep_alive)
+		return PUT(to, "Connection: close\r\n\r\n");
+	if (minor == 0)
+		return PUT(to, "Connection: keep-alive\r\n\r\n");
+	return PUT(to, "\r\n");
+}
+
 static size_t fields_size(const struct http_response *resp)
 {
 	size_t size = 0;
@@ -209,14 +219,71 @@ int http1__write_response(struct http_server *server,
 		to = put_number(to, resp->body.size);
 		to = PUT(to, "\r\n");
 	}
-	if (!keep_alive)
-		to = PUT(to, "Connection: close\r\n\r\n");
-	else if (minor == 0)
-		to = PUT(to, "Connection: keep-alive\r\n\r\n");
-	else
-		to = PUT(to, "\r\n");
+	to = put_end(to, minor, keep_alive);
 	if (with_body && !*ret_direct && resp->body.size > 0)
 		to = put(to, resp->body.data, resp->body.size);
+	server->out.size = to - server->out.data;
+	return 0;
+}
+
+/* The line that says how the body's end is found, if there is one. */
+static char *put_framing(char *to, enum http1_framing framing, uint64_t length)
+{
+	switch (framing) {
+	case HTTP1_LENGTH:
+		return to +
+		       sprintf(to, "Content-Length: %" PRIu64 "\r\n", length);
+	case HTTP1_CHUNKED:
+		return PUT(to, "Transfer-Encoding: chunked\r\n");
+	default:
+		return to;
+	}
+}
+
+int http1__write_head(struct http_server *server,
+		      const struct http_response *resp,
+		      enum http1_framing framing, uint64_t length,
+		      unsigned minor, bool keep_alive)
+{
+	time_t now = time(NULL);
+	size_t bad;
+	char *to;
+
+	if (http_response_check(resp, &bad) != NULL)
+		return UV_EINVAL;
+	if (now != server->date_second)
+		refresh(server, now);
+	to = buf_reserve(&server->out,
+			 2 * LINE_ROOM + server->ok_size + fields_size(resp));
+	if (to == NULL)
+		return UV_ENOMEM;
+	to = put_start(server, to, resp->status);
+	to = put_fields(to, resp);
+	to = put_framing(to, framing, length);
+	to = put_end(to, minor, keep_alive);
+	server->out.size = to - server->out.data;
+	return 0;
+}
+
+int http1__write_last_chunk(struct http_server *server,
+			    const struct http_field *trailers, size_t count)
+{
+	struct http_response resp = {
+		.status = 200,
+		.fields = trailers,
+		.field_count = count,
+	};
+	size_t bad;
+	char *to;
+
+	if (http_response_check(&resp, &bad) != NULL)
+		return UV_EINVAL;
+	to = buf_reserve(&server->out, LINE_ROOM + fields_size(&resp));
+	if (to == NULL)
+		return UV_ENOMEM;
+	to = PUT(to, "0\r\n");
+	to = put_fields(to, &resp);
+	to = PUT(to, "\r\n");
 	server->out.size = to - server->out.data;
 	return 0;
 }

@@ -120,6 +120,11 @@ int http_request_reply(struct http_request *req,
 	return http1__reply(req, resp);
 }
 
+struct cond *http_request_ready(struct http_request *req)
+{
+	return &req->ready;
+}
+
 static struct http_request *request_new(struct http_server *server)
 {
 	struct http_request *req;
@@ -141,6 +146,7 @@ static struct http_request *request_new(struct http_server *server)
 	req = mem_zalloc(sizeof(*req));
 	if (req == NULL)
 		return NULL;
+	cond_create(&req->ready);
 	req->server = server;
 	req->slot = server->slot_count;
 	server->slots[server->slot_count++] = req;
@@ -165,6 +171,8 @@ void http1__request_release(struct http_request *req)
 	if (req->waiting)
 		server->stat.waiting--;
 	req->waiting = false;
+	if (!list_empty(&req->ready.waiters))
+		cond_broadcast(&req->ready);
 	req->generation++;
 	req->conn = NULL;
 	req->owner = NULL;
@@ -178,6 +186,7 @@ void http1__request_release(struct http_request *req)
 void http1__request_pool_free(struct http_server *server)
 {
 	for (uint32_t i = 0; i < server->slot_count; i++) {
+		cond_broadcast(&server->slots[i]->ready);
 		mem_free(server->slots[i]->own);
 		mem_free(server->slots[i]);
 	}

@@ -14,7 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
+struct cond;
 struct http_request;
 struct http_server;
 
@@ -90,6 +92,54 @@ bool http_request_is_gone(const struct http_request *req);
  */
 int http_request_reply(struct http_request *req,
 		       const struct http_response *resp);
+
+/*
+ * An answer in pieces: begin, write as often as there is something, end; or
+ * abort, at any point, which the peer sees as an end before the end. The
+ * request stays the handler's until end or abort, also when the peer has gone.
+ */
+
+enum { HTTP_LENGTH_UNKNOWN = -1 };
+
+/**
+ * Send the head of an answer: status and fields of @a resp, its body not.
+ * With a @a length exactly so many bytes must follow. Without one the body is
+ * chunked, or to HTTP/1.0 ends with the connection. Returns 0; UV_EINVAL as
+ * http_request_reply(), UV_EALREADY: it was begun; UV_ECONNRESET: the peer has
+ * gone; UV_ENOMEM: the connection had to be closed.
+ */
+int http_request_begin(struct http_request *req,
+		       const struct http_response *resp, int64_t length);
+
+/** Between begin and end. */
+bool http_request_is_begun(const struct http_request *req);
+
+/**
+ * Send of the body what is to be taken at once of @a piece. Returns how many
+ * bytes were taken: to a HEAD, or a status that has no body, all of them, and
+ * none is sent. UV_EAGAIN: wait until http_request_is_full() is false;
+ * UV_EMSGSIZE: more than the length; UV_ECONNRESET, UV_ENOMEM: as begin.
+ */
+ssize_t http_request_write(struct http_request *req, struct http_text piece);
+
+/** The peer has so much unread that no more is taken. */
+bool http_request_is_full(const struct http_request *req);
+
+/**
+ * The answer is complete. @a trailers are sent where they can be: behind
+ * chunks. Returns 0, and the request is given up; so it is with UV_ECONNRESET
+ * and UV_ENOMEM. UV_EMSGSIZE: less than the length, UV_EINVAL: trailers that
+ * cannot be sent (http_response_check() says why): nothing has happened.
+ */
+int http_request_end(struct http_request *req,
+		     const struct http_field *trailers, size_t count);
+
+/** Cut the connection, and give the request up. */
+void http_request_abort(struct http_request *req);
+
+/** Broadcast when something has changed that a handler may wait for: an answer
+ * is not full any more, the peer or the request has gone. */
+struct cond *http_request_ready(struct http_request *req);
 
 /**
  * Whether an answer can be sent: a final status, at most HTTP_FIELDS_MAX

@@ -197,6 +197,13 @@ int stream_peer(const struct stream *s, struct sockaddr_storage *ret_addr)
 	return 0;
 }
 
+void stream_set_reset(struct stream *s)
+{
+	struct linger none = { .l_onoff = 1, .l_linger = 0 };
+
+	setsockopt(stream_fd(s), SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+}
+
 void stream_close(struct stream *s)
 {
 	uv_close(&s->uv.handle, on_closed);

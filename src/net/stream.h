@@ -82,5 +82,9 @@ bool stream_has_input(const struct stream *s);
 /** The peer's address. Returns 0 or UV_E*. */
 int stream_peer(const struct stream *s, struct sockaddr_storage *ret_addr);
 
+/** What was sent is not all there should have been, and only a reset can tell
+ * the peer: stream_close() is going to be one. */
+void stream_set_reset(struct stream *s);
+
 /** Close; what was not sent is dropped. on_closed() follows, later. */
 void stream_close(struct stream *s);

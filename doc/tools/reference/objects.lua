@@ -107,6 +107,9 @@ return {
         return http_server.new('127.0.0.1', 0)
     end,
     ['http.server/req'] = request,
+    ['http.server/writer'] = function()
+        return request():stream()
+    end,
     ['http.server/resp'] = function()
         return request():response()
     end,

@@ -129,7 +129,7 @@ nonsense({ status = 99 }, 'not in 200', 'a status too small')
 nonsense({ status = 101 }, 'not in 200', 'a status between')
 nonsense({ status = 600 }, 'not in 200', 'a status too large')
 nonsense({ headers = 'x' }, 'headers are no table', 'headers of text')
-nonsense({ body = print }, 'body is a function', 'a body that is a function')
+nonsense({ body = true }, 'body is a boolean', 'a body that is a boolean')
 nonsense({ body = { print } }, 'cannot be JSON: .*function',
     'a body that cannot be JSON')
 nonsense({ headers = { 'x' } }, 'name is no string', 'a header without a name')
