@@ -137,6 +137,7 @@ static int l_deadline_begin(lua_State *L)
 	/* Of those inside each other the earliest holds. */
 	if (due != UINT64_MAX && (before == 0 || due < before))
 		self->deadline_ns = (uint64_t)to_us(due) * 1000;
+	sched_changed(self->sched);
 	lua_pushnumber(L, to_us(before));
 	return 1;
 }

@@ -187,6 +187,7 @@ int lua_limits_set(lua_State *L)
 
 	luaL_checktype(L, 2, LUA_TTABLE);
 	lua_settop(L, 2);
+	sched_changed(lua_vm_of(L)->sched);
 	limits.burst_ns = check_seconds(L, "burst");
 	limits.total_ns = check_seconds(L, "total");
 	memory = check_memory(L);
@@ -241,6 +242,7 @@ int lua_limits_get(lua_State *L)
 		limits = check_group(L, 1);
 	} else {
 		f = check_fiber(L, 1);
+		sched_changed(f->base.sched); /* charges it */
 		limits = f->base.limits == NULL ? &none : f->base.limits;
 	}
 	lua_createtable(L, 0, 7);

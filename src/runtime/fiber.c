@@ -47,6 +47,7 @@ int sched_create(struct sched *s, struct loop *loop)
 	s->cancel_grace_ns = CANCEL_GRACE_NS;
 	s->count = s->depth = s->waiting = 0;
 	s->idling = s->late_turn = s->in_round = false;
+	s->far = false;
 	rc = timers_create(&s->timers, loop);
 	if (rc != 0)
 		return rc;
@@ -77,6 +78,7 @@ static void enqueue(struct fiber *f, struct list *queue)
 
 	f->state = FIBER_READY;
 	list_add_tail(queue, &f->link);
+	sched_changed(s);
 	if (!s->idling) {
 		s->idling = true;
 		uv_idle_start(&s->idle, on_idle);
@@ -110,6 +112,7 @@ static void run(struct fiber *f)
 	struct sched *s = f->sched;
 	struct fiber *outer = s->current;
 
+	sched_changed(s);
 	if (__builtin_expect(f->made > 1, 0))
 		move_made(f, &s->held, &s->ready);
 	f->state = FIBER_RUNNING;
@@ -389,6 +392,7 @@ void fiber_cancel(struct fiber *f)
 	if (!(f->flags & FIBER_CANCELLED))
 		f->cancel_ns = f->total_ns;
 	f->flags |= FIBER_CANCELLED;
+	sched_changed(f->sched);
 	if (f->state == FIBER_READY && (f->flags & FIBER_YIELDED))
 		f->status = UV_ECANCELED;
 	else if (!fiber_interrupt(f, UV_ECANCELED))
@@ -403,6 +407,7 @@ void fiber_finish(struct fiber *f, bool failed)
 	struct sched *s = f->sched;
 
 	assert(f->state == FIBER_RUNNING || f->state == FIBER_NEW);
+	sched_changed(s);
 	f->state = FIBER_DEAD;
 	/* Its memory may go before its resume function returns: a tick that
 	 * comes then must not find it. */

@@ -22,6 +22,7 @@
 
 #include "base/list.h"
 #include "runtime/fiber_top.h"
+#include "runtime/ticker.h"
 #include "runtime/timer.h"
 
 struct loop;
@@ -136,10 +137,18 @@ struct sched {
 	unsigned waiting;        /* parked fibers */
 	bool idling;             /* the idle handle is on */
 	bool in_round;           /* sched_run_ready() runs */
+	volatile sig_atomic_t far; /* the next tick is: see sched_changed() */
 	bool late_turn;   /* this round late ones run whatever came before */
 	uv_idle_t idle;   /* keeps the poll from blocking while ready */
 	uv_check_t check; /* runs the ready queue after the poll */
 };
+
+/** Something has changed of what a tick looks at while a fiber runs. */
+static inline void sched_changed(struct sched *s)
+{
+	if (__builtin_expect(s->far, 0))
+		ticker_near(s->ticker);
+}
 
 /** The scheduler of this thread, or NULL. */
 extern __thread struct sched *sched_self;
@@ -184,6 +193,7 @@ static inline void fiber_park(struct fiber *f, fiber_undo_f undo,
 			      void *undo_arg, uint64_t timeout_ns)
 {
 	assert(f->state == FIBER_RUNNING && f->sched->current == f);
+	sched_changed(f->sched);
 	f->state = FIBER_WAITING;
 	f->flags &= ~(FIBER_WAKEABLE | FIBER_UNCANCELLABLE | FIBER_YIELDED);
 	f->undo = undo;

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "runtime/fiber.h"
+#include "runtime/loop.h"
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
@@ -21,12 +22,17 @@ enum {
 	IDLE_MAX = 2, /* ticks */
 };
 
+/* A thread is not started in a signal handler; nor twice, by a tick in between. */
+enum { WATCH_NOT_WANTED, WATCH_WANTED, WATCH_TRIED };
+
 /* The timer of this thread. A signal that comes late finds NULL. */
 static __thread struct ticker *ticker_self;
 
+/* In slices. */
 enum {
-	QUIET_TICKS = 16, /* nobody has waited for so long: look less often */
-	QUIET_MAX = 32,   /* give way all the same: a worker has other duties */
+	QUIET_FAR = 1,  /* nobody has waited for so long: ticks are far apart */
+	FAR = 16,       /* as far as that */
+	QUIET_MAX = 66, /* give way all the same: a worker has other duties */
 };
 
 /* The next tick after @a first_ns, then one each period; 0: none any more. */
@@ -61,8 +67,6 @@ static void charge(struct ticker *t, struct fiber *f)
  */
 static uint64_t period_of(const struct ticker *t)
 {
-	if (t->quiet >= QUIET_TICKS)
-		return t->slice_ns / 4 * 7;
 	return t->exact || t->quiet > 0 ? t->slice_ns : t->slice_ns / 2;
 }
 
@@ -74,17 +78,63 @@ static void set_period(struct ticker *t, uint64_t period)
 	set_timer(t, period);
 }
 
-/* Nobody waits for the turn to end. Who comes next waits for two slices at most,
- * and a timer not even that. */
-static void stay(struct ticker *t, uint64_t now, uint64_t timer_in)
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* When @a f may be over a limit, or its deadline; about a slice is exact enough. */
+static uint64_t ends_in(const struct ticker *t, const struct fiber *f,
+			uint64_t now)
+{
+	const struct fiber_limits *l = f->limits;
+	uint64_t in = UINT64_MAX;
+
+	/* It is not over them: that was looked at. */
+	if (l != NULL && l->burst_ns != 0)
+		in = least(in, l->burst_ns - f->burst_ns);
+	if (l != NULL && l->total_ns != 0)
+		in = least(in, l->total_ns - f->total_ns);
+	if (f->deadline_ns > now && !(f->deadline_ns & FIBER_DEADLINE_TOLD))
+		in = least(in, f->deadline_ns - now);
+	return in < t->slice_ns ? t->slice_ns : in;
+}
+
+/* Nobody waits for the turn to end. Who comes next is seen by the watch, which
+ * starts when this turn is over; without it he waits for a slice at most. */
+static void stay(struct ticker *t, struct fiber *f, uint64_t now,
+		 uint64_t timer_in)
 {
 	t->since = now;
 	t->cpu_since = t->cpu;
 	t->backoff = BACKOFF_MIN_NS;
 	t->quiet++;
-	set_period(t, period_of(t));
+	if (t->quiet < QUIET_FAR || (f->flags & FIBER_CANCELLED)) {
+		set_period(t, period_of(t));
+	} else if (!t->watch.started) {
+		if (t->watch_wish == WATCH_NOT_WANTED)
+			t->watch_wish = WATCH_WANTED;
+		set_period(t, period_of(t));
+	} else {
+		t->quiet += FAR - 1;
+		t->period = 0;
+		t->sched->far = true;
+		ticker_watch_arm(&t->watch);
+		timer_in = least(timer_in, FAR * t->slice_ns);
+		set_timer(t, least(timer_in, ends_in(t, f, now)));
+		return;
+	}
 	if (timer_in < t->period)
 		set_timer(t, timer_in);
+}
+
+/* Ticks come as if nobody had been alone. */
+static void leave_far(struct ticker *t)
+{
+	t->sched->far = false;
+	ticker_watch_disarm(&t->watch);
+	t->period = 0;
+	set_period(t, t->slice_ns / 2);
 }
 
 /* The turn is to end. */
@@ -94,8 +144,8 @@ static void end_turn(struct ticker *t, const void *ucontext)
 		if (t->backoff != BACKOFF_MIN_NS)
 			t->period = 0; /* the timer is set for less */
 		t->backoff = BACKOFF_MIN_NS;
-		if (t->quiet == QUIET_MAX)
-			t->quiet = QUIET_TICKS;
+		if (t->quiet >= QUIET_MAX)
+			t->quiet = QUIET_FAR;
 		set_period(t, period_of(t));
 		return;
 	}
@@ -141,11 +191,16 @@ static void tick(struct ticker *t, const void *ucontext)
 		 fiber_has_news(f) || fiber_is_late(f, now) ||
 		 sched_is_wanted(s, &timer_in);
 	if (!wanted && t->quiet < QUIET_MAX) {
-		stay(t, now, timer_in);
+		stay(t, f, now, timer_in);
 		return;
 	}
 	if (wanted)
 		t->quiet = 0;
+	if (s->far) {
+		t->since = now; /* whoever wants it has just come */
+		t->cpu_since = t->cpu;
+		leave_far(t);
+	}
 	end_turn(t, ucontext);
 }
 
@@ -155,7 +210,7 @@ static void on_signal(int signo, siginfo_t *info, void *ucontext)
 
 	(void)signo;
 	(void)info;
-	if (ticker_self != NULL)
+	if (ticker_self != NULL && !ticker_self->busy)
 		tick(ticker_self, ucontext);
 	errno = saved;
 }
@@ -204,6 +259,8 @@ int ticker_create(struct ticker *t, struct sched *s, uint64_t slice_ns,
 void ticker_destroy(struct ticker *t)
 {
 	t->sched->ticker = NULL;
+	t->sched->far = false;
+	ticker_watch_stop(&t->watch);
 	timer_delete(t->timer);
 	ticker_self = NULL;
 }
@@ -212,6 +269,7 @@ void ticker_set_slice(struct ticker *t, uint64_t slice_ns)
 {
 	t->slice_ns = slice_ns < TICKER_SLICE_MIN_NS ? TICKER_SLICE_MIN_NS
 						     : slice_ns;
+	t->sched->far = false;
 	t->period = t->slice_ns / 2;
 	if (t->ticking)
 		set_timer(t, t->period);
@@ -228,6 +286,12 @@ void ticker_run(struct ticker *t)
 
 void ticker_begin(struct ticker *t)
 {
+	if (t->watch_wish == WATCH_WANTED) {
+		t->watch_wish = WATCH_TRIED;
+		/* Without it ticks are no further apart than slices. */
+		(void)!ticker_watch_start(
+			&t->watch, t->sched->loop->uv.backend_fd, t->timer);
+	}
 	t->begun = t->since = clock_ns(CLOCK_MONOTONIC);
 	t->cpu_since = t->cpu;
 	t->idle = 0;
@@ -235,6 +299,14 @@ void ticker_begin(struct ticker *t)
 	t->exact = true;
 	__asm__ volatile("" ::: "memory"); /* a tick may come between */
 	t->turn = t->sched->turns;
+}
+
+void ticker_near(struct ticker *t)
+{
+	t->busy = true;
+	charge(t, t->sched->current);
+	leave_far(t);
+	t->busy = false;
 }
 
 uint64_t ticker_turn_ns(const struct ticker *t)

@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "runtime/ticker_watch.h"
+
 struct sched;
 
 enum {
@@ -33,6 +35,7 @@ struct ticker {
 	ticker_ask_f ask;
 	void *arg;
 	timer_t timer;
+	struct ticker_watch watch; /* started when it is of use */
 	uint64_t slice_ns;
 	uint64_t turn;  /* the turn the last tick saw, or that began with
 			   ticker_begin() */
@@ -44,11 +47,13 @@ struct ticker {
 	uint64_t cpu_since; /* the same when since was taken */
 	uint64_t backoff;   /* how soon to ask again */
 	unsigned idle;      /* ticks that found nothing running, in a row */
-	uint64_t period;    /* between ticks, as the timer is set */
-	unsigned quiet;     /* ticks that found nobody waiting, in a row */
-	bool exact;         /* begun is exact */
-	bool insistent; /* asks though nobody waits: the layer above knows why;
+	uint64_t period; /* between ticks, as the timer is set; 0: one tick */
+	unsigned quiet;  /* slices for which nobody has waited */
+	bool exact;      /* begun is exact */
+	bool insistent;  /* asks though nobody waits: the layer above knows why;
 			   set after ticker_create() */
+	volatile sig_atomic_t watch_wish; /* enum of ticker.c */
+	volatile sig_atomic_t busy;       /* a tick that comes now is none */
 	volatile sig_atomic_t ticking;
 };
 
@@ -78,6 +83,11 @@ static inline void ticker_turn(struct ticker *t)
 /** The turn that begins is of a fiber that had its slice before: that it lasts
  * is likely, and its beginning is worth a look at the clock. */
 void ticker_begin(struct ticker *t);
+
+/** Something has changed of what a tick looks at, and sched.far is set: a fiber
+ * begins, waits or ends, one is ready, a limit is another. The running fiber is
+ * charged, and the next tick comes soon. */
+void ticker_near(struct ticker *t);
 
 /** For how long others may have waited for the turn that runs now, as ticks
  * have seen it. */

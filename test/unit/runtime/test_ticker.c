@@ -7,11 +7,13 @@
  */
 #include "fake_fiber.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/inject.h"
 #include "runtime/ticker.h"
 
 static struct ticker ticker;
@@ -229,7 +231,7 @@ static void on_watched(uv_poll_t *handle, int status, int events)
 /* What its tag says, and is asked at once; or, with refusals, in the end. */
 static void asked_body(struct fake *f)
 {
-	unsigned quiet = refusals > 0 ? 32 : 0;
+	unsigned quiet = refusals > 0 ? 66 : 0;
 
 	if (f->step == 1 && f->tag != 'c') {
 		fiber_preempt_begin(&f->base);
@@ -274,6 +276,110 @@ static void unseen_ones_count(void **state)
 	uv_run(&fake_loop.uv, UV_RUN_NOWAIT);
 	close(watched[0]);
 	close(watched[1]);
+	ticker_destroy(&ticker);
+}
+
+enum { FAR_STEPS = 4 };
+
+static pthread_t caller;
+
+/* Somebody who comes when the tick is far away. */
+static void *call_soon(void *arg)
+{
+	(void)arg;
+	nap(3);
+	uv_async_send(&call);
+	return NULL;
+}
+
+/* In the first steps the watch is started, which a turn's beginning does. */
+static void far_body(struct fake *f)
+{
+	static struct fiber_limits limits = { .group = "far" };
+	unsigned quiet;
+
+	if (f->step < FAR_STEPS) {
+		burn();
+		fiber_preempt_begin(&f->base);
+		return;
+	}
+	if (f->tag == 'l') {
+		limits.burst_ns = f->base.burst_ns + 20000000;
+		f->base.limits = &limits;
+	}
+	asked = false;
+	while (!fake_sched.far && !asked)
+		;
+	assert_true(fake_sched.far);
+	assert_true(ticker.watch.started);
+	quiet = ticker.quiet;
+	if (f->tag == 'e') {
+		pthread_create(&caller, NULL, call_soon, NULL);
+		burn();
+		pthread_join(caller, NULL);
+		assert_int_equal(asked_quiet, 0); /* for somebody who waits */
+	} else if (f->tag == 'r') {
+		fiber_wakeup(&parked.base, 0);
+		assert_false(fake_sched.far);
+		burn();
+		assert_int_equal(asked_quiet, 0);
+	} else if (f->tag == 'l') {
+		while (f->base.over == FIBER_OVER_NONE && !asked)
+			;
+		assert_int_equal(f->base.over, FIBER_OVER_BURST);
+	} else {
+		burn();
+		assert_true(asked_quiet > quiet); /* nobody came */
+	}
+	fiber_finish(&f->base, false);
+}
+
+/* Ticks are far apart for who is alone, and the next comes with whoever comes. */
+static void ticks_far_apart(void **state)
+{
+	struct fake f;
+
+	(void)state;
+	if (!start(1000000))
+		return;
+	uv_async_init(&fake_loop.uv, &call, on_call);
+	for (const char *tag = "erln"; *tag != '\0'; tag++) {
+		uv_run(&fake_loop.uv, UV_RUN_NOWAIT);
+		if (*tag == 'r') {
+			fake_init(&parked, short_body);
+			fiber_start(&parked.base);
+		}
+		fake_init(&f, far_body);
+		f.tag = *tag;
+		fiber_start(&f.base);
+		while (!fiber_is_dead(&f.base))
+			sched_run_ready(&fake_sched);
+		assert_false(fake_sched.far); /* its turn is over */
+		assert_true(f.base.total_ns > 0);
+	}
+	sched_run_ready(&fake_sched);
+	assert_true(fiber_is_dead(&parked.base));
+	uv_close((uv_handle_t *)&call, NULL);
+	uv_run(&fake_loop.uv, UV_RUN_NOWAIT);
+	ticker_destroy(&ticker);
+	assert_false(ticker.watch.started);
+}
+
+/* Without the thread they are as far apart as slices. */
+static void no_thread(void **state)
+{
+	struct fake f;
+
+	(void)state;
+	if (inject_arm("ticker_watch.thread", 0, 1) != 0 || !start(1000000))
+		return;
+	fake_init(&f, burn_body);
+	fiber_start(&f.base);
+	while (!fiber_is_dead(&f.base))
+		sched_run_ready(&fake_sched);
+	assert_false(ticker.watch.started);
+	assert_int_equal(f.base.preempted, 3);
+	inject_reset();
 	ticker_destroy(&ticker);
 }
 
@@ -450,7 +556,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		scheduled(gives_way),        scheduled(asks_again),
 		scheduled(alone_is_left),    scheduled(unseen_ones_count),
-		scheduled(idle_is_quiet),    scheduled(nesting_is_one_turn),
+		scheduled(idle_is_quiet),    scheduled(ticks_far_apart),
+		scheduled(no_thread),        scheduled(nesting_is_one_turn),
 		scheduled(limits_are_found), scheduled(charges),
 		scheduled(spent_ones_wait),  scheduled(late_ones_wait),
 	};

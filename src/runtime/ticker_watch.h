@@ -1,0 +1,36 @@
+/*
+ * Who comes while a fiber computes alone. A thread that sleeps in poll() on the
+ * loop's descriptor, and has the tick come at once when there is an event: so
+ * ticks can be far apart meanwhile.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <time.h>
+
+/** All zero: not started. */
+struct ticker_watch {
+	pthread_t thread;
+	timer_t timer;
+	int loop_fd;
+	int control;      /* an eventfd: look at state */
+	atomic_int state; /* enum of ticker_watch.c */
+	bool started;
+};
+
+/** Start the thread, which sets @a timer off when there is an event for the loop
+ * whose descriptor is @a loop_fd. Both must live until ticker_watch_stop().
+ * Returns 0 or UV_E*. */
+int ticker_watch_start(struct ticker_watch *w, int loop_fd, timer_t timer);
+
+/** Watch, until there was an event. The timer has lost its period then. Safe in
+ * a signal handler. */
+void ticker_watch_arm(struct ticker_watch *w);
+
+/** Do not set the timer off any more. Safe in a signal handler. */
+void ticker_watch_disarm(struct ticker_watch *w);
+
+/** End the thread. Not started: nothing. */
+void ticker_watch_stop(struct ticker_watch *w);
