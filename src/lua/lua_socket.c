@@ -15,6 +15,8 @@
 #include "lua/lua_error.h"
 #include "lua/lua_lean.h"
 #include "lua_src/lua.h"
+#include "net/sock_tls.h"
+#include "net/tls.h"
 #include "runtime/fd_watch.h"
 #include "runtime/fiber.h"
 #include "runtime/loop.h"
@@ -69,12 +71,24 @@ struct lua_socket *lua_socket_push(lua_State *L)
 	return s;
 }
 
+/* What TLS says of it; NULL: nothing. */
+static const char *why_of(const struct lua_socket *s, int rc)
+{
+	if (s == NULL || s->sock.tls == NULL)
+		return NULL;
+	if (rc != UV_EACCES && rc != UV_EPROTO && rc != UV_ECONNABORTED)
+		return NULL;
+	return tls_why(s->sock.tls);
+}
+
 static int fail(lua_State *L, struct lua_socket *s, int rc, const char *call)
 {
 	if (s != NULL)
 		s->err = -rc;
 	if (rc == UV_ETIMEDOUT)
 		diag_set(TimedOut, "%s: timed out", call);
+	else if (why_of(s, rc) != NULL)
+		diag_set_system(rc, "%s: %s", call, why_of(s, rc));
 	else
 		diag_set_system(rc, "%s", call);
 	lua_error_push_diag(L);
@@ -275,6 +289,8 @@ static int l_ready(lua_State *L)
 	}
 	if (sock_has_ahead(&s->sock))
 		now = IO_IN;
+	else if (s->sock.tls != NULL)
+		now = sock_tls_ready(&s->sock, what);
 	else if (poll(&fd, 1, 0) == 1)
 		now = fd.revents & (POLLERR | POLLHUP | POLLNVAL) ? what
 								  : fd.revents;
@@ -294,6 +310,8 @@ static int park(lua_State *L, struct lua_socket *s, int what, int due)
 		return 1;
 	}
 	self = lua_wait_check(L);
+	if (s->sock.tls != NULL)
+		what = sock_tls_wants(&s->sock, what);
 	rc = sock_wait(&s->sock, self, what, left);
 	if (rc != 0) {
 		lua_pushinteger(L, rc);
@@ -532,6 +550,14 @@ static int l_add_server(lua_State *L)
 	return 0;
 }
 
+/* add_tls(c, module, functions): see socket_tls.lua. */
+static int l_add_tls(lua_State *L)
+{
+	lua_vm_run_source(L, lua_src_socket_tls, "=neap/socket_tls.lua",
+			  lua_gettop(L));
+	return 0;
+}
+
 /* add_luasocket(c, module, functions): see luasocket.lua. */
 static int l_add_luasocket(lua_State *L)
 {
@@ -556,6 +582,7 @@ int luaopen_neap_socket(lua_State *L)
 		{ "is_open", l_is_open },
 		{ "is_blocking", l_is_blocking },
 		{ "add_server", l_add_server },
+		{ "add_tls", l_add_tls },
 		{ "add_luasocket", l_add_luasocket },
 		{ "due", l_due },
 		{ "ready", l_ready },
@@ -580,5 +607,6 @@ int luaopen_neap_socket(lua_State *L)
 	lua_socket_open_names(L);
 	lua_socket_open_resolve(L);
 	lua_socket_open_server(L);
+	lua_socket_open_tls(L);
 	return 1;
 }

@@ -9,6 +9,8 @@
 
 #include "net/sock.h"
 
+struct tls_info;
+
 /** The userdata. */
 struct lua_socket {
 	int err; /* errno of its last operation; 0: it went well */
@@ -56,6 +58,9 @@ bool lua_socket_push_address(lua_State *L, const struct sock_address *addr,
 void lua_socket_push_protocol(lua_State *L, int protocol);
 void lua_socket_push_type(lua_State *L, int type);
 
+/** Push a table of @a info, as socket_object:tls_info() has it. */
+void lua_socket_push_tls_info(lua_State *L, const struct tls_info *info);
+
 /** Add to the table at the top. Each file has its own. Throws: out of memory. */
 void lua_socket_open_data(lua_State *L);
 void lua_socket_open_address(lua_State *L);
@@ -63,6 +68,7 @@ void lua_socket_open_options(lua_State *L);
 void lua_socket_open_names(lua_State *L);
 void lua_socket_open_resolve(lua_State *L);
 void lua_socket_open_server(lua_State *L);
+void lua_socket_open_tls(lua_State *L);
 
 /** The C half of socket.lua. */
 int luaopen_neap_socket(lua_State *L);

@@ -8,6 +8,7 @@
 #include "lua/lua_error.h"
 #include "lua/lua_socket.h"
 #include "net/sock_bind.h"
+#include "net/sock_tls.h"
 
 enum { BACKLOG = 256 };
 
@@ -218,9 +219,13 @@ static int l_connected(lua_State *L)
 static int l_shutdown(lua_State *L)
 {
 	struct lua_socket *s = lua_socket_check(L);
-	int rc = shutdown(s->sock.watch.fd, (int)lua_tointeger(L, 2));
+	int how = (int)lua_tointeger(L, 2), rc;
 
-	return done(L, s, rc == 0 ? 0 : -errno, "socket:shutdown()");
+	if (s->sock.tls == NULL)
+		rc = shutdown(s->sock.watch.fd, how) == 0 ? 0 : -errno;
+	else
+		rc = how == SHUT_RD ? -EOPNOTSUPP : sock_tls_shutdown(&s->sock);
+	return done(L, s, rc, "socket:shutdown()");
 }
 
 void lua_socket_open_address(lua_State *L)

@@ -10,6 +10,7 @@
 #include "lua/lua_error.h"
 #include "lua/lua_lean.h"
 #include "lua/lua_socket.h"
+#include "net/sock_tls.h"
 
 enum {
 	STREAM_SIZE = 512, /* what a stream is asked for, unless told */
@@ -58,6 +59,16 @@ static int l_write(lua_State *L)
 			return lua_socket_fail(L, s, (int)n, "socket:write()");
 		at += (size_t)n;
 	}
+	if (s->sock.tls != NULL) {
+		n = sock_tls_flush(&s->sock);
+		if (n == UV_EAGAIN) {
+			lua_pushboolean(L, 0);
+			lua_pushnumber(L, (lua_Number)at);
+			return 2;
+		}
+		if (n < 0)
+			return lua_socket_fail(L, s, (int)n, "socket:write()");
+	}
 	lua_pushnumber(L, (lua_Number)at);
 	return 1;
 }
@@ -88,6 +99,8 @@ static int l_sendto(lua_State *L)
 	struct sock_address addr;
 	ssize_t n = sock_address_parse(&addr, host, port);
 
+	if (s->sock.tls != NULL) /* past it, in plain text */
+		n = UV_EISCONN;
 	while (n == 0) {
 		n = sendto(s->sock.watch.fd, data.data, data.size,
 			   (int)lua_tointeger(L, 5) | MSG_DONTWAIT |
@@ -147,6 +160,8 @@ static void make_room(lua_State *L, struct sock *s, int arg,
 		lua_error_usage(L, "socket:recv(): size can not be negative");
 	if (unknown)
 		size = is_datagram(s) ? SOCK_SCRATCH : STREAM_SIZE;
+	if (s->tls != NULL && size > SOCK_SCRATCH)
+		size = SOCK_SCRATCH;
 	/* Over IP none is longer; over others it is looked at first. */
 	if (size > SOCK_SCRATCH ||
 	    (unknown && is_datagram(s) && s->family == AF_UNIX)) {
@@ -226,7 +241,8 @@ static int l_recv(lua_State *L)
 		return 1;
 	}
 	/* It waits afterwards, if there is nothing. */
-	if (s->sock.blocking && !io_watch_maybe(&s->sock.watch, IO_IN))
+	if (s->sock.blocking && s->sock.tls == NULL &&
+	    !io_watch_maybe(&s->sock.watch, IO_IN))
 		n = UV_EAGAIN;
 	else
 		n = receive(&s->sock, &in);

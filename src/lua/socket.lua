@@ -31,7 +31,7 @@ local usage, give_up = c.usage, c.give_up
 local type, setmetatable, tostring, error = type, setmetatable, tostring, error
 local IN, OUT = c.events.IN, c.events.OUT
 
-local methods = {}
+local methods, parts = {}, {}
 local socket_mt = {__index = methods}
 
 local function object_of(box)
@@ -356,16 +356,45 @@ function methods:bind(host, port)
     return c.bind(self, tostring(host), port)
 end
 
---- socket_object:accept() -> socket_object, table | nil, err
+-- The handshake of one who was let in, or it is closed.
+local function greet_accepted(s, from, tls)
+    local ran, ok, err = pcall(parts.tls_greet, s, tls, nil, nil,
+        'socket:accept()')
+    if ran and ok then
+        return s, from
+    end
+    local reason = c.is_open(s) and c.errno(s) or 0
+    if c.is_open(s) then
+        c.close(s)
+    end
+    if not ran then
+        error(ok, 0)
+    end
+    errno(reason)
+    return nil, err
+end
+
+--- socket_object:accept([options]) -> socket_object, table | nil, err
 -- The next one who has connected, and who that is. EAGAIN: nobody has, see
--- `readable()`. Yields: no, unless `nonblock(false)`. Throws: it is closed.
-function methods:accept()
+-- `readable()`. @options: `tls`, true, options or a context as `tls_server()` has them: the
+-- handshake is done, too; when it fails the connection is closed. Yields: no, unless
+-- `nonblock(false)` or with TLS. Throws: it is closed; cancelled.
+function methods:accept(options)
+    local tls, err
+    if options ~= nil then
+        tls, err = parts.tls_plan(options.tls, true)
+        if tls == nil then
+            return nil, err
+        end
+    end
     local box, from = c.accept(self)
     if box == false then
         box, from = insist(c.accept, IN, self)
     end
     if box == nil then
         return nil, from
+    elseif tls ~= nil then
+        return greet_accepted(object_of(box), from, tls)
     end
     return object_of(box), from
 end
@@ -406,13 +435,16 @@ end
 --- socket_object:shutdown([how]) -> boolean, err
 -- End one direction: @how is `R` or `W`; or both: `RW`, and unless given. The numbers 0,
 -- 1 and 2 will do, too. After `W` the other side reads an end, and may still send.
--- Yields: no. Throws: it is closed.
+-- With TLS the end is announced to the other side; there is no `R` alone.
+-- Yields: no; with TLS, until what it has taken is sent. Throws: it is closed.
 function methods:shutdown(how)
     local number = number_of(c.shutdowns, how == nil and 'RW' or how)
     if number == nil then
         c.set_errno(self, errno.EINVAL)
         local _, err = refuse('socket:shutdown()', 'direction', how)
         return false, err
+    elseif c.is_tls(self) then
+        return parts.tls_farewell(self, number)
     end
     return c.shutdown(self, number)
 end
@@ -638,14 +670,22 @@ local function connect(s, host, port, due)
     return finish_connect(s, due, 'socket.tcp_connect()')
 end
 
+local function connect_tls(s, host, port, due, tls, name)
+    local ok, err = connect(s, host, port, due)
+    if not ok or tls == nil then
+        return ok, err
+    end
+    return parts.tls_greet(s, tls, name, due, 'socket.tcp_connect()')
+end
+
 -- A new one that is connected there, or nothing is left of it.
-local function connect_new(domain, kind, protocol, host, port, due)
+local function connect_new(domain, kind, protocol, host, port, due, tls, name)
     local s, err = new(domain, kind, protocol)
     if s == nil then
         return nil, err
     end
     -- Whoever is cancelled does not wait for the collector.
-    local ran, ok, why = pcall(connect, s, host, port, due)
+    local ran, ok, why = pcall(connect_tls, s, host, port, due, tls, name)
     if ran and ok then
         errno(0)
         return s
@@ -659,18 +699,32 @@ local function connect_new(domain, kind, protocol, host, port, due)
     return nil, why
 end
 
---- socket.tcp_connect(host, [port], [timeout]) -> socket_object | nil, err
+--- socket.tcp_connect(host, [port], [timeout | options]) -> socket_object | nil, err
 -- Connect to @port of @host, a name or a number, one of its addresses after the other;
--- or to a unix socket. It fails after @timeout seconds for all of it. Yields: maybe.
--- Throws: cancelled.
+-- or to a unix socket. It fails after @timeout seconds for all of it. @options:
+-- `timeout`; and `tls`, for a connection with TLS: true, options or a context as
+-- `tls_client()` has them, and beside them `context` (then no other), `server_name`
+-- (whose certificate it must be, if not that of @host), `handshake_timeout` (10).
+-- Yields: maybe. Throws: cancelled.
 function M.tcp_connect(host, port, timeout)
+    local tls, err
+    if type(timeout) == 'table' then
+        if timeout.tls then
+            tls, err = parts.tls_plan(timeout.tls, false)
+            if tls == nil then
+                return nil, err
+            end
+        end
+        timeout = timeout.timeout
+    end
     local due = timeout ~= nil and c_due(timeout) or nil
     if host == 'unix/' then
-        return connect_new('AF_UNIX', 'SOCK_STREAM', 0, host, port, due)
+        return connect_new('AF_UNIX', 'SOCK_STREAM', 0, host, port, due, tls)
     elseif host == nil then
         usage('Usage: socket.tcp_connect(host[, port[, timeout]])')
     end
-    local found, err = look_up(tostring(host), port or 0, 0,
+    local found
+    found, err = look_up(tostring(host), port or 0, 0,
         c.types.SOCK_STREAM, protocol_of('tcp'), 0, due)
     if found == nil then
         if errno() ~= errno.ETIMEDOUT then
@@ -681,7 +735,7 @@ function M.tcp_connect(host, port, timeout)
     local s
     for _, address in ipairs(found) do
         s, err = connect_new(address.family, address.type, address.protocol,
-            address.host, address.port, due)
+            address.host, address.port, due, tls, tostring(host))
         if s ~= nil then
             return s
         elseif errno() == errno.ETIMEDOUT then
@@ -695,10 +749,9 @@ setmetatable(M, {
     __call = function(_, ...) return new(...) end,
 })
 
-local parts = {
-    methods = methods, new = new, connect = connect, look_up = look_up,
-    object_of = object_of, name_mt = name_mt,
-}
+parts.methods, parts.new, parts.connect = methods, new, connect
+parts.look_up, parts.object_of, parts.name_mt = look_up, object_of, name_mt
+c.add_tls(c, M, parts)
 c.add_server(c, M, parts)
 c.add_luasocket(c, M, parts)
 

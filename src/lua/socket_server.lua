@@ -19,7 +19,7 @@ local scarce = {
     [errno.EMFILE] = true, [errno.ENFILE] = true, [errno.ENOBUFS] = true,
     [errno.ENOMEM] = true,
 }
-local RETRY, CONNECTIONS_MAX = 0.05, 65536
+local RETRY, CONNECTIONS_MAX, FAREWELL = 0.05, 65536, 10
 
 local function fiber_name(server, address)
     fiber.name(('%s/%s:%s'):format(server.name, address.host, address.port)
@@ -31,10 +31,29 @@ local function note_place(err)
     return err
 end
 
+-- With TLS, whose handshake may fail for reasons of the client.
+local function handle_tls(server, s, from)
+    local ok, err = own.tls_greet(s, server.tls, nil, nil, server.name)
+    if not ok then
+        log.verbose('%s: %s: %s', server.name, from.host .. ':' .. from.port, tostring(err))
+        return
+    end
+    server.handler(s, from)
+    -- Nobody else waits for it.
+    if c.is_open(s) then
+        own.tls_farewell(s, 2, c.due(FAREWELL))
+    end
+end
+
 -- The fiber of a connection.
 local function serve(server, s, from)
     fiber_name(server, from)
-    local ok, err = xpcall(server.handler, note_place, s, from)
+    local ok, err
+    if server.tls == nil then
+        ok, err = xpcall(server.handler, note_place, s, from)
+    else
+        ok, err = xpcall(handle_tls, note_place, server, s, from)
+    end
     if c.is_open(s) then
         c.shutdown(s, 2)
         c.close(s)
@@ -221,19 +240,28 @@ end
 -- listens, which stops when it is closed, and its address. @handler may be a table:
 -- `handler`; `name`, of the fibers (`server`); `prepare`, a function that is called with
 -- the new socket before it is bound, and may give a backlog; `backlog` (256);
--- `max_connections` (65536), who comes beyond it waits; and `reuseport`, true if other
--- programs may listen there, too. With several workers each may listen at the same
+-- `max_connections` (65536), who comes beyond it waits; `reuseport`, true if other
+-- programs may listen there, too; and `tls`, options or a context as `tls_server()` has
+-- them, and beside them `context` (then no other) and `handshake_timeout` (10): then the
+-- handler is called after the handshake, which is done in the connection's fiber, and who
+-- fails in it is logged as `verbose`. With several workers each may listen at the same
 -- address: the system spreads connections over them. A unix socket's file that nobody
 -- answers on is replaced, and is removed at the end. When the program is told to end it
 -- lets nobody in any more, and who is in has the time that the rest has. It takes
 -- @timeout seconds at most to look the name up. Yields: maybe. Throws: cancelled.
 function M.tcp_server(host, port, handler, timeout)
     local server = check_server(handler)
-    local s, address = listen_first(server, host, port, timeout)
+    local s, address, err
+    if type(handler) == 'table' and handler.tls then
+        server.tls, err = own.tls_plan(handler.tls, true)
+        if server.tls == nil then
+            return nil, err
+        end
+    end
+    s, address = listen_first(server, host, port, timeout)
     if s == nil then
         return nil, address
     end
-    local err
     server.handle, err = c.server(s, server.name)
     if server.handle == nil then
         c.close(s)

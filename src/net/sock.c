@@ -11,6 +11,8 @@
 
 #include "base/inject.h"
 #include "net/sock_bind.h"
+#include "net/sock_tls.h"
+#include "net/tls.h"
 #include "runtime/loop.h"
 #include "runtime/pool.h"
 
@@ -91,6 +93,7 @@ static int leave(struct sock *s)
 {
 	int fd = s->watch.fd;
 
+	sock_tls_drop(s);
 	io_watch_destroy(&s->watch);
 	s->watch.fd = -1;
 	sock_bind_leave(s);
@@ -161,6 +164,8 @@ int sock_close(struct sock *s)
 
 	if (!sock_is_open(s))
 		return 0;
+	if (s->tls != NULL)
+		tls_shutdown(s->tls);
 	fd = leave(s);
 	if (lingers) {
 		if (close_later(s, fd))
@@ -213,6 +218,13 @@ void sock_note_empty(struct sock *s, int flags)
 
 ssize_t sock_recv(struct sock *s, void *to, size_t size, int flags)
 {
+	if (__builtin_expect(s->tls != NULL, 0))
+		return sock_tls_recv(s, to, size, flags);
+	return sock__recv(s, to, size, flags);
+}
+
+ssize_t sock__recv(struct sock *s, void *to, size_t size, int flags)
+{
 	ssize_t n;
 
 	do {
@@ -229,6 +241,13 @@ ssize_t sock_recv(struct sock *s, void *to, size_t size, int flags)
 }
 
 ssize_t sock_send(struct sock *s, const void *data, size_t size, int flags)
+{
+	if (__builtin_expect(s->tls != NULL, 0))
+		return sock_tls_send(s, data, size, flags);
+	return sock__send(s, data, size, flags);
+}
+
+ssize_t sock__send(struct sock *s, const void *data, size_t size, int flags)
 {
 	ssize_t n;
 

@@ -19,6 +19,7 @@
 struct fiber;
 struct listen_hold;
 struct loop;
+struct tls;
 struct unix_file;
 
 enum {
@@ -41,6 +42,7 @@ struct sock {
 	bool blocking; /* its user wants it to wait in each call */
 	bool lingers;  /* closing it may block */
 	struct loop *loop;
+	struct tls *tls; /* NULL: bytes go as they are; see sock_tls.h */
 	struct {
 		size_t start;
 		size_t end;
@@ -128,7 +130,7 @@ static inline bool sock_has_ahead(const struct sock *s)
 /** A read with those flags of recv(2) has got EAGAIN just now. */
 void sock_note_empty(struct sock *s, int flags);
 
-/** As recv(2) and send(2): how many, or UV_E*. */
+/** As recv(2) and send(2): how many, or UV_E*. With TLS what is inside. */
 ssize_t sock_recv(struct sock *s, void *to, size_t size, int flags);
 ssize_t sock_send(struct sock *s, const void *data, size_t size, int flags);
 

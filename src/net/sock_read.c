@@ -231,7 +231,8 @@ int sock_read(struct sock *s, const struct sock_want *want, unsigned how,
 		rc = read_ahead(s, want, how & SOCK_READ_AGAIN, ret_bytes);
 	s->in.mark = want->identity;
 	while (rc == UV_EBUSY) {
-		if (!(how & SOCK_READ_LOOK) &&
+		/* TLS may have bytes that the descriptor no longer has. */
+		if (!(how & SOCK_READ_LOOK) && s->tls == NULL &&
 		    !io_watch_maybe(&s->watch, IO_IN))
 			return UV_EAGAIN;
 		rc = sock_has_ahead(s) ? read_more(s, want, ret_bytes)

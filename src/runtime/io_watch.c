@@ -102,6 +102,12 @@ void io_watch_destroy(struct io_watch *w)
 	w->maybe = MASK;
 }
 
+void io_watch_wake(struct io_watch *w)
+{
+	if (w->in != NULL)
+		wake(w, MASK);
+}
+
 int io_watch_wait(struct io_watch *w, struct loop *loop, struct fiber *self,
 		  int what, uint64_t timeout_ns)
 {

@@ -44,6 +44,9 @@ void io_watch_create(struct io_watch *w, int fd);
  * close. Twice is harmless. */
 void io_watch_destroy(struct io_watch *w);
 
+/** Who waits goes on with 0, and tries again: what it waits for has changed. */
+void io_watch_wake(struct io_watch *w);
+
 /** Nothing to read, or no room to write: it has been tried just now. */
 static inline void io_watch_idle(struct io_watch *w, int what)
 {

@@ -52,6 +52,9 @@ return {
     ['socket/socket_object'] = function()
         return socket('AF_INET', 'SOCK_STREAM', 'tcp')
     end,
+    ['socket/tls_context'] = function()
+        return assert(socket.tls_client({}))
+    end,
     -- What two of its three kinds have between them.
     ['socket/tcp_socket'] = function()
         local server = socket.bind('127.0.0.1', 0)
