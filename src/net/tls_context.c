@@ -291,13 +291,9 @@ static int own_texts(struct tls_context *c)
 	return 0;
 }
 
-static int own_names(struct tls_context *c)
+static int own_names(struct tls_context *c, const struct tls_sni *from,
+		     size_t count)
 {
-	const struct tls_sni *from = c->options.sni;
-	size_t count = c->options.sni_count;
-
-	c->options.sni_count = 0;
-	c->options.sni = NULL;
 	if (count == 0)
 		return 0;
 	c->sni = mem_zalloc(count * sizeof *c->sni);
@@ -341,7 +337,11 @@ struct tls_context *tls_context_new(const struct tls_options *options)
 	}
 	c->refs = 1;
 	c->options = *options;
-	if (own_texts(c) != 0 || own_names(c) != 0 || load(c) != 0) {
+	c->options.sni = NULL;
+	c->options.sni_count = 0;
+	if (own_texts(c) != 0 ||
+	    own_names(c, options->sni, options->sni_count) != 0 ||
+	    load(c) != 0) {
 		tls_context_unref(c);
 		return NULL;
 	}
