@@ -289,8 +289,9 @@ void ticker_begin(struct ticker *t)
 	if (t->watch_wish == WATCH_WANTED) {
 		t->watch_wish = WATCH_TRIED;
 		/* Without it ticks are no further apart than slices. */
-		(void)!ticker_watch_start(
-			&t->watch, t->sched->loop->uv.backend_fd, t->timer);
+		(void)!ticker_watch_start(&t->watch,
+					  t->sched->loop->uv.backend_fd,
+					  t->timer, SIGRTMIN);
 	}
 	t->begun = t->since = clock_ns(CLOCK_MONOTONIC);
 	t->cpu_since = t->cpu;

@@ -4,51 +4,41 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdint.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/inject.h"
 
 enum { STACK_SIZE = 256 * 1024 };
 
 /* A thread that waits for the loop goes on with that when it is disarmed: the
- * event that comes then is nobody's business. */
+ * event that comes then is nobody's business, or that of who armed it again. */
 enum { IDLE, ARMED, STOPPED };
 
-/* It looks at the state anew. */
-static void call(const struct ticker_watch *w)
+/* Until there is an event, or the signal. */
+static void wait_for_event(const struct ticker_watch *w)
 {
-	const uint64_t one = 1;
-	ssize_t n;
+	struct pollfd fd = { .fd = w->loop_fd, .events = POLLIN };
+	sigset_t others;
 
-	do
-		n = write(w->control, &one, sizeof one);
-	while (n < 0 && errno == EINTR);
+	sigfillset(&others);
+	sigdelset(&others, w->signo);
+	ppoll(&fd, 1, NULL, &others);
 }
 
 static void *thread_main(void *arg)
 {
 	const struct itimerspec at_once = { .it_value.tv_nsec = 1 };
 	struct ticker_watch *w = arg;
-	uint64_t calls;
 
 	for (;;) {
-		int state = w->state, armed = ARMED;
-		struct pollfd fds[] = {
-			{ .fd = w->control, .events = POLLIN },
-			{ .fd = state == ARMED ? w->loop_fd : -1,
-			  .events = POLLIN },
-		};
+		int armed = ARMED;
 
-		if (state == STOPPED)
+		while (sem_wait(&w->calls) != 0)
+			;
+		if (w->state == ARMED)
+			wait_for_event(w);
+		if (w->state == STOPPED)
 			return NULL;
-		if (poll(fds, 2, -1) < 0)
-			continue;
-		if (fds[0].revents != 0)
-			(void)!read(w->control, &calls, sizeof calls);
-		else if (atomic_compare_exchange_strong(&w->state, &armed,
-							IDLE))
+		if (atomic_compare_exchange_strong(&w->state, &armed, IDLE))
 			timer_settime(w->timer, 0, &at_once, NULL);
 	}
 }
@@ -73,21 +63,19 @@ static int start_thread(struct ticker_watch *w)
 	return rc;
 }
 
-int ticker_watch_start(struct ticker_watch *w, int loop_fd, timer_t timer)
+int ticker_watch_start(struct ticker_watch *w, int loop_fd, timer_t timer,
+		       int signo)
 {
 	int rc;
 
 	w->loop_fd = loop_fd;
 	w->timer = timer;
+	w->signo = signo;
 	w->state = IDLE;
-	w->control = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (w->control < 0)
-		return -errno;
+	sem_init(&w->calls, 0, 0);
 	rc = start_thread(w);
-	if (rc != 0) {
-		close(w->control);
+	if (rc != 0)
 		return -rc;
-	}
 	pthread_setname_np(w->thread, "neap-ticker");
 	w->started = true;
 	return 0;
@@ -96,7 +84,7 @@ int ticker_watch_start(struct ticker_watch *w, int loop_fd, timer_t timer)
 void ticker_watch_arm(struct ticker_watch *w)
 {
 	if (atomic_exchange(&w->state, ARMED) == IDLE)
-		call(w);
+		sem_post(&w->calls);
 }
 
 void ticker_watch_disarm(struct ticker_watch *w)
@@ -112,7 +100,8 @@ void ticker_watch_stop(struct ticker_watch *w)
 		return;
 	w->started = false;
 	w->state = STOPPED;
-	call(w);
+	sem_post(&w->calls);
+	pthread_kill(w->thread, w->signo);
 	pthread_join(w->thread, NULL);
-	close(w->control);
+	sem_destroy(&w->calls);
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <time.h>
@@ -15,15 +16,18 @@ struct ticker_watch {
 	pthread_t thread;
 	timer_t timer;
 	int loop_fd;
-	int control;      /* an eventfd: look at state */
+	int signo;   /* gets the thread out of its sleep, and does no more */
+	sem_t calls; /* look at the state */
 	atomic_int state; /* enum of ticker_watch.c */
 	bool started;
 };
 
 /** Start the thread, which sets @a timer off when there is an event for the loop
- * whose descriptor is @a loop_fd. Both must live until ticker_watch_stop().
- * Returns 0 or UV_E*. */
-int ticker_watch_start(struct ticker_watch *w, int loop_fd, timer_t timer);
+ * whose descriptor is @a loop_fd. Both must live until ticker_watch_stop(). The
+ * handler of @a signo does nothing on such a thread. Opens no descriptor. Returns 0
+ * or UV_E*. */
+int ticker_watch_start(struct ticker_watch *w, int loop_fd, timer_t timer,
+		       int signo);
 
 /** Watch, until there was an event. The timer has lost its period then. Safe in
  * a signal handler. */
