@@ -25,7 +25,7 @@ local file = io.open('ports', 'a')
 file:write(addr.port, '\n')
 file:close()
 fiber.create(function()
-    while s:fd() do
+    while pcall(s.fd, s) do -- until it is closed
         assert(context:reload())
         fiber.sleep(0.01)
     end
