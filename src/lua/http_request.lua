@@ -23,6 +23,21 @@ local M = {
 local c_begin, c_write, c_wait_write, c_finish =
     c.begin, c.write, c.wait_write, c.finish
 local c_failed = c.failed
+local c_take_body, c_wait_body, c_state, c_unread, c_is_partial =
+    c.take_body, c.wait_body, c.body_state, c.unread, c.is_partial
+
+-- The body as text, however it comes. Nil and an error: it does not.
+local function body_of(self)
+    if not c_is_partial(self) then
+        return self.body
+    end
+    if self._text == nil then
+        local err
+        self._text, err = self:read()
+        return self._text, err
+    end
+    return self._text
+end
 
 local writer = {}
 local writer_mt = { __index = writer }
@@ -170,7 +185,8 @@ end
 -- same name are joined by commas, cookies by semicolons.
 
 --- req.body -> string
--- The whole body.
+-- The whole body. Throws: it comes in pieces, for a route with `stream`, and is not
+-- whole: `req:read()`.
 
 --- req.proto -> table
 -- The version of HTTP: `{1, 1}` or `{1, 0}`.
@@ -207,7 +223,8 @@ end
 --- req:post_param([name]) -> string | nil | table
 -- The value of @name in a body of type application/x-www-form-urlencoded, or
 -- without a type; other bodies have no parameters. Otherwise as
--- `req:query_param()`. Yields: no. Throws: more than 1,000 parameters.
+-- `req:query_param()`. Yields: maybe, for a route with `stream`. Throws: more than
+-- 1,000 parameters.
 function request:post_param(name)
     local all = self._post
     if all == nil then
@@ -215,7 +232,7 @@ function request:post_param(name)
         all = {}
         if kind == '' or
            kind:lower():find('application/x-www-form-urlencoded', 1, true) then
-            all = c_params(self.body)
+            all = c_params(body_of(self) or '')
         end
         self._post = all
     end
@@ -281,13 +298,26 @@ function request:stash(name, ...)
     return stash[name]
 end
 
---- req:read([what]) -> string
+-- True when all of the body has come, which is waited for; false: it will not.
+function M.await_body(self)
+    while c_state(self) == 'coming' do
+        local status = c_wait_body(self, c_unread(self), math.huge)
+        if status ~= 0 then
+            c_failed(status)
+        end
+    end
+    return c_state(self) == 'whole'
+end
+
+--- req:read([what], [timeout]) -> string | nil, err
 -- The body, or what is left of it: all, @what bytes, or up to and with the text
--- @what; `{chunk=, delimiter=}` gives both. At its end the empty string. The
--- whole body has come before the handler runs. Yields: no.
-function request:read(what)
-    local body, at = self.body, self._read or 1
-    local size, delimiter = #body, nil
+-- @what; `{chunk=, delimiter=}` gives whichever comes first. At its end the empty
+-- string. For a route with `stream` it is waited for what has not come, @timeout
+-- seconds at most; the peer is held back while nobody reads. Nil: it has not come in
+-- time, and nothing is lost; or it never will: the peer has gone, or has been told
+-- why its body is refused. Yields: maybe. Throws: cancelled; the deadline.
+function request:read(what, timeout)
+    local size, delimiter = math.huge, nil
     if type(what) == 'number' then
         size = what
     elseif type(what) == 'string' then
@@ -298,21 +328,35 @@ function request:read(what)
     elseif what ~= nil then
         usage('req:read(what): bytes, a delimiter or a table is wanted')
     end
-    local stop = math.min(#body, at + math.max(0, size) - 1)
-    if delimiter ~= nil and delimiter ~= '' then
-        local _, to = body:find(delimiter, at, true)
-        if to ~= nil and to < stop then
-            stop = to
+    local from, due = 0, timeout and c.due(timeout)
+    while true do
+        local text, scanned, have = c_take_body(self, size, delimiter, from)
+        if text then
+            return text
+        elseif text == false then
+            return nil, scanned
         end
+        local status = c_wait_body(self, have, size, due)
+        if status ~= 0 then
+            return c.give_up(status)
+        end
+        from = scanned
     end
-    self._read = stop + 1
-    return body:sub(at, stop)
 end
 
+--- req:trailers() -> table | nil
+-- The header fields that came behind a chunked body, as `req.headers`; nil while
+-- that is not whole. Yields: no.
+request.trailers = c.trailers
+
 --- req:json() -> any | nil, err
--- The value whose JSON text the body is. Yields: no.
+-- The value whose JSON text the body is. Yields: maybe, for a route with `stream`.
 function request:json()
-    local ok, value = pcall(the_json().decode, self.body)
+    local text, err = body_of(self)
+    if text == nil then
+        return nil, err
+    end
+    local ok, value = pcall(the_json().decode, text)
     if ok then
         return value
     end
@@ -463,7 +507,7 @@ c.set_tostring(function(req)
     for name, value in pairs(req.headers) do
         lines[#lines + 1] = name .. ': ' .. value
     end
-    return table.concat(lines, '\r\n') .. '\r\n\r\n' .. req.body
+    return table.concat(lines, '\r\n') .. '\r\n\r\n' .. (c_is_partial(req) and '' or req.body)
 end)
 getmetatable('').__call = call_string
 

@@ -62,13 +62,20 @@ local function bad_response(handler, what)
     error(('the handler at %s %s'):format(place_of(handler), what), 0)
 end
 
--- The parts of an iterator that stands for a body, or nil.
-local function iterator_of(body)
-    if type(body) == 'function' then
-        return body
-    elseif type(body) == 'table' and type(body.gen) == 'function' then
-        return body.gen, body.param, body.state
+-- Answer with what an iterator gives, which @resp.body stands for.
+local function pour(self, req, handler, resp)
+    local gen, param, state = resp.body, nil, nil
+    if type(gen) == 'table' then
+        gen, param, state = gen.gen, gen.param, gen.state
+    elseif type(gen) ~= 'function' then
+        bad_response(handler, ('returned a response whose body is a %s: a '
+            .. 'string, a table or a function is wanted'):format(type(gen)))
     end
+    local done, why = generate(req, resp, self.text_type, gen, param, state)
+    if done == nil then
+        bad_response(handler, 'returned what cannot be sent: ' .. why)
+    end
+    reply(req, 200) -- the end, unless it has come
 end
 
 -- Answer with what the handler gave.
@@ -76,15 +83,14 @@ local function answer(self, req, handler, resp)
     local status, headers, body, kind = 200, nil, resp, self.text_type
     if type(resp) == 'table' then
         status, headers, body = resp.status or 200, resp.headers, resp.body
-        local stream
         if type(body) == 'table' then
             local ok, text = pcall(encode, body)
-            stream = not ok and iterator_of(body)
-            if not ok and not stream then
+            if ok then
+                body, kind = text, JSON
+            elseif type(body.gen) ~= 'function' then
                 bad_response(handler, 'returned a body that cannot be JSON: '
                     .. tostring(text))
             end
-            body, kind = text, JSON
         end
         if type(status) ~= 'number' or status % 1 ~= 0 then
             bad_response(handler, 'returned a response whose status is no '
@@ -94,19 +100,10 @@ local function answer(self, req, handler, resp)
             bad_response(handler, 'returned a response whose headers are no '
                 .. 'table')
         end
-        if stream or type(body) == 'function' then
-            local done, why = generate(req, resp, self.text_type,
-                iterator_of(resp.body))
-            if done == nil then
-                bad_response(handler, 'returned what cannot be sent: ' .. why)
-            end
-            reply(req, 200)
-            return status
-        elseif body ~= nil and type(body) ~= 'string' and
+        if body ~= nil and type(body) ~= 'string' and
            type(body) ~= 'number' then
-            bad_response(handler, ('returned a response whose body is a %s: '
-                .. 'a string, a table or a function is wanted')
-                :format(type(body)))
+            pour(self, req, handler, resp)
+            return status
         end
     elseif resp ~= nil and type(resp) ~= 'string' then
         bad_response(handler, ('returned a %s: a response table, a string or '
@@ -206,14 +203,29 @@ local function serve_guarded(self, req, method, key)
     end
 end
 
+-- Only a part of the body has come: unless the route reads it in pieces, wait for
+-- the rest. False: it does not come, and the peer has been told.
+local function await_body(self, req, method, key)
+    local route = not self.options.handler and self.router:find(method, key)
+    if not self.options.handler and (route == nil or route.stream) or
+       request.await_body(req) then
+        return true
+    end
+    reply(req, 200) -- to nobody
+    return false
+end
+
 -- What runs for each request. The short way is for routes without
 -- placeholders, while nobody hooks or logs.
 local function make_serve(self)
     local take = c.take(self.c, self)
     local exact = self.router.exact
     local guarded = type(self.options.log_errors) == 'function'
-    return function(number)
+    return function(number, coming)
         local req, method, key = take(number)
+        if coming and not await_body(self, req, method, key) then
+            return
+        end
         local methods = exact[key]
         local route = methods and (methods[method] or methods.ANY)
         if route and route.plain and self.plain then
@@ -296,11 +308,15 @@ end
 
 --- httpd:route(route, handler) -> httpd
 -- Have @handler answer the requests that @route = `{path=, method=, name=,
--- log_requests=}` takes. In `path`, ":name" stands for a segment and "*name" for
+-- log_requests=, stream=}` takes. In `path`, ":name" stands for a segment and "*name" for
 -- any rest, once; `req:stash(name)` gives them. A slash at the end makes no
 -- difference. `method` is one, a list, or "ANY", which is the default; GET
 -- answers HEAD, too. Without a route a request is answered 404, without one for
 -- its method 405.
+--
+-- With `stream` the handler runs as soon as the header is there, and `req:read()`
+-- gives the body while it comes; a handler that does not read holds back the peer.
+-- If it answers before the body's end, the connection is closed behind the answer.
 --
 -- @handler(req) returns a response `{status=, headers=, body=}`; `body` is a
 -- string, or a table, which is sent as JSON; a value of `headers` may be a list.
@@ -338,10 +354,14 @@ function server:route(route, handler)
         methods = methods,
         handler = handler,
         log_requests = route.log_requests,
+        stream = route.stream and true or nil,
         plain = true,
     })
     if not ok then
         usage(('httpd:route: %s: %s'):format(route.path, why))
+    end
+    if route.stream then
+        c.set_streaming(self.c)
     end
     if route.log_requests ~= nil then
         self.route_logs = true

@@ -50,5 +50,13 @@ struct http_request *lua_http_find_request(lua_State *L, int idx);
 /** Put the functions of answers into the table on top. Throws: out of memory. */
 void lua_http_open_answer(lua_State *L);
 
+/** Push a table of @a count of the fields from @a first on, by their names in
+ * small letters. Throws: out of memory. */
+void lua_http_push_fields(lua_State *L, const struct http_request *req,
+			  size_t first, size_t count);
+
+/** The same for the functions of bodies that come in pieces. */
+void lua_http_open_body(lua_State *L);
+
 /** Push the C half of requests. Throws: out of memory. */
 void lua_http_push_request_half(lua_State *L);

@@ -135,7 +135,7 @@ static int refused(lua_State *L, const struct answer *a)
 /* Fill @a a from status, headers | nil, body | nil and type, which are the
  * arguments from 2 on. Returns 0, or the number of values pushed: what is wrong
  * with them. */
-static int fill(lua_State *L, struct answer *a)
+static inline int fill(lua_State *L, struct answer *a)
 {
 	double status = lua_tonumber(L, 2);
 	const char *why;
@@ -212,7 +212,7 @@ static int l_reply(lua_State *L)
 	int rc;
 
 	lua_settop(L, REPLY_ARGS);
-	if (req == NULL || http_request_is_begun(req))
+	if (req == NULL)
 		return reply_streamed(L, req);
 	rc = fill(L, &a);
 	if (rc != 0)
@@ -223,6 +223,8 @@ static int l_reply(lua_State *L)
 	rc = http_request_reply(req, &a.resp);
 	if (rc == UV_EINVAL)
 		return refused(L, &a);
+	if (rc == UV_EALREADY)
+		return reply_streamed(L, req);
 	lua_pushboolean(L, rc == 0);
 	return 1;
 }

@@ -38,7 +38,7 @@ static void push_text(lua_State *L, struct http_text t)
 	lua_pushlstring(L, t.data, t.size);
 }
 
-struct http_request *lua_http_find_request(lua_State *L, int idx)
+static inline struct http_request *find_request(lua_State *L, int idx)
 {
 	struct lua_http_request *box =
 		lua_class_check(L, idx, LUA_CLASS_HTTP_REQUEST);
@@ -48,10 +48,15 @@ struct http_request *lua_http_find_request(lua_State *L, int idx)
 	return http_request_find(box->server->http, box->handle);
 }
 
+struct http_request *lua_http_find_request(lua_State *L, int idx)
+{
+	return find_request(L, idx);
+}
+
 /* The request behind the object at @a idx; throws when it is over. */
 static struct http_request *check_request(lua_State *L, int idx)
 {
-	struct http_request *req = lua_http_find_request(L, idx);
+	struct http_request *req = find_request(L, idx);
 
 	if (req == NULL)
 		lua_error_usage(L, "the request has been answered: what is "
@@ -235,12 +240,11 @@ static void push_lower(lua_State *L, struct http_text t)
 	lua_pushlstring(L, small, t.size);
 }
 
-static void push_headers(lua_State *L, const struct http_request *req)
+void lua_http_push_fields(lua_State *L, const struct http_request *req,
+			  size_t first, size_t count)
 {
-	size_t count = http_request_field_count(req);
-
 	lua_createtable(L, 0, (int)count);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = first; i < first + count; i++) {
 		struct http_field f = http_request_field(req, i);
 
 		push_lower(L, f.name);
@@ -297,6 +301,16 @@ static void push_peer(lua_State *L, const struct http_request *req)
 	lua_setfield(L, -2, "port");
 }
 
+static void push_body(lua_State *L, const struct http_request *req)
+{
+	struct http_text body = http_request_body(req);
+
+	if (body.data == NULL)
+		lua_error_usage(L, "the body comes in pieces: req:read() gives "
+				   "it");
+	push_text(L, body);
+}
+
 static void push_field(lua_State *L, const struct http_request *req, int field)
 {
 	switch ((enum request_field)field) {
@@ -310,7 +324,7 @@ static void push_field(lua_State *L, const struct http_request *req, int field)
 		push_text(L, http_request_query(req));
 		break;
 	case FIELD_BODY:
-		push_text(L, http_request_body(req));
+		push_body(L, req);
 		break;
 	case FIELD_TARGET:
 		push_text(L, http_request_target(req));
@@ -323,7 +337,7 @@ static void push_field(lua_State *L, const struct http_request *req, int field)
 		lua_rawseti(L, -2, 2);
 		break;
 	case FIELD_HEADERS:
-		push_headers(L, req);
+		lua_http_push_fields(L, req, 0, http_request_field_count(req));
 		break;
 	case FIELD_PEER:
 		push_peer(L, req);
@@ -515,4 +529,5 @@ void lua_http_push_request_half(lua_State *L)
 	lua_newtable(L);
 	luaL_register(L, NULL, functions);
 	lua_http_open_answer(L);
+	lua_http_open_body(L);
 }

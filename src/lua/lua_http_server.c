@@ -137,7 +137,12 @@ static void on_request(struct http_request *req, void *arg)
 	lua_fiber_name(f, "http");
 	lua_rawgeti(f->co, LUA_REGISTRYINDEX, s->serve_ref);
 	lua_pushnumber(f->co, (lua_Number)http_request_handle(req));
-	lua_fiber_start(f, 1);
+	if (http_request_body_state(req) == HTTP_BODY_WHOLE) {
+		lua_fiber_start(f, 1);
+		return;
+	}
+	lua_pushboolean(f->co, 1);
+	lua_fiber_start(f, 2);
 }
 
 /* The registry lets go of the object, which may be collected. Throws: no. */
@@ -290,6 +295,13 @@ static void anchor(lua_State *L, struct lua_http_server *s)
 		lua_rawgeti(L, -1, 1);
 		s->serve_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	}
+}
+
+/* set_streaming(server): a request may be served before its body is whole. */
+static int l_set_streaming(lua_State *L)
+{
+	http_server_set_streaming(check_server(L, 1)->http, true);
+	return 0;
 }
 
 /* take(server, httpd) -> function */
@@ -480,6 +492,7 @@ static int open_http_server(lua_State *L)
 	static const luaL_Reg functions[] = {
 		{ "new", l_new },
 		{ "set_serve", l_set_serve },
+		{ "set_streaming", l_set_streaming },
 		{ "take", l_take },
 		{ "listen", l_listen },
 		{ "address", l_address },

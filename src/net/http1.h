@@ -98,6 +98,11 @@ struct http_request {
 	bool timed;                /* its deadline runs */
 	bool waiting;              /* with the handler */
 	uint8_t framing;           /* enum http1_framing, of its answer */
+	bool receiving;            /* its handler has it, not all of its body */
+	uint32_t own_size;         /* of own, when receiving */
+	uint32_t taken;            /* of the body, by the handler */
+	uint32_t want;             /* bytes of it that the handler waits for */
+	uint64_t consumed;         /* of the body, not in body any more */
 	uint32_t backlog;          /* cost of the answer's unsent pieces */
 	uint64_t left;             /* HTTP1_LENGTH: bytes not yet written */
 	const char *reason;        /* why it is refused */
@@ -152,6 +157,7 @@ struct http_server {
 	bool accept_paused;    /* a connection waits to be accepted */
 	bool running;
 	bool draining;
+	bool streaming; /* requests are handed over before they are whole */
 	bool disposed;  /* frees itself when all has closed */
 	bool turn_open; /* the handle of turns is open */
 	void (*on_drained)(struct http_server *server, void *arg);
@@ -187,6 +193,12 @@ struct http_server {
 static inline uint64_t http1__now_ms(void)
 {
 	return uv_hrtime() / 1000000;
+}
+
+/** Bytes of the body that have come, without its framing. */
+static inline uint64_t http1__body_total(const struct http_request *req)
+{
+	return req->consumed + req->body.size;
 }
 
 static inline struct http1_conn *http1__conn_of(struct stream *s)
@@ -234,19 +246,15 @@ void http1__request_pool_free(struct http_server *server);
 
 /* http1_response.c */
 
-/** Append an answer to server->out: to HEAD without its body, to HTTP/1.minor.
- * When *ret_direct the body was left out, to be sent from where it is.
+/** Append an answer to server->out, to HTTP/1.minor: its head, which says
+ * @a framing, and of its body @a body; @a length is for HTTP1_LENGTH. When
+ * *ret_direct the body was left out, to be sent from where it is.
  * Returns 0, UV_EINVAL or UV_ENOMEM. */
 int http1__write_response(struct http_server *server,
-			  const struct http_response *resp, bool head,
-			  unsigned minor, bool keep_alive, bool *ret_direct);
-
-/** Append the head of an answer whose body comes in pieces; @a length is for
- * HTTP1_LENGTH. Returns 0, UV_EINVAL or UV_ENOMEM. */
-int http1__write_head(struct http_server *server,
-		      const struct http_response *resp,
-		      enum http1_framing framing, uint64_t length,
-		      unsigned minor, bool keep_alive);
+			  const struct http_response *resp,
+			  enum http1_framing framing, uint64_t length,
+			  struct http_text body, unsigned minor,
+			  bool keep_alive, bool *ret_direct);
 
 /** Append the last chunk and the trailers. Returns 0, UV_EINVAL or UV_ENOMEM.
  */
@@ -296,6 +304,19 @@ void http1__settle(struct http1_conn *c);
  * it was gathered from @a mark on. @a rc: how that went. The request is given
  * up. Returns 0 or UV_E*. */
 int http1__answered(struct http_request *req, size_t mark, int rc);
+
+/* http1_receive.c: bodies that come while their handler has the request. */
+
+/** The whole head of c->req is there, of its body what is parsed. */
+void http1__receive_begin(struct http_request *req);
+
+/** Bytes for a request whose handler has it. Returns how many were taken; the
+ * rest belongs to the next request: then it is whole. UV_ENOMEM; UV_EPROTO: it is
+ * refused. */
+ssize_t http1__receive(struct http_request *req, const char *data, size_t size);
+
+/** Room for more of the body? */
+bool http1__has_room(const struct http_request *req);
 
 /* http1_timeout.c */
 

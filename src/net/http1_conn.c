@@ -66,7 +66,8 @@ int http1__flush(struct http1_conn *c, size_t mark, struct http_text direct,
 	if (rc == 0 && (out->size > mark || direct.size > 0)) {
 		bufs[0] = uv_buf_init(out->data + mark, out->size - mark);
 		bufs[1] = uv_buf_init((char *)direct.data, direct.size);
-		bufs[2] = uv_buf_init((char *)"\r\n", 2);
+		if (crlf)
+			bufs[2] = uv_buf_init((char *)"\r\n", 2);
 		rc = stream_write(&c->stream, bufs,
 				  1 + (direct.size > 0) + crlf);
 	}
@@ -124,10 +125,10 @@ static void wait_for_request(struct http1_conn *c)
 	enum http1_wait wait = head ? HTTP1_WAIT_HEAD : HTTP1_WAIT_BODY;
 
 	if (c->wait == wait && req->timed &&
-	    req->body.size - req->timed_body < HTTP1_READ_SIZE)
+	    http1__body_total(req) - req->timed_body < HTTP1_READ_SIZE)
 		return;
 	req->timed = true;
-	req->timed_body = req->body.size;
+	req->timed_body = (uint32_t)http1__body_total(req);
 	http1__wait(c, wait);
 }
 
@@ -142,9 +143,13 @@ static void settle(struct http1_conn *c)
 	if (c->busy) {
 		if (c->req->framing != HTTP1_NOT_BEGUN && unsent > 0)
 			wait_for_peer(c);
+		else if (c->req->receiving && !c->req->expect &&
+			 http1__has_room(c->req))
+			wait_for_request(c);
 		else if (c->wait != HTTP1_WAIT_HANDLER)
 			http1__wait(c, HTTP1_WAIT_HANDLER);
-		set_reading(c, c->in.size < HTTP1_HELD_MAX);
+		set_reading(c, c->in.size < HTTP1_HELD_MAX &&
+				       http1__has_room(c->req));
 	} else if (c->last) {
 		finish(c);
 	} else if (c->wait == HTTP1_WAIT_TURN) {
@@ -184,6 +189,7 @@ static void detach(struct http_request *req)
 
 	req->own = mem_alloc(req->parsed);
 	if (req->own != NULL) {
+		req->own_size = req->parsed;
 		memcpy(req->own, req->base, req->parsed);
 		req->base = req->own;
 		return;
@@ -244,6 +250,11 @@ static size_t serve(struct http1_conn *c, char *data, size_t size)
 	req->base = data;
 	switch (http1__parse(req, size)) {
 	case HTTP1_MORE:
+		if (c->server->streaming && req->phase != HTTP1_HEAD) {
+			http1__receive_begin(req);
+			hand_over(c);
+			return size;
+		}
 		invite_body(c);
 		return 0;
 	case HTTP1_REFUSED:
@@ -360,7 +371,8 @@ int http1__answered(struct http_request *req, size_t mark, int rc)
 
 	c->busy = false;
 	c->req = NULL;
-	c->last |= !req->keep_alive || server->draining;
+	c->last |= !req->keep_alive || server->draining || req->receiving;
+	c->linger |= req->receiving;
 	http1__request_release(req);
 	if (rc != 0)
 		http1__close(c);
@@ -374,24 +386,32 @@ int http1__reply(struct http_request *req, const struct http_response *resp)
 {
 	struct http_server *server = req->server;
 	struct http1_conn *c = req->conn;
-	struct http_text direct = { NULL, 0 };
+	struct http_text body = { NULL, 0 }, direct = body;
+	enum http1_framing framing = resp->status == 204 || resp->status == 304
+					     ? HTTP1_NO_BODY
+					     : HTTP1_LENGTH;
 	bool at_once = c != NULL && server->current == c;
 	bool keep_alive, is_direct = false;
 	size_t mark = server->out.size;
 	int rc;
 
+	if (req->framing != HTTP1_NOT_BEGUN)
+		return UV_EALREADY;
 	if (c == NULL) {
 		http1__request_release(req);
 		return UV_ECONNRESET;
 	}
-	keep_alive = http1__keeps_alive(req, resp->close);
-	rc = http1__write_response(server, resp, req->method == HTTP_HEAD,
+	keep_alive = http1__keeps_alive(req, resp->close | req->receiving);
+	if (framing == HTTP1_LENGTH && req->method != HTTP_HEAD)
+		body = resp->body;
+	rc = http1__write_response(server, resp, framing, resp->body.size, body,
 				   req->minor, keep_alive, &is_direct);
 	if (rc == UV_EINVAL)
 		return rc;
 	c->busy = false;
 	c->req = NULL;
 	c->last |= !keep_alive;
+	c->linger |= req->receiving; /* who sends on would see a reset */
 	if (is_direct)
 		direct = resp->body;
 	if (rc != 0)
@@ -404,6 +424,45 @@ int http1__reply(struct http_request *req, const struct http_response *resp)
 	return go_on(c, at_once, rc);
 }
 
+/* What comes of a body whose handler has the request already goes wrong: the
+ * answer is ours, unless the handler has begun another. */
+static void refuse_body(struct http1_conn *c, int status, const char *reason)
+{
+	struct http_request *req = c->req;
+
+	http1__refuse(req, status, reason);
+	if (req->framing != HTTP1_NOT_BEGUN) {
+		http1__close(c);
+		return;
+	}
+	req->conn = NULL;
+	c->req = NULL;
+	c->busy = false;
+	cond_broadcast(&req->ready);
+	refuse(c, status, reason);
+	flush_all(c);
+	settle(c);
+}
+
+/* More of the body of a request that its handler has. */
+static void receive(struct http1_conn *c, char *data, size_t size)
+{
+	struct http_request *req = c->req;
+	ssize_t n = http1__receive(req, data, size);
+
+	if (n == UV_EPROTO) {
+		refuse_body(c, req->refusal, req->reason);
+		return;
+	}
+	if (n < 0 ||
+	    ((size_t)n < size && buf_append(&c->in, data + n, size - n) != 0)) {
+		http1__close(c);
+		return;
+	}
+	cond_broadcast(&req->ready);
+	settle(c);
+}
+
 static void on_read(struct stream *s, char *data, ssize_t size)
 {
 	struct http1_conn *c = http1__conn_of(s);
@@ -413,7 +472,8 @@ static void on_read(struct stream *s, char *data, ssize_t size)
 	if (size == UV_EOF) {
 		c->eof = true; /* it may still read our answers */
 		c->reading = false;
-		if (c->wait == HTTP1_WAIT_LINGER)
+		if (c->wait == HTTP1_WAIT_LINGER ||
+		    (c->busy && c->req->receiving))
 			http1__close(c);
 		else
 			settle(c);
@@ -431,6 +491,10 @@ static void on_read(struct stream *s, char *data, ssize_t size)
 	}
 	if (may_serve(c) && c->wait != HTTP1_WAIT_TURN && c->in.size == 0) {
 		feed(c, data, size);
+		return;
+	}
+	if (c->busy && c->req->receiving) {
+		receive(c, data, size);
 		return;
 	}
 	if (buf_append(&c->in, data, size) != 0) {
@@ -525,6 +589,10 @@ void http1__expired(struct http1_conn *c)
 	case HTTP1_WAIT_HEAD:
 	case HTTP1_WAIT_BODY:
 		c->server->stat.timeouts++;
+		if (c->busy) {
+			refuse_body(c, 408, "the body did not come in time");
+			return;
+		}
 		refuse(c, 408, "the request did not come in time");
 		buf_destroy(&c->in);
 		flush_all(c);

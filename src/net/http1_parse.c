@@ -101,7 +101,7 @@ static int on_chunk_header(llhttp_t *parser)
 
 	req->chunks++;
 	if (parser->content_length >
-	    req->server->limits.body_bytes - req->body.size)
+	    req->server->limits.body_bytes - http1__body_total(req))
 		return refuse(req, 413, "the body is too large");
 	return 0;
 }
@@ -186,7 +186,7 @@ static enum http1_parsed begin_body(struct http_request *req)
 
 static enum http1_parsed parse_body(struct http_request *req, size_t size)
 {
-	uint32_t length = req->parser.content_length;
+	uint64_t length = req->parser.content_length - req->consumed;
 	size_t have = size - req->head_size;
 
 	req->body.size = have < length ? have : length;
@@ -232,7 +232,7 @@ too_large:
 /* Framing is bounded, too: extensions, zeros before a size, trailers. */
 static bool framing_is_fair(struct http_request *req)
 {
-	uint64_t framing = req->raw_body - req->body.size;
+	uint64_t framing = req->raw_body - http1__body_total(req);
 
 	if (req->phase == HTTP1_TRAILERS &&
 	    req->parsed - req->trailer_start >

@@ -2,7 +2,6 @@
  * Answers as bytes, gathered in the server's output buffer. What is the same
  * for all of them, the date among it, is formatted once a second.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -132,9 +131,9 @@ static char *put(char *to, const void *data, size_t size)
 
 #define PUT(to, literal) put(to, literal, sizeof(literal) - 1)
 
-static char *put_number(char *to, uint32_t n)
+static char *put_number(char *to, uint64_t n)
 {
-	char digits[10];
+	char digits[20];
 	unsigned at = sizeof(digits);
 
 	do {
@@ -172,15 +171,6 @@ static char *put_fields(char *to, const struct http_response *resp)
 	return to;
 }
 
-static char *put_end(char *to, unsigned minor, bool keep_alive)
-{
-	if (!keep_alive)
-		return PUT(to, "Connection: close\r\n\r\n");
-	if (minor == 0)
-		return PUT(to, "Connection: keep-alive\r\n\r\n");
-	return PUT(to, "\r\n");
-}
-
 static size_t fields_size(const struct http_response *resp)
 {
 	size_t size = 0;
@@ -191,12 +181,25 @@ static size_t fields_size(const struct http_response *resp)
 	return size;
 }
 
-int http1__write_response(struct http_server *server,
-			  const struct http_response *resp, bool head,
-			  unsigned minor, bool keep_alive, bool *ret_direct)
+/* The line that says how the body's end is found, if there is one. */
+static char *put_framing(char *to, enum http1_framing framing, uint64_t length)
 {
-	bool bare = resp->status == 204 || resp->status == 304;
-	bool with_body = !bare && !head;
+	if (framing == HTTP1_LENGTH) {
+		to = PUT(to, "Content-Length: ");
+		to = put_number(to, length);
+		return PUT(to, "\r\n");
+	}
+	if (framing == HTTP1_CHUNKED)
+		return PUT(to, "Transfer-Encoding: chunked\r\n");
+	return to;
+}
+
+int http1__write_response(struct http_server *server,
+			  const struct http_response *resp,
+			  enum http1_framing framing, uint64_t length,
+			  struct http_text body, unsigned minor,
+			  bool keep_alive, bool *ret_direct)
+{
 	time_t now = time(NULL);
 	size_t bad, size;
 	char *to;
@@ -205,62 +208,24 @@ int http1__write_response(struct http_server *server,
 		return UV_EINVAL;
 	if (now != server->date_second)
 		refresh(server, now);
-	*ret_direct = with_body && resp->body.size >= HTTP1_BODY_DIRECT;
+	*ret_direct = body.size >= HTTP1_BODY_DIRECT;
 	size = 2 * LINE_ROOM + server->ok_size + fields_size(resp);
-	if (with_body && !*ret_direct)
-		size += resp->body.size;
+	if (!*ret_direct)
+		size += body.size;
 	to = buf_reserve(&server->out, size);
 	if (to == NULL)
 		return UV_ENOMEM;
 	to = put_start(server, to, resp->status);
 	to = put_fields(to, resp);
-	if (!bare) {
-		to = PUT(to, "Content-Length: ");
-		to = put_number(to, resp->body.size);
-		to = PUT(to, "\r\n");
-	}
-	to = put_end(to, minor, keep_alive);
-	if (with_body && !*ret_direct && resp->body.size > 0)
-		to = put(to, resp->body.data, resp->body.size);
-	server->out.size = to - server->out.data;
-	return 0;
-}
-
-/* The line that says how the body's end is found, if there is one. */
-static char *put_framing(char *to, enum http1_framing framing, uint64_t length)
-{
-	switch (framing) {
-	case HTTP1_LENGTH:
-		return to +
-		       sprintf(to, "Content-Length: %" PRIu64 "\r\n", length);
-	case HTTP1_CHUNKED:
-		return PUT(to, "Transfer-Encoding: chunked\r\n");
-	default:
-		return to;
-	}
-}
-
-int http1__write_head(struct http_server *server,
-		      const struct http_response *resp,
-		      enum http1_framing framing, uint64_t length,
-		      unsigned minor, bool keep_alive)
-{
-	time_t now = time(NULL);
-	size_t bad;
-	char *to;
-
-	if (http_response_check(resp, &bad) != NULL)
-		return UV_EINVAL;
-	if (now != server->date_second)
-		refresh(server, now);
-	to = buf_reserve(&server->out,
-			 2 * LINE_ROOM + server->ok_size + fields_size(resp));
-	if (to == NULL)
-		return UV_ENOMEM;
-	to = put_start(server, to, resp->status);
-	to = put_fields(to, resp);
 	to = put_framing(to, framing, length);
-	to = put_end(to, minor, keep_alive);
+	if (!keep_alive)
+		to = PUT(to, "Connection: close\r\n\r\n");
+	else if (minor == 0)
+		to = PUT(to, "Connection: keep-alive\r\n\r\n");
+	else
+		to = PUT(to, "\r\n");
+	if (!*ret_direct && body.size > 0)
+		to = put(to, body.data, body.size);
 	server->out.size = to - server->out.data;
 	return 0;
 }
@@ -306,5 +271,6 @@ void http1__write_refusal(struct http_server *server, int status,
 	n = snprintf(body, sizeof(body), "%d %s: %s\n", status,
 		     http_status_reason(status), reason);
 	resp.body = (struct http_text){ body, n };
-	http1__write_response(server, &resp, false, 1, false, &direct);
+	http1__write_response(server, &resp, HTTP1_LENGTH, n, resp.body, 1,
+			      false, &direct);
 }

@@ -31,7 +31,9 @@ int http_request_begin(struct http_request *req,
 	struct http1_conn *c = req->conn;
 	enum http1_framing framing = framing_of(req, length);
 	bool body = has_body(req, resp->status);
+	const struct http_text none = { NULL, 0 };
 	size_t mark = server->out.size;
+	bool direct;
 	int rc;
 
 	if (req->framing != HTTP1_NOT_BEGUN)
@@ -42,8 +44,8 @@ int http_request_begin(struct http_request *req,
 		framing = HTTP1_NO_BODY;
 	req->keep_alive = http1__keeps_alive(req, resp->close) &&
 			  (framing != HTTP1_TO_THE_END || !body);
-	rc = http1__write_head(server, resp, framing, length, req->minor,
-			       req->keep_alive);
+	rc = http1__write_response(server, resp, framing, length, none,
+				   req->minor, req->keep_alive, &direct);
 	if (rc == UV_EINVAL)
 		return rc;
 	req->framing = body ? framing : HTTP1_NO_BODY;

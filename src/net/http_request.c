@@ -98,6 +98,8 @@ struct http_field http_request_field(const struct http_request *req, size_t i)
 
 struct http_text http_request_body(const struct http_request *req)
 {
+	if (req->receiving || req->consumed > 0)
+		return (struct http_text){ NULL, 0 };
 	return text(req, req->body);
 }
 

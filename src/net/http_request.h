@@ -74,8 +74,40 @@ unsigned http_request_minor(const struct http_request *req);
 size_t http_request_field_count(const struct http_request *req);
 struct http_field http_request_field(const struct http_request *req, size_t i);
 
-/** The whole body, chunks put together. */
+/** The whole body, chunks put together; NULL when it comes in pieces and is
+ * not whole, or not any more. */
 struct http_text http_request_body(const struct http_request *req);
+
+/*
+ * A body in pieces, which a handler may read also when it is whole. What it has
+ * not taken holds back the peer.
+ */
+
+enum http_body_state {
+	HTTP_BODY_WHOLE,
+	HTTP_BODY_COMING,
+	HTTP_BODY_BROKEN, /* no more of it comes */
+};
+
+enum http_body_state http_request_body_state(const struct http_request *req);
+
+/** What has come and was not taken. */
+struct http_text http_request_unread(const struct http_request *req);
+
+/** Take the first @a size bytes of that. */
+void http_request_consume(struct http_request *req, size_t size);
+
+/** The handler waits for @a size bytes unread: they are let in, up to that
+ * number, and a peer that waits for "100 Continue" gets it. */
+void http_request_want(struct http_request *req, uint32_t size);
+
+/** Why the body is broken. */
+const char *http_request_broken(const struct http_request *req);
+
+/** The fields behind a chunked body, once it is whole. */
+size_t http_request_trailer_count(const struct http_request *req);
+struct http_field http_request_trailer(const struct http_request *req,
+				       size_t i);
 
 /** The peer's address. Returns 0 or UV_E* (the peer has gone). */
 int http_request_peer(const struct http_request *req,
@@ -88,7 +120,8 @@ bool http_request_is_gone(const struct http_request *req);
  * Answer and give the request up. Returns 0; or UV_ECONNRESET when the peer
  * has gone, UV_ENOMEM when the connection had to be closed: the request is
  * given up in these cases, too. UV_EINVAL when @a resp cannot be sent as it is
- * (http_response_check() says why): the request still waits for an answer.
+ * (http_response_check() says why), UV_EALREADY when one was begun: the request
+ * still waits for an answer, or its end.
  */
 int http_request_reply(struct http_request *req,
 		       const struct http_response *resp);
@@ -138,7 +171,8 @@ int http_request_end(struct http_request *req,
 void http_request_abort(struct http_request *req);
 
 /** Broadcast when something has changed that a handler may wait for: an answer
- * is not full any more, the peer or the request has gone. */
+ * is not full any more, more of the body has come or none will, the peer or the
+ * request has gone. */
 struct cond *http_request_ready(struct http_request *req);
 
 /**

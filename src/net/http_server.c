@@ -371,6 +371,11 @@ int http_server_drain(struct http_server *server, uint64_t deadline_ms,
 	return 0;
 }
 
+void http_server_set_streaming(struct http_server *server, bool on)
+{
+	server->streaming = on;
+}
+
 bool http_server_is_running(const struct http_server *server)
 {
 	return server->running;

@@ -50,7 +50,8 @@ struct http_stat {
 };
 
 /**
- * A request is complete. The handler answers with http_request_reply(), now or
+ * A request is complete, or, if http_server_set_streaming(), its head is. The
+ * handler answers with http_request_reply(), now or
  * later. It may start a drain; it must not free the server.
  */
 typedef void (*http_request_f)(struct http_request *req, void *arg);
@@ -59,6 +60,10 @@ typedef void (*http_request_f)(struct http_request *req, void *arg);
 struct http_server *http_server_new(struct loop *loop, struct timers *timers,
 				    const struct http_limits *limits,
 				    http_request_f on_request, void *arg);
+
+/** With @a on, on_request may come when only the head is there: see
+ * http_request_body_state(). Without it, a request is whole. */
+void http_server_set_streaming(struct http_server *server, bool on);
 
 /** Listen, again after a drain. Returns 0, UV_EALREADY, or UV_E*. */
 int http_server_listen(struct http_server *server,

@@ -5,6 +5,7 @@
  * the rest goes through a socket pair to a real server twice, in one piece and
  * in many. Both times the handler must see the same requests, and as many
  * answers as there were requests must come back, a refusal at most, at the end.
+ * A third time the handler reads the bodies while they come.
  *
  * fuzz: layer net
  */
@@ -36,7 +37,8 @@ static struct timers timers;
 static struct http_server *server;
 static struct run *now;
 static struct http_request *kept;
-static uint8_t late; /* bits: which requests are answered later */
+static uint8_t late;   /* bits: which requests are answered later */
+static bool in_pieces; /* the bodies are */
 
 static void mix(const void *data, size_t size)
 {
@@ -79,9 +81,36 @@ static void answer(struct http_request *req)
 	http_request_reply(req, &resp);
 }
 
+/* Take a part of the body; answer when it ends, or, if its bit says so, before:
+ * what is not read ends the connection. */
+static bool read_piece(struct http_request *req)
+{
+	struct http_response resp = { .status = 200 };
+	struct http_text text = http_request_unread(req);
+	bool coming = http_request_body_state(req) == HTTP_BODY_COMING;
+
+	mix(text.data, text.size);
+	http_request_consume(req, (text.size + 1) / 2);
+	assert(http1__body_total(req) <= server->limits.body_bytes);
+	if (coming && !(late & 1 << now->requests % 8)) {
+		http_request_want(req, 100);
+		return false;
+	}
+	for (size_t i = 0; !coming && i < http_request_trailer_count(req); i++)
+		mix_text(http_request_trailer(req, i).value);
+	now->answers += http_request_reply(req, &resp) == 0;
+	return true;
+}
+
 static void on_request(struct http_request *req, void *arg)
 {
 	(void)arg;
+	if (in_pieces) {
+		assert(kept == NULL);
+		now->requests++;
+		kept = req;
+		return;
+	}
 	if (late & 1 << now->requests++ % 8) {
 		assert(kept == NULL); /* one at a time */
 		kept = req;
@@ -94,7 +123,10 @@ static void pump(void)
 {
 	for (int i = 0; i < 3; i++) {
 		loop_run(&loop, UV_RUN_NOWAIT);
-		if (kept != NULL) {
+		if (kept != NULL && in_pieces) {
+			if (read_piece(kept))
+				kept = NULL;
+		} else if (kept != NULL) {
 			struct http_request *req = kept;
 
 			kept = NULL;
@@ -176,7 +208,8 @@ static struct run run(const uint8_t *data, size_t size, uint8_t cut)
 		drain(fds[1], &got);
 	}
 	shutdown(fds[1], SHUT_WR);
-	for (int i = 0; i < 10000 && server->stat.connections > 0; i++) {
+	for (int i = 0;
+	     i < 10000 && (server->stat.connections > 0 || kept != NULL); i++) {
 		pump();
 		drain(fds[1], &got);
 	}
@@ -219,8 +252,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 2 || size > 12000)
 		return 0;
 	late = data[0];
+	in_pieces = false;
+	http_server_set_streaming(server, false);
 	whole = run(data + 2, size - 2, 0);
 	cut = run(data + 2, size - 2, data[1] | 1);
+	in_pieces = true;
+	http_server_set_streaming(server, true);
+	run(data + 2, size - 2, data[1] | 1);
 	assert(whole.requests == cut.requests);
 	assert(whole.hash == cut.hash);
 	assert(whole.refusals == cut.refusals);
