@@ -9,6 +9,7 @@ struct alias {
 	UT_hash_handle hh; /* by path */
 	struct list link;  /* in its instance */
 	struct cmod *module;
+	struct alias_state state;
 	char path[];
 };
 
@@ -50,11 +51,15 @@ static void drop(struct alias *a)
 	mem_free(a);
 }
 
-struct cmod *alias__find(const char *path, size_t size)
+struct cmod *alias__find(const char *path, size_t size,
+			 struct alias_state **ret)
 {
 	struct alias *a = find(path, size, hash_of(path, size));
 
-	return a == NULL ? NULL : a->module;
+	if (a == NULL)
+		return NULL;
+	*ret = &a->state;
+	return a->module;
 }
 
 void alias__note(struct cmod *m, const char *path, size_t size)
@@ -72,6 +77,7 @@ void alias__note(struct cmod *m, const char *path, size_t size)
 	if (a == NULL)
 		return;
 	a->module = m;
+	a->state = (struct alias_state){ .still = 0 };
 	memcpy(a->path, path, size + 1);
 	HASH_ADD_KEYPTR_BYHASHVALUE(hh, aliases, a->path, size, hash, a);
 	if (a->hh.tbl == NULL) {

@@ -3,7 +3,7 @@
  *
  *   files   --> newest instance of each file, while somebody holds it
  *   aliases --> the same, for paths that were asked for before: one stat
- *               instead of a search (alias.c)
+ *               instead of a search, or less (alias.c, quick_load.c)
  *   all     --> every instance, orphans included (inventory.c tells of them)
  *
  * Two locks. `lock` guards all data and is held for moments. `load_lock` is
@@ -47,40 +47,6 @@ static void evict(struct cmod *m)
 	alias__drop_all(m);
 	HASH_DEL(files, m);
 	m->cached = false;
-}
-
-/* What the path led to last, with a reference, unless it is unsettled. */
-static struct cmod *find_alias(const char *path, size_t size)
-{
-	struct cmod *m;
-
-	cmod__lock();
-	m = alias__find(path, size);
-	if (m != NULL && m->unsettled)
-		m = NULL;
-	if (m != NULL)
-		cmod__hold(m);
-	cmod__unlock();
-	return m;
-}
-
-struct cmod *cmod_load_cached(const char *path, size_t size)
-{
-	struct cmod *m = find_alias(path, size);
-	char file[PATH_MAX];
-	struct identity id;
-	struct stat st;
-
-	if (m == NULL)
-		return NULL;
-	if (resolve_first(path, size, file, sizeof file) != NULL &&
-	    stat(file, &st) == 0) {
-		id = identity_of(&st);
-		if (identity_equal(&id, &m->image.id))
-			return m;
-	}
-	cmod_unref(m);
-	return NULL;
 }
 
 /* A new instance takes its place; the one before is an orphan from now on. */

@@ -39,9 +39,9 @@ typedef int (*cmod_func_f)(struct neap_call *call, const char *args,
 struct cmod *cmod_load(const char *path, const char *cpath);
 
 /**
- * The quick half of cmod_load(): one stat. A reference when @a path, of @a size
- * bytes, was loaded before, is where it was and has not changed; else NULL,
- * diag left alone.
+ * The quick half of cmod_load(): one stat, or less. A reference when @a path, of
+ * @a size bytes, was loaded before, is where it was and has not changed; else
+ * NULL, diag left alone.
  */
 struct cmod *cmod_load_cached(const char *path, size_t size);
 

@@ -9,6 +9,7 @@
 #include "base/inject.h"
 #include "cmod/crash.h"
 #include "cmod/module.h"
+#include "cmod/path_watch.h"
 #include "neap/module.h"
 
 struct list cmod__kept = { &cmod__kept, &cmod__kept };
@@ -146,6 +147,8 @@ void cmod__close(struct cmod *m)
 		crash_leave_module();
 	}
 	close_library(m);
+	if (cmod_live_count() == 0)
+		path_watch_end();
 	kept = m->image.facts.never_closes && is_mapped(m);
 	image_destroy(&m->image);
 	if (kept) {

@@ -9,6 +9,7 @@
 
 #include "base/diag.h"
 #include "cmod/call.h"
+#include "cmod/path_watch.h"
 #include "lua/lua_blocking.h"
 #include "lua/lua_call.h"
 #include "lua/lua_cmod.h"
@@ -203,6 +204,7 @@ void lua_vm_destroy(struct lua_vm *vm)
 	lua_cmod_helpers_end();
 	lua_cmod_free_unjoined();
 	call_empty_pool();
+	path_watch_end();
 	vm->L = NULL;
 	/* lua_close() frees the arena only when it finds its own allocator. */
 	if (lj_alloc_destroy != NULL && vm->memory.alloc_arg != NULL)

@@ -6,10 +6,12 @@
 
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /** A whole file; *ret_size is its size. The caller frees it. */
@@ -68,6 +70,23 @@ static inline void file_age(const char *path)
 
 	if (utimensat(AT_FDCWD, path, t, 0) != 0)
 		abort();
+}
+
+/** True where path_watch.c watches: from here up to the root there are only file
+ * systems whose every change is told of. */
+static inline bool folder_can_be_watched(void)
+{
+	char path[160] = ".";
+	struct statfs fs;
+
+	for (int i = 0; i < 40; i++) {
+		if (statfs(path, &fs) != 0 ||
+		    (fs.f_type != 0xef53 && fs.f_type != 0x58465342 &&
+		     fs.f_type != 0x01021994))
+			return false;
+		strcat(path, "/..");
+	}
+	return true;
 }
 
 /** Compile @a source, a text in the language of files that end in @a ending

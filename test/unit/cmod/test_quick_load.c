@@ -1,6 +1,7 @@
 /*
- * What tells a load that the file is as it was: one stat of its path, which
- * must miss nothing, and the hash of its bytes while it is young.
+ * What tells a load that the file is as it was: one stat of its path, or that
+ * nothing was told of what is watched, which both must miss nothing; and the
+ * hash of its bytes while it is young.
  * test: timeout 120
  */
 #include "unit.h"
@@ -189,6 +190,21 @@ static void change_tree(enum change change)
 	}
 }
 
+/* A path that is loaded often is watched (path_watch.c), if it is absolute. */
+static void load_often(const char *path, struct cmod *m)
+{
+	bool watched = path[0] == '/' && folder_can_be_watched();
+	int before = unit_open_fds();
+
+	for (int i = 0; i < 200; i++) {
+		struct cmod *again = load_cached(path);
+
+		assert_ptr_equal(again, m);
+		cmod_unref(again);
+	}
+	assert_int_equal(unit_open_fds(), before + (watched ? 3 : 0));
+}
+
 static void test_quick_misses_nothing(void **state)
 {
 	static const char *const paths[CHANGES] = {
@@ -199,10 +215,10 @@ static void test_quick_misses_nothing(void **state)
 	struct cmod *a;
 
 	(void)state;
-	for (int i = 0; i < 2 * CHANGES; i++) {
-		const char *path = paths[i / 2];
+	for (int i = 0; i < 4 * CHANGES; i++) {
+		const char *path = paths[i / 4];
 
-		if (i / 2 == FOLDER_CLOSED && geteuid() == 0)
+		if (i / 4 == FOLDER_CLOSED && geteuid() == 0)
 			break; /* root may go everywhere */
 		build_tree();
 		if (i % 2 == 1) {
@@ -214,7 +230,9 @@ static void test_quick_misses_nothing(void **state)
 		assert_non_null(a);
 		cmod_unref(load_cached(path));
 		assert_ptr_equal(load_cached(path), a);
-		change_tree(i / 2);
+		if (i % 4 >= 2)
+			load_often(path, a);
+		change_tree(i / 4);
 		assert_null(load_cached(path));
 		cmod_unref(a);
 		cmod_unref(a);
