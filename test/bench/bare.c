@@ -23,8 +23,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -152,18 +153,29 @@ static int l_exchange(lua_State *L)
 
 /* --- what loading a library costs at least --- */
 
-/* stat_cycle(path, n): ask n times whether the file has changed. */
-static int l_stat_cycle(lua_State *L)
+/* told_cycle(path, n): ask n times whether the kernel tells of a change of the
+ * file, or of the mounts. */
+static int l_told_cycle(lua_State *L)
 {
 	const char *path = luaL_checkstring(L, 1);
 	lua_Integer n = luaL_checkinteger(L, 2);
-	struct stat st;
+	int files = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	int mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	int set = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event of_files = { .events = EPOLLIN };
+	struct epoll_event of_mounts = { .events = EPOLLPRI }, e;
+	int told = 0;
 
-	for (lua_Integer i = 0; i < n; i++) {
-		if (stat(path, &st) != 0)
-			return luaL_error(L, "%s: %s", path, strerror(errno));
-	}
-	return 0;
+	if (inotify_add_watch(files, path, IN_MODIFY) < 0 ||
+	    epoll_ctl(set, EPOLL_CTL_ADD, files, &of_files) != 0 ||
+	    epoll_ctl(set, EPOLL_CTL_ADD, mounts, &of_mounts) != 0)
+		return luaL_error(L, "%s: %s", path, strerror(errno));
+	for (lua_Integer i = 0; i < n && told == 0; i++)
+		told = epoll_wait(set, &e, 1, 0);
+	close(set);
+	close(mounts);
+	close(files);
+	return told == 0 ? 0 : luaL_error(L, "%s has changed", path);
 }
 
 /* What a library of ours wants to find; nothing here calls it. */
@@ -366,7 +378,7 @@ static const luaL_Reg functions[] = {
 	{ "echo", l_echo },
 	{ "handover", l_handover },
 	{ "exchange", l_exchange },
-	{ "stat_cycle", l_stat_cycle },
+	{ "told_cycle", l_told_cycle },
 	{ "dl_cycle", l_dl_cycle },
 	{ "mp_encode", l_mp_encode },
 	{ "mp_decode", l_mp_decode },
