@@ -53,7 +53,8 @@ local function children()
     for child in kit.read(path):gmatch('%d+') do
         local f = io.open('/proc/' .. child .. '/cmdline')
         n = n + 1
-        what[n] = child .. ': ' .. (f and f:read('*a'):gsub('%z', ' ') or '?')
+        -- It may end while it is looked at.
+        what[n] = child .. ': ' .. (f and f:read('*a') or '?'):gsub('%z', ' ')
         if f then f:close() end
     end
     return n, table.concat(what, '\n')
