@@ -3,7 +3,7 @@
 -- The fields of a request are those of Tarantool's http rock, and may be called
 -- as well: `req.method` and `req:method()` are the same.
 
-local c, router = ...
+local c, _, router = ...
 
 local usage = c.usage
 
@@ -60,6 +60,8 @@ local function write(req, chunk)
         taken = n
     end
 end
+
+M.write = write
 
 --- req:stream([options]) -> writer
 -- Answer in pieces: the head, @options `{status=, headers=}`, is sent now, the body

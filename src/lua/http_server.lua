@@ -13,7 +13,7 @@ local c = ...
 
 local usage = c.usage
 
-local request, router = c.request, c.router
+local request, router, static = c.request, c.router, c.static
 
 local type, error, pcall = type, error, pcall
 local reply, encode = request.reply, request.encode
@@ -366,6 +366,47 @@ function server:route(route, handler)
     if route.log_requests ~= nil then
         self.route_logs = true
         update(self)
+    end
+    return self
+end
+
+--- httpd:static(prefix, folder, [options]) -> httpd
+-- Have GET and HEAD of paths below @prefix, such as "/assets", answered with the
+-- files in @folder. Nothing outside it is ever sent, nor for a path with "..", an
+-- escaped slash or an empty segment; what is no plain file is not found. Routes
+-- that say more come first. A path of a folder is answered with its index, without
+-- a slash at its end by a redirect to the one with it. @options:
+--
+-- | option | default | what |
+-- |---|---|---|
+-- | `index` | "index.html" | the file for a folder; false: there is none |
+-- | `symlinks` | "inside" | links may lead to what lies in @folder; "never"; "anywhere" |
+-- | `hidden` | false | send files, and look into folders, whose names begin with a dot |
+-- | `precompressed` | false | send `file.br`, `file.zst` or `file.gz`, if there is one, to who accepts it |
+-- | `cache_control` | none | of this field; a number is seconds |
+-- | `types` | none | media types by the end of a name, `{lua = 'text/plain'}`, before those known |
+-- | `log_requests` | of the server | as of a route |
+-- | `name` | none | as of a route |
+--
+-- Answers have an ETag and a Last-Modified and obey the conditions of a request;
+-- ranges are sent, several of them as multipart/byteranges. Files are opened and
+-- fetched on threads of the pool and sent by the kernel in turns; a file that
+-- becomes shorter while it is sent cuts the connection. In Tarantool's http module
+-- files come from the folder `public` of `app_dir`, unasked: here nothing is
+-- served that was not named.
+-- Yields: no. Throws: a route with that path exists.
+function server:static(prefix, folder, options)
+    options = options or {}
+    local base, serve, redirect = static.new(prefix, folder, options)
+    local function add(path, handler, name)
+        return self:route({
+            path = path, method = { 'GET', 'HEAD' }, name = name,
+            log_requests = options.log_requests,
+        }, handler)
+    end
+    add(base .. '/*path', serve, options.name)
+    if base ~= '' then
+        add(base, redirect)
     end
     return self
 end

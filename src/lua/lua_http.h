@@ -58,5 +58,11 @@ void lua_http_push_fields(lua_State *L, const struct http_request *req,
 /** The same for the functions of bodies that come in pieces. */
 void lua_http_open_body(lua_State *L);
 
+/** The same for the functions of conditions and ranges. */
+void lua_http_open_condition(lua_State *L);
+
+/** The same for those of files. */
+void lua_http_open_file(lua_State *L);
+
 /** Push the C half of requests. Throws: out of memory. */
 void lua_http_push_request_half(lua_State *L);

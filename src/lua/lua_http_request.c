@@ -530,4 +530,6 @@ void lua_http_push_request_half(lua_State *L)
 	luaL_register(L, NULL, functions);
 	lua_http_open_answer(L);
 	lua_http_open_body(L);
+	lua_http_open_condition(L);
+	lua_http_open_file(L);
 }

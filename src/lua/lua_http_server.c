@@ -487,6 +487,32 @@ static int l_log(lua_State *L)
 	return 0;
 }
 
+/* Run a Lua half with the C half of requests, the request's and the router's,
+ * as far as they are there, and put what it gives into the table at @a idx. */
+static void open_half(lua_State *L, int idx, const char *src, const char *where,
+		      const char *name)
+{
+	static const char *const args[] = { "c_request", "request", "router" };
+
+	for (int i = 0; i < 3; i++)
+		lua_getfield(L, idx, args[i]);
+	lua_vm_run_source(L, src, where, 3);
+	lua_setfield(L, idx, name);
+}
+
+/* All halves besides the server's own. */
+static void open_halves(lua_State *L, int idx)
+{
+	lua_http_push_request_half(L);
+	lua_setfield(L, idx, "c_request");
+	open_half(L, idx, lua_src_http_router, "=neap/http_router.lua",
+		  "router");
+	open_half(L, idx, lua_src_http_request, "=neap/http_request.lua",
+		  "request");
+	open_half(L, idx, lua_src_http_static, "=neap/http_static.lua",
+		  "static");
+}
+
 static int open_http_server(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
@@ -512,13 +538,7 @@ static int open_http_server(lua_State *L)
 	lua_pop(L, 1);
 	lua_newtable(L);
 	luaL_register(L, NULL, functions);
-	lua_vm_run_source(L, lua_src_http_router, "=neap/http_router.lua", 0);
-	lua_pushvalue(L, -1);
-	lua_setfield(L, -3, "router");
-	lua_http_push_request_half(L);
-	lua_insert(L, -2);
-	lua_vm_run_source(L, lua_src_http_request, "=neap/http_request.lua", 2);
-	lua_setfield(L, -2, "request");
+	open_halves(L, lua_gettop(L));
 	return 1;
 }
 

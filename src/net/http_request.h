@@ -155,6 +155,22 @@ bool http_request_is_begun(const struct http_request *req);
  */
 ssize_t http_request_write(struct http_request *req, struct http_text piece);
 
+/**
+ * Send of the body, whose length was given, at most HTTP_FILE_TURN of the @a size
+ * bytes at @a offset of the file @a fd, and what is to be had without waiting;
+ * @a fetched: its turn was read just now. Returns how many it was, or UV_EAGAIN:
+ * wait until http_request_is_sent(); UV_EBUSY: a disk must be waited for: read
+ * the turn elsewhere; UV_EOF: the file is shorter; UV_ENOTSUP: it must be read
+ * and written; as http_request_write(); or why it cannot be read.
+ */
+ssize_t http_request_send_file(struct http_request *req, int fd,
+			       uint64_t offset, size_t size, bool fetched);
+
+enum { HTTP_FILE_TURN = 262144 };
+
+/** All that was written has left, or the peer has gone. */
+bool http_request_is_sent(const struct http_request *req);
+
 /** The peer has so much unread that no more is taken. */
 bool http_request_is_full(const struct http_request *req);
 
