@@ -10,6 +10,7 @@
 #include "lua/lua_errno.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_fio.h"
+#include "lua/lua_http_client.h"
 #include "lua/lua_http_server.h"
 #include "lua/lua_io.h"
 #include "lua/lua_json.h"
@@ -90,6 +91,7 @@ const struct lua_module *const lua_modules[] = {
 	&module_fiber,
 	&module_fio,
 	&module_digest,
+	&lua_module_http_client,
 	&lua_module_http_server,
 	&lua_module_json,
 	&lua_module_log,

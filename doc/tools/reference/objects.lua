@@ -4,6 +4,7 @@ local cmod = require('cmod')
 local console = require('console')
 local fiber = require('fiber')
 local fio = require('fio')
+local http_client = require('http.client')
 local http_server = require('http.server')
 local popen = require('popen')
 local shared = require('shared')
@@ -17,6 +18,16 @@ local function library()
             return path
         end
     end
+end
+
+-- What @f(url) gives of a server that is there for one request.
+local function http_response(f)
+    local httpd = http_server.new('127.0.0.1', 0, { log_requests = false })
+    httpd:route({ path = '/' }, function() return 'hello' end)
+    httpd:start()
+    local r = assert(f('http://127.0.0.1:' .. httpd:port()))
+    httpd:stop()
+    return r
 end
 
 -- A request, from a peer who does not mind what is answered.
@@ -105,6 +116,17 @@ return {
         local path = os.tmpname()
         os.remove(path)
         return assert(console.listen(path))
+    end,
+    ['http.client/client'] = function()
+        return http_client.new()
+    end,
+    ['http.client/response'] = function()
+        return (http_response(http_client.get))
+    end,
+    ['http.client/stream'] = function()
+        return (http_response(function(url)
+            return http_client.get(url, { chunked = true })
+        end))
     end,
     ['http.server/httpd'] = function()
         return http_server.new('127.0.0.1', 0)

@@ -1,0 +1,249 @@
+-- A part of the module `http.client`: what a request's arguments become for libcurl.
+local c = ...
+
+local json = require('json')
+local msgpack = require('msgpack')
+local uri = require('uri')
+local yaml = require('yaml')
+
+local usage = c.usage
+local O = c.options
+local M = {}
+
+-- --- arguments ---
+
+local function bad(name, wanted, value)
+    usage(('http.client: option %s: %s is wanted, not %s'):format(name, wanted,
+        type(value) == 'number' and tostring(value) or type(value)))
+end
+
+local function check_number(opts, name, default, least)
+    local v = opts[name]
+    if v == nil then
+        return default
+    elseif type(v) ~= 'number' or not (v >= (least or 0)) then
+        bad(name, least == 1 and 'a number, 1 or more' or 'a number, 0 or more', v)
+    end
+    return math.min(v, 2 ^ 31 - 1)
+end
+
+local function check_text(name, v)
+    if type(v) ~= 'string' or v:find('%z') then
+        bad(name, 'a string without zero bytes', v)
+    end
+    return v
+end
+
+local function check_boolean(opts, name, default)
+    local v = opts[name]
+    if v == nil then
+        return default
+    elseif type(v) ~= 'boolean' then
+        bad(name, 'true or false', v)
+    end
+    return v
+end
+
+-- Options that go to libcurl as they are: a text.
+local texts = {
+    interface = O.INTERFACE, unix_socket = O.UNIX_SOCKET_PATH, proxy = O.PROXY,
+    proxy_user_pwd = O.PROXYUSERPWD, no_proxy = O.NOPROXY, ca_file = O.CAINFO,
+    ca_path = O.CAPATH, ssl_cert = O.SSLCERT, ssl_key = O.SSLKEY,
+    ssl_key_password = O.KEYPASSWD, username = O.USERNAME, password = O.PASSWORD,
+    accept_encoding = O.ACCEPT_ENCODING,
+}
+-- The same: a number.
+local numbers = {
+    proxy_port = O.PROXYPORT, low_speed_limit = O.LOW_SPEED_LIMIT,
+    low_speed_time = O.LOW_SPEED_TIME, keepalive_idle = O.TCP_KEEPIDLE,
+    keepalive_interval = O.TCP_KEEPINTVL,
+}
+local others = {
+    headers = true, timeout = true, connect_timeout = true, max_body = true,
+    follow_location = true, max_redirects = true, verify_peer = true,
+    verify_host = true, verbose = true, http_version = true, params = true,
+    chunked = true, max_header_name_length = true,
+}
+-- CURL_HTTP_VERSION_*.
+local versions = { ['1.0'] = 1, ['1.1'] = 2, ['2'] = 4, ['2-prior-knowledge'] = 5 }
+
+local function check_options(opts)
+    if opts == nil then
+        return {}
+    elseif type(opts) ~= 'table' then
+        usage(('http.client: opts is a table, not %s'):format(type(opts)))
+    end
+    for name in pairs(opts) do
+        if texts[name] == nil and numbers[name] == nil and not others[name] then
+            usage(('http.client: unknown option %s'):format(tostring(name)))
+        end
+    end
+    return opts
+end
+
+local function set(list, id, value)
+    list[#list + 1] = id
+    list[#list + 1] = value
+end
+
+-- --- headers ---
+
+local function check_field(name, value)
+    if type(name) ~= 'string' or not name:find("^[%w!#$%%&'*+.^_`|~-]+$") then
+        usage(('http.client: a header has a name of letters, digits and signs, '
+            .. 'not %q'):format(tostring(name)))
+    end
+    value = tostring(value)
+    if value:find('[%z\r\n]') then
+        usage(('http.client: header %s: its value has a line end or a zero byte')
+            :format(name))
+    end
+    return value
+end
+
+-- Lines for libcurl; and what is there, by its name in small letters.
+local function header_lines(given)
+    local lines, known = {}, {}
+    if given == nil then
+        return lines, known
+    elseif type(given) ~= 'table' then
+        bad('headers', 'a table', given)
+    end
+    for name, value in pairs(given) do
+        for _, one in ipairs(type(value) == 'table' and value or { value }) do
+            local text = check_field(name, one)
+            -- libcurl's way to say that a header is there, and empty.
+            lines[#lines + 1] = text == '' and name .. ';'
+                or name .. ': ' .. text
+            known[name:lower()] = text
+        end
+    end
+    return lines, known
+end
+
+-- --- bodies ---
+
+local function form_of(params)
+    local parts = {}
+    local function add(name, value)
+        if type(value) ~= 'string' and type(value) ~= 'number'
+            and type(value) ~= 'boolean' then
+            usage(('http.client: params: %s is a string, a number, a boolean or a '
+                .. 'list of them, not %s'):format(tostring(name), type(value)))
+        end
+        parts[#parts + 1] = uri.escape(tostring(name)) .. '='
+            .. uri.escape(tostring(value))
+    end
+    if type(params) ~= 'table' then
+        bad('params', 'a table', params)
+    end
+    local names = {}
+    for name in pairs(params) do
+        names[#names + 1] = name
+    end
+    table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
+    for _, name in ipairs(names) do
+        local value = params[name]
+        for _, one in ipairs(type(value) == 'table' and value or { value }) do
+            add(name, one)
+        end
+    end
+    return table.concat(parts, '&')
+end
+
+local encoders = {
+    ['application/json'] = json.encode,
+    ['application/yaml'] = yaml.encode,
+    ['application/msgpack'] = msgpack.encode,
+}
+local function type_of(content_type)
+    return content_type:match('^%s*([^;%s]+)'):lower()
+end
+
+-- What is sent for a body of any type, and its content type when we chose it.
+local function encode(body, content_type)
+    if type(body) ~= 'table' then
+        return tostring(body)
+    end
+    local kind = content_type == nil and 'application/json' or type_of(content_type)
+    local encoder = encoders[kind]
+    if encoder == nil then
+        usage(('http.client: a table cannot be sent as %s: send a string')
+            :format(kind))
+    end
+    return encoder(body), content_type == nil and kind or nil
+end
+
+-- --- requests ---
+
+local function check_method(method)
+    if type(method) ~= 'string' or not method:find("^[%w!#$%%&'*+.^_`|~-]+$") then
+        usage(('http.client: the method is a word, not %s'):format(
+            type(method) == 'string' and ('%q'):format(method) or type(method)))
+    end
+    return method
+end
+
+local function set_method(list, method, body, streams_out)
+    if method == 'POST' then
+        set(list, O.POST, 1)
+        return 'p'
+    elseif body ~= nil or streams_out then
+        set(list, O.UPLOAD, 1)
+        if method ~= 'PUT' then
+            set(list, O.CUSTOMREQUEST, method)
+        end
+    elseif method == 'HEAD' then
+        set(list, O.NOBODY, 1)
+    elseif method ~= 'GET' then
+        set(list, O.CUSTOMREQUEST, method)
+    end
+    return ''
+end
+
+local function set_version(list, opts)
+    local v = opts.http_version
+    if v == nil then
+        return
+    elseif versions[v] == nil then
+        usage("http.client: option http_version: '1.0', '1.1', '2' or "
+            .. "'2-prior-knowledge' is wanted")
+    end
+    set(list, O.HTTP_VERSION, versions[v])
+end
+
+-- Everything that libcurl is told of.
+local function options_of(url, opts, timeout)
+    local list = {}
+    set(list, O.URL, url)
+    for name, id in pairs(texts) do
+        if opts[name] ~= nil then
+            set(list, id, check_text(name, opts[name]))
+        end
+    end
+    for name, id in pairs(numbers) do
+        if opts[name] ~= nil then
+            set(list, id, math.floor(check_number(opts, name)))
+        end
+    end
+    if opts.keepalive_idle ~= nil or opts.keepalive_interval ~= nil then
+        set(list, O.TCP_KEEPALIVE, 1)
+    end
+    local connect = check_number(opts, 'connect_timeout', 30)
+    set(list, O.CONNECTTIMEOUT_MS,
+        math.max(1, math.floor(math.min(connect, timeout or connect) * 1000)))
+    set(list, O.SSL_VERIFYPEER, check_boolean(opts, 'verify_peer', true) and 1 or 0)
+    set(list, O.SSL_VERIFYHOST, check_boolean(opts, 'verify_host', true) and 2 or 0)
+    if check_boolean(opts, 'verbose', false) then
+        set(list, O.VERBOSE, 1)
+    end
+    set_version(list, opts)
+    return list
+end
+
+M.check, M.check_number, M.check_boolean = check_options, check_number, check_boolean
+M.check_method, M.header_lines, M.form_of, M.encode, M.type_of =
+    check_method, header_lines, form_of, encode, type_of
+M.set, M.set_method, M.of = set, set_method, options_of
+
+return M

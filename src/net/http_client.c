@@ -1,0 +1,509 @@
+/* Requests to other servers. See http_client.h. */
+#include "net/http_client.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/inject.h"
+#include "net/curl_library.h"
+#include "runtime/loop.h"
+
+struct http_client {
+	uv_loop_t *loop;
+	CURLM *multi;
+	uv_timer_t timer;
+	struct http_client_stat stat;
+	struct list unwatched; /* calls whose descriptor could not be watched */
+	unsigned calls;        /* with a handle of libcurl */
+	bool closed;           /* by its owner */
+};
+
+/* One of libcurl's descriptors, while it waits for it. */
+struct watch {
+	uv_poll_t poll;
+	struct http_client *client;
+	curl_socket_t fd;
+	int events; /* of libuv */
+};
+
+/* --- the loop's side --- */
+
+static void end(struct http_call *call, CURLcode result)
+{
+	struct http_client_stat *stat = &call->client->stat;
+	long status = 0;
+
+	if (result == CURLE_OK && !call->is_trailer) {
+		/* libcurl takes that for a whole one. */
+		result = CURLE_PARTIAL_FILE;
+		snprintf(call->problem, sizeof call->problem,
+			 "the response ended within its headers");
+	}
+	curl_library.multi_remove_handle(call->client->multi, call->easy);
+	curl_library.easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	call->state = HTTP_CALL_ENDED;
+	call->result = result;
+	list_del(&call->unwatched);
+	stat->active--;
+	if (result != CURLE_OK)
+		stat->failed++;
+	else if (status == 200)
+		stat->ok++;
+	else
+		stat->other++;
+	cond_broadcast(&call->changed);
+}
+
+static void end_calls(struct http_client *c)
+{
+	CURLMsg *msg;
+	int left;
+
+	while ((msg = curl_library.multi_info_read(c->multi, &left)) != NULL) {
+		CURLcode result = msg->data.result;
+		struct http_call *call;
+
+		if (msg->msg != CURLMSG_DONE)
+			continue;
+		curl_library.easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE,
+					  (char **)&call);
+		end(call, result);
+	}
+}
+
+static void act(struct http_client *c, curl_socket_t fd, int events)
+{
+	int running;
+
+	curl_library.multi_socket_action(c->multi, fd, events, &running);
+	end_calls(c);
+	while (!list_empty(&c->unwatched)) {
+		struct http_call *call = list_entry(
+			c->unwatched.next, struct http_call, unwatched);
+
+		call->error = UV_ENOMEM;
+		end(call, CURLE_OUT_OF_MEMORY);
+	}
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+	const struct watch *w = poll->data;
+	int what = (events & UV_READABLE ? CURL_CSELECT_IN : 0) |
+		   (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
+
+	if (status < 0) {
+		/* It was stopped. libcurl finds out what there is by itself. */
+		uv_poll_start(poll, w->events, on_ready);
+		what = CURL_CSELECT_IN | CURL_CSELECT_OUT;
+	}
+	act(w->client, w->fd, what);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	act(timer->data, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+	mem_free(handle->data);
+}
+
+static struct watch *watch_new(struct http_client *c, curl_socket_t fd)
+{
+	struct watch *w = mem_zalloc(sizeof *w);
+
+	if (w == NULL)
+		return NULL;
+	if (uv_poll_init(c->loop, &w->poll, fd) != 0) {
+		mem_free(w);
+		return NULL;
+	}
+	w->poll.data = w;
+	w->client = c;
+	w->fd = fd;
+	curl_library.multi_assign(c->multi, fd, w);
+	return w;
+}
+
+/* Telling libcurl would end all calls of the client. */
+static void give_up(struct http_client *c, CURL *easy)
+{
+	struct http_call *call = NULL;
+
+	curl_library.easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&call);
+	if (call == NULL)
+		return; /* it closes a connection */
+	list_del(&call->unwatched);
+	list_add_tail(&c->unwatched, &call->unwatched);
+	uv_timer_start(&c->timer, on_timer, 0, 0);
+}
+
+/* What libcurl waits for has changed. */
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
+		     void *assigned)
+{
+	struct http_client *c = arg;
+	struct watch *w = assigned;
+
+	int events = (what & CURL_POLL_IN ? UV_READABLE : 0) |
+		     (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+
+	if (what == CURL_POLL_REMOVE) {
+		if (w != NULL) {
+			curl_library.multi_assign(c->multi, fd, NULL);
+			uv_close((uv_handle_t *)&w->poll, on_watch_closed);
+		}
+		return 0;
+	}
+	if (w == NULL)
+		w = watch_new(c, fd);
+	if (w == NULL || uv_poll_start(&w->poll, events, on_ready) != 0) {
+		give_up(c, easy);
+		return 0;
+	}
+	w->events = events;
+	return 0;
+}
+
+static int on_timeout_change(CURLM *multi, long ms, void *arg)
+{
+	struct http_client *c = arg;
+
+	(void)multi;
+	if (!list_empty(&c->unwatched))
+		ms = 0;
+	if (ms < 0)
+		uv_timer_stop(&c->timer);
+	else
+		uv_timer_start(&c->timer, on_timer, (uint64_t)ms, 0);
+	return 0;
+}
+
+/* --- clients --- */
+
+int http_client_new(struct loop *loop, const struct http_client_limits *limits,
+		    struct http_client **ret)
+{
+	struct http_client *c;
+
+	if (curl_library_load() != NULL)
+		return UV_ENOSYS;
+	c = mem_zalloc(sizeof *c);
+	if (c == NULL)
+		return UV_ENOMEM;
+	c->multi = inject("http_client.multi") ? NULL
+					       : curl_library.multi_init();
+	if (c->multi == NULL) {
+		mem_free(c);
+		return UV_ENOMEM;
+	}
+	c->loop = &loop->uv;
+	list_init(&c->unwatched);
+	uv_timer_init(c->loop, &c->timer);
+	c->timer.data = c;
+#define SET(option, value) \
+	curl_library.multi_setopt(c->multi, CURLMOPT_##option, value)
+	SET(SOCKETFUNCTION, on_socket);
+	SET(SOCKETDATA, c);
+	SET(TIMERFUNCTION, on_timeout_change);
+	SET(TIMERDATA, c);
+	SET(MAXCONNECTS, limits->connections);
+	SET(MAX_HOST_CONNECTIONS, limits->host_connections);
+	SET(MAX_TOTAL_CONNECTIONS, limits->total_connections);
+	SET(PIPELINING, CURLPIPE_MULTIPLEX);
+#undef SET
+	*ret = c;
+	return 0;
+}
+
+static void on_client_closed(uv_handle_t *handle)
+{
+	mem_free(handle->data);
+}
+
+static void free_if_unused(struct http_client *c)
+{
+	if (!c->closed || c->calls > 0)
+		return;
+	curl_library.multi_cleanup(c->multi); /* closes descriptors */
+	uv_close((uv_handle_t *)&c->timer, on_client_closed);
+}
+
+void http_client_close(struct http_client *c)
+{
+	c->closed = true;
+	free_if_unused(c);
+}
+
+const struct http_client_stat *http_client_stat(const struct http_client *c)
+{
+	return &c->stat;
+}
+
+/* --- what libcurl calls while it acts --- */
+
+/* A new response begins: the last one, unless it says that there is another. */
+static void begin_head(struct http_call *call)
+{
+	call->head.size = 0;
+	call->trailers.size = 0;
+	call->is_trailer = call->has_location = false;
+}
+
+static bool is_final(const struct http_call *call)
+{
+	long status = 0;
+
+	curl_library.easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status < 200)
+		return false;
+	return !(call->follows && call->has_location && status >= 300 &&
+		 status < 400);
+}
+
+static size_t on_header(char *data, size_t one, size_t size, void *arg)
+{
+	static const char location[] = "location:";
+	struct http_call *call = arg;
+	struct buf *b;
+
+	(void)one;
+	if (size >= 5 && memcmp(data, "HTTP/", 5) == 0)
+		begin_head(call);
+	b = call->is_trailer ? &call->trailers : &call->head;
+	if (call->head.size + call->trailers.size + size > HTTP_CALL_HEAD_MAX) {
+		call->error = UV_EMSGSIZE;
+		return 0;
+	}
+	if (size >= sizeof location - 1 &&
+	    strncasecmp(data, location, sizeof location - 1) == 0)
+		call->has_location = true;
+	if (buf_append(b, data, size) != 0) {
+		call->error = UV_ENOMEM;
+		return 0;
+	}
+	if (size <= 2 && !call->is_trailer && is_final(call)) {
+		call->is_trailer = true;
+		call->state = HTTP_CALL_HEADERS;
+		cond_broadcast(&call->changed);
+	}
+	return size;
+}
+
+static size_t on_body(char *data, size_t one, size_t size, void *arg)
+{
+	struct http_call *call = arg;
+	int rc;
+
+	(void)one;
+	if (call->streams_in && call->body.size >= call->window) {
+		call->held_in = true;
+		return CURL_WRITEFUNC_PAUSE;
+	}
+	if (call->state < HTTP_CALL_HEADERS)
+		return size; /* of a redirect */
+	rc = buf_append(&call->body, data, size);
+	if (rc != 0) {
+		/* Past the limit, or there is no memory. */
+		call->error = call->body.limit != 0 &&
+					      size > call->body.limit -
+							      call->body.size
+				      ? UV_E2BIG
+				      : UV_ENOMEM;
+		return 0;
+	}
+	if (call->streams_in)
+		cond_broadcast(&call->changed);
+	return size;
+}
+
+static size_t on_send(char *to, size_t one, size_t room, void *arg)
+{
+	struct http_call *call = arg;
+	size_t left = call->sent_size - call->out_sent, n;
+
+	room *= one;
+	if (!call->streams_out) {
+		n = left < room ? left : room;
+		memcpy(to, call->sent + call->out_sent, n);
+		call->out_sent += n;
+		return n;
+	}
+	if (call->out.size == 0 && !call->out_ended) {
+		call->held_out = true;
+		return CURL_READFUNC_PAUSE;
+	}
+	n = call->out.size < room ? call->out.size : room;
+	memcpy(to, call->out.data, n);
+	buf_consume(&call->out, n);
+	cond_broadcast(&call->changed);
+	return n;
+}
+
+/* A redirect or a new connection wants the body once more. */
+static int on_rewind(void *arg, curl_off_t offset, int origin)
+{
+	struct http_call *call = arg;
+
+	if (call->streams_out || origin != SEEK_SET || offset < 0 ||
+	    (size_t)offset > call->sent_size)
+		return CURL_SEEKFUNC_FAIL;
+	call->out_sent = (size_t)offset;
+	return CURL_SEEKFUNC_OK;
+}
+
+static curl_socket_t on_open(void *arg, curlsocktype purpose,
+			     struct curl_sockaddr *address)
+{
+	struct http_client *c = arg;
+	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
+			address->protocol);
+
+	(void)purpose;
+	if (fd < 0)
+		return CURL_SOCKET_BAD;
+	c->stat.opened++;
+	return fd;
+}
+
+static int on_close(void *arg, curl_socket_t fd)
+{
+	struct http_client *c = arg;
+
+	c->stat.closed++;
+	return close(fd);
+}
+
+/* --- calls --- */
+
+int http_call_create(struct http_call *call, struct http_client *c)
+{
+	memset(call, 0, sizeof *call);
+	call->easy = inject("http_client.call") ? NULL
+						: curl_library.easy_init();
+	if (call->easy == NULL)
+		return UV_ENOMEM;
+	call->client = c;
+	c->calls++;
+	cond_create(&call->changed);
+	list_init(&call->unwatched);
+	call->window = HTTP_CALL_WINDOW;
+#define SET(option, value) \
+	curl_library.easy_setopt(call->easy, CURLOPT_##option, value)
+	SET(PRIVATE, call);
+	SET(ERRORBUFFER, call->problem);
+	SET(NOSIGNAL, 1L);
+	SET(NOPROGRESS, 1L);
+	SET(PROTOCOLS_STR, "http,https");
+	SET(REDIR_PROTOCOLS_STR, "http,https");
+	SET(SUPPRESS_CONNECT_HEADERS, 1L);
+	SET(HEADERFUNCTION, on_header);
+	SET(HEADERDATA, call);
+	SET(WRITEFUNCTION, on_body);
+	SET(WRITEDATA, call);
+	SET(READFUNCTION, on_send);
+	SET(READDATA, call);
+	SET(SEEKFUNCTION, on_rewind);
+	SET(SEEKDATA, call);
+	/* A connection outlives the call that opened it. */
+	SET(OPENSOCKETFUNCTION, on_open);
+	SET(OPENSOCKETDATA, c);
+	SET(CLOSESOCKETFUNCTION, on_close);
+	SET(CLOSESOCKETDATA, c);
+#undef SET
+	return 0;
+}
+
+int http_call_add_header(struct http_call *call, const char *line)
+{
+	struct curl_slist *list =
+		inject("http_client.header")
+			? NULL
+			: curl_library.slist_append(call->headers, line);
+
+	if (list == NULL)
+		return UV_ENOMEM;
+	call->headers = list;
+	return 0;
+}
+
+int http_call_start(struct http_call *call)
+{
+	struct http_client *c = call->client;
+
+	assert(call->state == HTTP_CALL_NEW);
+	curl_library.easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
+	if (inject("http_client.start") ||
+	    curl_library.multi_add_handle(c->multi, call->easy) != CURLM_OK)
+		return UV_ENOMEM;
+	call->state = HTTP_CALL_STARTED;
+	c->stat.active++;
+	c->stat.total++;
+	return 0;
+}
+
+void http_call_abort(struct http_call *call)
+{
+	if (call->state != HTTP_CALL_STARTED &&
+	    call->state != HTTP_CALL_HEADERS)
+		return;
+	if (call->error == 0)
+		call->error = UV_ECANCELED;
+	end(call, CURLE_ABORTED_BY_CALLBACK);
+}
+
+void http_call_destroy(struct http_call *call)
+{
+	struct http_client *c = call->client;
+
+	if (call->easy == NULL)
+		return;
+	http_call_abort(call);
+	curl_library.easy_cleanup(call->easy);
+	call->easy = NULL;
+	curl_library.slist_free_all(call->headers);
+	cond_destroy(&call->changed);
+	buf_destroy(&call->head);
+	buf_destroy(&call->trailers);
+	buf_destroy(&call->body);
+	buf_destroy(&call->out);
+	c->calls--;
+	free_if_unused(c);
+}
+
+/* Go on with whatever it was held back for. */
+static void go_on(struct http_call *call)
+{
+	call->held_in = call->held_out = false;
+	curl_library.easy_pause(call->easy, CURLPAUSE_CONT);
+}
+
+void http_call_take(struct http_call *call, size_t size)
+{
+	buf_consume(&call->body, size);
+	if (call->held_in && call->body.size < call->window &&
+	    call->state != HTTP_CALL_ENDED)
+		go_on(call);
+}
+
+int http_call_send(struct http_call *call, const void *data, size_t size)
+{
+	int rc = buf_append(&call->out, data, size);
+
+	if (rc == 0 && call->held_out && call->state != HTTP_CALL_ENDED)
+		go_on(call);
+	return rc;
+}
+
+void http_call_send_end(struct http_call *call)
+{
+	call->out_ended = true;
+	if (call->held_out && call->state != HTTP_CALL_ENDED)
+		go_on(call);
+}

@@ -1,0 +1,125 @@
+/*
+ * Requests to other servers: libcurl's multi interface driven by a loop.
+ *
+ * A client has the pool of connections; a call is one request with its response.
+ * What has come is kept in the call until somebody takes it, up to its window; then
+ * the peer is held back. So is the other direction: what is to be sent is handed over
+ * in pieces, and room() says whether more is wanted.
+ *
+ * All functions are for the loop's thread. Fibers wait at call->changed for anything
+ * to change, and look again.
+ */
+#pragma once
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "runtime/cond.h"
+
+struct http_client;
+struct loop;
+
+enum {
+	HTTP_CALL_WINDOW = 256 * 1024, /* bytes that wait to be taken */
+	HTTP_CALL_HEAD_MAX = 256 * 1024,
+};
+
+struct http_client_limits {
+	long connections;       /* kept for later requests */
+	long host_connections;  /* to one host at once; 0: no limit */
+	long total_connections; /* at once; 0: no limit */
+};
+
+struct http_client_stat {
+	unsigned active; /* calls that have not ended */
+	uint64_t opened; /* sockets */
+	uint64_t closed;
+	uint64_t total;  /* calls so far */
+	uint64_t ok;     /* with status 200 */
+	uint64_t other;  /* with another one */
+	uint64_t failed; /* with none */
+};
+
+/** How it stands with a call. */
+enum http_call_state {
+	HTTP_CALL_NEW,
+	HTTP_CALL_STARTED,
+	HTTP_CALL_HEADERS, /* the response's headers are there */
+	HTTP_CALL_ENDED,   /* well or not: result */
+};
+
+struct http_call {
+	struct http_client *client;
+	CURL *easy;
+	struct curl_slist *headers;
+	struct cond changed;
+	struct list unwatched; /* in the client's */
+	enum http_call_state state;
+	CURLcode result;   /* when it has ended */
+	int error;         /* UV_E*: what made us end it; 0 */
+	bool streams_in;   /* the body is taken while it comes */
+	bool streams_out;  /* the request's is given in pieces */
+	bool follows;      /* redirects */
+	bool held_in;      /* the peer waits until something is taken */
+	bool held_out;     /* libcurl waits for more to send */
+	bool out_ended;    /* there will be no more to send */
+	bool is_trailer;   /* headers that come now are */
+	bool has_location; /* one of the headers of this response */
+	size_t window;     /* of the body, when it streams */
+	size_t out_sent;   /* of a body that is not given in pieces */
+	struct buf head;   /* status line and headers, as they came */
+	struct buf trailers;
+	struct buf body;
+	struct buf out;   /* to be sent */
+	const char *sent; /* a body that is not given in pieces: its owner */
+	size_t sent_size; /*   keeps it until the end */
+	char problem[CURL_ERROR_SIZE];
+};
+
+/** Returns 0, UV_ENOSYS (libcurl cannot be had: curl_library_load() says why) or
+ * UV_ENOMEM. */
+int http_client_new(struct loop *loop, const struct http_client_limits *limits,
+		    struct http_client **ret);
+
+/** No more calls are made; it is freed when those that are have been closed, and the
+ * loop has run once more. */
+void http_client_close(struct http_client *c);
+
+const struct http_client_stat *http_client_stat(const struct http_client *c);
+
+/** In the caller's memory; nothing happens before http_call_start(). Options of
+ * libcurl may be set on call->easy meanwhile. Returns 0 or UV_ENOMEM. */
+int http_call_create(struct http_call *call, struct http_client *c);
+
+/** Add a header. Returns 0 or UV_ENOMEM. */
+int http_call_add_header(struct http_call *call, const char *line);
+
+/** Send it. Returns 0 or UV_ENOMEM. */
+int http_call_start(struct http_call *call);
+
+/** End it now, if it has not ended: the connection is closed. Those who wait are
+ * told. */
+void http_call_abort(struct http_call *call);
+
+/** Abort it and free what it has. Nobody waits any more. */
+void http_call_destroy(struct http_call *call);
+
+/** Take @a size bytes of the body, which lie at body.data, away. */
+void http_call_take(struct http_call *call, size_t size);
+
+/** Is more wanted of a body that is given in pieces? */
+static inline bool http_call_room(const struct http_call *call)
+{
+	return call->out.size < HTTP_CALL_WINDOW;
+}
+
+/** Send @a size bytes more. Returns 0 or UV_ENOMEM. */
+int http_call_send(struct http_call *call, const void *data, size_t size);
+
+/** That was all. */
+void http_call_send_end(struct http_call *call);
