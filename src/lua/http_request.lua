@@ -62,6 +62,7 @@ local function write(req, chunk)
 end
 
 M.write = write
+M.methods = request
 
 --- req:stream([options]) -> writer
 -- Answer in pieces: the head, @options `{status=, headers=}`, is sent now, the body

@@ -95,6 +95,22 @@ static int l_wait_body(lua_State *L)
 	return lua_wait(L);
 }
 
+/* wait_change(req, seconds) -> status: so long, or until something has changed:
+ * it is over, the peer has gone, what was written has left. */
+static int l_wait_change(lua_State *L)
+{
+	struct http_request *req = lua_http_find_request(L, 1);
+	struct fiber *self = lua_wait_check(L);
+	uint64_t timeout = lua_wait_timeout(L, 2);
+
+	if (req == NULL) {
+		lua_pushinteger(L, 0);
+		return 1;
+	}
+	cond_wait_begin(http_request_ready(req), self, timeout);
+	return lua_wait(L);
+}
+
 /* due(seconds) -> when that is over */
 static int l_due(lua_State *L)
 {
@@ -164,6 +180,7 @@ void lua_http_open_body(lua_State *L)
 	static const luaL_Reg functions[] = {
 		{ "take_body", l_take_body },
 		{ "wait_body", l_wait_body },
+		{ "wait_change", l_wait_change },
 		{ "due", l_due },
 		{ "give_up", l_give_up },
 		{ "body_state", l_body_state },

@@ -492,11 +492,12 @@ static int l_log(lua_State *L)
 static void open_half(lua_State *L, int idx, const char *src, const char *where,
 		      const char *name)
 {
-	static const char *const args[] = { "c_request", "request", "router" };
+	static const char *const args[] = { "c_request", "request", "router",
+					    "static" };
 
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		lua_getfield(L, idx, args[i]);
-	lua_vm_run_source(L, src, where, 3);
+	lua_vm_run_source(L, src, where, 4);
 	lua_setfield(L, idx, name);
 }
 
@@ -511,6 +512,10 @@ static void open_halves(lua_State *L, int idx)
 		  "request");
 	open_half(L, idx, lua_src_http_static, "=neap/http_static.lua",
 		  "static");
+	open_half(L, idx, lua_src_http_condition, "=neap/http_condition.lua",
+		  "condition");
+	open_half(L, idx, lua_src_http_events, "=neap/http_events.lua",
+		  "events");
 }
 
 static int open_http_server(lua_State *L)

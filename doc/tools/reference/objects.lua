@@ -135,6 +135,9 @@ return {
     ['http.server/writer'] = function()
         return request():stream()
     end,
+    ['http.server/events'] = function()
+        return request():events({ heartbeat = false })
+    end,
     ['http.server/resp'] = function()
         return request():response()
     end,
