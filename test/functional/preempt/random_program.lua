@@ -265,8 +265,11 @@ end
 
 function S:protected(work)
     local ok, e = self:fresh('ok'), self:fresh('v')
+    local call = self:pick({ 'pcall', 'pcall', 'xpcall' })
+    -- Whether an error inside a handler calls a handler depends, in LuaJIT, on
+    -- whether a recording was given up meanwhile.
     self:line('local %s, %s = %s(function()', ok, e,
-        self:pick({ 'pcall', 'pcall', 'xpcall' }))
+        self.handles and 'pcall' or call)
     local handled = self.out[#self.out]:find('xpcall')
     self:block(work, function()
         self.level = self.level + 1
@@ -281,7 +284,9 @@ function S:protected(work)
         self:line('end, function(e)')
         self:block(work * 0.2, function()
             self.level = self.level + 1
+            self.handles = true
             self:statements(work * 0.2)
+            self.handles = false
             self.level = self.level - 1
             self:line('return e')
         end)
