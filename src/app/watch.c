@@ -4,14 +4,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
 #include "app/app.h"
 #include "base/diag.h"
-
-enum { STACK_SIZE = 256 * 1024 };
+#include "base/thread.h"
 
 /* There is one application, as there is one set of signals. The semaphore stays:
  * a handler may be on its way there. */
@@ -41,36 +39,17 @@ static void *thread_main(void *arg)
 	}
 }
 
-/* All signals are for the other threads. */
-static int start_thread(struct app *app)
-{
-	sigset_t all, old;
-	pthread_attr_t attr;
-	int rc = pthread_attr_init(&attr);
-
-	if (rc != 0)
-		return rc;
-	sigfillset(&all);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&watch.thread, &attr, thread_main, app);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	return rc;
-}
-
 int watch_start(struct app *app)
 {
 	int rc;
 
 	sem_init(&watch.sem, 0, 0);
 	watch.stopped = false;
-	rc = start_thread(app);
+	rc = thread_start_helper(&watch.thread, "neap-watch", thread_main, app);
 	if (rc != 0) {
 		diag_set_system(rc, "cannot start a thread for signals");
 		return -1;
 	}
-	pthread_setname_np(watch.thread, "neap-watch");
 	watch.started = true;
 	signals_set_on_request(on_request);
 	return 0;

@@ -2,10 +2,10 @@
 #include "cmod/cpu_watch.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <time.h>
 
+#include "base/thread.h"
 #include "cmod/cpu.h"
 
 /* Looks without a hot call, until it rests. */
@@ -66,18 +66,13 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* It takes no signals: those are for the threads that know of them. */
 static bool start(void)
 {
-	sigset_t every, old;
 	pthread_t watcher;
 
-	sigfillset(&every);
-	pthread_sigmask(SIG_SETMASK, &every, &old);
-	running = pthread_create(&watcher, NULL, run, NULL) == 0;
+	running = thread_start_helper(&watcher, "neap-cpu", run, NULL) == 0;
 	if (running)
 		pthread_detach(watcher);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return running;
 }
 

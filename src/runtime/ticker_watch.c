@@ -6,8 +6,7 @@
 #include <signal.h>
 
 #include "base/inject.h"
-
-enum { STACK_SIZE = 256 * 1024 };
+#include "base/thread.h"
 
 /* A thread that waits for the loop goes on with that when it is disarmed: the
  * event that comes then is nobody's business, or that of who armed it again. */
@@ -43,26 +42,6 @@ static void *thread_main(void *arg)
 	}
 }
 
-/* All signals are for the other threads. */
-static int start_thread(struct ticker_watch *w)
-{
-	sigset_t all, old;
-	pthread_attr_t attr;
-	int rc = pthread_attr_init(&attr);
-
-	if (rc != 0)
-		return rc;
-	sigfillset(&all);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = inject("ticker_watch.thread")
-		     ? EAGAIN
-		     : pthread_create(&w->thread, &attr, thread_main, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	return rc;
-}
-
 int ticker_watch_start(struct ticker_watch *w, int loop_fd, timer_t timer,
 		       int signo)
 {
@@ -73,10 +52,12 @@ int ticker_watch_start(struct ticker_watch *w, int loop_fd, timer_t timer,
 	w->signo = signo;
 	w->state = IDLE;
 	sem_init(&w->calls, 0, 0);
-	rc = start_thread(w);
+	rc = inject("ticker_watch.thread")
+		     ? EAGAIN
+		     : thread_start_helper(&w->thread, "neap-ticker",
+					   thread_main, w);
 	if (rc != 0)
 		return -rc;
-	pthread_setname_np(w->thread, "neap-ticker");
 	w->started = true;
 	return 0;
 }
