@@ -191,6 +191,9 @@ end
 -- The whole body. Throws: it comes in pieces, for a route with `stream`, and is not
 -- whole: `req:read()`.
 
+--- req.scheme -> string
+-- "https" if it came over TLS, else "http".
+
 --- req.proto -> table
 -- The version of HTTP: `{1, 1}` or `{1, 0}`.
 
@@ -205,6 +208,12 @@ request.header = c.header
 --- req:is_gone() -> boolean
 -- Nobody waits for the answer any more. Yields: no.
 request.is_gone = c.is_gone
+
+--- req:tls_info() -> table | nil
+-- What came of the connection's TLS, as `socket_object:tls_info()` has it: `version`,
+-- `cipher`, `alpn`, `sni`, `resumed`, and of a client that has shown a certificate
+-- `verified` and `peer`. Nil: there is none, or the peer has gone. Yields: no.
+request.tls_info = c.tls_info
 
 --- req:query_param([name]) -> string | nil | table
 -- The value of @name in the query, the first one if there are several; without

@@ -33,6 +33,7 @@ local known = {
     send_timeout = 'number', backlog = 'number', reuseport = 'boolean',
     charset = 'string', display_errors = 'boolean', handler = 'function',
     log_requests = 'boolean or function', log_errors = 'boolean or function',
+    tls = 'table',
 }
 
 local function check_options(options)
@@ -239,6 +240,47 @@ local function make_serve(self)
     end
 end
 
+-- Options of TLS, which offers HTTP/1.1 unless told what, and so its names.
+local function with_protocol(options)
+    local copy = {}
+    for name, value in pairs(options) do
+        copy[name] = value
+    end
+    copy.context, copy.handshake_timeout = nil, nil
+    copy.alpn = copy.alpn or { 'http/1.1' }
+    if type(copy.sni) == 'table' then
+        copy.sni = {}
+        for name, value in pairs(options.sni) do
+            local is_options = type(value) == 'table' and value[1] == nil
+            copy.sni[name] = is_options and with_protocol(value) or value
+        end
+    end
+    return copy
+end
+
+-- The context that @tls stands for. Throws: the certificate is no good.
+local function context_of(tls)
+    local context = tls[1] ~= nil and tls or tls.context
+    if context == nil then
+        local err
+        context, err = require('socket').tls_server(with_protocol(tls))
+        if context == nil then
+            error(err, 0)
+        end
+    elseif type(context) ~= 'table' or not context.is_server then
+        usage('http.server.new: tls: a context of socket.tls_server() is '
+            .. 'wanted')
+    elseif context ~= tls then
+        for name in pairs(tls) do
+            if name ~= 'context' and name ~= 'handshake_timeout' then
+                usage(("http.server.new: tls: %s belongs to the context")
+                    :format(tostring(name)))
+            end
+        end
+    end
+    return context
+end
+
 -- The fast way is open while nothing stands in it.
 local function update(self)
     local options = self.options
@@ -263,6 +305,7 @@ end
 -- | `header_timeout` | 10 | seconds from a request's first byte to its header's end; else 408 |
 -- | `body_timeout` | 60 | seconds for each 64 KiB of body; else 408 |
 -- | `send_timeout` | 60 | seconds in which a peer reads nothing; then closed |
+-- | `tls` | none | HTTPS: a table of options, or a context |
 -- | `backlog` | 4096 | connections that wait to be accepted |
 -- | `reuseport` | false | several processes may listen on the port |
 -- | `charset` | "utf-8" | of text without a content type |
@@ -271,7 +314,13 @@ end
 -- | `log_requests` | false | log every request; a function gets a format and its arguments |
 -- | `log_errors` | true | log the errors of handlers; a function gets a format and its arguments |
 --
--- Yields: no.
+-- `tls` takes what `socket.tls_server()` does, `cert_file` and `key_file` above all,
+-- or such a context, or one as `context`; and `handshake_timeout`, 10 seconds unless
+-- given, after which a connection that has not greeted is closed. HTTP/1.1 is
+-- offered by ALPN. `req:tls_info()` tells a handler who asks. To HTTP in plain
+-- text the port answers 400.
+--
+-- Yields: no. Throws: a certificate or key that cannot be used.
 function M.new(host, port, options)
     options = options or {}
     check_options(options)
@@ -281,6 +330,11 @@ function M.new(host, port, options)
     end
     if host == 'unix/' and type(port) == 'string' then
         host, port = 'unix/:' .. port, 0
+    end
+    local context
+    if copy.tls ~= nil then
+        context = context_of(copy.tls)
+        copy.handshake_timeout = copy.tls.handshake_timeout
     end
     host = host or '*'
     if type(host) ~= 'string' then
@@ -300,7 +354,11 @@ function M.new(host, port, options)
         route_logs = false,
         text_type = 'text/plain; charset=' .. copy.charset,
         c = c.new(copy),
+        tls = context,
     }, server_mt)
+    if context ~= nil then
+        c.set_tls(self.c, context[1])
+    end
     update(self)
     c.set_serve(self.c, make_serve(self))
     return self
@@ -459,6 +517,18 @@ function server:start()
     return self
 end
 
+--- httpd:reload_tls() -> true | nil, err
+-- Read the files of certificates, keys and authorities again, those of `sni` too.
+-- Connections that begin from now on have what is in them; those that are open go
+-- on, and none is refused meanwhile. When something is wrong with one of the files
+-- nothing changes. Each worker has its own. Yields: no. Throws: it has no TLS.
+function server:reload_tls()
+    if self.tls == nil then
+        usage('httpd:reload_tls: this server has no tls')
+    end
+    return self.tls:reload()
+end
+
 --- httpd:stop([deadline]) -> boolean
 -- Take no more connections, close the idle ones and end the others with their
 -- answers; what has not ended @deadline seconds (30) later is cut. Waits until
@@ -491,7 +561,8 @@ end
 --- httpd:stat() -> table
 -- Counters since it was made: accepted, refused_connections, accept_failed,
 -- requests, refused_requests, timeouts, gone, cut (by the deadline of a stop),
--- reads, writes, bytes_in, bytes_out; what is now: connections, waiting (requests not yet answered),
+-- handshakes (of TLS, done), handshakes_failed, truncated (TLS that ended without
+-- saying so, in a request), reads, writes, bytes_in, bytes_out; what is now: connections, waiting (requests not yet answered),
 -- running. Yields: no.
 function server:stat()
     return c.stat(self.c)

@@ -16,6 +16,8 @@
 #include "lua/lua_class.h"
 #include "lua/lua_error.h"
 #include "lua/lua_http.h"
+#include "lua/lua_socket.h"
+#include "net/tls.h"
 
 /** Fields of a request that are no methods. */
 enum request_field {
@@ -24,6 +26,7 @@ enum request_field {
 	FIELD_QUERY,
 	FIELD_BODY,
 	FIELD_TARGET,
+	FIELD_SCHEME,
 	FIELD_PROTO, /* from here on tables, which are kept */
 	FIELD_HEADERS,
 	FIELD_PEER,
@@ -329,6 +332,10 @@ static void push_field(lua_State *L, const struct http_request *req, int field)
 	case FIELD_TARGET:
 		push_text(L, http_request_target(req));
 		break;
+	case FIELD_SCHEME:
+		lua_pushstring(L,
+			       http_request_is_secure(req) ? "https" : "http");
+		break;
 	case FIELD_PROTO:
 		lua_createtable(L, 2, 0);
 		lua_pushinteger(L, 1);
@@ -414,6 +421,18 @@ static int l_newindex(lua_State *L)
 	return 0;
 }
 
+/* tls_info(req) -> table | nil */
+static int l_tls_info(lua_State *L)
+{
+	struct http_request *req = check_request(L, 1);
+	struct tls_info info;
+
+	if (!http_request_tls_info(req, &info))
+		return 0;
+	lua_socket_push_tls_info(L, &info);
+	return 1;
+}
+
 /* is_gone(req) -> boolean: nobody waits for the answer. */
 static int l_is_gone(lua_State *L)
 {
@@ -477,10 +496,11 @@ static int l_set_methods(lua_State *L)
 		const char *name;
 		enum request_field field;
 	} fields[] = {
-		{ "method", FIELD_METHOD },   { "path", FIELD_PATH },
-		{ "query", FIELD_QUERY },     { "body", FIELD_BODY },
-		{ "target", FIELD_TARGET },   { "proto", FIELD_PROTO },
-		{ "headers", FIELD_HEADERS }, { "peer", FIELD_PEER },
+		{ "method", FIELD_METHOD }, { "path", FIELD_PATH },
+		{ "query", FIELD_QUERY },   { "body", FIELD_BODY },
+		{ "target", FIELD_TARGET }, { "scheme", FIELD_SCHEME },
+		{ "proto", FIELD_PROTO },   { "headers", FIELD_HEADERS },
+		{ "peer", FIELD_PEER },
 	};
 
 	luaL_checktype(L, 1, LUA_TTABLE);
@@ -514,6 +534,7 @@ void lua_http_push_request_half(lua_State *L)
 		{ "header", l_header },
 		{ "is_gone", l_is_gone },
 		{ "is_request", l_is_request },
+		{ "tls_info", l_tls_info },
 		{ "set_methods", l_set_methods },
 		{ "set_tostring", l_set_tostring },
 		{ "usage", lua_error_usage_text },

@@ -20,6 +20,7 @@
 #include "lua/lua_fiber.h"
 #include "lua/lua_limits.h"
 #include "lua/lua_http.h"
+#include "lua/lua_socket.h"
 #include "lua_src/lua.h"
 #include "runtime/loop.h"
 
@@ -239,6 +240,7 @@ static int l_new(lua_State *L)
 		.header_ms = ms_option(L, "header_timeout"),
 		.body_ms = ms_option(L, "body_timeout"),
 		.send_ms = ms_option(L, "send_timeout"),
+		.handshake_ms = ms_option(L, "handshake_timeout"),
 	};
 	s = lua_class_box(L, LUA_CLASS_HTTP_SERVER, sizeof *s);
 	memset(s, 0, sizeof *s);
@@ -302,6 +304,18 @@ static int l_set_streaming(lua_State *L)
 {
 	http_server_set_streaming(check_server(L, 1)->http, true);
 	return 0;
+}
+
+/* set_tls(server, userdata of a context) */
+static int l_set_tls(lua_State *L)
+{
+	struct lua_http_server *s = check_server(L, 1);
+	struct tls_context *context = lua_socket_check_tls_context(L, 2);
+
+	if (http_server_set_tls(s->http, context) == 0)
+		return 0;
+	diag_set_oom(1 << 16, "TLS of an http server");
+	return lua_error_throw(L);
 }
 
 /* take(server, httpd) -> function */
@@ -457,7 +471,7 @@ static int l_stat(lua_State *L)
 	struct http_stat stat;
 
 	http_server_stat(s->http, &stat);
-	lua_createtable(L, 0, 16);
+	lua_createtable(L, 0, 18);
 	set_count(L, "accepted", stat.accepted);
 	set_count(L, "refused_connections", stat.refused_connections);
 	set_count(L, "accept_failed", stat.accept_failed);
@@ -466,6 +480,9 @@ static int l_stat(lua_State *L)
 	set_count(L, "timeouts", stat.timeouts);
 	set_count(L, "gone", stat.gone);
 	set_count(L, "cut", stat.cut);
+	set_count(L, "handshakes", stat.handshakes);
+	set_count(L, "handshakes_failed", stat.handshakes_failed);
+	set_count(L, "truncated", stat.truncated);
 	set_count(L, "reads", stat.reads);
 	set_count(L, "writes", stat.writes);
 	set_count(L, "bytes_in", stat.bytes_in);
@@ -524,6 +541,7 @@ static int open_http_server(lua_State *L)
 		{ "new", l_new },
 		{ "set_serve", l_set_serve },
 		{ "set_streaming", l_set_streaming },
+		{ "set_tls", l_set_tls },
 		{ "take", l_take },
 		{ "listen", l_listen },
 		{ "address", l_address },

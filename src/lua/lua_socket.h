@@ -9,6 +9,7 @@
 
 #include "net/sock.h"
 
+struct tls_context;
 struct tls_info;
 
 /** The userdata. */
@@ -57,6 +58,9 @@ bool lua_socket_push_address(lua_State *L, const struct sock_address *addr,
 /** Push the name of a protocol or type, or its number when it has none. */
 void lua_socket_push_protocol(lua_State *L, int protocol);
 void lua_socket_push_type(lua_State *L, int type);
+
+/** The TLS context of the userdata at @a idx. Throws: it is none. */
+struct tls_context *lua_socket_check_tls_context(lua_State *L, int idx);
 
 /** Push a table of @a info, as socket_object:tls_info() has it. */
 void lua_socket_push_tls_info(lua_State *L, const struct tls_info *info);

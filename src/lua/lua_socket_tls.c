@@ -18,7 +18,7 @@ struct box {
 	struct tls_context *context; /* NULL: it could not be made */
 };
 
-static struct tls_context *check_context(lua_State *L, int idx)
+struct tls_context *lua_socket_check_tls_context(lua_State *L, int idx)
 {
 	struct box *box = lua_class_check(L, idx, LUA_CLASS_TLS_CONTEXT);
 
@@ -136,7 +136,7 @@ static void sni_option(lua_State *L, struct tls_options *o)
 		if (sni[i].name == NULL || strlen(sni[i].name) != size)
 			lua_error_usage(L, "tls: sni has names of hosts");
 		lua_rawgeti(L, 4, (int)i + 1);
-		sni[i].context = check_context(L, -1);
+		sni[i].context = lua_socket_check_tls_context(L, -1);
 		lua_pop(L, 2);
 	}
 	o->sni = sni;
@@ -186,7 +186,7 @@ static int l_context_gc(lua_State *L)
 /* tls_reload(userdata) -> true | nil, err */
 static int l_reload(lua_State *L)
 {
-	if (tls_context_reload(check_context(L, 1)) != 0)
+	if (tls_context_reload(lua_socket_check_tls_context(L, 1)) != 0)
 		return lua_error_fail(L);
 	lua_pushboolean(L, 1);
 	return 1;
@@ -198,7 +198,7 @@ static int l_reload(lua_State *L)
 static int l_start(lua_State *L)
 {
 	struct lua_socket *s = lua_socket_check(L);
-	struct tls_context *context = check_context(L, 2);
+	struct tls_context *context = lua_socket_check_tls_context(L, 2);
 	const char *name = NULL;
 	size_t size = 0;
 

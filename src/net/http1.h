@@ -118,6 +118,7 @@ enum http1_wait {
 	HTTP1_WAIT_BODY,
 	HTTP1_WAIT_SEND,   /* a peer that reads */
 	HTTP1_WAIT_LINGER, /* the peer's end, after our last word */
+	HTTP1_WAIT_GREET,  /* the end of a TLS handshake */
 	HTTP1_WAIT_TIMED,  /* number of the above, which have deadlines */
 	HTTP1_WAIT_HANDLER = HTTP1_WAIT_TIMED,
 	HTTP1_WAIT_TURN, /* has input; others are served first */
@@ -141,6 +142,7 @@ struct http1_conn {
 	bool linger : 1;  /* the peer may still be sending */
 	bool late : 1;    /* its deadline has passed once */
 	bool closing : 1; /* its handle is being closed */
+	bool full : 1;    /* one too many: to be refused, once it has greeted */
 };
 
 struct http_server {

@@ -16,6 +16,8 @@
  *   IDLE -> HEAD -> BODY -> HANDLER -> (SEND) -> IDLE
  *     any of them -> SEND -> LINGER -> closed, after a refusal
  *
+ * With TLS a connection is in GREET before all that.
+ *
  * Nothing here runs inside itself: an answer that comes late is sent, and what
  * was held meanwhile is served from the loop.
  */
@@ -99,14 +101,18 @@ static void wait_for_peer(struct http1_conn *c)
  * the chance to read it: a close with input unread would reset. */
 static void finish(struct http1_conn *c)
 {
+	bool over;
+
 	if (stream_unsent(&c->stream) > 0) {
 		set_reading(c, false);
 		wait_for_peer(c);
 		return;
 	}
-	if (c->eof ||
-	    (!c->linger && c->in.size == 0 && !stream_has_input(&c->stream)) ||
-	    stream_shutdown(&c->stream) != 0) {
+	over = c->eof ||
+	       (!c->linger && c->in.size == 0 && !stream_has_input(&c->stream));
+	if (over)
+		stream_end(&c->stream);
+	if (over || stream_shutdown(&c->stream) != 0) {
 		http1__close(c);
 		return;
 	}
@@ -480,6 +486,8 @@ static void on_read(struct stream *s, char *data, ssize_t size)
 		return;
 	}
 	if (size < 0) {
+		c->server->stat.truncated += size == UV_ECONNABORTED &&
+					     c->req != NULL;
 		http1__close(c);
 		return;
 	}
@@ -505,6 +513,53 @@ static void on_read(struct stream *s, char *data, ssize_t size)
 		feed(c, c->in.data, c->in.size);
 	else
 		settle(c);
+}
+
+static void refuse_full(struct http1_conn *c)
+{
+	/* A handler's drain may bring it here in the middle of another
+	 * connection's batch, whose answers lie before the mark. */
+	size_t mark = c->server->out.size;
+
+	c->server->stat.refused_connections++;
+	refuse(c, 503, "too many connections");
+	http1__flush(c, mark, (struct http_text){ NULL, 0 }, false);
+	settle(c);
+}
+
+static void on_greeted(struct stream *s, int status)
+{
+	struct http1_conn *c = http1__conn_of(s);
+	struct http_stat *stat = &c->server->stat;
+
+	if (c->closing)
+		return;
+	if (status == 0)
+		stat->handshakes++;
+	else
+		stat->handshakes_failed++;
+	switch (status) {
+	case 0:
+		if (c->full)
+			refuse_full(c);
+		else
+			settle(c);
+		return;
+	case UV_EPROTONOSUPPORT:
+		refuse(c, 400, "this port speaks TLS: ask by https://");
+		flush_all(c);
+		settle(c);
+		return;
+	case UV_EPROTO:
+	case UV_EACCES:
+		/* It has been sent an alert, which a reset would take away. */
+		c->last = c->linger = true;
+		settle(c);
+		return;
+	default:
+		http1__close(c);
+		return;
+	}
 }
 
 static void on_drained(struct stream *s, int status)
@@ -538,6 +593,7 @@ static void on_closed(struct stream *s)
 void http1__conn_init(struct stream_group *group)
 {
 	group->on_read = on_read;
+	group->on_greeted = on_greeted;
 	group->on_drained = on_drained;
 	group->on_closed = on_closed;
 }
@@ -563,13 +619,16 @@ void http1__retire(struct http1_conn *c)
 {
 	if (c->busy || c->req != NULL || c->in.size > 0 || c->last)
 		return; /* what it is at is its last */
-	if (stream_unsent(&c->stream) > 0) {
+	if (c->wait == HTTP1_WAIT_GREET) {
+		http1__wait(c, HTTP1_WAIT_GREET); /* a chance, and less time */
+	} else if (stream_unsent(&c->stream) > 0) {
 		c->last = true;
 		finish(c);
 	} else if (c->requests == 0) {
 		http1__wait(c,
 			    HTTP1_WAIT_IDLE); /* it came just now: a chance */
 	} else if (!stream_has_input(&c->stream)) {
+		stream_end(&c->stream);
 		http1__close(c);
 	}
 }
@@ -601,6 +660,9 @@ void http1__expired(struct http1_conn *c)
 	case HTTP1_WAIT_LINGER:
 		http1__close(c);
 		return;
+	case HTTP1_WAIT_IDLE:
+		stream_end(&c->stream);
+		break;
 	default:
 		break;
 	}
@@ -635,18 +697,13 @@ int http1__accept(struct http_server *server, int fd, bool full)
 	}
 	server->stat.accepted++;
 	server->accepted_ms = http1__now_ms();
-	if (full) {
-		/* A handler's drain may bring it here in the middle of another
-		 * connection's batch, whose answers lie before the mark. */
-		size_t mark = server->out.size;
-
-		server->stat.refused_connections++;
-		refuse(c, 503, "too many connections");
-		http1__flush(c, mark, (struct http_text){ NULL, 0 }, false);
-		settle(c);
+	c->full = full;
+	if (full && c->stream.tls == NULL) {
+		refuse_full(c);
 		return 0;
 	}
-	http1__wait(c, HTTP1_WAIT_IDLE);
+	http1__wait(c,
+		    c->stream.tls != NULL ? HTTP1_WAIT_GREET : HTTP1_WAIT_IDLE);
 	set_reading(c, true);
 	return 0;
 }

@@ -102,8 +102,8 @@ ssize_t http_request_send_file(struct http_request *req, int fd,
 		return size;
 	if (size > HTTP_FILE_TURN)
 		size = HTTP_FILE_TURN;
-	if (req->framing != HTTP1_LENGTH)
-		return UV_ENOTSUP;
+	if (req->framing != HTTP1_LENGTH || c->stream.tls != NULL)
+		return UV_ENOTSUP; /* the kernel does not encrypt */
 	if (size > req->left)
 		return UV_EMSGSIZE;
 	if (server->current == c &&

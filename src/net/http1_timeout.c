@@ -92,6 +92,7 @@ void http1__timeouts_init(struct http_server *server)
 	server->wait_ms[HTTP1_WAIT_BODY] = limits->body_ms;
 	server->wait_ms[HTTP1_WAIT_SEND] = limits->send_ms;
 	server->wait_ms[HTTP1_WAIT_LINGER] = HTTP1_LINGER_MS;
+	server->wait_ms[HTTP1_WAIT_GREET] = limits->handshake_ms;
 }
 
 void http1__timeouts_stop(struct http_server *server)

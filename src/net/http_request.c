@@ -111,6 +111,18 @@ int http_request_peer(const struct http_request *req,
 	return stream_peer(&req->conn->stream, ret_addr);
 }
 
+bool http_request_is_secure(const struct http_request *req)
+{
+	return req->server->group.tls != NULL;
+}
+
+bool http_request_tls_info(const struct http_request *req,
+			   struct tls_info *ret_info)
+{
+	return req->conn != NULL &&
+	       stream_tls_info(&req->conn->stream, ret_info);
+}
+
 bool http_request_is_gone(const struct http_request *req)
 {
 	return req->conn == NULL;

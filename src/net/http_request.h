@@ -19,6 +19,7 @@
 struct cond;
 struct http_request;
 struct http_server;
+struct tls_info;
 
 /** Bytes that belong to somebody else; no NUL at the end. */
 struct http_text {
@@ -112,6 +113,13 @@ struct http_field http_request_trailer(const struct http_request *req,
 /** The peer's address. Returns 0 or UV_E* (the peer has gone). */
 int http_request_peer(const struct http_request *req,
 		      struct sockaddr_storage *ret_addr);
+
+/** Did it come over TLS? */
+bool http_request_is_secure(const struct http_request *req);
+
+/** What came of the handshake; false: there was none, or the peer has gone. */
+bool http_request_tls_info(const struct http_request *req,
+			   struct tls_info *ret_info);
 
 /** True when nobody waits for the answer any more. */
 bool http_request_is_gone(const struct http_request *req);

@@ -22,10 +22,11 @@ enum {
 	MAX_CONNECTIONS = 1 << 20,
 	MAX_BODY = 1 << 30,
 	MAX_HEADER = 1 << 24,
-	FRESH_MS = 500, /* for a connection's first request, draining */
-	RETRY_MS = 100, /* to accept again after a failure */
-	BUSY_MS = 1000, /* since the last connection came: more are coming */
-	LATE_MS = 100,  /* for who has knocked to come in, before closing */
+	FRESH_MS = 500,  /* for a connection's first request, draining */
+	GREET_MS = 2000, /* for its handshake before that */
+	RETRY_MS = 100,  /* to accept again after a failure */
+	BUSY_MS = 1000,  /* since the last connection came: more are coming */
+	LATE_MS = 100,   /* for who has knocked to come in, before closing */
 };
 
 /* Descriptors that the process may still open. */
@@ -78,6 +79,7 @@ static void set_limits(struct http_limits *l)
 	set_limit(&l->header_ms, 10000, INT32_MAX);
 	set_limit(&l->body_ms, 60000, INT32_MAX);
 	set_limit(&l->send_ms, 60000, INT32_MAX);
+	set_limit(&l->handshake_ms, 10000, INT32_MAX);
 }
 
 struct http_server *http_server_new(struct loop *loop, struct timers *timers,
@@ -261,6 +263,7 @@ int http_server_listen(struct http_server *server,
 	server->turn_open = server->listening = server->running = true;
 	set_room(server); /* what the server itself needs is open */
 	server->wait_ms[HTTP1_WAIT_IDLE] = server->limits.idle_ms;
+	server->wait_ms[HTTP1_WAIT_GREET] = server->limits.handshake_ms;
 	if (rc != 0)
 		http_server_drain(server, 0, NULL, NULL);
 	return rc;
@@ -367,6 +370,8 @@ int http_server_drain(struct http_server *server, uint64_t deadline_ms,
 	server->drained_arg = arg;
 	end_listening(server, deadline_ms);
 	server->wait_ms[HTTP1_WAIT_IDLE] = FRESH_MS;
+	if (server->wait_ms[HTTP1_WAIT_GREET] > GREET_MS)
+		server->wait_ms[HTTP1_WAIT_GREET] = GREET_MS;
 	for_each(server, http1__retire);
 	return 0;
 }
@@ -374,6 +379,11 @@ int http_server_drain(struct http_server *server, uint64_t deadline_ms,
 void http_server_set_streaming(struct http_server *server, bool on)
 {
 	server->streaming = on;
+}
+
+int http_server_set_tls(struct http_server *server, struct tls_context *context)
+{
+	return stream_group_set_tls(&server->group, context);
 }
 
 bool http_server_is_running(const struct http_server *server)
@@ -388,6 +398,7 @@ void http_server_free(struct http_server *server)
 	assert(!server->running);
 	http1__request_pool_free(server);
 	buf_destroy(&server->out);
+	stream_group_drop_tls(&server->group);
 	mem_free(server->group.buffer);
 	mem_free(server);
 }

@@ -17,6 +17,7 @@ struct http_request;
 struct http_server;
 struct loop;
 struct timers;
+struct tls_context;
 
 /** Limits; each has an answer of its own. 0 takes the default. */
 struct http_limits {
@@ -29,6 +30,7 @@ struct http_limits {
 	uint32_t header_ms;    /* 10 s from a request's first byte; 408 */
 	uint32_t body_ms;      /* 60 s for each 64 KiB of body; 408 */
 	uint32_t send_ms;      /* 60 s without progress: closed */
+	uint32_t handshake_ms; /* 10 s for a TLS handshake: closed */
 };
 
 /** Counters since the server was made, and gauges. */
@@ -39,8 +41,11 @@ struct http_stat {
 	uint64_t requests;         /* given to the handler */
 	uint64_t refused_requests; /* answered 4xx, 5xx by the server */
 	uint64_t timeouts;
-	uint64_t gone; /* left before they were answered */
-	uint64_t cut;  /* requests and answers a drain's deadline ended */
+	uint64_t gone;       /* left before they were answered */
+	uint64_t cut;        /* requests and answers a drain's deadline ended */
+	uint64_t handshakes; /* of TLS, done */
+	uint64_t handshakes_failed;
+	uint64_t truncated; /* TLS ended without saying so, in a request */
 	uint64_t reads;
 	uint64_t writes;
 	uint64_t bytes_in;
@@ -64,6 +69,11 @@ struct http_server *http_server_new(struct loop *loop, struct timers *timers,
 /** With @a on, on_request may come when only the head is there: see
  * http_request_body_state(). Without it, a request is whole. */
 void http_server_set_streaming(struct http_server *server, bool on);
+
+/** All connections that come from now on are with TLS of @a context, a server's,
+ * which is held. Returns 0 or UV_ENOMEM. */
+int http_server_set_tls(struct http_server *server,
+			struct tls_context *context);
 
 /** Listen, again after a drain. Returns 0, UV_EALREADY, or UV_E*. */
 int http_server_listen(struct http_server *server,

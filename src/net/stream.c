@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/inject.h"
+#include "net/stream_tls.h"
 
 enum { WRITE_BUFS = 4 };
 
@@ -40,32 +41,42 @@ static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buf)
 		s->group->reads++;
 		s->group->bytes_in += size;
 	}
-	s->group->on_read(s, buf->base, size);
+	if (s->tls != NULL)
+		stream__tls_read(s, buf->base, size);
+	else
+		s->group->on_read(s, buf->base, size);
 }
 
 static void on_closed(uv_handle_t *handle)
 {
 	struct stream *s = stream_of(handle);
 
+	stream__tls_free(s);
 	s->group->on_closed(s);
 }
 
+/* What can fail for want of memory, before anything is taken over. */
 static int stream_init(struct stream *s, struct stream_group *group,
-		       bool unix_socket)
+		       bool unix_socket, bool *ret_opened)
 {
+	int rc;
+
 	s->group = group;
+	s->tls = NULL;
 	if (unix_socket)
-		return uv_pipe_init(group->loop, &s->uv.pipe, 0);
-	return uv_tcp_init(group->loop, &s->uv.tcp);
+		rc = uv_pipe_init(group->loop, &s->uv.pipe, 0);
+	else
+		rc = uv_tcp_init(group->loop, &s->uv.tcp);
+	*ret_opened = rc == 0;
+	return rc == 0 && group->tls != NULL ? stream__tls_begin(s) : rc;
 }
 
 int stream_accept(struct stream *s, struct stream_group *group,
 		  uv_stream_t *server, bool *ret_opened)
 {
 	bool unix_socket = server->type == UV_NAMED_PIPE;
-	int rc = stream_init(s, group, unix_socket);
+	int rc = stream_init(s, group, unix_socket, ret_opened);
 
-	*ret_opened = rc == 0;
 	if (rc != 0)
 		return rc;
 	rc = uv_accept(server, &s->uv.stream);
@@ -77,9 +88,8 @@ int stream_accept(struct stream *s, struct stream_group *group,
 int stream_open(struct stream *s, struct stream_group *group, int fd,
 		bool unix_socket, bool *ret_opened)
 {
-	int rc = stream_init(s, group, unix_socket);
+	int rc = stream_init(s, group, unix_socket, ret_opened);
 
-	*ret_opened = rc == 0;
 	if (rc != 0)
 		return rc;
 	if (unix_socket)
@@ -109,6 +119,8 @@ static void on_written(uv_write_t *req, int status)
 	mem_free(req->data);
 	if (status == UV_ECANCELED) /* being closed */
 		return;
+	if (s->tls != NULL && stream__tls_is_greeting(s))
+		return; /* what fails will fail the read */
 	if (status != 0 || stream_unsent(s) == 0)
 		s->group->on_drained(s, status);
 }
@@ -143,7 +155,7 @@ static int write_rest(struct stream *s, const uv_buf_t *bufs, unsigned count,
 	return rc;
 }
 
-int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count)
+int stream__write_raw(struct stream *s, const uv_buf_t *bufs, unsigned count)
 {
 	size_t total = 0;
 	int rc;
@@ -163,6 +175,12 @@ int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count)
 	return write_rest(s, bufs, count, rc > 0 ? rc : 0, total);
 }
 
+int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count)
+{
+	return s->tls != NULL ? stream__tls_write(s, bufs, count)
+			      : stream__write_raw(s, bufs, count);
+}
+
 static int stream_fd(const struct stream *s)
 {
 	uv_os_fd_t fd;
@@ -174,9 +192,21 @@ static int stream_fd(const struct stream *s)
 
 int stream_shutdown(struct stream *s)
 {
+	int rc = s->tls != NULL ? stream__tls_end(s) : 0;
+
+	if (rc != 0)
+		return rc;
+	if (stream_unsent(s) > 0)
+		return 0; /* TLS has told; the socket's end is its close */
 	/* The queue is empty, so the request that uv_shutdown() takes for
 	 * waiting behind it would only cost memory. */
 	return shutdown(stream_fd(s), SHUT_WR) == 0 ? 0 : -errno;
+}
+
+void stream_end(struct stream *s)
+{
+	if (s->tls != NULL)
+		stream__tls_end(s);
 }
 
 bool stream_has_input(const struct stream *s)
@@ -184,7 +214,8 @@ bool stream_has_input(const struct stream *s)
 	char byte;
 	ssize_t n = recv(stream_fd(s), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
-	return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+	return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK) ||
+	       (s->tls != NULL && stream__tls_has_input(s));
 }
 
 int stream_peer(const struct stream *s, struct sockaddr_storage *ret_addr)

@@ -1,7 +1,7 @@
 /*
  * Byte streams between peers: what a protocol needs of a connection, and
- * nothing of how it is done. Today libuv does it; TLS and io_uring come in
- * behind the same calls.
+ * nothing of how it is done. libuv does it, and TLS where a group has it;
+ * io_uring can come in behind the same calls.
  *
  * All streams of one protocol on one worker form a group: they share a read
  * buffer and their callbacks, so an idle stream costs its handle and a pointer.
@@ -13,7 +13,12 @@
 #include <sys/socket.h>
 #include <uv.h>
 
+#include "base/buf.h"
+
 struct stream;
+struct stream_tls;
+struct tls_context;
+struct tls_info;
 
 /** What the streams of one protocol and worker have in common. */
 struct stream_group {
@@ -21,8 +26,14 @@ struct stream_group {
 	char *buffer; /* every read lands here */
 	size_t buffer_size;
 	/** @a size > 0 bytes of the group's buffer, good until this returns
-	 * and writable; or UV_EOF, or another UV_E*: no more will come. */
+	 * and writable; or UV_EOF, or another UV_E*: no more will come. With
+	 * TLS UV_EOF is an end that was announced, any other UV_ECONNABORTED. */
 	void (*on_read)(struct stream *s, char *data, ssize_t size);
+	/** With TLS, before anything else: the handshake is done (0); or has
+	 * failed, and the stream is plain, for a last word: UV_EPROTONOSUPPORT
+	 * when the peer speaks HTTP in plain text, else as tls_handshake(),
+	 * UV_EMSGSIZE: no end of it, or what the socket said. */
+	void (*on_greeted)(struct stream *s, int status);
 	/** Everything handed to stream_write() has left (0), or failed. */
 	void (*on_drained)(struct stream *s, int status);
 	/** After stream_close(): the memory is the owner's again. */
@@ -31,6 +42,10 @@ struct stream_group {
 	uint64_t writes; /* system calls begun to write */
 	uint64_t bytes_in;
 	uint64_t bytes_out; /* handed over to be written */
+
+	struct tls_context *tls; /* of streams that begin; NULL: none */
+	char *plain;             /* what a read of TLS has brought */
+	struct buf sealed;       /* encrypted, to leave in one write */
 };
 
 /** One connection. Lives inside its owner's struct. */
@@ -42,6 +57,7 @@ struct stream {
 		uv_pipe_t pipe;
 	} uv;
 	struct stream_group *group;
+	struct stream_tls *tls; /* NULL: plain */
 };
 
 /**
@@ -76,6 +92,9 @@ static inline size_t stream_unsent(const struct stream *s)
 /** Tell the peer that no more will come; all must have left. */
 int stream_shutdown(struct stream *s);
 
+/** Before a stream_close() that is no accident: TLS announces it. */
+void stream_end(struct stream *s);
+
 /** True when bytes, or an end, wait to be read. */
 bool stream_has_input(const struct stream *s);
 
@@ -88,3 +107,15 @@ void stream_set_reset(struct stream *s);
 
 /** Close; what was not sent is dropped. on_closed() follows, later. */
 void stream_close(struct stream *s);
+
+/** Streams that begin from now on are servers' with TLS of @a context, which the
+ * group holds until dropped; those that are open are not touched. Returns 0 or
+ * UV_ENOMEM. */
+int stream_group_set_tls(struct stream_group *group,
+			 struct tls_context *context);
+
+/** No stream of the group is open. */
+void stream_group_drop_tls(struct stream_group *group);
+
+/** What came of the handshake; false: there is no TLS, or it is not done. */
+bool stream_tls_info(const struct stream *s, struct tls_info *ret_info);

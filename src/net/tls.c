@@ -518,6 +518,11 @@ bool tls_has_out(const struct tls *t)
 	return t->out.size > t->out_sent;
 }
 
+bool tls_has_input(const struct tls *t)
+{
+	return t->first.size > 0 || SSL_has_pending(t->ssl);
+}
+
 int tls_shutdown(struct tls *t)
 {
 	int rc = enter(t);

@@ -69,6 +69,9 @@ int tls_flush(struct tls *t);
 /** Is anything kept? */
 bool tls_has_out(const struct tls *t);
 
+/** Has it bytes of a record that is not whole, or not read? */
+bool tls_has_input(const struct tls *t);
+
 /** Announce our end, and tls_flush(). Again is fine. */
 int tls_shutdown(struct tls *t);
 

@@ -6,19 +6,17 @@
 
 #include <errno.h>
 #include <openssl/err.h>
-#include <openssl/rand.h>
 #include <openssl/ssl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/diag.h"
 #include "net/tls_error.h"
+#include "net/tls_ticket.h"
 
 enum {
 	ERROR_SIZE = 512,
-	TICKET_KEYS_SIZE = 80,
 	/* Sessions without tickets that a server keeps, a few KiB each. */
 	SESSIONS_MAX = 4096,
 };
@@ -174,15 +172,6 @@ static int load_protocols(SSL_CTX *ctx, const struct tls_options *o)
 
 /* --- sessions --- */
 
-static pthread_once_t ticket_once = PTHREAD_ONCE_INIT;
-static unsigned char ticket_keys[TICKET_KEYS_SIZE];
-static bool has_ticket_keys;
-
-static void make_ticket_keys(void)
-{
-	has_ticket_keys = RAND_priv_bytes(ticket_keys, sizeof ticket_keys) == 1;
-}
-
 static bool digest_file(EVP_MD_CTX *md, const char *path)
 {
 	BIO *file = path != NULL ? BIO_new_file(path, "r") : NULL;
@@ -241,10 +230,7 @@ static int load_sessions(SSL_CTX *ctx, const struct tls_options *o)
 	SSL_CTX_sess_set_cache_size(ctx, SESSIONS_MAX);
 	if (o->no_tickets && o->no_session_cache)
 		SSL_CTX_set_num_tickets(ctx, 0);
-	pthread_once(&ticket_once, make_ticket_keys);
-	if (!has_ticket_keys ||
-	    SSL_CTX_set_tlsext_ticket_keys(ctx, ticket_keys,
-					   sizeof ticket_keys) != 1)
+	if (tls__tickets(ctx) != 0)
 		return refuse("cannot set up tickets", "try again");
 	return set_identity(ctx, o);
 }

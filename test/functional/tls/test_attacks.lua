@@ -2,7 +2,7 @@
 -- one that never comes, ends and resets after every byte of the handshake, streams that
 -- are cut; time limits, cancels and deadlines; 4 MiB both ways at once; memory stays
 -- level over many connections.
--- test: timeout 400, soak 3600
+-- test: timeout 120, soak 3600
 local errno = require('errno')
 local ffi = require('ffi')
 local fiber = require('fiber')
@@ -155,7 +155,7 @@ local function between(limit, direction, how)
 end
 local silent, strange, steps = 0, nil, 0
 for _, direction in ipairs({'up', 'down'}) do
-    for limit = 1, 2200, tap.soak(1, 61) do
+    for limit = 1, 2200, tap.soak(1, 401) do
         local ok, why = between(limit, direction, steps % 2 == 0 and 'reset' or 'close')
         steps = steps + 1
         if ok == '' then silent = silent + 1 end
@@ -341,7 +341,7 @@ local function visits(count)
 end
 visits(500)
 local first = memory()
-visits(tap.soak(50000, 2000))
+visits(tap.soak(50000, 400))
 local second = memory()
 tap.diag(('%d KiB, then %d'):format(first, second))
 if (os.getenv('NEAP_SANITIZE') or '') == '' then
