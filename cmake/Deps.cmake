@@ -30,7 +30,7 @@ function(package_part name)
 endfunction()
 
 foreach(part IN ITEMS
-    luajit libuv llhttp msgpack libyaml openssl curl libedit uthash
+    luajit libuv llhttp msgpack libyaml openssl curl zlib brotli libedit uthash
     msgpuck)
   include(${CMAKE_SOURCE_DIR}/third_party/${part}/${part}.cmake)
 endforeach()

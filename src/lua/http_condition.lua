@@ -1,4 +1,4 @@
--- Requests of `http.server` that want a part, or only what is new: for handlers.
+-- Requests of the module `http.server` that want a part, or only what is new.
 local c, request, _, static = ...
 
 local usage = c.usage
@@ -32,11 +32,11 @@ local function seconds_of(value, who)
     return seconds
 end
 
---- req:not_modified{etag=, last_modified=} -> response | nil, headers
--- What to return when the peer has what it asks for already, 304, or when it must
+--- req:not_modified(what) -> response | nil, headers
+-- @what is `{etag=, last_modified=}`. What to return when the peer has what it asks for already, 304, or when it must
 -- not be done, 412; nil: answer as ever, and send @headers, the two fields, with
--- it. @etag names a state of the thing ("W/" in front: two that are as good as
--- the same); quotes are put around it. @last_modified is in seconds, or a date.
+-- it. `etag` names a state of the thing ("W/" in front: two that are as good as
+-- the same); quotes are put around it. `last_modified` is in seconds, or a date.
 --
 --     local resp, headers = req:not_modified{etag = version}
 --     return resp or {headers = headers, body = expensive()}

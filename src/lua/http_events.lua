@@ -1,4 +1,5 @@
--- Server-sent events of `http.server`: what EventSource of a browser reads.
+-- Server-sent events of the module `http.server`: what EventSource of a browser
+-- reads.
 local c, request = ...
 
 local usage = c.usage
@@ -111,7 +112,7 @@ function request.methods:events(options)
 end
 
 --- events:send(event) -> true | nil, err
--- Send an event: a string, its data, or `{data=, event=, id=, retry=, comment=}`;
+-- Send @event: a string, its data, or `{data=, event=, id=, retry=, comment=}`;
 -- `data` may have several lines, `retry` is in seconds. It is waited until the peer
 -- has read enough of what came before; several fibers may send. Nil: the peer has
 -- gone, or the stream has ended. Yields: maybe. Throws: what cannot be sent;

@@ -14,6 +14,7 @@ local c = ...
 local usage = c.usage
 
 local request, router, static = c.request, c.router, c.static
+local compress = c.compress
 
 local type, error, pcall = type, error, pcall
 local reply, encode = request.reply, request.encode
@@ -34,6 +35,7 @@ local known = {
     charset = 'string', display_errors = 'boolean', handler = 'function',
     log_requests = 'boolean or function', log_errors = 'boolean or function',
     tls = 'table',
+    compress = 'boolean or table',
 }
 
 local function check_options(options)
@@ -173,7 +175,17 @@ end
 
 local function serve_fully(self, req, method, key)
     local line = self.logs and req:request_line()
-    local status = answer(self, req, dispatch(self, req, method, key))
+    local handler, resp = dispatch(self, req, method, key)
+    if self.compresses then
+        local options, route = self.compress, req.route
+        if route and route.compress ~= nil then
+            options = route.compress
+        end
+        if options then
+            resp = compress.apply(req, resp, options, self.text_type)
+        end
+    end
+    local status = answer(self, req, handler, resp)
     if line then
         local head = req._streamed
         status = head and head.status or status
@@ -286,7 +298,9 @@ local function update(self)
     local options = self.options
     self.logs = options.log_requests and true or self.route_logs
     self.plain = next(self.hooks) == nil and not options.handler and
-        not self.logs and type(options.log_errors) ~= 'function'
+        not self.logs and not self.compress and
+        type(options.log_errors) ~= 'function'
+    self.compresses = self.compresses or self.compress ~= nil
 end
 
 --- http.server.new(host, port, [options]) -> httpd
@@ -312,6 +326,7 @@ end
 -- | `handler` | none | `handler(httpd, req)` for every request; routes and hooks are not used |
 -- | `display_errors` | false | tell the peer the traceback of a handler's error |
 -- | `log_requests` | false | log every request; a function gets a format and its arguments |
+-- | `compress` | false | send bodies as gzip or brotli to who accepts it; see `httpd:route()` |
 -- | `log_errors` | true | log the errors of handlers; a function gets a format and its arguments |
 --
 -- `tls` takes what `socket.tls_server()` does, `cert_file` and `key_file` above all,
@@ -352,6 +367,7 @@ function M.new(host, port, options)
         router = router.new(),
         hooks = {},
         route_logs = false,
+        compress = compress.options(copy.compress, 'http.server.new'),
         text_type = 'text/plain; charset=' .. copy.charset,
         c = c.new(copy),
         tls = context,
@@ -366,7 +382,7 @@ end
 
 --- httpd:route(route, handler) -> httpd
 -- Have @handler answer the requests that @route = `{path=, method=, name=,
--- log_requests=, stream=}` takes. In `path`, ":name" stands for a segment and "*name" for
+-- log_requests=, stream=, compress=}` takes. In `path`, ":name" stands for a segment and "*name" for
 -- any rest, once; `req:stash(name)` gives them. A slash at the end makes no
 -- difference. `method` is one, a list, or "ANY", which is the default; GET
 -- answers HEAD, too. Without a route a request is answered 404, without one for
@@ -375,6 +391,13 @@ end
 -- With `stream` the handler runs as soon as the header is there, and `req:read()`
 -- gives the body while it comes; a handler that does not read holds back the peer.
 -- If it answers before the body's end, the connection is closed behind the answer.
+--
+-- With `compress`, true or `{level=, min_size=, types=, brotli=}`, or false where the
+-- server compresses, a body of at least 1,024 bytes, or in pieces, whose type is text
+-- (or one of the list `types`, as "text/html" or "text/*") is sent as brotli or gzip,
+-- what the peer's Accept-Encoding likes better, on `level` 1 to 9 (5); a piece can be
+-- read when it has come. Not so to HEAD, with a content-encoding or "no-transform",
+-- for 206, and what `req:stream()` sends. Large bodies are compressed on another thread.
 --
 -- @handler(req) returns a response `{status=, headers=, body=}`; `body` is a
 -- string, or a table, which is sent as JSON; a value of `headers` may be a list.
@@ -406,6 +429,11 @@ function server:route(route, handler)
         end
         methods[method:upper()] = true
     end
+    local smaller = route.compress
+    if smaller then
+        smaller = compress.options(smaller, 'httpd:route')
+        self.compresses = true
+    end
     local ok, why = self.router:add({
         path = route.path,
         name = route.name,
@@ -413,7 +441,8 @@ function server:route(route, handler)
         handler = handler,
         log_requests = route.log_requests,
         stream = route.stream and true or nil,
-        plain = true,
+        compress = smaller,
+        plain = not smaller,
     })
     if not ok then
         usage(('httpd:route: %s: %s'):format(route.path, why))

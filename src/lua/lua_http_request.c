@@ -553,4 +553,5 @@ void lua_http_push_request_half(lua_State *L)
 	lua_http_open_body(L);
 	lua_http_open_condition(L);
 	lua_http_open_file(L);
+	lua_http_open_encode(L);
 }

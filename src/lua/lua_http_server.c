@@ -531,6 +531,8 @@ static void open_halves(lua_State *L, int idx)
 		  "static");
 	open_half(L, idx, lua_src_http_condition, "=neap/http_condition.lua",
 		  "condition");
+	open_half(L, idx, lua_src_http_compress, "=neap/http_compress.lua",
+		  "compress");
 	open_half(L, idx, lua_src_http_events, "=neap/http_events.lua",
 		  "events");
 }

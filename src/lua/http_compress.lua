@@ -1,0 +1,183 @@
+-- Answers of the module `http.server` made smaller, for who accepts it.
+local c, request = ...
+
+local usage = c.usage
+
+local M = {}
+
+local NAMES = { b = 'br', g = 'gzip' }
+local MIN_SIZE = 1024
+
+-- What is text, besides "text/": the rest is compressed already, or not worth it.
+local kinds = {
+    ['application/json'] = true, ['application/javascript'] = true,
+    ['application/xml'] = true, ['application/wasm'] = true,
+    ['application/x-ndjson'] = true, ['application/yaml'] = true,
+    ['application/vnd.ms-fontobject'] = true, ['font/ttf'] = true,
+    ['font/otf'] = true, ['image/bmp'] = true, ['image/x-icon'] = true,
+}
+
+local function is_compressible(kind, types)
+    kind = kind:lower():match('^%s*([^;%s]+)') or ''
+    if types then
+        return types[kind] or types[kind:match('^[^/]*') .. '/*'] or false
+    elseif kind == 'text/event-stream' then
+        return false -- its writer decides
+    end
+    return kinds[kind] or kind:find('^text/') or kind:find('+json$') or
+        kind:find('+xml$')
+end
+
+-- What the option `compress` says, checked: nil, or a table.
+function M.options(value, who)
+    if not value then
+        return nil
+    elseif value == true then
+        value = {}
+    elseif type(value) ~= 'table' then
+        usage(who .. ': compress is a boolean or a table')
+    end
+    local out = { level = 5, min_size = MIN_SIZE, codings = 'bg' }
+    for name, v in pairs(value) do
+        if name == 'level' and type(v) == 'number' and v >= 1 and v <= 9 or
+           name == 'min_size' and type(v) == 'number' and v >= 0 then
+            out[name] = math.floor(v)
+        elseif name == 'types' and type(v) == 'table' then
+            out.types = {}
+            for _, kind in ipairs(v) do
+                out.types[tostring(kind):lower()] = true
+            end
+        elseif name == 'brotli' and type(v) == 'boolean' then
+            out.codings = v and 'bg' or 'g'
+        else
+            usage(('%s: compress = {level= (1 to 9), min_size=, types=, '
+                .. 'brotli=} is wanted, not %s = %s'):format(who,
+                tostring(name), tostring(v)))
+        end
+    end
+    return out
+end
+
+local function encode(encoder, text, last)
+    local ok, out = c.encode(encoder, text, last)
+    if ok ~= true then
+        c.file_failed(ok)
+    end
+    return out
+end
+
+-- What @gen gives, encoded: each chunk can be read when it has come.
+local function stream(encoder, gen, param, state)
+    local ended = false
+    return function()
+        while not ended do
+            local next_state, chunk = gen(param, state)
+            if next_state == nil then
+                ended = true
+                return encode(encoder, '', true)
+            elseif chunk == nil then
+                chunk = next_state
+            end
+            state = next_state
+            if type(chunk) ~= 'string' and type(chunk) ~= 'number' then
+                return chunk -- which the caller refuses
+            end
+            chunk = tostring(chunk)
+            if chunk ~= '' then
+                return encode(encoder, chunk, false)
+            end
+        end
+    end
+end
+
+-- The fields by small names; nil when there is a reason not to touch the body.
+local function fields_of(headers)
+    local out = {}
+    for name, value in pairs(headers or {}) do
+        if type(name) ~= 'string' then
+            return nil
+        end
+        out[name:lower()] = value
+    end
+    local control = out['cache-control']
+    if out['content-encoding'] ~= nil or out['content-range'] ~= nil or
+       type(control) == 'string' and control:lower():find('no-transform',
+           1, true) then
+        return nil
+    end
+    return out
+end
+
+local function add_vary(fields)
+    local vary = fields.vary
+    if vary == nil then
+        fields.vary = 'Accept-Encoding'
+    elseif type(vary) == 'string' and vary ~= '*' and
+           not vary:lower():find('accept-encoding', 1, true) then
+        fields.vary = vary .. ', Accept-Encoding'
+    end
+end
+
+-- The body as a string, or what gives its chunks; nil: neither.
+local function body_of(body, fields)
+    if type(body) == 'string' or type(body) == 'number' then
+        return tostring(body)
+    elseif type(body) == 'function' then
+        return nil, body
+    elseif type(body) ~= 'table' then
+        return nil
+    end
+    local ok, text = pcall(request.encode, body)
+    if ok then
+        fields['content-type'] = fields['content-type'] or
+            'application/json; charset=utf-8'
+        return text
+    elseif type(body.gen) == 'function' then
+        return nil, body.gen, body.param, body.state
+    end
+end
+
+-- The answer @resp of a handler to @req, with its body encoded if that may be
+-- and the peer likes it.
+function M.apply(req, resp, options, text_type)
+    local whole = type(resp) == 'table' and resp or { body = resp }
+    local status = whole.status or 200
+    local fields = type(whole.headers or {}) == 'table' and
+        fields_of(whole.headers)
+    if whole.body == nil or not fields or status == 204 or status == 206 or
+       status == 304 then
+        return resp
+    end
+    local text, gen, param, state = body_of(whole.body, fields)
+    local kind = fields['content-type'] or text_type
+    if text == nil and gen == nil or text and #text < options.min_size or
+       type(kind) ~= 'string' or not is_compressible(kind, options.types) then
+        return resp
+    end
+    add_vary(fields)
+    fields['content-type'] = kind
+    local out = { status = status, headers = fields, body = text or whole.body,
+                  trailers = whole.trailers }
+    local accept = c.accepts(req:header('accept-encoding') or '',
+        options.codings)
+    if accept == '' or req.method == 'HEAD' then
+        return out
+    end
+    local encoder, why = c.encoder(accept:sub(1, 1), options.level)
+    if encoder == nil then
+        error('compress: ' .. why, 0)
+    end
+    fields['content-encoding'] = NAMES[accept:sub(1, 1)]
+    fields['content-length'], fields['accept-ranges'] = nil, nil
+    if type(fields.etag) == 'string' and fields.etag:sub(1, 2) ~= 'W/' then
+        fields.etag = 'W/' .. fields.etag -- other bytes, the same meaning
+    end
+    if text then
+        out.body = encode(encoder, text, true)
+    else
+        out.body = stream(encoder, gen, param, state)
+    end
+    return out
+end
+
+return M
