@@ -67,5 +67,8 @@ void lua_http_open_file(lua_State *L);
 /** The same for those of encoders. */
 void lua_http_open_encode(lua_State *L);
 
+/** The same for those of forms. */
+void lua_http_open_form(lua_State *L);
+
 /** Push the C half of requests. Throws: out of memory. */
 void lua_http_push_request_half(lua_State *L);

@@ -554,4 +554,5 @@ void lua_http_push_request_half(lua_State *L)
 	lua_http_open_condition(L);
 	lua_http_open_file(L);
 	lua_http_open_encode(L);
+	lua_http_open_form(L);
 }

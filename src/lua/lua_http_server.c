@@ -533,6 +533,7 @@ static void open_halves(lua_State *L, int idx)
 		  "condition");
 	open_half(L, idx, lua_src_http_compress, "=neap/http_compress.lua",
 		  "compress");
+	open_half(L, idx, lua_src_http_form, "=neap/http_form.lua", "form");
 	open_half(L, idx, lua_src_http_events, "=neap/http_events.lua",
 		  "events");
 }
