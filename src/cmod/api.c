@@ -16,14 +16,14 @@ static inline void copy_short(char *to, const char *from, size_t size)
 {
 	uint64_t first, last;
 
-	if (size == 1) {
+	if (__builtin_expect(size == 1, 1)) {
 		*to = *from;
 	} else if (size - 8 <= 8) {
 		memcpy(&first, from, 8);
 		memcpy(&last, from + size - 8, 8);
 		memcpy(to, &first, 8);
 		memcpy(to + size - 8, &last, 8);
-	} else {
+	} else if (size != 0) {
 		memcpy(to, from, size);
 	}
 }
@@ -43,26 +43,42 @@ static int refuse_result(const struct neap_call *call, size_t size)
 			call->results + 1, size, out->limit, out->size);
 }
 
+/* What a result takes besides the short way: more memory, or a no. */
+static __attribute__((noinline, cold)) int
+return_long(neap_call_t *call, const char *begin, const char *end)
+{
+	size_t size = (size_t)(end - begin);
+
+	if (call != call_current || call == NULL)
+		return NEAP_ERR("neap_return_mp: not the call that runs");
+	if (begin > end)
+		return NEAP_ERR("neap_return_mp: the end of result %u lies "
+				"before its begin",
+				call->results + 1);
+	if (size != (call_size_t)size ||
+	    buf_reserve(&call->out, sizeof(call_size_t) + size) == NULL)
+		return refuse_result(call, size);
+	return neap_return_mp(call, begin, end);
+}
+
 int neap_return_mp(neap_call_t *call, const char *begin, const char *end)
 {
 	size_t size = (size_t)(end - begin);
 	call_size_t head = (call_size_t)size;
 	char *p;
 
-	if (__builtin_expect(call != call_current || call == NULL, 0))
-		return NEAP_ERR("neap_return_mp: not the call that runs");
-	if (__builtin_expect(begin > end, 0))
-		return NEAP_ERR("neap_return_mp: the end of result %u lies "
-				"before its begin",
-				call->results + 1);
-	p = size != head ? NULL : buf_reserve(&call->out, sizeof head + size);
-	if (__builtin_expect(p == NULL, 0))
-		return refuse_result(call, size);
-	memcpy(p, &head, sizeof head);
-	if (size > 0)
-		copy_short(p + sizeof head, begin, size);
+	/* There is no room for what a call_size_t cannot tell. */
+	if (__builtin_expect(
+		    call != call_current || call == NULL || begin > end ||
+			    sizeof head + size >
+				    call->out.capacity - call->out.size,
+		    0))
+		return return_long(call, begin, end);
+	p = call->out.data + call->out.size;
 	call->out.size += sizeof head + size;
 	call->results++;
+	memcpy(p, &head, sizeof head);
+	copy_short(p + sizeof head, begin, size);
 	return 0;
 }
 

@@ -58,11 +58,16 @@ struct neap_call {
 /** Size of a result, in c->out before its bytes. */
 typedef uint32_t call_size_t;
 
+/* (Where these lie of a thread is known when the program is linked: without that
+ * word each use would first put it into a register.) */
+
 /** The call that runs on this thread, or NULL. */
-extern __thread struct neap_call *call_current;
+extern __thread struct neap_call *call_current
+	__attribute__((tls_model("local-exec")));
 
 /** One idle call of this thread, at hand; and how many others are in a pool. */
-extern __thread struct neap_call *call_spare;
+extern __thread struct neap_call *call_spare
+	__attribute__((tls_model("local-exec")));
 extern __thread unsigned call_idle;
 
 /** Make the buffers ready of one that is all zero. */

@@ -221,12 +221,14 @@ static bool is_hot(struct cpu_use *u, bool calm)
 
 uint64_t cpu_use_begin(struct cpu_use *u, uint64_t call)
 {
-	uint64_t now = cpu_ticks();
+	uint64_t now = cpu_ticks(), window = cpu_clock_window();
 
 	/* Before the CPU clock is asked for what is to come. */
-	if (call - u->timed > 1 && now - u->last > cpu_clock_window())
+	if (now - u->last > window && call - u->timed > 1) {
 		cpu_add(&u->ticks, unexpected(u, now));
-	return cpu_begin();
+		now = cpu_ticks();
+	}
+	return now - cpu_thread.mark > window ? cpu_begin_marked() : now;
 }
 
 void cpu_use_end(struct cpu_use *u, uint64_t call, uint64_t begin)
@@ -236,16 +238,17 @@ void cpu_use_end(struct cpu_use *u, uint64_t call, uint64_t begin)
 	uint64_t gap_max = stands > 1 ? window : window / SHORT;
 	bool calm = ticks <= window / SHORT && begin - u->last <= gap_max;
 
+	u->last = end;
 	if (ticks > window) {
 		/* Of such there are no others, or they were seen. */
 		ticks = cpu_end_marked(begin, end);
+		u->last = cpu_thread.mark;
 		stands = 1;
 	} else {
 		ticks -= ticks > cpu_clock.reading ? cpu_clock.reading : ticks;
 	}
 	cpu_add(&u->ticks, ticks * stands);
 	u->timed = call;
-	u->last = cpu_ticks();
 	u->due = call + 1;
 	if (is_hot(u, calm))
 		u->due += STEP / 2 + next_random() % STEP;

@@ -22,7 +22,11 @@ _Static_assert(offsetof(struct cstack, x87_default) == 36,
 	       "known to the assembly");
 
 /*
- * int cstack__enter(s, code, call, args, args_end): rdi, rsi, rdx, rcx, r8.
+ * cstack__call: rbx = s, rax = the function, rdi, rsi, rdx its arguments. Gives
+ * edx = 1 when it has returned, with eax; edx = 0 when it has left. Called by
+ * cstack__enter() alone, whose compiler knows what it does not keep: no
+ * register but rbx and rbp. (Those that a function keeps it has kept when it
+ * returns; when it leaves they lie on its stack.)
  *
  * The stack pointer of the caller is in s->back, not in a register: who
  * resumes the stack after a wait is another caller, and the function returns
@@ -30,56 +34,35 @@ _Static_assert(offsetof(struct cstack, x87_default) == 36,
  * for unwinding says the same, so that debuggers, profilers and crash reports
  * walk from a C stack into whoever runs it now:
  *
- *	CFA = *(rbx + 8) + 56 (six registers and the return address)
+ *	CFA = *(rbx + 8) + 16 (rbp and the return address)
  */
 __asm__(".text\n"
-	".globl cstack__enter\n"
-	".hidden cstack__enter\n"
-	".type cstack__enter, @function\n"
+	".globl cstack__call\n"
+	".hidden cstack__call\n"
+	".type cstack__call, @function\n"
 	".p2align 5\n"
-	"cstack__enter:\n"
+	"cstack__call:\n"
 	".cfi_startproc\n"
 	"	push %rbp\n"
-	"	push %rbx\n"
-	"	push %r12\n"
-	"	push %r13\n"
-	"	push %r14\n"
-	"	push %r15\n"
-	".cfi_def_cfa_offset 56\n"
+	".cfi_def_cfa_offset 16\n"
 	".cfi_offset rbp, -16\n"
-	".cfi_offset rbx, -24\n"
-	".cfi_offset r12, -32\n"
-	".cfi_offset r13, -40\n"
-	".cfi_offset r14, -48\n"
-	".cfi_offset r15, -56\n"
-	"	mov %rdi, %rbx\n"
-	"	mov %rsp, 8(%rdi)\n"
-	/* DW_CFA_def_cfa_expression: breg3 +8, deref, plus_uconst 56 */
-	".cfi_escape 0x0f, 0x05, 0x73, 0x08, 0x06, 0x23, 0x38\n"
-	"	mov 16(%rdi), %rsp\n"
-	"	mov %rsi, %rax\n"
-	"	mov %rdx, %rdi\n"
-	"	mov %rcx, %rsi\n"
-	"	mov %r8, %rdx\n"
+	"	mov %rsp, 8(%rbx)\n"
+	/* DW_CFA_def_cfa_expression: breg3 +8, deref, plus_uconst 16 */
+	".cfi_escape 0x0f, 0x05, 0x73, 0x08, 0x06, 0x23, 0x10\n"
+	"	mov 16(%rbx), %rsp\n"
 	"	call *%rax\n"
 	"	mov 8(%rbx), %rsp\n"
-	"	mov %eax, 24(%rbx)\n"
-	"	mov $1, %eax\n"
-	"	pop %r15\n"
-	"	pop %r14\n"
-	"	pop %r13\n"
-	"	pop %r12\n"
-	"	pop %rbx\n"
+	"	mov $1, %edx\n"
 	"	pop %rbp\n"
 	"	ret\n"
 	".cfi_endproc\n"
-	".size cstack__enter, . - cstack__enter\n");
+	".size cstack__call, . - cstack__call\n");
 
 /*
- * void cstack__leave(s): from the stack to s->back, where cstack__enter() or
- * cstack__resume() return 0. int cstack__resume(s): the other way. Both push
- * the same frame. The return is a jump: the prediction of returns knows
- * nothing of a switch.
+ * void cstack__leave(s): from the stack to s->back, where cstack__call goes on
+ * or cstack__resume(), which leaves the same there. int cstack__resume(s): the
+ * other way. The returns are jumps: the prediction of returns knows nothing of
+ * a switch.
  */
 __asm__(".text\n"
 	".globl cstack__leave\n"
@@ -101,8 +84,14 @@ __asm__(".text\n"
 	"	mov %rsp, (%rdi)\n"
 	"	ldmxcsr 32(%rdi)\n"
 	"	fldcw 36(%rdi)\n"
+	"	mov %rdi, %rbx\n"
 	"	mov 8(%rdi), %rsp\n"
-	"	jmp 1f\n"
+	".cfi_def_cfa_offset 16\n"
+	"	xor %edx, %edx\n"
+	"	pop %rbp\n"
+	".cfi_def_cfa_offset 8\n"
+	"	pop %rcx\n"
+	"	jmp *%rcx\n"
 	".cfi_endproc\n"
 	".size cstack__leave, . - cstack__leave\n"
 	".globl cstack__resume\n"
@@ -111,28 +100,46 @@ __asm__(".text\n"
 	".p2align 4\n"
 	"cstack__resume:\n"
 	".cfi_startproc\n"
-	"	push %rbp\n"
 	"	push %rbx\n"
 	"	push %r12\n"
 	"	push %r13\n"
 	"	push %r14\n"
 	"	push %r15\n"
-	".cfi_def_cfa_offset 56\n"
+	".cfi_def_cfa_offset 48\n"
+	".cfi_offset rbx, -16\n"
+	".cfi_offset r12, -24\n"
+	".cfi_offset r13, -32\n"
+	".cfi_offset r14, -40\n"
+	".cfi_offset r15, -48\n"
+	/* What cstack__call would have there: where to go on, and rbp. */
+	"	lea 1f(%rip), %rcx\n"
+	"	push %rcx\n"
+	"	push %rbp\n"
+	".cfi_adjust_cfa_offset 16\n"
 	"	mov %rsp, 8(%rdi)\n"
 	"	mov (%rdi), %rsp\n"
 	"	ldmxcsr (%rsp)\n"
 	"	fldcw 4(%rsp)\n"
 	"	add $8, %rsp\n"
-	"1:	xor %eax, %eax\n"
 	"	pop %r15\n"
 	"	pop %r14\n"
 	"	pop %r13\n"
 	"	pop %r12\n"
 	"	pop %rbx\n"
 	"	pop %rbp\n"
-	".cfi_def_cfa_offset 8\n"
 	"	pop %rcx\n"
+	/* (Who unwinds looks up the byte before the place to go on.) */
+	".cfi_adjust_cfa_offset -16\n"
 	"	jmp *%rcx\n"
+	"1:	mov %eax, 24(%rbx)\n"
+	"	mov %edx, %eax\n"
+	"	pop %r15\n"
+	"	pop %r14\n"
+	"	pop %r13\n"
+	"	pop %r12\n"
+	"	pop %rbx\n"
+	".cfi_def_cfa_offset 8\n"
+	"	ret\n"
 	".cfi_endproc\n"
 	".size cstack__resume, . - cstack__resume\n");
 

@@ -223,54 +223,52 @@ static int begin_wait(lua_State *L, struct neap_call *c)
 }
 
 /* What is neither nothing nor one small value. */
-static __attribute__((noinline)) int
-end_long(lua_State *L, struct cmod_func_box *box, struct neap_call *c)
+static __attribute__((noinline)) int end_long(lua_State *L, struct neap_call *c)
 {
+	struct cmod_func_box *box;
 	bool failed;
 	int n = push_outcome(L, c, &failed);
 
-	if (failed)
+	box = lua_cmod_quick_callee(L);
+	if (failed && box != NULL)
 		lua_cmod_count(&box->use.errors);
 	call_put(c);
 	return n;
 }
 
 /* The function has ended. */
-static inline int end(lua_State *L, struct cmod_func_box *box,
-		      struct neap_call *c)
+static inline int end(lua_State *L, struct neap_call *c)
 {
 	const char *p = c->out.data;
 	int n = (int)c->results + 1;
 	call_size_t size;
 
 	if (!likely(call_succeeded(c) && n <= 2))
-		return end_long(L, box, c);
+		return end_long(L, c);
 	lua_fast_pushboolean(L, true);
 	if (n == 2) {
 		memcpy(&size, p, sizeof size);
 		p += sizeof size;
 		if (!likely(push_small(L, (const unsigned char *)p, size))) {
 			lua_pop(L, 1);
-			return end_long(L, box, c);
+			return end_long(L, c);
 		}
 	}
 	call_put_spare(c);
 	return n;
 }
 
-static inline bool run(lua_State *L, struct cmod_func_box *box,
-		       struct neap_call *c, const char *args,
-		       const char *args_end)
+static inline bool is_measured(struct cmod_func_box *box)
 {
-	if (likely(lua_cmod_count(&box->use.calls) != box->use.cpu.due))
-		return call_run(c, &box->use, args, args_end, L);
-	return call_run_measured(c, &box->use, args, args_end, L);
+	return !likely(lua_cmod_count(&box->use.calls) != box->use.cpu.due);
 }
 
 /* Arguments that are more than few; the same from there on. */
 static __attribute__((noinline)) int
 call_long(lua_State *L, struct cmod_func_box *box, struct neap_call *c)
 {
+	const char *args, *args_end;
+
 	if (lua_pack(L, 2, lua_gettop(L), &c->in) != 0) {
 		call_put(c);
 		return push_failure(L);
@@ -281,9 +279,24 @@ call_long(lua_State *L, struct cmod_func_box *box, struct neap_call *c)
 		return lua_error_usage(L, "function '%s' is unloaded",
 				       box->name);
 	}
-	if (!likely(run(L, box, c, c->in.data, c->in.data + c->in.size)))
+	args = c->in.data;
+	args_end = args + c->in.size;
+	if (!likely(is_measured(box)
+			    ? call_run_measured(c, &box->use, args, args_end, L)
+			    : call_run(c, &box->use, args, args_end, L)))
 		return begin_wait(L, c);
-	return end_long(L, box, c);
+	return end_long(L, c);
+}
+
+/* Few arguments; the call whose CPU time is measured. */
+static __attribute__((noinline)) int call_measured(lua_State *L,
+						   struct cmod_func_box *box,
+						   struct neap_call *c,
+						   const char *args_end)
+{
+	if (!likely(call_run_measured(c, &box->use, c->few, args_end, L)))
+		return begin_wait(L, c);
+	return end(L, c);
 }
 
 static inline int call(lua_State *L, struct cmod_func_box *box)
@@ -296,9 +309,13 @@ static inline int call(lua_State *L, struct cmod_func_box *box)
 	args_end = lua_cmod_quick_pack(L, c->few);
 	if (!likely(args_end != NULL))
 		return call_long(L, box, c);
-	if (!likely(run(L, box, c, c->few, args_end)))
-		return begin_wait(L, c);
-	return end(L, box, c);
+	if (is_measured(box))
+		return call_measured(L, box, c, args_end);
+	if (!likely(call_run(c, &box->use, c->few, args_end, L)))
+		return begin_wait(c->host, c);
+	/* The function leaves no register but that of the call: what else is
+	 * used from here on would be stored before, to be loaded. */
+	return end(c->host, c);
 }
 
 /* Why a handle cannot be called. Throws. */

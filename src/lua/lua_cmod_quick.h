@@ -40,14 +40,10 @@ static inline int32_t lua_cmod_quick_cut(double d)
 #endif
 }
 
-/* A whole number of 32 bits; NULL for any other. */
-static inline char *lua_cmod_quick_number(char *p, double d)
+static inline char *lua_cmod_quick_int(char *p, int32_t i)
 {
-	int32_t i = lua_cmod_quick_cut(d);
 	uint32_t be;
 
-	if (!likely((double)i == d))
-		return NULL;
 	if (likely(i >= -32 && i <= 127)) {
 		*p = (char)i;
 		return p + 1;
@@ -68,6 +64,14 @@ static inline char *lua_cmod_quick_number(char *p, double d)
 	p[0] = (char)0xce;
 	memcpy(p + 1, &be, 4);
 	return p + 5;
+}
+
+/* A whole number of 32 bits; NULL for any other. */
+static inline char *lua_cmod_quick_number(char *p, double d)
+{
+	int32_t i = lua_cmod_quick_cut(d);
+
+	return (double)i == d ? lua_cmod_quick_int(p, i) : NULL;
 }
 
 static inline char *lua_cmod_quick_text(char *p, const char *text, size_t size)
@@ -140,7 +144,13 @@ static inline const char *lua_cmod_quick_string(lua_State *L, size_t *ret_size)
 
 static inline char *lua_cmod_quick_value(char *p, cTValue *o)
 {
-	if (likely(tvisnum(o)))
+	int32_t i = lua_cmod_quick_cut(o->n);
+	TValue whole = { .n = i };
+
+	/* What is no number is a NaN as one, and that is no whole one. */
+	if (likely(whole.u64 == o->u64))
+		return lua_cmod_quick_int(p, i);
+	if (tvisnum(o)) /* -0 */
 		return lua_cmod_quick_number(p, numV(o));
 	if (tvisint(o))
 		return lua_cmod_quick_number(p, intV(o));

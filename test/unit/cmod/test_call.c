@@ -24,6 +24,7 @@ static const char *const source =
 	"#include <neap/module.h>\n"
 	"#include <fenv.h>\n"
 	"#include <string.h>\n"
+	"#include <unwind.h>\n"
 	"#define F(name) int name(neap_call_t *c, const char *a, "
 	"const char *e)\n"
 	"F(one) { return neap_return_mp(c, \"\\1\", \"\\1\" + 1); }\n"
@@ -50,6 +51,15 @@ static const char *const source =
 	"static int dig(int n) { volatile char b[1000]; memset((char *)b, n, "
 	"1000);\n"
 	"return n == 0 ? b[5] : dig(n - 1) + b[n % 1000]; }\n"
+	"static _Unwind_Reason_Code frame(struct _Unwind_Context *u, void *w)\n"
+	"{ void *ip = (char *)_Unwind_GetIP(u) - 1;\n"
+	"if (_Unwind_FindEnclosingFunction(ip) == *(void **)w)\n"
+	"*(void **)w = 0;\n"
+	"return _URC_NO_REASON; }\n"
+	"static int is_below(const char *a) { void *w; memcpy(&w, a, sizeof w);\n"
+	"_Unwind_Backtrace(frame, &w); return w == 0; }\n"
+	"F(walk) { if (!is_below(a)) return 1; neap_fiber_sleep(1);\n"
+	"return is_below(a) || !is_below(a + sizeof a); }\n"
 	"F(deep) { return dig(200) == -12345; }\n"
 	"F(overflow) { return dig(100000); }\n";
 
@@ -190,6 +200,44 @@ static void test_plain(void **state)
 	call_put(c);
 	cmod_use_destroy(&use);
 }
+
+#ifdef CSTACK_X86_64
+
+static __attribute__((noinline)) bool
+enter(struct neap_call *c, struct cmod_use *use, const char *args, size_t size)
+{
+	bool ended = call_run(c, use, args, args + size, NULL);
+
+	__asm__ volatile(""); /* no call in place of a return */
+	return ended;
+}
+
+static __attribute__((noinline)) bool go_on(struct neap_call *c)
+{
+	bool ended = call_resume(c, 0);
+
+	__asm__ volatile("");
+	return ended;
+}
+
+/* Who walks the stack of a function finds who runs it: first the one that has
+ * entered it, then the one that has resumed it. */
+static void test_walk(void **state)
+{
+	void *runners[2] = { (void *)enter, (void *)go_on };
+	struct neap_call *c = call_get();
+	struct cmod_use use;
+
+	(void)state;
+	assert_int_equal(cmod_use_create(&use, module, "walk", 4), 0);
+	assert_false(enter(c, &use, (char *)runners, sizeof runners));
+	assert_int_equal(told.sleeps, 1);
+	assert_true(go_on(c) && call_succeeded(c));
+	call_put(c);
+	cmod_use_destroy(&use);
+}
+
+#endif
 
 static void test_errors(void **state)
 {
@@ -448,6 +496,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_plain, setup),
+#ifdef CSTACK_X86_64
+		cmocka_unit_test_setup(test_walk, setup),
+#endif
 		cmocka_unit_test_setup(test_errors, setup),
 		cmocka_unit_test_setup(test_limits, setup),
 		cmocka_unit_test_setup(test_wait, setup),
