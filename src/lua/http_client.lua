@@ -51,8 +51,11 @@ local function parse_head(text)
                 cookies[key] = { content, attributes }
             end
         end
-        headers[name] = headers[name] == nil and value
-            or headers[name] .. ',' .. value
+        local values = headers[name] or {}
+        values[#values + 1], headers[name] = value, values
+    end
+    for name, values in pairs(headers) do
+        headers[name] = table.concat(values, ',')
     end
     return reason, headers, cookies
 end
@@ -79,6 +82,10 @@ end
 -- --- waits ---
 
 local function due_of(timeout)
+    if timeout ~= nil and (type(timeout) ~= 'number' or timeout ~= timeout) then
+        usage('http.client: a timeout is a number of seconds, not '
+            .. (timeout ~= timeout and 'NaN' or type(timeout)))
+    end
     return timeout == nil and math.huge or fiber.clock() + timeout
 end
 
@@ -93,7 +100,11 @@ local function wait(self, what, due, size)
         elseif status == ETIMEDOUT then
             return nil, select(2, pcall(c.failed, status))
         elseif status ~= 0 then
-            c.abort(self.call)
+            if self.whole then
+                c.close(self.call) -- what has come of it is nobody's
+            else
+                c.abort(self.call)
+            end
             c.failed(status)
         end
     end
@@ -114,7 +125,9 @@ end
 
 -- For messages: without a password, which may be in it, and the query.
 local function name_of(method, url)
-    local text = url:gsub('[?#].*$', ''):gsub('^(%a[%w+.-]*://)[^/]*@', '%1')
+    local text = url:gsub('[?#].*$', '')
+    local scheme = text:match('^%a[%w+.-]*:/+') or ''
+    text = scheme .. text:sub(#scheme + 1):gsub('^[^/]*@', '')
     if #text > 200 then
         text = text:sub(1, 200) .. '...'
     end
@@ -194,6 +207,7 @@ local function take_head(self, into)
 end
 
 local function finish(self)
+    self.whole = true
     local ok, err = wait_or_abort(self, END)
     if ok then
         ok, err = c.result(self.call, self.what)

@@ -157,7 +157,7 @@ local encoders = {
     ['application/msgpack'] = msgpack.encode,
 }
 local function type_of(content_type)
-    return content_type:match('^%s*([^;%s]+)'):lower()
+    return (content_type:match('^%s*([^;%s]*)'):lower())
 end
 
 -- What is sent for a body of any type, and its content type when we chose it.

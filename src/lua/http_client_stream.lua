@@ -37,15 +37,17 @@ local function check_stream(self)
 end
 
 -- Which end of the next piece: how many bytes, or behind which text.
-local function check_what(what, timeout)
+local function check_what(what)
+    local limit, delimiter = what, nil
     if type(what) == 'table' then
-        return what.chunk or what.size or READ_MAX, what.delimiter, timeout
+        limit, delimiter = what.chunk or what.size, what.delimiter
     elseif type(what) == 'string' then
-        return READ_MAX, what, timeout
-    elseif what == nil then
-        return READ_MAX, nil, timeout
-    elseif type(what) == 'number' and what >= 0 then
-        return math.min(what, READ_MAX), nil, timeout
+        limit, delimiter = nil, what
+    end
+    if limit == nil then
+        return READ_MAX, delimiter
+    elseif type(limit) == 'number' and limit >= 0 then
+        return math.min(limit, READ_MAX), delimiter
     end
     usage('stream:read(limit | delimiter | {chunk=, delimiter=}, timeout)')
 end
@@ -70,7 +72,7 @@ end
 -- deadline, wrong usage.
 function stream:read(what, timeout)
     check_stream(self)
-    local limit, delimiters = check_what(what, timeout)
+    local limit, delimiters = check_what(what)
     delimiters = type(delimiters) == 'table' and delimiters
         or delimiters ~= nil and { delimiters } or {}
     for _, delimiter in ipairs(delimiters) do

@@ -267,9 +267,22 @@ static bool is_final(const struct http_call *call)
 		 status < 400);
 }
 
-static size_t on_header(char *data, size_t one, size_t size, void *arg)
+/* As libcurl has it: one that is empty leads nowhere. */
+static bool names_location(const char *line, size_t size)
 {
 	static const char location[] = "location:";
+
+	if (size < sizeof location - 1 ||
+	    strncasecmp(line, location, sizeof location - 1) != 0)
+		return false;
+	for (size_t i = sizeof location - 1; i < size; i++)
+		if (strchr(" \t\r\n", line[i]) == NULL)
+			return true;
+	return false;
+}
+
+static size_t on_header(char *data, size_t one, size_t size, void *arg)
+{
 	struct http_call *call = arg;
 	struct buf *b;
 
@@ -281,8 +294,7 @@ static size_t on_header(char *data, size_t one, size_t size, void *arg)
 		call->error = UV_EMSGSIZE;
 		return 0;
 	}
-	if (size >= sizeof location - 1 &&
-	    strncasecmp(data, location, sizeof location - 1) == 0)
+	if (names_location(data, size))
 		call->has_location = true;
 	if (buf_append(b, data, size) != 0) {
 		call->error = UV_ENOMEM;
@@ -400,6 +412,8 @@ int http_call_create(struct http_call *call, struct http_client *c)
 	SET(ERRORBUFFER, call->problem);
 	SET(NOSIGNAL, 1L);
 	SET(NOPROGRESS, 1L);
+	/* Its end does not wait, with the loop, for a name server. */
+	SET(QUICK_EXIT, 1L);
 	SET(PROTOCOLS_STR, "http,https");
 	SET(REDIR_PROTOCOLS_STR, "http,https");
 	SET(SUPPRESS_CONNECT_HEADERS, 1L);

@@ -85,6 +85,9 @@ local err = fails('refused', 'SystemError', '127%.0%.0%.1', 'http://127.0.0.1:1/
 tap.is(err.errno, errno.ECONNREFUSED, 'refused: errno')
 fails('a password', 'SystemError', 'GET http://127%.0%.0%.1:1/x: ',
     'http://me:secret@127.0.0.1:1/x')
+for _, given in ipairs({ 'me:secret@127.0.0.1:1/x', 'http:///me:secret@127.0.0.1:1/x' }) do
+    fails('a password of ' .. given, 'SystemError', '127%.0%.0%.1:1/x: ', given)
+end
 fails('no such host', 'ClientError', 'resolve', 'http://no-such-host.invalid/')
 fails('another protocol', 'ClientError', 'not supported', 'file:///etc/passwd')
 fails('no URL', 'ClientError', 'URL', 'http://')
@@ -95,6 +98,29 @@ fails('no unix socket', 'SystemError', 'No such file', 'http://a/',
 local url, server = server_of('HTTP/1.1 302 F\r\nLocation: file:///etc/passwd\r\n' ..
     'Content-Length: 0\r\n\r\n')
 fails('redirected to a file', 'ClientError', 'not supported', url)
+server:close()
+
+-- To nowhere: that is the response.
+url, server = server_of('HTTP/1.1 302 F\r\nLocation: \r\nContent-Length: 2\r\n\r\nok')
+local answer = http.get(url)
+tap.is(answer and answer.status, 302, 'an empty Location')
+tap.is(answer and answer.body, 'ok', 'an empty Location: its body')
+server:close()
+
+-- Wrong usage of what has come.
+url, server = server_of('HTTP/1.1 200 OK\r\nContent-Type: ;\r\n' ..
+    'Content-Length: 2\r\n\r\n{}')
+answer = http.get(url)
+tap.throws(function() answer:decode() end, 'http.client: no decoder', 'no content type')
+local io_ = http.get(url, { chunked = true })
+for name, chunk in pairs({ ['less than none'] = -1, NaN = 0 / 0, ['a text'] = 'x' }) do
+    tap.throws(function() io_:read({ chunk = chunk }) end, 'stream:read%(limit',
+        'chunk: ' .. name)
+end
+tap.throws(function() io_:read(1, 'x') end, 'a timeout is a number', 'a text as a timeout')
+tap.throws(function() io_:read(1, 0 / 0) end, 'a timeout is a number', 'NaN as one')
+tap.is(io_:read({ chunk = math.huge }), '{}', 'and it can be read')
+io_:close()
 server:close()
 
 for name, case in pairs({
