@@ -6,6 +6,7 @@
  */
 #include "lua_world.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "leak.h"
@@ -74,6 +75,7 @@ static bool strike(const char *what, long after, long count)
 		if (end != NULL)
 			*end = '\0';
 		if (strstr(line, "not enough memory") == NULL &&
+		    strstr(line, strerror(ENOMEM)) == NULL &&
 		    strstr(line, "error in error handling") == NULL)
 			fail_msg("%s %ld: %s", what, after, world_told);
 		break;
