@@ -494,8 +494,13 @@ void http_call_destroy(struct http_call *call)
 /* Go on with whatever it was held back for. */
 static void go_on(struct http_call *call)
 {
+	CURLcode rc;
+
 	call->held_in = call->held_out = false;
-	curl_library.easy_pause(call->easy, CURLPAUSE_CONT);
+	rc = curl_library.easy_pause(call->easy, CURLPAUSE_CONT);
+	/* What it had kept may be lost. */
+	if (rc != CURLE_OK && call->state != HTTP_CALL_ENDED)
+		end(call, rc);
 }
 
 void http_call_take(struct http_call *call, size_t size)
