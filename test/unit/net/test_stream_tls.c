@@ -395,7 +395,7 @@ static void plain_http(void **state)
 
 		rig_send(&rig, fd, GET, first);
 		rig_turn(&rig, 3);
-		rig_puts(&rig, fd, GET + first);
+		rig_puts(&rig, fd, &GET[first]);
 		rig_settle(&rig, fd, text, sizeof(text));
 		assert_ptr_equal(strstr(text, "HTTP/1.1 400 "), text);
 		assert_non_null(strstr(text, "speaks TLS"));
