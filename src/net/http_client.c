@@ -10,6 +10,7 @@
 
 #include "base/inject.h"
 #include "net/curl_library.h"
+#include "net/tls_load.h"
 #include "runtime/loop.h"
 
 struct http_client {
@@ -417,6 +418,8 @@ int http_call_create(struct http_call *call, struct http_client *c)
 	SET(PROTOCOLS_STR, "http,https");
 	SET(REDIR_PROTOCOLS_STR, "http,https");
 	SET(SUPPRESS_CONNECT_HEADERS, 1L);
+	if (tls_trust_by_folder())
+		SET(CAINFO, NULL); /* CAPATH is the folder */
 	SET(HEADERFUNCTION, on_header);
 	SET(HEADERDATA, call);
 	SET(WRITEFUNCTION, on_body);

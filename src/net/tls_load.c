@@ -4,10 +4,13 @@
  */
 #include "net/tls_load.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -104,6 +107,45 @@ static int load_certificate(SSL_CTX *ctx, const struct tls_options *o)
 
 /* --- whom it trusts --- */
 
+/* Is there something in the folder that `openssl rehash` has prepared? */
+static bool has_hashes(const char *path)
+{
+	DIR *dir = opendir(path);
+	const struct dirent *e;
+	bool found = false;
+
+	if (dir == NULL)
+		return false;
+	while (!found && (e = readdir(dir)) != NULL)
+		found = strlen(e->d_name) == 10 && e->d_name[8] == '.' &&
+			strspn(e->d_name, "0123456789abcdef") == 8;
+	closedir(dir);
+	return found;
+}
+
+bool tls_trust_by_folder(void)
+{
+	static atomic_int known; /* 0: not yet; else 1 or 2 */
+	const char *dir = getenv(X509_get_default_cert_dir_env());
+
+	if (known == 0)
+		known = getenv(X509_get_default_cert_file_env()) == NULL &&
+					has_hashes(
+						dir != NULL
+							? dir
+							: X509_get_default_cert_dir())
+				? 2
+				: 1;
+	return known == 2;
+}
+
+/* Returns 1, or what OpenSSL says. */
+static int trust_system(SSL_CTX *ctx)
+{
+	return tls_trust_by_folder() ? SSL_CTX_set_default_verify_dir(ctx)
+				     : SSL_CTX_set_default_verify_paths(ctx);
+}
+
 static int load_trust(SSL_CTX *ctx, const struct tls_options *o)
 {
 	STACK_OF(X509_NAME) * names;
@@ -119,8 +161,7 @@ static int load_trust(SSL_CTX *ctx, const struct tls_options *o)
 				   "a folder that `openssl rehash` has "
 				   "prepared is wanted");
 	if (o->ca_file == NULL && o->ca_path == NULL) {
-		if (o->role == TLS_CLIENT &&
-		    SSL_CTX_set_default_verify_paths(ctx) != 1)
+		if (o->role == TLS_CLIENT && trust_system(ctx) != 1)
 			return refuse("cannot read the system's authorities",
 				      "give ca_file");
 		if (o->role == TLS_SERVER && o->verify != TLS_VERIFY_NONE &&
