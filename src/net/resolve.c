@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <uv.h>
 
 #include "base/inject.h"
@@ -122,9 +123,31 @@ static void ask(struct resolve_answer *a, int flags)
 		a->found = NULL;
 }
 
+/* A bare system, as a container without /etc/hosts, does not know this one. It is
+ * the same everywhere (RFC 6761). */
+static void ask_for_localhost(struct resolve_answer *a)
+{
+	struct addrinfo hints = a->hints;
+
+	/* Without a host it is the loopback, unless it is for bind(). */
+	hints.ai_flags &= ~(AI_PASSIVE | AI_CANONNAME);
+	a->rc = getaddrinfo(NULL, a->service != NULL ? a->service : "0", &hints,
+			    &a->found);
+	a->err = a->rc == EAI_SYSTEM ? errno : 0;
+	if (a->rc != 0)
+		a->found = NULL;
+	else if (a->hints.ai_flags & AI_CANONNAME)
+		a->found->ai_canonname = strdup(a->host); /* freed with it */
+}
+
 static void run(struct pool_job *job)
 {
-	ask(list_entry(job, struct resolve_answer, job), 0);
+	struct resolve_answer *a = list_entry(job, struct resolve_answer, job);
+
+	ask(a, 0);
+	if (a->rc != 0 && a->rc != EAI_MEMORY && a->host != NULL &&
+	    strcasecmp(a->host, "localhost") == 0)
+		ask_for_localhost(a);
 }
 
 static void describe(struct pool_job *job, char *buf, size_t size)

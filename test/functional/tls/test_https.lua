@@ -98,7 +98,8 @@ do
     text, code = curl(port, '/', '', 'wrong.test')
     tap.is(code, 60, 'a wrong host: ' .. text)
     text, code = rig.shell(('curl -sS https://localhost:%d/'):format(port))
-    tap.is(code, 60, 'an authority that nobody knows')
+    -- 77: curl has no file of authorities at all.
+    tap.ok(code == 60 or code == 77, 'an authority that nobody knows: ' .. code)
     text = rig.shell(('curl -sS -i http://127.0.0.1:%d/'):format(port))
     tap.like(text, '^HTTP/1.1 400 ', 'plain text on the port of TLS')
     tap.like(text, 'speaks TLS', 'is told why')
