@@ -1,5 +1,5 @@
 -- Answers made smaller: when, how, and that they are what they were.
--- test: timeout 400, variants
+-- test: timeout 300
 local fiber = require('fiber')
 local http_server = require('http.server')
 local raw = require('raw')
