@@ -32,8 +32,10 @@ static inline void copy_short(char *to, const char *from, size_t size)
 static int refuse_result(const struct neap_call *call, size_t size)
 {
 	const struct buf *out = &call->out;
+	size_t need;
 
-	if (sizeof(call_size_t) + size <= out->limit - out->size) {
+	if (!__builtin_add_overflow(size, sizeof(call_size_t), &need) &&
+	    need <= out->limit - out->size) {
 		diag_set_oom(size, "a result");
 		return call_set_error(diag_take());
 	}
@@ -47,7 +49,7 @@ static int refuse_result(const struct neap_call *call, size_t size)
 static __attribute__((noinline, cold)) int
 return_long(neap_call_t *call, const char *begin, const char *end)
 {
-	size_t size = (size_t)(end - begin);
+	size_t size = (uintptr_t)end - (uintptr_t)begin;
 
 	if (call != call_current || call == NULL)
 		return NEAP_ERR("neap_return_mp: not the call that runs");
@@ -63,19 +65,21 @@ return_long(neap_call_t *call, const char *begin, const char *end)
 
 int neap_return_mp(neap_call_t *call, const char *begin, const char *end)
 {
-	size_t size = (size_t)(end - begin);
+	/* (Of pointers the compiler would know that it is not that large.) */
+	size_t size = (uintptr_t)end - (uintptr_t)begin;
 	call_size_t head = (call_size_t)size;
+	size_t need;
 	char *p;
 
 	/* There is no room for what a call_size_t cannot tell. */
 	if (__builtin_expect(
 		    call != call_current || call == NULL || begin > end ||
-			    sizeof head + size >
-				    call->out.capacity - call->out.size,
+			    __builtin_add_overflow(size, sizeof head, &need) ||
+			    need > call->out.capacity - call->out.size,
 		    0))
 		return return_long(call, begin, end);
 	p = call->out.data + call->out.size;
-	call->out.size += sizeof head + size;
+	call->out.size += need;
 	call->results++;
 	memcpy(p, &head, sizeof head);
 	copy_short(p + sizeof head, begin, size);

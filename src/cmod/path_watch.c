@@ -5,8 +5,9 @@
  * folder, every symbolic link (not only what it leads to) and the file. Names
  * need no watch: for a name to lead elsewhere, what it leads to must be moved
  * or unlinked, and each tells that of itself (a folder that is removed was
- * empty, so the next thing on the way has told before). Permission is an
- * attribute. Mounts are another matter, told by /proc/self/mountinfo.
+ * empty, so the next thing on the way has told before; hence no way that passes
+ * by a folder, as in `a/../b`). Permission is an attribute. Mounts are another
+ * matter, told by /proc/self/mountinfo.
  *
  * A thing is watched first and looked at then. Whatever happens between the two
  * is an event, so the walk need not be atomic: it is good if nothing is told
@@ -19,6 +20,9 @@
  *
  * Any event ends the trust in all paths (`epoch`). They are rare: of what is *in*
  * a folder only changed attributes are told, by its name, and passed over.
+ * Folders stay watched then: to watch one anew the kernel goes through all names
+ * in it that it has in memory, also of files that are not there; a /tmp with a
+ * million of them would hold up the loop for 100 ms, each time.
  *
  *   inotify --+--> epoll set of thread 1 <-- mountinfo of thread 1
  *             +--> epoll set of thread 2 <-- mountinfo of thread 2
@@ -54,7 +58,8 @@
 #endif
 
 enum {
-	WATCHED_MAX = 1024, /* then it begins anew */
+	WATCHED_MAX = 1024, /* then it begins anew, ... */
+	FOLDERS_MAX = 256,  /* ... but for so many folders */
 	LINKS_MAX = 40,     /* as the kernel has it */
 };
 
@@ -63,6 +68,7 @@ static const uint32_t file_events = IN_OPEN | IN_MODIFY;
 
 struct watched {
 	int wd;           /* one for each inode */
+	bool folder;      /* outlives epochs */
 	bool not_written; /* nobody had it open for writing; file_events */
 };
 
@@ -112,6 +118,15 @@ static void init(void)
 		   pthread_atfork(NULL, NULL, on_fork) == 0;
 }
 
+/* The kernel does not watch it any more. */
+static void forget(int wd)
+{
+	for (unsigned i = 0; i < watched_count; i++) {
+		if (watched[i].wd == wd)
+			watched[i--] = watched[--watched_count];
+	}
+}
+
 /* Empty the queue. Returns whether any of it was about what is watched, and not
  * about the attributes of something else in a watched folder. */
 static bool read_events(void)
@@ -126,6 +141,8 @@ static bool read_events(void)
 		     p += sizeof *e + e->len) {
 			e = (const struct inotify_event *)(const void *)p;
 			ours |= e->len == 0; /* no name: the thing itself */
+			if ((e->mask & IN_IGNORED) != 0)
+				forget(e->wd);
 		}
 	}
 	return ours;
@@ -134,10 +151,16 @@ static bool read_events(void)
 /* No path is trusted any more. With the lock held. */
 static void start_over(void)
 {
+	unsigned count = watched_count;
+
 	atomic_store(&epoch, NO_EPOCH);
-	for (unsigned i = 0; i < watched_count; i++)
-		inotify_rm_watch(inotify_fd, watched[i].wd);
 	watched_count = 0;
+	for (unsigned i = 0; i < count; i++) {
+		if (watched[i].folder && watched_count < FOLDERS_MAX)
+			watched[watched_count++] = watched[i];
+		else
+			inotify_rm_watch(inotify_fd, watched[i].wd);
+	}
 	read_events();
 	atomic_store(&epoch, ++last_epoch);
 }
@@ -301,10 +324,17 @@ struct walk {
 	size_t used;
 	char rest[2 * PATH_MAX];
 	int links;
+	bool named; /* the end is a folder that may be empty */
 };
 
+static bool part_is(const char *part, size_t n, const char *name)
+{
+	return n == strlen(name) && memcmp(part, name, n) == 0;
+}
+
 /* The next part of the path to the end of the way. Returns 1; 0: there is none;
- * -1: too long. */
+ * -1: too long, or past a folder that the kernel does not tell of. (Behind the
+ * root and the folder that a link lies in, which is not empty, `..` is fine.) */
 static int step(struct walk *w)
 {
 	const char *part = w->rest + strspn(w->rest, "/");
@@ -314,6 +344,12 @@ static int step(struct walk *w)
 		return 0;
 	if (n + 2 > sizeof w->way - w->used)
 		return -1;
+	if (part_is(part, n, "..")) {
+		if (w->named)
+			return -1;
+	} else if (!part_is(part, n, ".")) {
+		w->named = true;
+	}
 	w->way[w->used] = '/';
 	memcpy(w->way + w->used + 1, part, n);
 	w->used += n + 1;
@@ -337,6 +373,7 @@ static int follow(struct walk *w)
 	w->used = target[0] == '/' ? 0
 				   : (size_t)(strrchr(w->way, '/') - w->way);
 	w->way[w->used] = '\0';
+	w->named = false;
 	return 0;
 }
 
@@ -355,7 +392,8 @@ static int look(struct walk *w, const struct identity *id)
 		return follow(w);
 	if (!is_local(way))
 		return -1;
-	if (S_ISDIR(st.st_mode))
+	entry->folder = S_ISDIR(st.st_mode);
+	if (entry->folder)
 		return 0;
 	if (!S_ISREG(st.st_mode) || w->rest[0] != '\0' ||
 	    watch_file(entry, way) != 0 || lstat(way, &st) != 0)

@@ -36,6 +36,8 @@ static const char *const source =
 	"F(results) { static char b[250]; return "
 	"neap_return_mp(c, b, b + 100) || neap_return_mp(c, b, b + 250); }\n"
 	"F(backwards) { return neap_return_mp(c, e, a); }\n"
+	"F(endless) { return neap_return_mp(c, a, a) || "
+	"neap_return_mp(c, 0, (char *)-1); }\n"
 	"F(err) { return NEAP_ERR(\"no %d\", 1); }\n"
 	"F(nap_err) { neap_error_set(\"x.c\", 3, 4, \"kept\"); "
 	"neap_fiber_sleep(1); return 1; }\n"
@@ -287,6 +289,15 @@ static void test_limits(void **state)
 	expect_error(c, &ClientError,
 		     "neap_return_mp: the end of result 1 lies before its "
 		     "begin");
+	call_put(c);
+	cmod_use_destroy(&use);
+	/* With its head, so many bytes are three. */
+	c = start("endless", &use, &ended);
+	assert_true(ended);
+	expect_error(c, &ClientError,
+		     "result 2 has 18446744073709551615 bytes: at most "
+		     "1073741824 are allowed for all results of a call, and 4 "
+		     "are taken; give it in parts, by several calls");
 	call_put(c);
 	cmod_use_destroy(&use);
 }

@@ -71,7 +71,7 @@ static uint64_t begin_well(const char *path)
 	return since;
 }
 
-static const char link_path[] = "in/current/a/../a/./b//m";
+static const char link_path[] = "in/current/a/./b//m";
 static const char plain_path[] = "one/a/b/m";
 
 static void exchange(const char *a, const char *b)
@@ -273,6 +273,31 @@ static void test_refused(void **state)
 	sh("rm loop");
 }
 
+/* A folder that the way only passes by may be empty, so it goes alone; and who
+ * has it open keeps the kernel from telling. */
+static void test_folder_passed_by(void **state)
+{
+	static const char *const paths[] = { "one/empty/../a/b/m",
+					     "one/empty/./../a/b/m", "by/a/b/m",
+					     "back/../a/b/m" };
+	uint64_t since;
+	int fd;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+		build_tree();
+		sh("mkdir one/empty other/x; rm -f by back;"
+		   "ln -s one/empty/.. by; ln -s one/empty back");
+		fd = open("one/empty", O_RDONLY | O_DIRECTORY);
+		since = begin(paths[i]);
+		assert_int_equal(rmdir("one/empty"), 0);
+		assert_int_equal(symlink("../other/x", "one/empty"), 0);
+		close(fd);
+		if (path_watch_is_still(since))
+			fail_msg("%s", paths[i]);
+	}
+}
+
 /* By a way that no event tells of, but it was opened. */
 static void test_writers(void **state)
 {
@@ -332,6 +357,59 @@ static void test_overflow(void **state)
 	since = begin_well(plain_path);
 	assert_int_equal(rename("other/a/b/m", "one/a/b/m"), 0);
 	assert_false(path_watch_is_still(since));
+}
+
+/* Watches of this process. */
+static int watches(void)
+{
+	FILE *f = popen("cat /proc/$PPID/fdinfo/* 2>/dev/null | "
+			"grep -c '^inotify wd:'",
+			"r");
+	int count = -1;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%d", &count), 1);
+	pclose(f);
+	return count;
+}
+
+/* To watch a folder anew may take long: those on the way stay watched, as long
+ * as there are not too many, and what else was watched does not. */
+static void test_folders_stay(void **state)
+{
+	uint64_t since;
+	int folders, few;
+	char name[32];
+
+	(void)state;
+	path_watch_end();
+	build_tree();
+	since = begin_well(link_path);
+	folders = watches() - 3; /* two links, a file */
+	assert_true(folders >= 5);
+	write_to("one/a/b/m", 0);
+	assert_false(path_watch_is_still(since));
+	assert_int_equal(watches(), folders);
+	begin_well(link_path);
+	assert_int_equal(watches(), folders + 3);
+	/* Gone ones do not count. */
+	sh("rm -r one/a");
+	begin_well("spare");
+	assert_int_equal(watches(), folders - 2 + 1);
+	few = watches();
+	sh("mkdir many; cd many; seq 400 | xargs mkdir;"
+	   "for i in *; do echo $i >$i/m; done");
+	for (int i = 1; i <= 400; i++) {
+		snprintf(name, sizeof name, "many/%d/m", i);
+		begin_well(name);
+	}
+	assert_true(watches() >= few + 400);
+	write_to("spare", 0);
+	begin_well("many/400/m");
+	assert_in_range(watches(), 256, 256 + 10);
+	sh("rm -r many");
+	begin_well("spare");
+	assert_int_equal(watches(), few);
 }
 
 /* More paths than are watched at once: some begin anew, none is missed. */
@@ -629,8 +707,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_what_is_no_change),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_folder_passed_by),
 		cmocka_unit_test(test_writers),
 		cmocka_unit_test(test_overflow),
+		cmocka_unit_test(test_folders_stay),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_mounts),
 		cmocka_unit_test(test_threads_differ),
