@@ -22,17 +22,15 @@ enum {
 	IDLE_MAX = 2, /* ticks */
 };
 
-/* A thread is not started in a signal handler; nor twice, by a tick in between. */
-enum { WATCH_NOT_WANTED, WATCH_WANTED, WATCH_TRIED };
-
 /* The timer of this thread. A signal that comes late finds NULL. */
 static __thread struct ticker *ticker_self;
 
 /* In slices. */
 enum {
-	QUIET_FAR = 1,  /* nobody has waited for so long: ticks are far apart */
-	FAR = 16,       /* as far as that */
-	QUIET_MAX = 66, /* give way all the same: a worker has other duties */
+	QUIET_FAR = 1, /* nobody has waited for so long: ticks are far apart */
+	FAR = 16,      /* as far as that */
+	QUIET_WATCH = 4, /* give way so that the watch can be started, once */
+	QUIET_MAX = 66,  /* give way all the same: a worker has other duties */
 };
 
 /* The next tick after @a first_ns, then one each period; 0: none any more. */
@@ -112,8 +110,8 @@ static void stay(struct ticker *t, struct fiber *f, uint64_t now,
 	if (t->quiet < QUIET_FAR || (f->flags & FIBER_CANCELLED)) {
 		set_period(t, period_of(t));
 	} else if (!t->watch.started) {
-		if (t->watch_wish == WATCH_NOT_WANTED)
-			t->watch_wish = WATCH_WANTED;
+		if (t->watch_wish == TICKER_WATCH_NOT_WANTED)
+			t->watch_wish = TICKER_WATCH_WANTED;
 		set_period(t, period_of(t));
 	} else {
 		t->quiet += FAR - 1;
@@ -158,6 +156,12 @@ static void end_turn(struct ticker *t, const void *ucontext)
 		t->backoff *= 2;
 }
 
+/* How long it may stay, though nobody waits. */
+static unsigned quiet_max(const struct ticker *t)
+{
+	return t->watch_wish == TICKER_WATCH_WANTED ? QUIET_WATCH : QUIET_MAX;
+}
+
 static void tick(struct ticker *t, const void *ucontext)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC), timer_in;
@@ -190,7 +194,7 @@ static void tick(struct ticker *t, const void *ucontext)
 	wanted = t->insistent || f->over != FIBER_OVER_NONE ||
 		 fiber_has_news(f) || fiber_is_late(f, now) ||
 		 sched_is_wanted(s, &timer_in);
-	if (!wanted && t->quiet < QUIET_MAX) {
+	if (!wanted && t->quiet < quiet_max(t)) {
 		stay(t, f, now, timer_in);
 		return;
 	}
@@ -265,14 +269,36 @@ void ticker_destroy(struct ticker *t)
 	ticker_self = NULL;
 }
 
+/* Until the next tick; 0: the timer is not set. */
+static uint64_t time_left(const struct ticker *t)
+{
+	struct itimerspec it;
+
+	if (timer_gettime(t->timer, &it) != 0)
+		return 0;
+	return (uint64_t)it.it_value.tv_sec * 1000000000 +
+	       (uint64_t)it.it_value.tv_nsec;
+}
+
+/* Who sets it again and again does not so put off the tick. */
 void ticker_set_slice(struct ticker *t, uint64_t slice_ns)
 {
+	sigset_t ticks, before;
+	uint64_t left;
+
+	sigemptyset(&ticks);
+	sigaddset(&ticks, SIGRTMIN);
+	pthread_sigmask(SIG_BLOCK, &ticks, &before);
 	t->slice_ns = slice_ns < TICKER_SLICE_MIN_NS ? TICKER_SLICE_MIN_NS
 						     : slice_ns;
-	t->sched->far = false;
 	t->period = t->slice_ns / 2;
-	if (t->ticking)
-		set_timer(t, t->period);
+	if (t->ticking) {
+		t->sched->far = false;
+		ticker_watch_disarm(&t->watch);
+		left = time_left(t);
+		set_timer(t, left == 0 ? t->period : least(left, t->period));
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void ticker_run(struct ticker *t)
@@ -286,12 +312,11 @@ void ticker_run(struct ticker *t)
 
 void ticker_begin(struct ticker *t)
 {
-	if (t->watch_wish == WATCH_WANTED) {
-		t->watch_wish = WATCH_TRIED;
+	if (t->watch_wish == TICKER_WATCH_WANTED) {
+		t->watch_wish = TICKER_WATCH_TRIED;
 		/* Without it ticks are no further apart than slices. */
-		(void)!ticker_watch_start(&t->watch,
-					  t->sched->loop->uv.backend_fd,
-					  t->timer, SIGRTMIN);
+		(void)!ticker_watch_start(
+			&t->watch, t->sched->loop->uv.backend_fd, SIGRTMIN);
 	}
 	t->begun = t->since = clock_ns(CLOCK_MONOTONIC);
 	t->cpu_since = t->cpu;

@@ -30,6 +30,13 @@ enum {
  */
 typedef bool (*ticker_ask_f)(void *arg, const void *ucontext);
 
+/* A thread is not started in a signal handler; nor twice, by a tick in between. */
+enum ticker_watch_wish {
+	TICKER_WATCH_NOT_WANTED,
+	TICKER_WATCH_WANTED,
+	TICKER_WATCH_TRIED,
+};
+
 struct ticker {
 	struct sched *sched;
 	ticker_ask_f ask;
@@ -52,7 +59,7 @@ struct ticker {
 	bool exact;      /* begun is exact */
 	bool insistent;  /* asks though nobody waits: the layer above knows why;
 			   set after ticker_create() */
-	volatile sig_atomic_t watch_wish; /* enum of ticker.c */
+	volatile sig_atomic_t watch_wish; /* enum ticker_watch_wish */
 	volatile sig_atomic_t busy;       /* a tick that comes now is none */
 	volatile sig_atomic_t ticking;
 };

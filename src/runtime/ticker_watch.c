@@ -25,7 +25,6 @@ static void wait_for_event(const struct ticker_watch *w)
 
 static void *thread_main(void *arg)
 {
-	const struct itimerspec at_once = { .it_value.tv_nsec = 1 };
 	struct ticker_watch *w = arg;
 
 	for (;;) {
@@ -37,18 +36,18 @@ static void *thread_main(void *arg)
 			wait_for_event(w);
 		if (w->state == STOPPED)
 			return NULL;
+		/* Not by setting a timer: the worker may just be setting it. */
 		if (atomic_compare_exchange_strong(&w->state, &armed, IDLE))
-			timer_settime(w->timer, 0, &at_once, NULL);
+			pthread_kill(w->worker, w->signo);
 	}
 }
 
-int ticker_watch_start(struct ticker_watch *w, int loop_fd, timer_t timer,
-		       int signo)
+int ticker_watch_start(struct ticker_watch *w, int loop_fd, int signo)
 {
 	int rc;
 
+	w->worker = pthread_self();
 	w->loop_fd = loop_fd;
-	w->timer = timer;
 	w->signo = signo;
 	w->state = IDLE;
 	sem_init(&w->calls, 0, 0);

@@ -9,31 +9,28 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <time.h>
 
 /** All zero: not started. */
 struct ticker_watch {
-	pthread_t thread;
-	timer_t timer;
+	pthread_t thread, worker;
 	int loop_fd;
-	int signo;   /* gets the thread out of its sleep, and does no more */
-	sem_t calls; /* look at the state */
+	int signo; /* the worker's tick; the thread it gets out of its sleep */
+	sem_t calls;      /* look at the state */
 	atomic_int state; /* enum of ticker_watch.c */
 	bool started;
 };
 
-/** Start the thread, which sets @a timer off when there is an event for the loop
- * whose descriptor is @a loop_fd. Both must live until ticker_watch_stop(). The
- * handler of @a signo does nothing on such a thread. Opens no descriptor. Returns 0
- * or UV_E*. */
-int ticker_watch_start(struct ticker_watch *w, int loop_fd, timer_t timer,
-		       int signo);
+/** Start the thread, which sends @a signo to the calling one when there is an event
+ * for the loop whose descriptor is @a loop_fd. Both must live until
+ * ticker_watch_stop(). The handler does nothing on the thread started. Opens no
+ * descriptor. Returns 0 or UV_E*. */
+int ticker_watch_start(struct ticker_watch *w, int loop_fd, int signo);
 
-/** Watch, until there was an event. The timer has lost its period then. Safe in
- * a signal handler. */
+/** Watch, until there was an event. Safe in a signal handler. */
 void ticker_watch_arm(struct ticker_watch *w);
 
-/** Do not set the timer off any more. Safe in a signal handler. */
+/** Do not send the signal any more, but for one that is on its way. Safe in a
+ * signal handler. */
 void ticker_watch_disarm(struct ticker_watch *w);
 
 /** End the thread. Not started: nothing. */

@@ -28,6 +28,16 @@ end
 
 local burst = { burst = 0.05 }
 
+-- Its variables stay as they were, for closures that share them.
+local look
+local over = limited(burst, function()
+    local a, b, c = 1, 'b', { 3 }
+    look = function() a = a + 1 return a, b, c[1] end
+    while true do end
+end)
+tap.is(over, false, 'one with variables ends')
+tap.same({ pcall(look) }, { true, 2, 'b', 3 }, 'they are there')
+
 local hostile = {
     ['a loop'] = loop,
     ['pcall in a loop'] = function()

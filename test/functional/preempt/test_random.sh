@@ -13,8 +13,12 @@ case ${NEAP_SANITIZE:-} in *thread*) exit 77 ;; esac
 random=$NEAP_SOURCE_DIR/test/functional/preempt/random.lua
 rounds=30
 set -- ${NEAP_SEEDS:-1 24}
-if [ -n "${NEAP_SANITIZE:-}${NEAP_LUAJIT_ASSERT:-}" ]; then set -- 1 8; fi
-if [ -n "${NEAP_SOAK:-}" ]; then set -- 1 2000; fi
+case ${NEAP_SOAK:+soak}-${NEAP_SANITIZE:-}${NEAP_LUAJIT_ASSERT:-} in
+-) ;;
+-*) set -- 1 8 ;;
+soak-) set -- 1 2000 ;;
+soak-*) set -- 1 400 ;;
+esac
 first=$1 end=$2
 
 # The first program whose sum is another, and how to see it again.

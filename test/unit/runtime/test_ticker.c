@@ -197,6 +197,7 @@ static void alone_is_left(void **state)
 	(void)state;
 	if (!start(1000000))
 		return;
+	ticker.watch_wish = TICKER_WATCH_TRIED; /* in vain */
 	uv_async_init(&fake_loop.uv, &call, on_call);
 	uv_run(&fake_loop.uv, UV_RUN_NOWAIT); /* it is watched from here */
 	fake_init(&f, alone_body);
@@ -262,6 +263,7 @@ static void unseen_ones_count(void **state)
 	(void)state;
 	if (!start(1000000))
 		return;
+	ticker.watch_wish = TICKER_WATCH_TRIED; /* in vain */
 	assert_int_equal(pipe(watched), 0);
 	uv_async_init(&fake_loop.uv, &call, on_call); /* keeps it alive */
 	uv_poll_init(&fake_loop.uv, &watch, watched[0]);
@@ -363,6 +365,107 @@ static void ticks_far_apart(void **state)
 	uv_run(&fake_loop.uv, UV_RUN_NOWAIT);
 	ticker_destroy(&ticker);
 	assert_false(ticker.watch.started);
+}
+
+/* Has had its slices; then one that has waited, and is far; then gives way. */
+static void slice_body(struct fake *f)
+{
+	if (f->step < FAR_STEPS) {
+		burn();
+		fiber_preempt_begin(&f->base);
+		if (f->step == FAR_STEPS - 1)
+			f->base.flags &= ~FIBER_PUT_ASIDE;
+		return;
+	}
+	if (f->step > FAR_STEPS) {
+		burn();
+		fiber_finish(&f->base, false);
+		return;
+	}
+	asked = false;
+	while (!fake_sched.far && !asked)
+		;
+	assert_true(fake_sched.far);
+	ticker_set_slice(&ticker, 50000000);
+	assert_false(fake_sched.far);
+	pthread_create(&caller, NULL, call_soon, NULL);
+	burn();
+	pthread_join(caller, NULL);
+	fiber_preempt_begin(&f->base);
+}
+
+/* Who comes after the slice was changed does not end the ticks. */
+static void slice_changes_far(void **state)
+{
+	struct fake f;
+
+	(void)state;
+	if (!start(1000000))
+		return;
+	uv_async_init(&fake_loop.uv, &call, on_call);
+	uv_run(&fake_loop.uv, UV_RUN_NOWAIT);
+	fake_init(&f, slice_body);
+	fiber_start(&f.base);
+	while (!fiber_is_dead(&f.base))
+		sched_run_ready(&fake_sched);
+	uv_close((uv_handle_t *)&call, NULL);
+	uv_run(&fake_loop.uv, UV_RUN_NOWAIT);
+	ticker_destroy(&ticker);
+}
+
+static void setting_body(struct fake *f)
+{
+	asked = false;
+	while (!asked)
+		ticker_set_slice(&ticker, 400000000);
+	fiber_finish(&f->base, false);
+}
+
+/* Nor does it who changes it all the time. */
+static void slice_changes_often(void **state)
+{
+	struct fake f;
+
+	(void)state;
+	if (!start(1000000))
+		return;
+	fake_init(&f, setting_body);
+	fiber_start(&f.base);
+	assert_true(fiber_is_dead(&f.base));
+	ticker_destroy(&ticker);
+}
+
+static void first_body(struct fake *f)
+{
+	assert_int_equal(ticker.watch.started, f->step == 3);
+	if (f->step == 3) {
+		fiber_finish(&f->base, false);
+		return;
+	}
+	if (f->step == 2) { /* no callback of the loop's any more */
+		burn();
+		assert_in_range(asked_quiet, 1, 8);
+	}
+	fiber_preempt_begin(&f->base);
+}
+
+/* The first who computes gives way soon: a turn's beginning starts the watch. */
+static void watch_starts_soon(void **state)
+{
+	struct fake f;
+
+	(void)state;
+	if (!start(1000000))
+		return;
+	uv_async_init(&fake_loop.uv, &call, on_call);
+	uv_run(&fake_loop.uv, UV_RUN_NOWAIT);
+	fake_init(&f, first_body);
+	fiber_start(&f.base);
+	while (!fiber_is_dead(&f.base))
+		sched_run_ready(&fake_sched);
+	uv_close((uv_handle_t *)&call, NULL);
+	uv_run(&fake_loop.uv, UV_RUN_NOWAIT);
+	ticker_destroy(&ticker);
 }
 
 /* Without the thread they are as far apart as slices. */
@@ -554,12 +657,21 @@ static void late_ones_wait(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		scheduled(gives_way),        scheduled(asks_again),
-		scheduled(alone_is_left),    scheduled(unseen_ones_count),
-		scheduled(idle_is_quiet),    scheduled(ticks_far_apart),
-		scheduled(no_thread),        scheduled(nesting_is_one_turn),
-		scheduled(limits_are_found), scheduled(charges),
-		scheduled(spent_ones_wait),  scheduled(late_ones_wait),
+		scheduled(gives_way),
+		scheduled(asks_again),
+		scheduled(alone_is_left),
+		scheduled(unseen_ones_count),
+		scheduled(idle_is_quiet),
+		scheduled(watch_starts_soon),
+		scheduled(ticks_far_apart),
+		scheduled(slice_changes_far),
+		scheduled(slice_changes_often),
+		scheduled(no_thread),
+		scheduled(nesting_is_one_turn),
+		scheduled(limits_are_found),
+		scheduled(charges),
+		scheduled(spent_ones_wait),
+		scheduled(late_ones_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
