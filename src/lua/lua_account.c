@@ -3,6 +3,7 @@
 
 #include "base/diag.h"
 #include "base/inject.h"
+#include "lua/lua_collector.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_internal.h"
 #include "lua/lua_limits.h"
@@ -190,9 +191,9 @@ static void check(struct lua_account *a)
 		a->is_checking = true;
 		a->check++;
 		a->old = a->used;
-		a->cycles = lua_memory_cycles(vm);
+		a->cycles = lua_collector_cycles(vm);
 	}
-	if (!lua_memory_hurry(vm, a->cycles))
+	if (!lua_collector_hurry(vm, a->cycles))
 		return;
 	a->is_checking = false;
 	a->found = a->old;
@@ -210,7 +211,8 @@ static struct lua_account *payer(struct lua_vm *vm, const void *ptr,
 	const struct lua_fiber *f = vm->memory.running;
 
 	if (f == NULL || &f->base != vm->sched->current ||
-	    f->own_limits == NULL || !lua_memory_is_for_script(vm, ptr, size))
+	    f->own_limits == NULL ||
+	    !lua_collector_is_for_script(vm, ptr, size))
 		return NULL;
 	return lua_limits_account(f);
 }

@@ -8,8 +8,8 @@
 #include <uv.h>
 
 #include "lua/lua_call.h"
+#include "lua/lua_collector.h"
 #include "lua/lua_fiber.h"
-#include "lua/lua_memory.h"
 #include "lua/lua_preempt.h"
 #include "lua/lua_state.h"
 #include "runtime/fiber.h"
@@ -128,9 +128,9 @@ int luaopen_neap_callbacks(lua_State *L)
 int luaopen_neap_builtins(lua_State *L)
 {
 	lua_createtable(L, 0, 10);
-	lua_pushcfunction(L, lua_memory_collect);
+	lua_pushcfunction(L, lua_collector_collect);
 	lua_setfield(L, -2, "collect");
-	lua_pushcfunction(L, lua_memory_set_stepmul);
+	lua_pushcfunction(L, lua_collector_set_stepmul);
 	lua_setfield(L, -2, "set_stepmul");
 	lua_pushcfunction(L, l_preempted);
 	lua_setfield(L, -2, "preempted");

@@ -1,6 +1,6 @@
 /*
- * The memory of one Lua state: counted, limited, and the collector made to work
- * in time. doc/internals/memory.md tells how.
+ * The memory of one Lua state: counted, limited, and who is to answer for a lack.
+ * doc/internals/memory.md tells how.
  */
 #pragma once
 
@@ -57,6 +57,9 @@ void lua_memory_create(struct lua_vm *vm);
  */
 int lua_memory_set_limit(struct lua_vm *vm, size_t limit);
 
+/** Charge what the fiber that runs has grown by since this was last done. */
+void lua_memory_settle(struct lua_memory *m);
+
 /** The turn of @a f begins; returns whose was interrupted, for the end. */
 struct lua_fiber *lua_memory_turn(struct lua_vm *vm, struct lua_fiber *f);
 
@@ -73,32 +76,5 @@ void lua_memory_inherit(struct lua_vm *vm, struct lua_fiber *f);
  */
 void lua_memory_recover(struct lua_vm *vm);
 
-/** When lua_memory_hurry() is to be content: all that is garbage now is freed. */
-unsigned lua_memory_cycles(struct lua_vm *vm);
-
-/**
- * Inside an allocation: see that the collector gets there soon, in the turn of
- * who allocates. True: it is there.
- */
-bool lua_memory_hurry(struct lua_vm *vm, unsigned cycles);
-
-/**
- * Inside an allocation, of @a size bytes in place of @a ptr: is it what the
- * running script wants, and not the collector, a finalizer, the compiler or the
- * table of all strings?
- */
-bool lua_memory_is_for_script(struct lua_vm *vm, const void *ptr, size_t size);
-
 /** Push a table of what is used; see neap.memory(). Throws: out of memory. */
 int lua_memory_push(lua_State *L);
-
-/**
- * For collectgarbage() of builtins.lua: collect(done) -> nil when the
- * collection is complete, or a number to pass to the next call. First call:
- * without. Takes about a millisecond at most, but for the parts of a
- * collection that LuaJIT cannot divide.
- */
-int lua_memory_collect(lua_State *L);
-
-/** The same for 'setstepmul': the script's factor, which ours may stand for. */
-int lua_memory_set_stepmul(lua_State *L);
