@@ -318,11 +318,13 @@ static void report_uncaught(struct lua_fiber *f)
 }
 
 /* The results of a joinable fiber move into its object, so that the fiber
- * itself can go. Without memory for that, the error is the result. */
+ * itself can go. Without memory for that, the error is the result. Of one that has
+ * failed the error alone, from the top: below it are its variables, which closures
+ * may share. */
 static void keep_results(lua_State *L, void *arg)
 {
 	struct lua_fiber *f = arg;
-	int count = lua_gettop(f->co);
+	int count = f->handle->failed ? 1 : lua_gettop(f->co);
 
 	lua_rawgeti(L, LUA_REGISTRYINDEX, f->vm->handles.ref);
 	lua_rawgeti(L, -1, f->slot);
@@ -341,10 +343,6 @@ static void end_joinable(struct lua_fiber *f, bool ok)
 
 	h->joinable = true;
 	h->failed = !ok;
-	if (!ok && lua_gettop(f->co) > 1) { /* only the error value counts */
-		lua_insert(f->co, 1);
-		lua_settop(f->co, 1);
-	}
 	if (lua_vm_protect(f->vm, keep_results, f) != 0) {
 		error_unref(diag_take());
 		h->failed = true;

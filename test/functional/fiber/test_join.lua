@@ -61,6 +61,22 @@ ok, err = joinable(function()
 end):join()
 tap.is(err, 'deep', 'from a coroutine, after a wait')
 
+-- closures go on with the variables of a failed one
+local look
+f = joinable(function()
+    local a, b, c, none = 1, 'b', { 3 }, nil
+    look = function() a = a + 1 return a, b, c[1] end
+    fiber.yield()
+    c[1] = none.x
+end)
+tap.is(f:join(), false, 'one with variables fails')
+tap.same(pack(pcall(look)), { n = 4, true, 2, 'b', 3 }, 'they are there')
+fiber.create(function(...) fiber.yield(...) end, 4, 5, 6, 7)
+tap.same(pack(pcall(look)), { n = 4, true, 3, 'b', 3 }, 'beside others')
+collectgarbage()
+collectgarbage()
+tap.same(pack(pcall(look)), { n = 4, true, 4, 'b', 3 }, 'when it is collected')
+
 -- wrong usage
 f = fiber.create(function() fiber.sleep(1000) end)
 tap.throws(function() f:join() end, 'not joinable', 'not joinable')
