@@ -13,6 +13,7 @@
 #include "base/diag.h"
 #include "console/lua_parts.h"
 #include "lua/lua_call.h"
+#include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_state.h"
 
@@ -71,18 +72,26 @@ static int put_failure(struct buf *b, const char *text)
 	return rc == 0 ? buf_puts(b, "'\n...\n") : rc;
 }
 
-/* What the user would not see otherwise: the fiber itself failed. One write,
- * as for every answer. */
+static const char *failure_text(struct lua_fiber *f)
+{
+	const struct error *e = lua_error_test(f->co, -1);
+
+	if (e != NULL)
+		return e->message;
+	return lua_type(f->co, -1) == LUA_TSTRING
+		       ? lua_tostring(f->co, -1)
+		       : "the line could not be evaluated";
+}
+
+/* What the user would not see otherwise: the fiber itself failed, most likely at
+ * a limit that no script can catch. One write, as for every answer. */
 static void write_failure(struct session *s, struct lua_fiber *f)
 {
 	static const char no_memory[] =
 		"---\n- error: 'console: not enough memory'\n...\n";
 	struct buf answer = { 0 };
-	const char *text = lua_type(f->co, -1) == LUA_TSTRING
-				   ? lua_tostring(f->co, -1)
-				   : "the line could not be evaluated";
 
-	if (put_failure(&answer, text) == 0)
+	if (put_failure(&answer, failure_text(f)) == 0)
 		s->ops->write(s, answer.data, answer.size);
 	else
 		s->ops->write(s, no_memory, sizeof no_memory - 1);

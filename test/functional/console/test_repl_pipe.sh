@@ -48,6 +48,19 @@ out_is --- '- error: text' ... --- '- error:' '    code: 1' ... \
 	--- "- error: '[string \"x = = 1\"]:1: unexpected symbol near ''='''" ... \
 	--- "- error: '[string \"\"unfinished\"]:1: unfinished string near ''<eof>'''" ...
 
+# What no line can catch is told as it is.
+cat > limit <<'END'
+fiber = require('fiber')
+do fiber.set_limits(fiber.self(), {burst = 0.05}) while true do pcall(function() while true do end end) end end
+1+1
+END
+given < limit
+console
+code_is 0
+out_has "- error: 'console: execution limit of fiber ''console'': "
+out_has 'the limit is 0.050 s'
+out_has '- 2'
+
 # Several lines until they are a chunk; the rest at the end is an error.
 cat > lines <<'END'
 for i = 1, 2 do
