@@ -30,7 +30,8 @@ function(package_part name)
 endfunction()
 
 foreach(part IN ITEMS
-    luajit libuv llhttp msgpack libyaml openssl curl zlib brotli libedit uthash
+    luajit libuv llhttp nghttp2 msgpack libyaml openssl curl wslay zlib brotli zstd
+    libedit uthash
     msgpuck)
   include(${CMAKE_SOURCE_DIR}/third_party/${part}/${part}.cmake)
 endforeach()

@@ -1,6 +1,7 @@
 /* UTF-8: is it, and how long is a character. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -56,6 +57,20 @@ static inline size_t utf8_valid(const char *s, size_t size)
 		p += n;
 	}
 	return (size_t)(p - (const unsigned char *)s);
+}
+
+/** May the @a size bytes at @a s, 1 to 3, become a valid character? */
+static inline bool utf8_is_begun(const char *s, size_t size)
+{
+	unsigned char low[4] = { 0x80, 0x80, 0x80, 0x80 };
+	unsigned char high[4] = { 0xbf, 0xbf, 0xbf, 0xbf };
+
+	/* Every lead byte that is one takes the lowest or the highest of what
+	 * may follow. */
+	memcpy(low, s, size);
+	memcpy(high, s, size);
+	return utf8_length(low, low + 4) > size ||
+	       utf8_length(high, high + 4) > size;
 }
 
 /** Write @a c, at most U+10FFFF, as 1 to 4 bytes; returns how many. */

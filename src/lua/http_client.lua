@@ -127,7 +127,9 @@ end
 local function name_of(method, url)
     local text = url:gsub('[?#].*$', '')
     local scheme = text:match('^%a[%w+.-]*:/+') or ''
-    text = scheme .. text:sub(#scheme + 1):gsub('^[^/]*@', '')
+    text = text:sub(#scheme + 1):gsub('^[^/]*@', '')
+    -- No port, but the beginning of a password with a slash in it.
+    text = scheme .. text:gsub('^([^/%[]*):%d*[^%d/].*$', '%1:...')
     if #text > 200 then
         text = text:sub(1, 200) .. '...'
     end

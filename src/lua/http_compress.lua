@@ -5,7 +5,7 @@ local usage = c.usage
 
 local M = {}
 
-local NAMES = { b = 'br', g = 'gzip' }
+local NAMES = { b = 'br', z = 'zstd', g = 'gzip' }
 local MIN_SIZE = 1024
 
 -- What is text, besides "text/": the rest is compressed already, or not worth it.
@@ -37,7 +37,7 @@ function M.options(value, who)
     elseif type(value) ~= 'table' then
         usage(who .. ': compress is a boolean or a table')
     end
-    local out = { level = 5, min_size = MIN_SIZE, codings = 'bg' }
+    local out = { level = 5, min_size = MIN_SIZE, codings = 'bzg' }
     for name, v in pairs(value) do
         if name == 'level' and type(v) == 'number' and v >= 1 and v <= 9 or
            name == 'min_size' and type(v) == 'number' and v >= 0 then
@@ -47,11 +47,13 @@ function M.options(value, who)
             for _, kind in ipairs(v) do
                 out.types[tostring(kind):lower()] = true
             end
-        elseif name == 'brotli' and type(v) == 'boolean' then
-            out.codings = v and 'bg' or 'g'
+        elseif (name == 'brotli' or name == 'zstd') and type(v) == 'boolean' then
+            if not v then
+                out.codings = out.codings:gsub(name:sub(1, 1), '')
+            end
         else
             usage(('%s: compress = {level= (1 to 9), min_size=, types=, '
-                .. 'brotli=} is wanted, not %s = %s'):format(who,
+                .. 'brotli=, zstd=} is wanted, not %s = %s'):format(who,
                 tostring(name), tostring(v)))
         end
     end

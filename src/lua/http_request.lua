@@ -195,7 +195,7 @@ end
 -- "https" if it came over TLS, else "http".
 
 --- req.proto -> table
--- The version of HTTP: `{1, 1}` or `{1, 0}`.
+-- The version of HTTP: `{1, 1}`, `{1, 0}` or `{2, 0}`.
 
 --- req.peer -> table | nil
 -- Who asks: `{host=, port=, family=, type=, protocol=}`; nil when the peer has gone.
@@ -378,7 +378,9 @@ end
 --- req:request_line() -> string
 -- As "GET /path?query HTTP/1.1". Yields: no.
 function request:request_line()
-    return ('%s %s HTTP/1.%d'):format(self.method, self.target, self.proto[2])
+    local proto = self.proto
+    return ('%s %s HTTP/%d.%d'):format(self.method, self.target, proto[1],
+        proto[2])
 end
 
 --- req:url_for(name, [args], [query]) -> string

@@ -1,4 +1,4 @@
--- The module `http.server`: an HTTP/1.1 server.
+-- The module `http.server`: a server of HTTP/1.1 and HTTP/2.
 --
 --     local httpd = require('http.server').new('127.0.0.1', 8080)
 --     httpd:route({path = '/hello/:name', method = 'GET'}, function(req)
@@ -29,12 +29,13 @@ local DEADLINE = 30
 local known = {
     max_header_size = 'number', max_uri_size = 'number',
     max_body_size = 'number', max_requests = 'number',
-    max_connections = 'number', idle_timeout = 'number',
+    max_connections = 'number', max_streams = 'number', http2 = 'boolean',
+    idle_timeout = 'number',
     header_timeout = 'number', body_timeout = 'number',
     send_timeout = 'number', backlog = 'number', reuseport = 'boolean',
     charset = 'string', display_errors = 'boolean', handler = 'function',
     log_requests = 'boolean or function', log_errors = 'boolean or function',
-    tls = 'table',
+    tls = 'table', proxy_protocol = 'boolean',
     compress = 'boolean or table',
 }
 
@@ -252,30 +253,32 @@ local function make_serve(self)
     end
 end
 
--- Options of TLS, which offers HTTP/1.1 unless told what, and so its names.
-local function with_protocol(options)
+-- Options of TLS, which offers the @protocols unless told what, and so its names.
+local function with_protocols(options, protocols)
     local copy = {}
     for name, value in pairs(options) do
         copy[name] = value
     end
     copy.context, copy.handshake_timeout = nil, nil
-    copy.alpn = copy.alpn or { 'http/1.1' }
+    copy.alpn = copy.alpn or protocols
     if type(copy.sni) == 'table' then
         copy.sni = {}
         for name, value in pairs(options.sni) do
             local is_options = type(value) == 'table' and value[1] == nil
-            copy.sni[name] = is_options and with_protocol(value) or value
+            copy.sni[name] = is_options and
+                with_protocols(value, protocols) or value
         end
     end
     return copy
 end
 
 -- The context that @tls stands for. Throws: the certificate is no good.
-local function context_of(tls)
+local function context_of(tls, http2)
     local context = tls[1] ~= nil and tls or tls.context
     if context == nil then
         local err
-        context, err = require('socket').tls_server(with_protocol(tls))
+        context, err = require('socket').tls_server(with_protocols(tls,
+            http2 and { 'h2', 'http/1.1' } or { 'http/1.1' }))
         if context == nil then
             error(err, 0)
         end
@@ -312,28 +315,47 @@ end
 -- |---|---|---|
 -- | `max_header_size` | 16384 | bytes of a header (at most 100 fields); else 431 |
 -- | `max_uri_size` | 8192 | bytes of a URI; else 414 |
--- | `max_body_size` | 8388608 | bytes of a body; else 413 |
+-- | `max_body_size` | 8388608 | bytes of a body; else 413. More than 1 GiB only for routes with `stream` |
 -- | `max_connections` | by `ulimit -n` | open at once; else 503 |
 -- | `max_requests` | none | on a connection, which then is closed |
+-- | `http2` | with `tls` | speak HTTP/2, too: by ALPN, or in plain text with who begins so |
+-- | `max_streams` | 128 | requests at once on a connection of HTTP/2 |
 -- | `idle_timeout` | 60 | seconds without a request; then closed |
 -- | `header_timeout` | 10 | seconds from a request's first byte to its header's end; else 408 |
 -- | `body_timeout` | 60 | seconds for each 64 KiB of body; else 408 |
 -- | `send_timeout` | 60 | seconds in which a peer reads nothing; then closed |
 -- | `tls` | none | HTTPS: a table of options, or a context |
+-- | `proxy_protocol` | false | every connection begins with a PROXY header; see below |
 -- | `backlog` | 4096 | connections that wait to be accepted |
 -- | `reuseport` | false | several processes may listen on the port |
 -- | `charset` | "utf-8" | of text without a content type |
 -- | `handler` | none | `handler(httpd, req)` for every request; routes and hooks are not used |
 -- | `display_errors` | false | tell the peer the traceback of a handler's error |
 -- | `log_requests` | false | log every request; a function gets a format and its arguments |
--- | `compress` | false | send bodies as gzip or brotli to who accepts it; see `httpd:route()` |
+-- | `compress` | false | send bodies as gzip, brotli or zstd to who accepts it; see `httpd:route()` |
 -- | `log_errors` | true | log the errors of handlers; a function gets a format and its arguments |
 --
 -- `tls` takes what `socket.tls_server()` does, `cert_file` and `key_file` above all,
 -- or such a context, or one as `context`; and `handshake_timeout`, 10 seconds unless
--- given, after which a connection that has not greeted is closed. HTTP/1.1 is
--- offered by ALPN. `req:tls_info()` tells a handler who asks. To HTTP in plain
+-- given, after which a connection that has not greeted is closed. HTTP/2 and HTTP/1.1
+-- are offered by ALPN, unless the options or the context have another `alpn`. `req:tls_info()` tells a handler who asks. To HTTP in plain
 -- text the port answers 400.
+--
+-- With `proxy_protocol` the server is behind a proxy that says whose each connection
+-- is, by a PROXY header of version 1 or 2 (HAProxy's `send-proxy-v2`): its source is
+-- the peer that `req:peer()` tells, unless the proxy speaks for itself. A connection
+-- that does not begin so within `header_timeout` (with TLS `handshake_timeout`) is
+-- closed and counted as `unproxied`. Whoever can reach the port can say what he
+-- likes: let nobody but the proxy.
+--
+-- With HTTP/2 each of a connection's requests has its fiber at the same time as the
+-- others; everything else is as with HTTP/1.1, limits, bodies in pieces, files and
+-- events too, and `req.proto` is `{2, 0}`. What cuts a connection of HTTP/1.1 cuts
+-- only the stream, and a peer that takes its request back has gone. A connection whose
+-- peer takes back more than it lets finish, or sends what brings nothing, is ended
+-- (ENHANCE_YOUR_CALM). `Connection: close` in an answer, and `max_requests`, have
+-- the peer go on with a new connection, without a loss. There is no upgrade from HTTP/1.1
+-- and no push.
 --
 -- Yields: no. Throws: a certificate or key that cannot be used.
 function M.new(host, port, options)
@@ -346,10 +368,15 @@ function M.new(host, port, options)
     if host == 'unix/' and type(port) == 'string' then
         host, port = 'unix/:' .. port, 0
     end
+    if copy.http2 == nil then
+        copy.http2 = copy.tls ~= nil
+    end
     local context
     if copy.tls ~= nil then
-        context = context_of(copy.tls)
+        context = context_of(copy.tls, copy.http2)
         copy.handshake_timeout = copy.tls.handshake_timeout
+    elseif copy.proxy_protocol then
+        copy.handshake_timeout = copy.header_timeout
     end
     host = host or '*'
     if type(host) ~= 'string' then
@@ -392,9 +419,9 @@ end
 -- gives the body while it comes; a handler that does not read holds back the peer.
 -- If it answers before the body's end, the connection is closed behind the answer.
 --
--- With `compress`, true or `{level=, min_size=, types=, brotli=}`, or false where the
+-- With `compress`, true or `{level=, min_size=, types=, brotli=, zstd=}`, or false where the
 -- server compresses, a body of at least 1,024 bytes, or in pieces, whose type is text
--- (or one of the list `types`, as "text/html" or "text/*") is sent as brotli or gzip,
+-- (or one of the list `types`, as "text/html" or "text/*") is sent as brotli, zstd or gzip,
 -- what the peer's Accept-Encoding likes better, on `level` 1 to 9 (5); a piece can be
 -- read when it has come. Not so to HEAD, with a content-encoding or "no-transform",
 -- for 206, and what `req:stream()` sends. Large bodies are compressed on another thread.
@@ -590,8 +617,11 @@ end
 --- httpd:stat() -> table
 -- Counters since it was made: accepted, refused_connections, accept_failed,
 -- requests, refused_requests, timeouts, gone, cut (by the deadline of a stop),
--- handshakes (of TLS, done), handshakes_failed, truncated (TLS that ended without
--- saying so, in a request), reads, writes, bytes_in, bytes_out; what is now: connections, waiting (requests not yet answered),
+-- handshakes (of TLS, done), handshakes_failed, unproxied (no PROXY header came),
+-- truncated (TLS that ended without saying so, in a request), http2 (connections of
+-- HTTP/2), http2_resets (requests of theirs that were broken off), http2_floods
+-- (connections ended for what they cost), reads, writes, bytes_in, bytes_out; what is
+-- now: connections, waiting (requests not yet answered),
 -- running. Yields: no.
 function server:stat()
     return c.stat(self.c)

@@ -42,7 +42,7 @@ static void shared_unref(struct shared_encoder *s)
 	mem_free(s);
 }
 
-/* encoder("b" | "g", level) -> object | nil, why */
+/* encoder("b" | "z" | "g", level) -> object | nil, why */
 static int l_encoder(lua_State *L)
 {
 	const char *coding = luaL_checkstring(L, 1);
@@ -54,9 +54,11 @@ static int l_encoder(lua_State *L)
 	box->shared = mem_zalloc(sizeof *box->shared);
 	if (box->shared != NULL) {
 		box->shared->refs = 1;
-		box->shared->encoder = http_encoder_new(
-			*coding == 'b' ? HTTP_CODING_BROTLI : HTTP_CODING_GZIP,
-			level, &why);
+		box->shared->encoder =
+			http_encoder_new(*coding == 'b'   ? HTTP_CODING_BROTLI
+					 : *coding == 'z' ? HTTP_CODING_ZSTD
+							  : HTTP_CODING_GZIP,
+					 level, &why);
 		if (box->shared->encoder != NULL)
 			return 1;
 		mem_free(box->shared);

@@ -338,9 +338,9 @@ static void push_field(lua_State *L, const struct http_request *req, int field)
 		break;
 	case FIELD_PROTO:
 		lua_createtable(L, 2, 0);
-		lua_pushinteger(L, 1);
+		lua_pushinteger(L, (int)http_request_major(req));
 		lua_rawseti(L, -2, 1);
-		lua_pushinteger(L, http_request_minor(req));
+		lua_pushinteger(L, (int)http_request_minor(req));
 		lua_rawseti(L, -2, 2);
 		break;
 	case FIELD_HEADERS:

@@ -198,11 +198,11 @@ static double number_option(lua_State *L, const char *name, double max)
 	return n;
 }
 
-static uint32_t count_option(lua_State *L, const char *name, double max)
+static uint64_t count_option(lua_State *L, const char *name, double max)
 {
 	double n = number_option(L, name, max);
 
-	return n > 0 && n < 1 ? 1 : (uint32_t)n;
+	return n > 0 && n < 1 ? 1 : (uint64_t)n;
 }
 
 static uint32_t ms_option(lua_State *L, const char *name)
@@ -233,9 +233,10 @@ static int l_new(lua_State *L)
 	limits = (struct http_limits){
 		.header_bytes = count_option(L, "max_header_size", 1 << 24),
 		.uri_bytes = count_option(L, "max_uri_size", 1 << 24),
-		.body_bytes = count_option(L, "max_body_size", 1 << 30),
+		.body_bytes = count_option(L, "max_body_size", 9e15),
 		.requests = count_option(L, "max_requests", 4e9),
 		.connections = count_option(L, "max_connections", 1 << 20),
+		.streams = count_option(L, "max_streams", 1 << 16),
 		.idle_ms = ms_option(L, "idle_timeout"),
 		.header_ms = ms_option(L, "header_timeout"),
 		.body_ms = ms_option(L, "body_timeout"),
@@ -255,6 +256,11 @@ static int l_new(lua_State *L)
 				  on_request, s);
 	if (s->http == NULL) {
 		diag_set_oom(1 << 16, "an http server");
+		return lua_error_throw(L);
+	}
+	http_server_set_proxied(s->http, flag_option(L, "proxy_protocol"));
+	if (http_server_set_http2(s->http, flag_option(L, "http2")) != 0) {
+		diag_set_oom(1 << 16, "HTTP/2 of an http server");
 		return lua_error_throw(L);
 	}
 	return 1;
@@ -471,7 +477,7 @@ static int l_stat(lua_State *L)
 	struct http_stat stat;
 
 	http_server_stat(s->http, &stat);
-	lua_createtable(L, 0, 18);
+	lua_createtable(L, 0, 22);
 	set_count(L, "accepted", stat.accepted);
 	set_count(L, "refused_connections", stat.refused_connections);
 	set_count(L, "accept_failed", stat.accept_failed);
@@ -482,7 +488,11 @@ static int l_stat(lua_State *L)
 	set_count(L, "cut", stat.cut);
 	set_count(L, "handshakes", stat.handshakes);
 	set_count(L, "handshakes_failed", stat.handshakes_failed);
+	set_count(L, "unproxied", stat.unproxied);
 	set_count(L, "truncated", stat.truncated);
+	set_count(L, "http2", stat.http2);
+	set_count(L, "http2_resets", stat.http2_resets);
+	set_count(L, "http2_floods", stat.http2_floods);
 	set_count(L, "reads", stat.reads);
 	set_count(L, "writes", stat.writes);
 	set_count(L, "bytes_in", stat.bytes_in);
@@ -536,6 +546,8 @@ static void open_halves(lua_State *L, int idx)
 	open_half(L, idx, lua_src_http_form, "=neap/http_form.lua", "form");
 	open_half(L, idx, lua_src_http_events, "=neap/http_events.lua",
 		  "events");
+	open_half(L, idx, lua_src_http_upgrade, "=neap/http_upgrade.lua",
+		  "upgrade");
 }
 
 static int open_http_server(lua_State *L)

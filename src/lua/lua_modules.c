@@ -12,6 +12,7 @@
 #include "lua/lua_fio.h"
 #include "lua/lua_http_client.h"
 #include "lua/lua_http_server.h"
+#include "lua/lua_http_websocket.h"
 #include "lua/lua_io.h"
 #include "lua/lua_json.h"
 #include "lua/lua_log.h"
@@ -93,6 +94,7 @@ const struct lua_module *const lua_modules[] = {
 	&module_digest,
 	&lua_module_http_client,
 	&lua_module_http_server,
+	&lua_module_http_websocket,
 	&lua_module_json,
 	&lua_module_log,
 	&lua_module_msgpack,

@@ -21,10 +21,15 @@
 #include "runtime/timer.h"
 
 struct http1_conn;
+struct http1_websocket;
+struct http2;
+struct http2_shared;
+struct http2_stream;
 
 enum {
 	HTTP1_READ_SIZE = 65536,       /* the shared read buffer */
 	HTTP1_HELD_MAX = 65536,        /* input kept while a fiber works */
+	HTTP1_WHOLE_MAX = 1 << 30,     /* of a body in memory */
 	HTTP1_OUT_FLUSH = 65536,       /* answers gathered before a write */
 	HTTP1_OUT_HIGH = 262144,       /* unsent answers: serve no more */
 	HTTP1_BODY_DIRECT = 16384,     /* bodies from here are not gathered */
@@ -64,12 +69,14 @@ enum http1_framing {
 	HTTP1_LENGTH,    /* Content-Length */
 	HTTP1_CHUNKED,
 	HTTP1_TO_THE_END, /* of the connection: to HTTP/1.0 */
+	HTTP1_UPGRADED,   /* no answer any more: a WebSocket */
 };
 
 struct http_request {
 	llhttp_t parser;
 	struct http_server *server;
 	struct http1_conn *conn; /* NULL: the peer has gone */
+	struct http2_stream *h2; /* NULL: of HTTP/1, or it has none any more */
 	void *owner;             /* the handler's */
 	char *base;              /* first byte of the message; valid while it
 				    * is parsed, or from then on own */
@@ -83,31 +90,33 @@ struct http_request {
 	struct http1_span query;
 	struct http1_span body;
 	uint64_t raw_body; /* bytes of the body with its framing */
-	uint32_t chunks;
+	uint64_t chunks;
+	uint64_t timed_body;    /* body size when the deadline was set */
 	uint32_t trailer_start; /* of the first trailer's name */
-	uint32_t timed_body;    /* body size when the deadline was set */
 	uint16_t field_count;   /* header fields */
 	uint16_t line_count;    /* with the trailers */
 	uint16_t refusal;       /* status of a request that is refused */
 	uint8_t phase;          /* enum http1_phase */
 	uint8_t method;
 	uint8_t minor;
+	bool http2;
 	bool in_value; /* the last span belongs to a value */
 	bool keep_alive;
-	bool expect;               /* 100-continue, not yet answered */
-	bool timed;                /* its deadline runs */
-	bool waiting;              /* with the handler */
-	uint8_t framing;           /* enum http1_framing, of its answer */
-	bool receiving;            /* its handler has it, not all of its body */
-	uint32_t own_size;         /* of own, when receiving */
-	uint32_t taken;            /* of the body, by the handler */
-	uint32_t want;             /* bytes of it that the handler waits for */
-	uint64_t consumed;         /* of the body, not in body any more */
-	uint32_t backlog;          /* cost of the answer's unsent pieces */
-	uint64_t left;             /* HTTP1_LENGTH: bytes not yet written */
-	const char *reason;        /* why it is refused */
-	struct http_request *next; /* in the pool */
-	struct cond ready;         /* see http_request_ready() */
+	bool expect;        /* 100-continue, not yet answered */
+	bool timed;         /* its deadline runs */
+	bool waiting;       /* with the handler */
+	uint8_t framing;    /* enum http1_framing, of its answer */
+	bool receiving;     /* its handler has it, not all of its body */
+	uint32_t own_size;  /* of own, when receiving */
+	uint32_t taken;     /* of the body, by the handler */
+	uint32_t want;      /* bytes of it that the handler waits for */
+	uint64_t consumed;  /* of the body, not in body any more */
+	uint32_t backlog;   /* cost of the answer's unsent pieces */
+	uint64_t left;      /* HTTP1_LENGTH: bytes not yet written */
+	const char *reason; /* why it is refused */
+	struct http1_websocket *websocket; /* HTTP1_UPGRADED */
+	struct http_request *next;         /* in the pool */
+	struct cond ready;                 /* see http_request_ready() */
 	struct http1_field fields[HTTP_FIELDS_MAX];
 };
 
@@ -118,7 +127,7 @@ enum http1_wait {
 	HTTP1_WAIT_BODY,
 	HTTP1_WAIT_SEND,   /* a peer that reads */
 	HTTP1_WAIT_LINGER, /* the peer's end, after our last word */
-	HTTP1_WAIT_GREET,  /* the end of a TLS handshake */
+	HTTP1_WAIT_GREET,  /* the end of a PROXY header and a TLS handshake */
 	HTTP1_WAIT_TIMED,  /* number of the above, which have deadlines */
 	HTTP1_WAIT_HANDLER = HTTP1_WAIT_TIMED,
 	HTTP1_WAIT_TURN, /* has input; others are served first */
@@ -131,6 +140,7 @@ struct http1_conn {
 	struct list link; /* in the server's list of its wait */
 	uint64_t due_ms;
 	struct http_request *req; /* the one being received or handled */
+	struct http2 *h2;         /* its session; NULL: it speaks HTTP/1 */
 	struct buf in;            /* input that is not in the read buffer */
 	uint32_t requests;        /* served so far */
 	uint32_t progress;        /* SEND: unsent then; LINGER: bytes read */
@@ -169,6 +179,7 @@ struct http_server {
 				      draining, for the last time */
 	uint64_t accepted_ms;      /* when the last connection came; 0: none */
 
+	struct http2_shared *h2; /* NULL: HTTP/2 is not spoken */
 	struct stream_group group;
 	struct buf out;             /* answers of the batch at work */
 	struct http1_conn *current; /* whose batch that is */
@@ -224,6 +235,9 @@ void http1__parse_start(struct http_request *req);
 /** Go on at req->parsed of the @a size bytes at req->base. */
 enum http1_parsed http1__parse(struct http_request *req, size_t size);
 
+/** The most that a body may have. */
+uint64_t http1__body_limit(const struct http_request *req);
+
 /** Mark as refused. Returns HTTP1_REFUSED. */
 enum http1_parsed http1__refuse(struct http_request *req, int status,
 				const char *reason);
@@ -235,6 +249,12 @@ bool http1__check_head(struct http_request *req);
 
 /** The lines after the last chunk. Returns false when refused. */
 bool http1__check_trailers(struct http_request *req);
+
+/** The target; its path and query are found. Returns false when refused. */
+bool http1__check_target(struct http_request *req);
+
+/** Bytes of a host and port; what they mean is the handler's business. */
+bool http1__is_host(const char *p, size_t size);
 
 /* http_request.c: the pool. */
 
@@ -257,6 +277,14 @@ int http1__write_response(struct http_server *server,
 			  enum http1_framing framing, uint64_t length,
 			  struct http_text body, unsigned minor,
 			  bool keep_alive, bool *ret_direct);
+
+/** Append a 101 with those fields. Returns 0 or UV_ENOMEM. */
+int http1__write_switch(struct http_server *server,
+			const struct http_field *fields, size_t count,
+			const char *accept);
+
+/** What a Date field says now: 29 bytes. */
+const char *http1__date(struct http_server *server);
 
 /** Append the last chunk and the trailers. Returns 0, UV_EINVAL or UV_ENOMEM.
  */
@@ -299,6 +327,18 @@ bool http1__keeps_alive(const struct http_request *req, bool close);
 int http1__flush(struct http1_conn *c, size_t mark, struct http_text direct,
 		 bool crlf);
 
+/** The last word to c->req, whose handler keeps it, is gathered or has left: the
+ * connection ends behind it. @a linger: the peer may still be sending. */
+void http1__part(struct http1_conn *c, bool linger);
+
+/** The last word has been said: close when it is out, and was read. */
+void http1__finish(struct http1_conn *c);
+
+/** What it has been sent is still on its way. */
+void http1__wait_for_peer(struct http1_conn *c);
+
+void http1__set_reading(struct http1_conn *c, bool on);
+
 /** After anything has happened outside a batch: what @a c waits for now. */
 void http1__settle(struct http1_conn *c);
 
@@ -317,8 +357,40 @@ void http1__receive_begin(struct http_request *req);
  * refused. */
 ssize_t http1__receive(struct http_request *req, const char *data, size_t size);
 
+/** Let go of what was taken of the body. */
+void http1__compact(struct http_request *req);
+
+/** Memory of its own for @a size bytes of message. Returns 0 or UV_ENOMEM. */
+int http1__reserve(struct http_request *req, size_t size);
+
 /** Room for more of the body? */
 bool http1__has_room(const struct http_request *req);
+
+/* http1_stream.c */
+
+/** @a size bytes more of c->req's answer were handed over. */
+void http1__count_unsent(struct http1_conn *c, size_t size);
+
+/* http1_websocket.c: connections that were upgraded. */
+
+/** What has come for c->req's, of which c->in is the rest. */
+void http1__websocket_read(struct http1_conn *c, const char *data, size_t size);
+
+/** May more be read? */
+bool http1__websocket_has_room(const struct http1_conn *c);
+
+/** The server stops. */
+void http1__websocket_retire(struct http1_conn *c);
+
+/** Its connection has ended. */
+void http1__websocket_lost(struct http_request *req);
+
+/** The handler is done with it: a Close with that code, if it has none yet, is the
+ * connection's last word. The request is given up. Returns 0 or UV_E*. */
+int http1__websocket_end(struct http_request *req, unsigned code);
+
+/** @a req is given up. */
+void http1__websocket_free(struct http_request *req);
 
 /* http1_timeout.c */
 

@@ -107,8 +107,7 @@ static bool is_token(const struct http_request *req, struct http1_span span,
 	       strncasecmp(req->base + span.start, token, span.size) == 0;
 }
 
-/* Bytes of a host and port; what they mean is the handler's business. */
-static bool is_host(const char *p, size_t size)
+bool http1__is_host(const char *p, size_t size)
 {
 	/* RFC 3986 3.2.2 and 3.2.3, a bit for each of the first 128 bytes. */
 	static const uint64_t bits[2] = {
@@ -154,7 +153,8 @@ static bool check_fields(struct http_request *req)
 			if (host)
 				return refuse(req, 400, "a second Host");
 			host = true;
-			if (!is_host(req->base + value.start, value.size))
+			if (!http1__is_host(req->base + value.start,
+					    value.size))
 				return refuse(req, 400, "a malformed Host");
 			break;
 		case 6:
@@ -213,7 +213,7 @@ static const char *skip_authority(const char *p, const char *end)
 	return p;
 }
 
-static bool check_target(struct http_request *req)
+bool http1__check_target(struct http_request *req)
 {
 	const char *p = req->base + req->target.start;
 	const char *end = p + req->target.size;
@@ -248,7 +248,7 @@ bool http1__check_head(struct http_request *req)
 		return refuse(req, 400, "a malformed end of the header");
 	if (req->method == HTTP_CONNECT)
 		return refuse(req, 501, "no tunnels here");
-	if (!check_fields(req) || !check_target(req))
+	if (!check_fields(req) || !http1__check_target(req))
 		return false;
 	req->keep_alive = llhttp_should_keep_alive(&req->parser);
 	return true;

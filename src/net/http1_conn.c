@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #include "base/inject.h"
-#include "net/http1.h"
+#include "net/http2.h"
 
 enum {
 	CLOCK_EVERY = 32,     /* requests between two looks at the clock */
@@ -47,7 +47,12 @@ static bool may_serve(const struct http1_conn *c)
 	       stream_unsent(&c->stream) <= HTTP1_OUT_HIGH;
 }
 
-static void set_reading(struct http1_conn *c, bool on)
+static bool is_upgraded(const struct http1_conn *c)
+{
+	return c->busy && c->req != NULL && c->req->framing == HTTP1_UPGRADED;
+}
+
+void http1__set_reading(struct http1_conn *c, bool on)
 {
 	if (c->reading == on || c->eof)
 		return;
@@ -88,8 +93,7 @@ static void flush_all(struct http1_conn *c)
 	http1__flush(c, 0, (struct http_text){ NULL, 0 }, false);
 }
 
-/* What it has been sent is still on its way. */
-static void wait_for_peer(struct http1_conn *c)
+void http1__wait_for_peer(struct http1_conn *c)
 {
 	if (c->wait == HTTP1_WAIT_SEND)
 		return;
@@ -97,15 +101,14 @@ static void wait_for_peer(struct http1_conn *c)
 	http1__wait(c, HTTP1_WAIT_SEND);
 }
 
-/* The last word has been said; close when it is out, after the peer has had
- * the chance to read it: a close with input unread would reset. */
-static void finish(struct http1_conn *c)
+/* The peer gets the chance to read it: a close with input unread would reset. */
+void http1__finish(struct http1_conn *c)
 {
 	bool over;
 
 	if (stream_unsent(&c->stream) > 0) {
-		set_reading(c, false);
-		wait_for_peer(c);
+		http1__set_reading(c, false);
+		http1__wait_for_peer(c);
 		return;
 	}
 	over = c->eof ||
@@ -119,7 +122,7 @@ static void finish(struct http1_conn *c)
 	buf_destroy(&c->in);
 	c->progress = 0;
 	http1__wait(c, HTTP1_WAIT_LINGER);
-	set_reading(c, true);
+	http1__set_reading(c, true);
 }
 
 /* A request is on its way in: its deadlines run from its first byte, and
@@ -134,7 +137,7 @@ static void wait_for_request(struct http1_conn *c)
 	    http1__body_total(req) - req->timed_body < HTTP1_READ_SIZE)
 		return;
 	req->timed = true;
-	req->timed_body = (uint32_t)http1__body_total(req);
+	req->timed_body = http1__body_total(req);
 	http1__wait(c, wait);
 }
 
@@ -148,30 +151,30 @@ static void settle(struct http1_conn *c)
 	unsent = stream_unsent(&c->stream);
 	if (c->busy) {
 		if (c->req->framing != HTTP1_NOT_BEGUN && unsent > 0)
-			wait_for_peer(c);
+			http1__wait_for_peer(c);
 		else if (c->req->receiving && !c->req->expect &&
 			 http1__has_room(c->req))
 			wait_for_request(c);
 		else if (c->wait != HTTP1_WAIT_HANDLER)
 			http1__wait(c, HTTP1_WAIT_HANDLER);
-		set_reading(c, c->in.size < HTTP1_HELD_MAX &&
-				       http1__has_room(c->req));
+		http1__set_reading(c, c->in.size < HTTP1_HELD_MAX &&
+					      http1__has_room(c->req));
 	} else if (c->last) {
-		finish(c);
+		http1__finish(c);
 	} else if (c->wait == HTTP1_WAIT_TURN) {
-		set_reading(c, false);
+		http1__set_reading(c, false);
 	} else if (unsent > HTTP1_OUT_HIGH) {
-		set_reading(c, false);
-		wait_for_peer(c);
+		http1__set_reading(c, false);
+		http1__wait_for_peer(c);
 	} else if (c->eof) {
 		c->last = true; /* what is left is no whole request */
-		finish(c);
+		http1__finish(c);
 	} else {
 		if (c->req != NULL)
 			wait_for_request(c);
 		else
 			http1__wait(c, HTTP1_WAIT_IDLE);
-		set_reading(c, true);
+		http1__set_reading(c, true);
 	}
 }
 
@@ -237,6 +240,15 @@ static void invite_body(struct http1_conn *c)
 	buf_append(&c->server->out, invitation, sizeof(invitation) - 1);
 }
 
+/* It was no request, but how HTTP/2 begins. */
+static void change_protocol(struct http1_conn *c)
+{
+	http1__request_release(c->req);
+	c->req = NULL;
+	if (http2__begin(c) != 0)
+		http1__close(c);
+}
+
 /* Serve the request at @a data. Returns its size, or 0 when it is not whole
  * or not to be served. */
 static size_t serve(struct http1_conn *c, char *data, size_t size)
@@ -264,6 +276,10 @@ static size_t serve(struct http1_conn *c, char *data, size_t size)
 		invite_body(c);
 		return 0;
 	case HTTP1_REFUSED:
+		if (req->refusal == 505 && http2__is_preface(c, data, size)) {
+			change_protocol(c);
+			return 0;
+		}
 		refuse(c, req->refusal, req->reason);
 		return 0;
 	case HTTP1_DONE:
@@ -301,6 +317,16 @@ static void keep(struct http1_conn *c, char *data, size_t size, size_t used)
 	}
 }
 
+/* What is there is the beginning of a session. */
+static void begin_http2(struct http1_conn *c, char *data, size_t size)
+{
+	struct buf in = c->in;
+
+	memset(&c->in, 0, sizeof(c->in)); /* which @a data may be */
+	http2__read(c, data, size);
+	buf_destroy(&in);
+}
+
 /* Serve what can be served of @a data: the read buffer's, or c->in's. */
 static void feed(struct http1_conn *c, char *data, size_t size)
 {
@@ -328,13 +354,23 @@ static void feed(struct http1_conn *c, char *data, size_t size)
 		}
 	}
 	server->current = NULL;
+	if (c->h2 != NULL) { /* since just now: nothing was used, or served */
+		begin_http2(c, data, size);
+		return;
+	}
 	keep(c, data, size, used);
 	flush_all(c);
+	if (is_upgraded(c))
+		http1__websocket_read(c, NULL, 0); /* what came behind it */
 	settle(c);
 }
 
 void http1__resume(struct http1_conn *c)
 {
+	if (c->h2 != NULL) {
+		http2__resume(c);
+		return;
+	}
 	http1__wait(c, HTTP1_WAIT_HANDLER); /* any that is not TURN */
 	if (may_serve(c))
 		feed(c, c->in.data, c->in.size);
@@ -386,6 +422,21 @@ int http1__answered(struct http_request *req, size_t mark, int rc)
 		rc = http1__flush(c, mark, (struct http_text){ NULL, 0 },
 				  false);
 	return go_on(c, at_once, rc);
+}
+
+void http1__part(struct http1_conn *c, bool linger)
+{
+	struct http_request *req = c->req;
+
+	req->conn = NULL;
+	c->req = NULL;
+	c->busy = false;
+	c->last = true;
+	c->linger |= linger;
+	buf_destroy(&c->in);
+	cond_broadcast(&req->ready);
+	if (c->server->current != c)
+		settle(c);
 }
 
 int http1__reply(struct http_request *req, const struct http_response *resp)
@@ -469,26 +520,33 @@ static void receive(struct http1_conn *c, char *data, size_t size)
 	settle(c);
 }
 
+/* No more will come: @a why is UV_EOF, or what went wrong. */
+static void on_input_end(struct http1_conn *c, int why)
+{
+	if (why != UV_EOF) {
+		c->server->stat.truncated +=
+			why == UV_ECONNABORTED &&
+			(c->req != NULL || http2__is_busy(c));
+		http1__close(c);
+		return;
+	}
+	c->eof = true; /* it may still read our answers */
+	c->reading = false;
+	if (c->wait == HTTP1_WAIT_LINGER || c->h2 != NULL || is_upgraded(c) ||
+	    (c->busy && c->req->receiving))
+		http1__close(c);
+	else
+		settle(c);
+}
+
 static void on_read(struct stream *s, char *data, ssize_t size)
 {
 	struct http1_conn *c = http1__conn_of(s);
 
 	if (c->closing)
 		return;
-	if (size == UV_EOF) {
-		c->eof = true; /* it may still read our answers */
-		c->reading = false;
-		if (c->wait == HTTP1_WAIT_LINGER ||
-		    (c->busy && c->req->receiving))
-			http1__close(c);
-		else
-			settle(c);
-		return;
-	}
 	if (size < 0) {
-		c->server->stat.truncated += size == UV_ECONNABORTED &&
-					     c->req != NULL;
-		http1__close(c);
+		on_input_end(c, (int)size);
 		return;
 	}
 	if (c->wait == HTTP1_WAIT_LINGER) {
@@ -497,12 +555,20 @@ static void on_read(struct stream *s, char *data, ssize_t size)
 			http1__close(c);
 		return;
 	}
+	if (c->h2 != NULL) {
+		http2__read(c, data, size);
+		return;
+	}
 	if (may_serve(c) && c->wait != HTTP1_WAIT_TURN && c->in.size == 0) {
 		feed(c, data, size);
 		return;
 	}
 	if (c->busy && c->req->receiving) {
 		receive(c, data, size);
+		return;
+	}
+	if (is_upgraded(c)) {
+		http1__websocket_read(c, data, size);
 		return;
 	}
 	if (buf_append(&c->in, data, size) != 0) {
@@ -527,6 +593,18 @@ static void refuse_full(struct http1_conn *c)
 	settle(c);
 }
 
+static void greet_http2(struct http1_conn *c)
+{
+	if (http2__begin(c) != 0) {
+		http1__close(c);
+	} else if (c->full) {
+		c->server->stat.refused_connections++;
+		http2__fail(c, NGHTTP2_NO_ERROR);
+	} else {
+		http2__settle(c);
+	}
+}
+
 static void on_greeted(struct stream *s, int status)
 {
 	struct http1_conn *c = http1__conn_of(s);
@@ -534,13 +612,17 @@ static void on_greeted(struct stream *s, int status)
 
 	if (c->closing)
 		return;
-	if (status == 0)
-		stat->handshakes++;
-	else
+	if (status == UV_EPROTOTYPE)
+		stat->unproxied++;
+	else if (status != 0)
 		stat->handshakes_failed++;
+	else if (s->tls != NULL)
+		stat->handshakes++;
 	switch (status) {
 	case 0:
-		if (c->full)
+		if (c->server->h2 != NULL && stream_tls_speaks(s, "h2"))
+			greet_http2(c);
+		else if (c->full)
 			refuse_full(c);
 		else
 			settle(c);
@@ -568,12 +650,18 @@ static void on_drained(struct stream *s, int status)
 
 	if (c->closing)
 		return;
+	if (status == 0 && c->h2 != NULL) {
+		http2__drained(c);
+		return;
+	}
 	if (status == 0 && c->busy && c->req->framing != HTTP1_NOT_BEGUN) {
 		c->req->backlog = 0;
 		cond_broadcast(&c->req->ready);
 	}
 	if (status != 0)
 		http1__close(c);
+	else if (is_upgraded(c))
+		http1__websocket_read(c, NULL, 0);
 	else if (may_serve(c) && c->wait == HTTP1_WAIT_SEND && c->in.size > 0)
 		feed(c, c->in.data, c->in.size);
 	else
@@ -586,6 +674,7 @@ static void on_closed(struct stream *s)
 	struct http_server *server = c->server;
 
 	buf_destroy(&c->in);
+	http2__free(c->h2);
 	mem_free(c);
 	http1__forget(server);
 }
@@ -604,7 +693,9 @@ void http1__close(struct http1_conn *c)
 		return;
 	c->closing = true;
 	list_del(&c->link);
-	if (c->req != NULL && c->busy) {
+	if (is_upgraded(c)) {
+		http1__websocket_lost(c->req);
+	} else if (c->req != NULL && c->busy) {
 		c->server->stat.gone++;
 		c->req->conn = NULL; /* its handler will find out */
 		cond_broadcast(&c->req->ready);
@@ -612,18 +703,28 @@ void http1__close(struct http1_conn *c)
 		http1__request_release(c->req);
 	}
 	c->req = NULL;
+	if (c->h2 != NULL)
+		http2__gone(c);
 	stream_close(&c->stream);
 }
 
 void http1__retire(struct http1_conn *c)
 {
+	if (is_upgraded(c)) {
+		http1__websocket_retire(c);
+		return;
+	}
+	if (c->h2 != NULL) {
+		http2__retire(c);
+		return;
+	}
 	if (c->busy || c->req != NULL || c->in.size > 0 || c->last)
 		return; /* what it is at is its last */
 	if (c->wait == HTTP1_WAIT_GREET) {
 		http1__wait(c, HTTP1_WAIT_GREET); /* a chance, and less time */
 	} else if (stream_unsent(&c->stream) > 0) {
 		c->last = true;
-		finish(c);
+		http1__finish(c);
 	} else if (c->requests == 0) {
 		http1__wait(c,
 			    HTTP1_WAIT_IDLE); /* it came just now: a chance */
@@ -661,6 +762,11 @@ void http1__expired(struct http1_conn *c)
 		http1__close(c);
 		return;
 	case HTTP1_WAIT_IDLE:
+		if (c->h2 != NULL) {
+			c->server->stat.timeouts++;
+			http2__fail(c, NGHTTP2_NO_ERROR);
+			return;
+		}
 		stream_end(&c->stream);
 		break;
 	default:
@@ -673,7 +779,7 @@ void http1__expired(struct http1_conn *c)
 int http1__accept(struct http_server *server, int fd, bool full)
 {
 	struct http1_conn *c = mem_zalloc(sizeof(*c));
-	bool opened, unix_socket = server->listener.unix_socket;
+	bool opened, greets, unix_socket = server->listener.unix_socket;
 	int rc;
 
 	if (c == NULL)
@@ -698,12 +804,12 @@ int http1__accept(struct http_server *server, int fd, bool full)
 	server->stat.accepted++;
 	server->accepted_ms = http1__now_ms();
 	c->full = full;
-	if (full && c->stream.tls == NULL) {
+	greets = stream_is_greeting(&c->stream);
+	if (full && !greets) {
 		refuse_full(c);
 		return 0;
 	}
-	http1__wait(c,
-		    c->stream.tls != NULL ? HTTP1_WAIT_GREET : HTTP1_WAIT_IDLE);
-	set_reading(c, true);
+	http1__wait(c, greets ? HTTP1_WAIT_GREET : HTTP1_WAIT_IDLE);
+	http1__set_reading(c, true);
 	return 0;
 }

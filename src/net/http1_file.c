@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/inject.h"
-#include "net/http1.h"
+#include "net/http2.h"
 
 enum {
 	PIECE = 4096, /* queued while the socket is full */
@@ -102,8 +102,9 @@ ssize_t http_request_send_file(struct http_request *req, int fd,
 		return size;
 	if (size > HTTP_FILE_TURN)
 		size = HTTP_FILE_TURN;
-	if (req->framing != HTTP1_LENGTH || c->stream.tls != NULL)
-		return UV_ENOTSUP; /* the kernel does not encrypt */
+	if (req->framing != HTTP1_LENGTH || c->stream.tls != NULL ||
+	    req->h2 != NULL)
+		return UV_ENOTSUP; /* the kernel knows neither TLS nor frames */
 	if (size > req->left)
 		return UV_EMSGSIZE;
 	if (server->current == c &&
@@ -126,5 +127,7 @@ ssize_t http_request_send_file(struct http_request *req, int fd,
 
 bool http_request_is_sent(const struct http_request *req)
 {
+	if (req->h2 != NULL)
+		return req->conn == NULL || req->backlog == 0;
 	return req->conn == NULL || stream_unsent(&req->conn->stream) == 0;
 }

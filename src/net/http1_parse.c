@@ -95,13 +95,23 @@ static int on_headers_complete(llhttp_t *parser)
 	return HPE_PAUSED; /* the head is judged before its body is read */
 }
 
+/* Unless it is taken in pieces a body lies in memory. */
+uint64_t http1__body_limit(const struct http_request *req)
+{
+	const struct http_server *server = req->server;
+	uint64_t limit = server->limits.body_bytes;
+
+	return server->streaming || limit < HTTP1_WHOLE_MAX ? limit
+							    : HTTP1_WHOLE_MAX;
+}
+
 static int on_chunk_header(llhttp_t *parser)
 {
 	struct http_request *req = request_of(parser);
 
 	req->chunks++;
 	if (parser->content_length >
-	    req->server->limits.body_bytes - http1__body_total(req))
+	    http1__body_limit(req) - http1__body_total(req))
 		return refuse(req, 413, "the body is too large");
 	return 0;
 }
@@ -178,7 +188,7 @@ static enum http1_parsed begin_body(struct http_request *req)
 		req->phase = HTTP1_COMPLETE;
 		return HTTP1_DONE;
 	}
-	if (length > req->server->limits.body_bytes)
+	if (length > http1__body_limit(req))
 		return http1__refuse(req, 413, "the body is too large");
 	req->phase = HTTP1_BODY;
 	return HTTP1_MORE;
@@ -240,10 +250,10 @@ static bool framing_is_fair(struct http_request *req)
 		http1__refuse(req, 431, "the trailers are too large");
 		return false;
 	}
-	if (framing >
-	    HTTP1_CHUNK_EXCESS + (uint64_t)req->chunks * HTTP1_CHUNK_FRAMING +
-		    (req->trailer_start != 0 ? req->server->limits.header_bytes
-					     : 0)) {
+	if (framing > HTTP1_CHUNK_EXCESS + req->chunks * HTTP1_CHUNK_FRAMING +
+			      (req->trailer_start != 0
+				       ? req->server->limits.header_bytes
+				       : 0)) {
 		http1__refuse(req, 400, "too much around the chunks");
 		return false;
 	}

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/inject.h"
-#include "net/http1.h"
+#include "net/http2.h"
 
 void http1__receive_begin(struct http_request *req)
 {
@@ -26,12 +26,13 @@ static size_t unread(const struct http_request *req)
 
 bool http1__has_room(const struct http_request *req)
 {
+	if (req->framing == HTTP1_UPGRADED)
+		return http1__websocket_has_room(req->conn);
 	return !req->receiving || unread(req) < HTTP1_HELD_MAX ||
 	       unread(req) < req->want;
 }
 
-/* Let go of what was taken. */
-static void compact(struct http_request *req)
+void http1__compact(struct http_request *req)
 {
 	char *body = req->base + req->body.start;
 
@@ -44,7 +45,7 @@ static void compact(struct http_request *req)
 	req->taken = 0;
 }
 
-static int reserve(struct http_request *req, size_t size)
+int http1__reserve(struct http_request *req, size_t size)
 {
 	char *own;
 
@@ -63,9 +64,13 @@ ssize_t http1__receive(struct http_request *req, const char *data, size_t size)
 {
 	uint32_t before;
 
-	compact(req);
+	http1__compact(req);
 	before = req->parsed;
-	if (reserve(req, before + size) != 0)
+	if (unread(req) + size > HTTP1_WHOLE_MAX) {
+		http1__refuse(req, 413, "so large a body is taken in pieces");
+		return UV_EPROTO;
+	}
+	if (http1__reserve(req, before + size) != 0)
 		return UV_ENOMEM;
 	memcpy(req->own + before, data, size);
 	switch (http1__parse(req, before + size)) {
@@ -98,8 +103,10 @@ void http_request_consume(struct http_request *req, size_t size)
 {
 	req->taken += size;
 	req->want = 0;
-	if (req->receiving && req->conn != NULL &&
-	    req->server->current != req->conn)
+	if (req->h2 != NULL)
+		http2__read_on(req);
+	else if (req->receiving && req->conn != NULL &&
+		 req->server->current != req->conn)
 		http1__settle(req->conn);
 }
 
@@ -112,6 +119,10 @@ void http_request_want(struct http_request *req, uint32_t size)
 	bool invite = req->expect && req->framing == HTTP1_NOT_BEGUN;
 
 	req->want = size;
+	if (req->h2 != NULL) {
+		http2__read_on(req);
+		return;
+	}
 	req->expect = false;
 	if (c == NULL || !req->receiving)
 		return;

@@ -11,7 +11,10 @@
 
 static const char server_name[] = "neap";
 
-enum { LINE_ROOM = 80 }; /* for a status line, or a Content-Length */
+enum {
+	LINE_ROOM = 80, /* for a status line, or a Content-Length */
+	DATE_AT = sizeof("Server: \r\nDate: ") + sizeof(server_name) - 2,
+};
 
 static bool is_token_byte(unsigned char c)
 {
@@ -124,6 +127,15 @@ static void refresh(struct http_server *server, time_t now)
 	server->date_second = now;
 }
 
+const char *http1__date(struct http_server *server)
+{
+	time_t now = time(NULL);
+
+	if (now != server->date_second)
+		refresh(server, now);
+	return server->common + DATE_AT;
+}
+
 static char *put(char *to, const void *data, size_t size)
 {
 	return (char *)memcpy(to, data, size) + size;
@@ -226,6 +238,29 @@ int http1__write_response(struct http_server *server,
 		to = PUT(to, "\r\n");
 	if (!*ret_direct && body.size > 0)
 		to = put(to, body.data, body.size);
+	server->out.size = to - server->out.data;
+	return 0;
+}
+
+int http1__write_switch(struct http_server *server,
+			const struct http_field *fields, size_t count,
+			const char *accept)
+{
+	static const char start[] = "HTTP/1.1 101 Switching Protocols\r\n"
+				    "Upgrade: websocket\r\n"
+				    "Connection: Upgrade\r\n"
+				    "Sec-WebSocket-Accept: ";
+	struct http_response resp = { .fields = fields, .field_count = count };
+	char *to = buf_reserve(&server->out,
+			       sizeof(start) + LINE_ROOM + fields_size(&resp));
+
+	if (to == NULL)
+		return UV_ENOMEM;
+	to = PUT(to, start);
+	to = put(to, accept, strlen(accept));
+	to = PUT(to, "\r\n");
+	to = put_fields(to, &resp);
+	to = PUT(to, "\r\n");
 	server->out.size = to - server->out.data;
 	return 0;
 }

@@ -9,7 +9,8 @@
  */
 #include <string.h>
 
-#include "net/http1.h"
+#include "net/http2.h"
+#include "net/websocket.h"
 
 static bool has_body(const struct http_request *req, int status)
 {
@@ -36,6 +37,8 @@ int http_request_begin(struct http_request *req,
 	bool direct;
 	int rc;
 
+	if (req->h2 != NULL)
+		return http2__answer_begin(req, resp, length);
 	if (req->framing != HTTP1_NOT_BEGUN)
 		return UV_EALREADY;
 	if (c == NULL)
@@ -89,8 +92,7 @@ static int gather(struct http_request *req, struct http_text piece,
 	return 0;
 }
 
-/* @a size bytes more were handed over. */
-static void count(struct http1_conn *c, size_t size)
+void http1__count_unsent(struct http1_conn *c, size_t size)
 {
 	struct http_request *req = c->req;
 
@@ -111,6 +113,8 @@ ssize_t http_request_write(struct http_request *req, struct http_text piece)
 	size_t mark;
 	int rc;
 
+	if (req->h2 != NULL)
+		return http2__write(req, piece);
 	if (c == NULL)
 		return UV_ECONNRESET;
 	if (req->framing == HTTP1_NO_BODY || piece.size == 0)
@@ -136,7 +140,7 @@ ssize_t http_request_write(struct http_request *req, struct http_text piece)
 			  direct.size > 0 && req->framing == HTTP1_CHUNKED);
 	if (rc != 0)
 		return rc;
-	count(c, piece.size);
+	http1__count_unsent(c, piece.size);
 	if (server->current != c)
 		http1__settle(c);
 	return piece.size;
@@ -149,6 +153,10 @@ int http_request_end(struct http_request *req,
 	size_t mark = server->out.size;
 	int rc = 0;
 
+	if (req->framing == HTTP1_UPGRADED)
+		return http1__websocket_end(req, WEBSOCKET_NORMAL);
+	if (req->h2 != NULL)
+		return http2__end(req, trailers, trailer_count);
 	if (req->conn == NULL) {
 		http1__request_release(req);
 		return UV_ECONNRESET;
@@ -166,6 +174,14 @@ void http_request_abort(struct http_request *req)
 {
 	struct http1_conn *c = req->conn;
 
+	if (req->framing == HTTP1_UPGRADED) {
+		http1__websocket_end(req, WEBSOCKET_SERVER_ERROR);
+		return;
+	}
+	if (req->h2 != NULL) {
+		http2__abort(req);
+		return;
+	}
 	if (c != NULL) {
 		/* What was written is sent: it may help to see why. */
 		if (req->server->current == c)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <uv.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #include "base/buf.h"
 #include "base/inject.h"
@@ -14,14 +15,15 @@
 enum {
 	GZIP_WINDOW = 15 + 16, /* with a header of gzip, not of zlib */
 	GZIP_MEMORY = 8,
-	BROTLI_WINDOW = 18, /* 256 KiB: the default takes megabytes */
-	STEP = 16384,       /* the least room for output */
+	WINDOW = 18,  /* 256 KiB: the others' defaults take megabytes */
+	STEP = 16384, /* the least room for output */
 };
 
 struct http_encoder {
-	enum http_coding coding;
+	const struct coding *coding;
 	z_stream z;
 	BrotliEncoderState *brotli;
+	ZSTD_CCtx *zstd;
 };
 
 /** What is used of the libraries. */
@@ -36,6 +38,12 @@ static struct {
 	__typeof__(BrotliEncoderHasMoreOutput) *brotli_has_more;
 	__typeof__(BrotliEncoderDestroyInstance) *brotli_destroy;
 	bool has_brotli;
+	__typeof__(ZSTD_createCCtx) *zstd_create;
+	__typeof__(ZSTD_CCtx_setParameter) *zstd_set;
+	__typeof__(ZSTD_compressStream2) *zstd_compress;
+	__typeof__(ZSTD_isError) *zstd_failed;
+	__typeof__(ZSTD_freeCCtx) *zstd_free;
+	bool has_zstd;
 } lib;
 
 static bool find(void *dl, const char *name, void *ret_symbol)
@@ -45,6 +53,8 @@ static bool find(void *dl, const char *name, void *ret_symbol)
 	*(void **)ret_symbol = symbol;
 	return symbol != NULL;
 }
+
+/* --- gzip --- */
 
 static void load_zlib(void)
 {
@@ -56,32 +66,12 @@ static void load_zlib(void)
 		       find(dl, "deflateEnd", &lib.deflate_end);
 }
 
-static void load_brotli(void)
+static bool has_zlib(void)
 {
-	void *dl = dlopen("libbrotlienc.so.1", RTLD_NOW | RTLD_LOCAL);
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-	lib.has_brotli =
-		dl != NULL &&
-		find(dl, "BrotliEncoderCreateInstance", &lib.brotli_create) &&
-		find(dl, "BrotliEncoderSetParameter", &lib.brotli_set) &&
-		find(dl, "BrotliEncoderCompressStream", &lib.brotli_compress) &&
-		find(dl, "BrotliEncoderHasMoreOutput", &lib.brotli_has_more) &&
-		find(dl, "BrotliEncoderDestroyInstance", &lib.brotli_destroy);
-}
-
-static bool is_there(enum http_coding coding, const char **ret_why)
-{
-	static pthread_once_t zlib = PTHREAD_ONCE_INIT;
-	static pthread_once_t brotli = PTHREAD_ONCE_INIT;
-
-	if (coding == HTTP_CODING_GZIP) {
-		pthread_once(&zlib, load_zlib);
-		*ret_why = "libz.so.1 is missing: install zlib1g";
-		return lib.has_zlib;
-	}
-	pthread_once(&brotli, load_brotli);
-	*ret_why = "libbrotlienc.so.1 is missing: install libbrotli1";
-	return lib.has_brotli;
+	pthread_once(&once, load_zlib);
+	return lib.has_zlib;
 }
 
 static bool start_gzip(struct http_encoder *e, int level)
@@ -89,38 +79,6 @@ static bool start_gzip(struct http_encoder *e, int level)
 	return lib.deflate_init(&e->z, level, Z_DEFLATED, GZIP_WINDOW,
 				GZIP_MEMORY, Z_DEFAULT_STRATEGY, ZLIB_VERSION,
 				(int)sizeof(e->z)) == Z_OK;
-}
-
-static bool start_brotli(struct http_encoder *e, int level)
-{
-	e->brotli = lib.brotli_create(NULL, NULL, NULL);
-	return e->brotli != NULL &&
-	       lib.brotli_set(e->brotli, BROTLI_PARAM_QUALITY,
-			      (uint32_t)level) &&
-	       lib.brotli_set(e->brotli, BROTLI_PARAM_LGWIN, BROTLI_WINDOW);
-}
-
-struct http_encoder *http_encoder_new(enum http_coding coding, int level,
-				      const char **ret_why)
-{
-	struct http_encoder *e;
-	bool ok;
-
-	if (!is_there(coding, ret_why))
-		return NULL;
-	*ret_why = "not enough memory";
-	e = mem_zalloc(sizeof(*e));
-	if (e == NULL)
-		return NULL;
-	e->coding = coding;
-	ok = coding == HTTP_CODING_GZIP ? start_gzip(e, level)
-					: start_brotli(e, level);
-	if (ok)
-		return e;
-	if (e->brotli != NULL)
-		lib.brotli_destroy(e->brotli);
-	mem_free(e);
-	return NULL;
 }
 
 static int feed_gzip(struct http_encoder *e, const char *data, size_t size,
@@ -154,6 +112,43 @@ static int feed_gzip(struct http_encoder *e, const char *data, size_t size,
 	return 0;
 }
 
+static void end_gzip(struct http_encoder *e)
+{
+	lib.deflate_end(&e->z); /* one that did not begin is no harm */
+}
+
+/* --- brotli --- */
+
+static void load_brotli(void)
+{
+	void *dl = dlopen("libbrotlienc.so.1", RTLD_NOW | RTLD_LOCAL);
+
+	lib.has_brotli =
+		dl != NULL &&
+		find(dl, "BrotliEncoderCreateInstance", &lib.brotli_create) &&
+		find(dl, "BrotliEncoderSetParameter", &lib.brotli_set) &&
+		find(dl, "BrotliEncoderCompressStream", &lib.brotli_compress) &&
+		find(dl, "BrotliEncoderHasMoreOutput", &lib.brotli_has_more) &&
+		find(dl, "BrotliEncoderDestroyInstance", &lib.brotli_destroy);
+}
+
+static bool has_brotli(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, load_brotli);
+	return lib.has_brotli;
+}
+
+static bool start_brotli(struct http_encoder *e, int level)
+{
+	e->brotli = lib.brotli_create(NULL, NULL, NULL);
+	return e->brotli != NULL &&
+	       lib.brotli_set(e->brotli, BROTLI_PARAM_QUALITY,
+			      (uint32_t)level) &&
+	       lib.brotli_set(e->brotli, BROTLI_PARAM_LGWIN, WINDOW);
+}
+
 static int feed_brotli(struct http_encoder *e, const char *data, size_t size,
 		       bool last, struct buf *out)
 {
@@ -175,21 +170,119 @@ static int feed_brotli(struct http_encoder *e, const char *data, size_t size,
 	return 0;
 }
 
+static void end_brotli(struct http_encoder *e)
+{
+	if (e->brotli != NULL)
+		lib.brotli_destroy(e->brotli);
+}
+
+/* --- zstd --- */
+
+static void load_zstd(void)
+{
+	void *dl = dlopen("libzstd.so.1", RTLD_NOW | RTLD_LOCAL);
+
+	lib.has_zstd = dl != NULL &&
+		       find(dl, "ZSTD_createCCtx", &lib.zstd_create) &&
+		       find(dl, "ZSTD_CCtx_setParameter", &lib.zstd_set) &&
+		       find(dl, "ZSTD_compressStream2", &lib.zstd_compress) &&
+		       find(dl, "ZSTD_isError", &lib.zstd_failed) &&
+		       find(dl, "ZSTD_freeCCtx", &lib.zstd_free);
+}
+
+static bool has_zstd(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, load_zstd);
+	return lib.has_zstd;
+}
+
+static bool start_zstd(struct http_encoder *e, int level)
+{
+	e->zstd = lib.zstd_create();
+	return e->zstd != NULL &&
+	       !lib.zstd_failed(
+		       lib.zstd_set(e->zstd, ZSTD_c_compressionLevel, level)) &&
+	       !lib.zstd_failed(
+		       lib.zstd_set(e->zstd, ZSTD_c_windowLog, WINDOW));
+}
+
+static int feed_zstd(struct http_encoder *e, const char *data, size_t size,
+		     bool last, struct buf *out)
+{
+	ZSTD_inBuffer in = { data, size, 0 };
+	size_t left;
+
+	do {
+		ZSTD_outBuffer to = { buf_reserve(out, STEP), STEP, 0 };
+
+		if (to.dst == NULL)
+			return UV_ENOMEM;
+		left = lib.zstd_compress(e->zstd, &to, &in,
+					 last ? ZSTD_e_end : ZSTD_e_flush);
+		if (lib.zstd_failed(left))
+			return UV_ENOMEM;
+		out->size += to.pos;
+	} while (left > 0);
+	return 0;
+}
+
+static void end_zstd(struct http_encoder *e)
+{
+	lib.zstd_free(e->zstd); /* NULL is fine */
+}
+
+/* --- any of them --- */
+
+static const struct coding {
+	bool (*is_there)(void);
+	const char *missing;
+	bool (*start)(struct http_encoder *e, int level);
+	int (*feed)(struct http_encoder *e, const char *data, size_t size,
+		    bool last, struct buf *out);
+	void (*end)(struct http_encoder *e); /* also after a failed start */
+} codings[] = {
+	[HTTP_CODING_GZIP] = { has_zlib, "libz.so.1 is missing: install zlib1g",
+			       start_gzip, feed_gzip, end_gzip },
+	[HTTP_CODING_BROTLI] = { has_brotli,
+				 "libbrotlienc.so.1 is missing: install "
+				 "libbrotli1",
+				 start_brotli, feed_brotli, end_brotli },
+	[HTTP_CODING_ZSTD] = { has_zstd,
+			       "libzstd.so.1 is missing: install libzstd1",
+			       start_zstd, feed_zstd, end_zstd },
+};
+
+struct http_encoder *http_encoder_new(enum http_coding coding, int level,
+				      const char **ret_why)
+{
+	struct http_encoder *e;
+
+	*ret_why = codings[coding].missing;
+	if (!codings[coding].is_there())
+		return NULL;
+	*ret_why = "not enough memory";
+	e = mem_zalloc(sizeof(*e));
+	if (e == NULL)
+		return NULL;
+	e->coding = &codings[coding];
+	if (e->coding->start(e, level))
+		return e;
+	http_encoder_delete(e);
+	return NULL;
+}
+
 int http_encoder_feed(struct http_encoder *e, const char *data, size_t size,
 		      bool last, struct buf *out)
 {
-	if (e->coding == HTTP_CODING_GZIP)
-		return feed_gzip(e, data, size, last, out);
-	return feed_brotli(e, data, size, last, out);
+	return e->coding->feed(e, data, size, last, out);
 }
 
 void http_encoder_delete(struct http_encoder *e)
 {
 	if (e == NULL)
 		return;
-	if (e->coding == HTTP_CODING_GZIP)
-		lib.deflate_end(&e->z);
-	else
-		lib.brotli_destroy(e->brotli);
+	e->coding->end(e);
 	mem_free(e);
 }

@@ -1,5 +1,5 @@
 /*
- * Bodies made smaller: gzip and brotli. The libraries are loaded when they are
+ * Bodies made smaller: gzip, brotli and zstd. The libraries are loaded when they are
  * first wanted, for who does not compress shall not wait for them at the start.
  */
 #pragma once
@@ -13,6 +13,7 @@ struct http_encoder;
 enum http_coding {
 	HTTP_CODING_GZIP,
 	HTTP_CODING_BROTLI,
+	HTTP_CODING_ZSTD,
 };
 
 /**

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/inject.h"
-#include "net/http1.h"
+#include "net/http2.h"
 
 enum { SLOT_BITS = 20 }; /* with 32 bits of generation: exact in a double */
 
@@ -85,6 +85,11 @@ unsigned http_request_minor(const struct http_request *req)
 	return req->minor;
 }
 
+unsigned http_request_major(const struct http_request *req)
+{
+	return req->http2 ? 2 : 1;
+}
+
 size_t http_request_field_count(const struct http_request *req)
 {
 	return req->field_count;
@@ -131,7 +136,8 @@ bool http_request_is_gone(const struct http_request *req)
 int http_request_reply(struct http_request *req,
 		       const struct http_response *resp)
 {
-	return http1__reply(req, resp);
+	return req->h2 != NULL ? http2__reply(req, resp)
+			       : http1__reply(req, resp);
 }
 
 struct cond *http_request_ready(struct http_request *req)
@@ -185,8 +191,11 @@ void http1__request_release(struct http_request *req)
 	if (req->waiting)
 		server->stat.waiting--;
 	req->waiting = false;
+	if (req->h2 != NULL)
+		http2__released(req);
 	if (!list_empty(&req->ready.waiters))
 		cond_broadcast(&req->ready);
+	http1__websocket_free(req);
 	req->generation++;
 	req->conn = NULL;
 	req->owner = NULL;
@@ -201,6 +210,7 @@ void http1__request_pool_free(struct http_server *server)
 {
 	for (uint32_t i = 0; i < server->slot_count; i++) {
 		cond_broadcast(&server->slots[i]->ready);
+		http1__websocket_free(server->slots[i]);
 		mem_free(server->slots[i]->own);
 		mem_free(server->slots[i]);
 	}

@@ -69,7 +69,8 @@ struct http_text http_request_target(const struct http_request *req);
 struct http_text http_request_path(const struct http_request *req);
 struct http_text http_request_query(const struct http_request *req);
 
-/** 0 or 1: HTTP/1.0 or HTTP/1.1. */
+/** 1 and 0 or 1: HTTP/1.0 or HTTP/1.1; 2 and 0: HTTP/2. */
+unsigned http_request_major(const struct http_request *req);
 unsigned http_request_minor(const struct http_request *req);
 
 size_t http_request_field_count(const struct http_request *req);
@@ -191,7 +192,7 @@ bool http_request_is_full(const struct http_request *req);
 int http_request_end(struct http_request *req,
 		     const struct http_field *trailers, size_t count);
 
-/** Cut the connection, and give the request up. */
+/** Cut the connection, or with HTTP/2 the stream, and give the request up. */
 void http_request_abort(struct http_request *req);
 
 /** Broadcast when something has changed that a handler may wait for: an answer

@@ -13,14 +13,13 @@
 #include <unistd.h>
 
 #include "base/inject.h"
-#include "net/http1.h"
+#include "net/http2.h"
 #include "runtime/loop.h"
 
 enum {
 	SPARE_MIN = 2, /* descriptors that are not for connections */
 	SPARE_MAX = 128,
 	MAX_CONNECTIONS = 1 << 20,
-	MAX_BODY = 1 << 30,
 	MAX_HEADER = 1 << 24,
 	FRESH_MS = 500,  /* for a connection's first request, draining */
 	GREET_MS = 2000, /* for its handshake before that */
@@ -73,8 +72,10 @@ static void set_limits(struct http_limits *l)
 {
 	set_limit(&l->header_bytes, 16384, MAX_HEADER);
 	set_limit(&l->uri_bytes, 8192, MAX_HEADER);
-	set_limit(&l->body_bytes, 8 << 20, MAX_BODY);
+	if (l->body_bytes == 0)
+		l->body_bytes = 8 << 20;
 	set_limit(&l->connections, 0, MAX_CONNECTIONS); /* 0: set_room() */
+	set_limit(&l->streams, HTTP2_STREAMS, HTTP2_STREAMS_MAX);
 	set_limit(&l->idle_ms, 60000, INT32_MAX);
 	set_limit(&l->header_ms, 10000, INT32_MAX);
 	set_limit(&l->body_ms, 60000, INT32_MAX);
@@ -298,7 +299,9 @@ static void for_each(struct http_server *server,
 
 static void cut_short(struct http1_conn *c)
 {
-	if (c->req != NULL || stream_unsent(&c->stream) > 0)
+	if (http2__is_busy(c))
+		c->server->stat.cut += c->h2->open;
+	else if (c->req != NULL || stream_unsent(&c->stream) > 0)
 		c->server->stat.cut++;
 	http1__close(c);
 }
@@ -386,6 +389,11 @@ int http_server_set_tls(struct http_server *server, struct tls_context *context)
 	return stream_group_set_tls(&server->group, context);
 }
 
+void http_server_set_proxied(struct http_server *server, bool on)
+{
+	server->group.proxied = on;
+}
+
 bool http_server_is_running(const struct http_server *server)
 {
 	return server->running;
@@ -397,6 +405,7 @@ void http_server_free(struct http_server *server)
 		return;
 	assert(!server->running);
 	http1__request_pool_free(server);
+	http2__shared_free(server);
 	buf_destroy(&server->out);
 	stream_group_drop_tls(&server->group);
 	mem_free(server->group.buffer);

@@ -23,14 +23,17 @@ struct tls_context;
 struct http_limits {
 	uint32_t header_bytes; /* 16 KiB; 431, also for 100 fields */
 	uint32_t uri_bytes;    /* 8 KiB; 414 */
-	uint32_t body_bytes;   /* 8 MiB; 413 */
+	uint64_t body_bytes;   /* 8 MiB; 413, also for more than 1 GiB that is
+				* not taken in pieces */
 	uint32_t requests;     /* per connection; then it is closed */
 	uint32_t connections;  /* from the descriptor limit; 503 */
+	uint32_t streams;      /* 128 at once on a connection of HTTP/2 */
 	uint32_t idle_ms;      /* 60 s without a request: closed */
 	uint32_t header_ms;    /* 10 s from a request's first byte; 408 */
 	uint32_t body_ms;      /* 60 s for each 64 KiB of body; 408 */
 	uint32_t send_ms;      /* 60 s without progress: closed */
-	uint32_t handshake_ms; /* 10 s for a TLS handshake: closed */
+	uint32_t handshake_ms; /* 10 s for a PROXY header and a TLS handshake:
+				  closed */
 };
 
 /** Counters since the server was made, and gauges. */
@@ -45,7 +48,11 @@ struct http_stat {
 	uint64_t cut;        /* requests and answers a drain's deadline ended */
 	uint64_t handshakes; /* of TLS, done */
 	uint64_t handshakes_failed;
+	uint64_t unproxied; /* came without the PROXY header they should have */
 	uint64_t truncated; /* TLS ended without saying so, in a request */
+	uint64_t http2;     /* connections that spoke HTTP/2 */
+	uint64_t http2_resets; /* streams of theirs that were broken off */
+	uint64_t http2_floods; /* connections ended for what they cost */
 	uint64_t reads;
 	uint64_t writes;
 	uint64_t bytes_in;
@@ -74,6 +81,15 @@ void http_server_set_streaming(struct http_server *server, bool on);
  * which is held. Returns 0 or UV_ENOMEM. */
 int http_server_set_tls(struct http_server *server,
 			struct tls_context *context);
+
+/** All connections that come from now on begin with a PROXY header, whose source
+ * is their peer; others are closed. */
+void http_server_set_proxied(struct http_server *server, bool on);
+
+/** Connections that begin from now on may be of HTTP/2: by ALPN, or in plain text
+ * when their first bytes are its preface. Not so until told. Returns 0 or
+ * UV_ENOMEM. Off only while it is not running. */
+int http_server_set_http2(struct http_server *server, bool on);
 
 /** Listen, again after a drain. Returns 0, UV_EALREADY, or UV_E*. */
 int http_server_listen(struct http_server *server,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/inject.h"
+#include "net/stream_proxy.h"
 #include "net/stream_tls.h"
 
 enum { WRITE_BUFS = 4 };
@@ -31,6 +32,29 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 	*buf = uv_buf_init(group->buffer, group->buffer_size);
 }
 
+static void deliver(struct stream *s, char *data, ssize_t size)
+{
+	if (s->tls != NULL)
+		stream__tls_read(s, data, size);
+	else
+		s->group->on_read(s, data, size);
+}
+
+/* Of the PROXY header, which comes before all else, and maybe what follows. */
+static void read_proxied(struct stream *s, char *data, ssize_t size)
+{
+	int rc = stream__proxy_read(s, &data, &size);
+
+	if (rc == 0)
+		return;
+	if (rc < 0 || s->tls == NULL)
+		s->group->on_greeted(s, rc == UV_EPROTO ? UV_EPROTOTYPE
+					: rc < 0        ? rc
+							: 0);
+	if (rc > 0 && size > 0 && !uv_is_closing(&s->uv.handle))
+		deliver(s, data, size);
+}
+
 static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buf)
 {
 	struct stream *s = stream_of(handle);
@@ -41,10 +65,10 @@ static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buf)
 		s->group->reads++;
 		s->group->bytes_in += size;
 	}
-	if (s->tls != NULL)
-		stream__tls_read(s, buf->base, size);
+	if (stream__proxy_is_waiting(s))
+		read_proxied(s, buf->base, size);
 	else
-		s->group->on_read(s, buf->base, size);
+		deliver(s, buf->base, size);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -52,6 +76,7 @@ static void on_closed(uv_handle_t *handle)
 	struct stream *s = stream_of(handle);
 
 	stream__tls_free(s);
+	stream__proxy_free(s);
 	s->group->on_closed(s);
 }
 
@@ -63,11 +88,14 @@ static int stream_init(struct stream *s, struct stream_group *group,
 
 	s->group = group;
 	s->tls = NULL;
+	s->proxy = NULL;
 	if (unix_socket)
 		rc = uv_pipe_init(group->loop, &s->uv.pipe, 0);
 	else
 		rc = uv_tcp_init(group->loop, &s->uv.tcp);
 	*ret_opened = rc == 0;
+	if (rc == 0)
+		rc = stream__proxy_begin(s);
 	return rc == 0 && group->tls != NULL ? stream__tls_begin(s) : rc;
 }
 
@@ -218,10 +246,18 @@ bool stream_has_input(const struct stream *s)
 	       (s->tls != NULL && stream__tls_has_input(s));
 }
 
+bool stream_is_greeting(const struct stream *s)
+{
+	return stream__proxy_is_waiting(s) ||
+	       (s->tls != NULL && stream__tls_is_greeting(s));
+}
+
 int stream_peer(const struct stream *s, struct sockaddr_storage *ret_addr)
 {
 	socklen_t size = sizeof(*ret_addr);
 
+	if (stream__proxy_peer(s, ret_addr))
+		return 0;
 	memset(ret_addr, 0, sizeof(*ret_addr));
 	if (getpeername(stream_fd(s), (struct sockaddr *)ret_addr, &size) != 0)
 		return -errno;

@@ -16,6 +16,7 @@
 #include "base/buf.h"
 
 struct stream;
+struct stream_proxy;
 struct stream_tls;
 struct tls_context;
 struct tls_info;
@@ -29,10 +30,11 @@ struct stream_group {
 	 * and writable; or UV_EOF, or another UV_E*: no more will come. With
 	 * TLS UV_EOF is an end that was announced, any other UV_ECONNABORTED. */
 	void (*on_read)(struct stream *s, char *data, ssize_t size);
-	/** With TLS, before anything else: the handshake is done (0); or has
-	 * failed, and the stream is plain, for a last word: UV_EPROTONOSUPPORT
-	 * when the peer speaks HTTP in plain text, else as tls_handshake(),
-	 * UV_EMSGSIZE: no end of it, or what the socket said. */
+	/** With TLS or PROXY headers, before anything else: they are done (0);
+	 * or a handshake has failed, and the stream is plain, for a last word:
+	 * UV_EPROTONOSUPPORT when the peer speaks HTTP in plain text, else as
+	 * tls_handshake(), UV_EMSGSIZE: no end of it, or what the socket said;
+	 * or UV_EPROTOTYPE: no PROXY header came. */
 	void (*on_greeted)(struct stream *s, int status);
 	/** Everything handed to stream_write() has left (0), or failed. */
 	void (*on_drained)(struct stream *s, int status);
@@ -43,6 +45,7 @@ struct stream_group {
 	uint64_t bytes_in;
 	uint64_t bytes_out; /* handed over to be written */
 
+	bool proxied; /* streams that begin do so with a PROXY header */
 	struct tls_context *tls; /* of streams that begin; NULL: none */
 	char *plain;             /* what a read of TLS has brought */
 	struct buf sealed;       /* encrypted, to leave in one write */
@@ -57,7 +60,8 @@ struct stream {
 		uv_pipe_t pipe;
 	} uv;
 	struct stream_group *group;
-	struct stream_tls *tls; /* NULL: plain */
+	struct stream_tls *tls;     /* NULL: plain */
+	struct stream_proxy *proxy; /* NULL: not behind one */
 };
 
 /**
@@ -98,7 +102,10 @@ void stream_end(struct stream *s);
 /** True when bytes, or an end, wait to be read. */
 bool stream_has_input(const struct stream *s);
 
-/** The peer's address. Returns 0 or UV_E*. */
+/** True until on_greeted(), if that is to come. */
+bool stream_is_greeting(const struct stream *s);
+
+/** The peer's address, or what a PROXY header says of it. Returns 0 or UV_E*. */
 int stream_peer(const struct stream *s, struct sockaddr_storage *ret_addr);
 
 /** What was sent is not all there should have been, and only a reset can tell
@@ -116,6 +123,9 @@ int stream_group_set_tls(struct stream_group *group,
 
 /** No stream of the group is open. */
 void stream_group_drop_tls(struct stream_group *group);
+
+/** Has ALPN chosen @a protocol? */
+bool stream_tls_speaks(const struct stream *s, const char *protocol);
 
 /** What came of the handshake; false: there is no TLS, or it is not done. */
 bool stream_tls_info(const struct stream *s, struct tls_info *ret_info);

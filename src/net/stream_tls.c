@@ -140,6 +140,11 @@ bool stream_tls_info(const struct stream *s, struct tls_info *ret_info)
 	return s->tls != NULL && tls_info(s->tls->tls, ret_info);
 }
 
+bool stream_tls_speaks(const struct stream *s, const char *protocol)
+{
+	return s->tls != NULL && tls_speaks(s->tls->tls, protocol);
+}
+
 /* --- reading --- */
 
 /* From here on the stream is plain, for a last word or none. */

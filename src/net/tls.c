@@ -582,6 +582,15 @@ static void copy_peer(const struct tls *t, X509 *cert, struct tls_info *info)
 		info->not_after = timegm(&tm);
 }
 
+bool tls_speaks(const struct tls *t, const char *protocol)
+{
+	const unsigned char *alpn;
+	unsigned size = 0;
+
+	SSL_get0_alpn_selected(t->ssl, &alpn, &size);
+	return size == strlen(protocol) && memcmp(alpn, protocol, size) == 0;
+}
+
 bool tls_info(const struct tls *t, struct tls_info *ret_info)
 {
 	const unsigned char *alpn;

@@ -95,5 +95,8 @@ struct tls_info {
 	int64_t not_after;    /* seconds since 1970 */
 };
 
+/** Has ALPN chosen @a protocol? */
+bool tls_speaks(const struct tls *t, const char *protocol);
+
 /** False: the handshake is not done. The name is borrowed from @a t. */
 bool tls_info(const struct tls *t, struct tls_info *ret_info);

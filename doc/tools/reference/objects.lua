@@ -6,6 +6,7 @@ local fiber = require('fiber')
 local fio = require('fio')
 local http_client = require('http.client')
 local http_server = require('http.server')
+local http_websocket = require('http.websocket')
 local popen = require('popen')
 local shared = require('shared')
 local socket = require('socket')
@@ -134,6 +135,18 @@ return {
     ['http.server/req'] = request,
     ['http.server/writer'] = function()
         return request():stream()
+    end,
+    ['http.websocket/ws'] = function()
+        local httpd = http_server.new('127.0.0.1', 0, { handler = function(_, req)
+            return req:websocket(function(ws) ws:receive() end)
+        end }):start()
+        local ws = assert(http_websocket.connect('ws://127.0.0.1:' .. httpd:port()))
+        fiber.create(function()
+            fiber.yield() -- until it has been looked at
+            ws:close()
+            httpd:stop()
+        end)
+        return ws
     end,
     ['http.server/events'] = function()
         return request():events({ heartbeat = false })

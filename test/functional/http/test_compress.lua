@@ -51,8 +51,7 @@ local function decode(r)
     local f = io.open(name, 'w')
     f:write(body)
     f:close()
-    local tool = coding == 'gzip' and 'gzip -dc' or
-        'curl -s --compressed file://'
+    local tool = coding == 'gzip' and 'gzip -dc' or 'zstd -dcq'
     if coding == 'br' then
         return nil, os.remove(name)
     end
@@ -80,6 +79,11 @@ local p = io.popen(('curl -s --compressed -H "Accept-Encoding: br" '
     .. 'http://127.0.0.1:%d/'):format(httpd:port()))
 tap.is(p:read('*a'), text, 'brotli')
 p:close()
+r = ask(give, 'gzip, zstd')
+tap.is(r.headers['content-encoding'], 'zstd')
+tap.ok(#r.body < #text / 4)
+tap.is(decode(r), text, 'zstd')
+tap.is(ask(give, 'zstd, br').headers['content-encoding'], 'br')
 tap.is(ask(give, 'br;q=0.1, gzip;q=0.2').headers['content-encoding'], 'gzip')
 for _, accept in ipairs({ 'identity', 'gzip;q=0, br;q=0', 'deflate', '',
                           'identity;q=1, gzip;q=0, br;q=0' }) do
@@ -138,13 +142,17 @@ for i = 1, 300000 do
 end
 noise = table.concat(noise)
 for _, body in ipairs({ text:rep(500), noise }) do
-    tap.ok(decode(ask(function() return body end, 'gzip')) == body, 'much')
+    for _, coding in ipairs({ 'gzip', 'zstd' }) do
+        tap.ok(decode(ask(function() return body end, coding)) == body,
+            'much as ' .. coding)
+    end
 end
 
 -- In pieces: each can be read when it has come.
-local go = fiber.cond()
+local go
 run = function()
     local n = 0
+    go = fiber.cond()
     return { body = function()
         n = n + 1
         if n == 2 then
@@ -153,19 +161,21 @@ run = function()
         return n <= 2 and 'piece ' .. n or nil
     end }
 end
-local peer = raw.connect(httpd:port())
-peer:send('GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n'
-    .. 'Connection: close\r\n\r\n')
-local first = peer:read('\r\n\r\n')
-while not first:find('\r\n\r\n%x+\r\n') do
-    first = first .. peer:read('\r\n')
+for _, coding in ipairs({ 'gzip', 'zstd' }) do
+    local peer = raw.connect(httpd:port())
+    peer:send(('GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: %s\r\n'
+        .. 'Connection: close\r\n\r\n'):format(coding))
+    local first = peer:read('\r\n\r\n')
+    while not first:find('\r\n\r\n%x+\r\n') do
+        first = first .. peer:read('\r\n')
+    end
+    tap.ok(#first:match('\r\n\r\n(.*)$') > 10, 'the first piece has come')
+    fiber.sleep(0.01)
+    go:broadcast()
+    local whole = first .. peer:read()
+    peer:close()
+    tap.is(decode(raw.parse(whole)), 'piece 1piece 2', coding)
 end
-tap.ok(#first:match('\r\n\r\n(.*)$') > 10, 'the first piece has come')
-fiber.sleep(0.01)
-go:broadcast()
-local whole = first .. peer:read()
-peer:close()
-tap.is(decode(raw.parse(whole)), 'piece 1piece 2')
 
 for _, options in ipairs({ { level = 0 }, { level = 10 }, { min_size = -1 },
                            { x = 1 }, { types = 'a' }, 5 }) do

@@ -88,6 +88,11 @@ fails('a password', 'SystemError', 'GET http://127%.0%.0%.1:1/x: ',
 for _, given in ipairs({ 'me:secret@127.0.0.1:1/x', 'http:///me:secret@127.0.0.1:1/x' }) do
     fails('a password of ' .. given, 'SystemError', '127%.0%.0%.1:1/x: ', given)
 end
+for _, given in ipairs({ 'sec/ret', 's/ecret', '1s/ecret' }) do
+    local _, why = http.get('http://me:' .. given .. '@127.0.0.1:1/x')
+    tap.ok(why and not tostring(why):find('cret') and not tostring(why):find('sec/'),
+        'a password with a slash: ' .. tostring(why))
+end
 fails('no such host', 'ClientError', 'resolve', 'http://no-such-host.invalid/')
 fails('another protocol', 'ClientError', 'not supported', 'file:///etc/passwd')
 fails('no URL', 'ClientError', 'URL', 'http://')

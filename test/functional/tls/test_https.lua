@@ -103,7 +103,7 @@ do
     text = rig.shell(('curl -sS -i http://127.0.0.1:%d/'):format(port))
     tap.like(text, '^HTTP/1.1 400 ', 'plain text on the port of TLS')
     tap.like(text, 'speaks TLS', 'is told why')
-    text = rig.shell(('openssl s_client -connect 127.0.0.1:%d -quiet -alpn h2')
+    text = rig.shell(('openssl s_client -connect 127.0.0.1:%d -quiet -alpn x')
         :format(port), '')
     tap.like(text, 'no application protocol', 'who speaks only another protocol')
     text = rig.shell(('openssl s_client -connect 127.0.0.1:%d -quiet')

@@ -1,0 +1,592 @@
+/*
+ * WebSockets in Lua, C half: one object for both sides.
+ *
+ * A server's is that of a request, which it knows by number, so that it may be kept
+ * for longer; its environment is the request's, which holds the server. A client's
+ * has the protocol in itself: its Lua half brings the bytes to and from a socket.
+ */
+#include "lua/lua_http_websocket.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <string.h>
+#include <uv.h>
+
+#include "base/diag.h"
+#include "base/utf8.h"
+#include "lua/lua_call.h"
+#include "lua/lua_class.h"
+#include "lua/lua_error.h"
+#include "lua/lua_http.h"
+#include "lua/lua_lean.h"
+#include "lua_src/lua.h"
+#include "net/http_websocket.h"
+
+enum {
+	PIECE = 65536,    /* of a message, in a frame of its own */
+	OUT_HIGH = 65536, /* a client's bytes that wait to be sent: no more */
+	OUT_STOP =
+		262144, /* no more is read, whose answers would add to them */
+};
+
+/** The userdata. */
+struct box {
+	struct lua_http_server *server; /* NULL: a client's */
+	http_handle handle;
+	bool created;
+	struct websocket own;
+	struct buf out;
+	struct cond ready;
+};
+
+/** What may be waited for. */
+enum event {
+	EVENT_MESSAGE, /* or none will come */
+	EVENT_ROOM,    /* for another piece, or nothing is sent any more */
+	EVENT_PONG,    /* or nothing is sent any more */
+	EVENT_CLOSED,
+	EVENT_READ, /* a client's: what comes can be taken, or it is over */
+	EVENT_OUT,  /* a client's: there is something to send, or it is over */
+	EVENT_SENT, /* a client's: it was taken to be sent */
+	EVENT_COUNT,
+};
+
+static struct http_request *request_of(const struct box *box)
+{
+	if (box->server == NULL || box->server->http == NULL)
+		return NULL;
+	return http_request_find(box->server->http, box->handle);
+}
+
+static struct box *check(lua_State *L)
+{
+	return lua_class_check(L, 1, LUA_CLASS_WEBSOCKET);
+}
+
+/* *ret_req: of a server's. NULL: it is long over. */
+static struct websocket *find(struct box *box, struct http_request **ret_req)
+{
+	*ret_req = request_of(box);
+	if (*ret_req != NULL)
+		return http_request_websocket(*ret_req);
+	return box->created ? &box->own : NULL;
+}
+
+static void push_text(lua_State *L, const char *data, size_t size)
+{
+	lua_pushlstring(L, data, size);
+}
+
+/* --- what both sides do --- */
+
+/* take(ws) -> data, kind | nil: there is none | false: none will come */
+static int l_take(lua_State *L)
+{
+	struct box *box = check(L);
+	struct http_request *req;
+	struct websocket *ws = find(box, &req);
+	struct websocket_message m;
+
+	/* It might run while this pushes a message, and take that. */
+	if (__builtin_expect(lua_lean_in_finalizer(L), 0))
+		lua_error_usage(L, "a finalizer cannot receive");
+	if (ws == NULL || !websocket_next(ws, &m)) {
+		if (ws == NULL || ws->state != WEBSOCKET_OPEN)
+			lua_pushboolean(L, 0);
+		else
+			lua_pushnil(L);
+		return 1;
+	}
+	push_text(L, m.data, m.size);
+	if (m.kind == WEBSOCKET_TEXT)
+		lua_pushliteral(L, "text");
+	else
+		lua_pushliteral(L, "binary");
+	if (req != NULL) {
+		http_websocket_taken(req);
+	} else {
+		websocket_taken(ws);
+		cond_broadcast(&box->ready);
+	}
+	return 2;
+}
+
+static bool is_full(const struct box *box, const struct http_request *req)
+{
+	return req != NULL ? http_request_is_full(req)
+			   : box->out.size >= OUT_HIGH;
+}
+
+static ssize_t send_own(struct box *box, enum websocket_kind kind,
+			struct http_text piece)
+{
+	bool last = piece.size <= PIECE;
+	int rc;
+
+	if (box->own.state == WEBSOCKET_OPEN && box->out.size >= OUT_HIGH)
+		return UV_EAGAIN;
+	if (!last)
+		piece.size = PIECE;
+	rc = websocket_send(&box->own, kind, piece.data, piece.size, last);
+	cond_broadcast(&box->ready);
+	return rc != 0 ? rc : (ssize_t)piece.size;
+}
+
+/* send(ws, is_text, data, taken) -> how much of it was taken by now | false: wait
+ * for room | nil: nothing is sent any more */
+static int l_send(lua_State *L)
+{
+	struct box *box = check(L);
+	enum websocket_kind kind = lua_toboolean(L, 2) ? WEBSOCKET_TEXT
+						       : WEBSOCKET_BINARY;
+	size_t taken = (size_t)lua_tonumber(L, 4);
+	struct http_text piece;
+	struct http_request *req;
+	struct websocket *ws = find(box, &req);
+	ssize_t n;
+
+	piece.data = luaL_checklstring(L, 3, &piece.size);
+	if (ws == NULL || taken > piece.size)
+		return 0;
+	if (taken == 0 && kind == WEBSOCKET_TEXT &&
+	    utf8_valid(piece.data, piece.size) != piece.size)
+		return lua_error_usage(L,
+				       "ws:send(data): the text is no UTF-8: "
+				       "send it as 'binary'");
+	piece.data += taken;
+	piece.size -= taken;
+	n = req != NULL ? http_websocket_write(req, kind, piece)
+			: send_own(box, kind, piece);
+	if (n == UV_EAGAIN)
+		lua_pushboolean(L, 0);
+	else if (n < 0)
+		lua_pushnil(L);
+	else
+		lua_pushnumber(L, (lua_Number)(taken + (size_t)n));
+	return 1;
+}
+
+/* ping(ws) -> its number | nil: nothing is sent any more */
+static int l_ping(lua_State *L)
+{
+	struct box *box = check(L);
+	struct http_request *req;
+	struct websocket *ws = find(box, &req);
+	uint64_t number;
+	int rc = UV_EPIPE;
+
+	if (req != NULL)
+		rc = http_websocket_ping(req, &number);
+	else if (ws != NULL)
+		rc = websocket_ping(ws, &number);
+	cond_broadcast(&box->ready);
+	if (rc != 0)
+		return 0;
+	lua_pushnumber(L, (lua_Number)number);
+	return 1;
+}
+
+/* ponged(ws, number) -> boolean: that ping was answered. */
+static int l_ponged(lua_State *L)
+{
+	struct http_request *req;
+	struct websocket *ws = find(check(L), &req);
+
+	lua_pushboolean(L, ws != NULL && (lua_Number)ws->ponged >=
+						 lua_tonumber(L, 2));
+	return 1;
+}
+
+/* close(ws, code | nil, reason | nil) -> boolean: it is closing now; false: it was
+ * before */
+static int l_close(lua_State *L)
+{
+	struct box *box = check(L);
+	double code = luaL_optnumber(L, 2, WEBSOCKET_NORMAL);
+	struct http_text reason;
+	struct http_request *req;
+	struct websocket *ws = find(box, &req);
+	int rc = UV_EPIPE;
+
+	reason.data = luaL_optlstring(L, 3, "", &reason.size);
+	if (!(code >= 1000 && code <= 4999) || code != (unsigned)code ||
+	    !websocket_is_code((unsigned)code))
+		return lua_error_usage(L, "ws:close(code, reason): the code is "
+					  "1000 to 1014, but those that are "
+					  "never sent, or 3000 to 4999");
+	if (reason.size > WEBSOCKET_REASON_MAX ||
+	    utf8_valid(reason.data, reason.size) != reason.size)
+		return lua_error_usage(L,
+				       "ws:close(code, reason): the reason "
+				       "is UTF-8 of at most %d bytes",
+				       WEBSOCKET_REASON_MAX);
+	if (req != NULL)
+		rc = http_websocket_close(req, (unsigned)code, reason);
+	else if (ws != NULL)
+		rc = websocket_close(ws, (unsigned)code, reason.data,
+				     reason.size);
+	cond_broadcast(&box->ready);
+	lua_pushboolean(L, rc == 0);
+	return 1;
+}
+
+/* state(ws) -> "open" | "closing" | "closed" | nil: it is long over, code, reason,
+ * by the peer, clean */
+static int l_state(lua_State *L)
+{
+	static const char *const names[] = {
+		[WEBSOCKET_OPEN] = "open",
+		[WEBSOCKET_CLOSING] = "closing",
+		[WEBSOCKET_CLOSED] = "closed",
+	};
+	struct http_request *req;
+	struct websocket *ws = find(check(L), &req);
+
+	if (ws == NULL)
+		return 0;
+	lua_pushstring(L, names[ws->state]);
+	lua_pushinteger(L, ws->code);
+	push_text(L, ws->reason, ws->reason_size);
+	lua_pushboolean(L, ws->by_peer);
+	lua_pushboolean(L, ws->clean);
+	return 5;
+}
+
+static bool has_come(const struct box *box, const struct websocket *ws,
+		     const struct http_request *req, enum event event,
+		     double number)
+{
+	struct websocket_message m;
+
+	switch (event) {
+	case EVENT_MESSAGE:
+		return ws->state != WEBSOCKET_OPEN || websocket_next(ws, &m);
+	case EVENT_ROOM:
+		return ws->state != WEBSOCKET_OPEN || !is_full(box, req);
+	case EVENT_PONG:
+		return ws->state != WEBSOCKET_OPEN ||
+		       (double)ws->ponged >= number;
+	case EVENT_READ:
+		return ws->state == WEBSOCKET_CLOSED ||
+		       (websocket_has_room(ws) && box->out.size < OUT_STOP);
+	case EVENT_OUT:
+		return ws->state == WEBSOCKET_CLOSED || box->out.size > 0;
+	case EVENT_SENT:
+		return box->out.size == 0;
+	default:
+		return ws->state == WEBSOCKET_CLOSED;
+	}
+}
+
+/* wait(ws, event, due | nil, number | nil) -> status */
+static int l_wait(lua_State *L)
+{
+	struct box *box = check(L);
+	struct fiber *self = lua_wait_check(L);
+	int event = luaL_checkint(L, 2);
+	struct http_request *req;
+	struct websocket *ws = find(box, &req);
+	uint64_t timeout = UINT64_MAX;
+	double left;
+
+	luaL_argcheck(L, event >= 0 && event < EVENT_COUNT, 2, "no event");
+	if (!lua_isnoneornil(L, 3)) {
+		left = lua_tonumber(L, 3) - (double)uv_hrtime();
+		timeout = left <= 0     ? 0
+			  : left > 1e18 ? UINT64_MAX
+					: (uint64_t)left;
+	}
+	if (ws == NULL ||
+	    has_come(box, ws, req, (enum event)event, lua_tonumber(L, 4))) {
+		lua_pushinteger(L, 0);
+		return 1;
+	}
+	cond_wait_begin(req != NULL ? http_request_ready(req) : &box->ready,
+			self, timeout);
+	return lua_wait(L);
+}
+
+/* due(seconds) -> when that is over */
+static int l_due(lua_State *L)
+{
+	uint64_t timeout = lua_wait_timeout(L, 1);
+
+	lua_pushnumber(L, timeout == UINT64_MAX
+				  ? HUGE_VAL
+				  : (double)uv_hrtime() + (double)timeout);
+	return 1;
+}
+
+/* give_up(status, what) -> nil, err when it was too late; throws otherwise. */
+static int l_give_up(lua_State *L)
+{
+	int status = luaL_checkint(L, 1);
+
+	if (status != UV_ETIMEDOUT)
+		return lua_wait_throw(L, status);
+	diag_set(TimedOut, "%s: timed out", luaL_checkstring(L, 2));
+	return lua_error_fail(L);
+}
+
+/* fail(text) -> nil, err */
+static int l_fail(lua_State *L)
+{
+	diag_set(ClientError, "%s", luaL_checkstring(L, 1));
+	return lua_error_fail(L);
+}
+
+/* --- a server's --- */
+
+static uint32_t ms_of(lua_State *L, int idx)
+{
+	double ms = luaL_checknumber(L, idx) * 1000;
+
+	return ms <= 0 ? 0 : ms < 1 ? 1 : ms < 2e9 ? (uint32_t)ms : 2000000000;
+}
+
+/* check(req) -> nil | status, why */
+static int l_check(lua_State *L)
+{
+	struct http_request *req = lua_http_find_request(L, 1);
+	const char *why;
+	int status;
+
+	if (req == NULL || http_request_is_begun(req))
+		return lua_error_usage(L, "req:websocket: the request has been "
+					  "answered");
+	status = http_websocket_check(req, &why);
+	if (status == 0)
+		return 0;
+	lua_pushinteger(L, status);
+	lua_pushstring(L, why);
+	return 2;
+}
+
+/* The fields of the array at @a idx, names and values in turn. */
+static size_t fields_of(lua_State *L, int idx, struct http_field *fields)
+{
+	struct http_response resp = { .status = 200, .fields = fields };
+	size_t count = lua_objlen(L, idx) / 2, bad;
+	const char *why;
+
+	if (count > HTTP_FIELDS_MAX)
+		lua_error_usage(L, "req:websocket: too many header fields");
+	for (size_t i = 0; i < count; i++) {
+		struct http_field *f = &fields[i];
+
+		lua_rawgeti(L, idx, (int)(2 * i + 1));
+		lua_rawgeti(L, idx, (int)(2 * i + 2));
+		f->name.data = lua_tolstring(L, -2, &f->name.size);
+		f->value.data = lua_tolstring(L, -1, &f->value.size);
+		lua_pop(L, 2); /* the array keeps them */
+	}
+	resp.field_count = count;
+	why = http_response_check(&resp, &bad);
+	if (why != NULL)
+		lua_error_usage(L, "req:websocket: header field %d: %s",
+				(int)bad + 1, why);
+	return count;
+}
+
+/* accept(req, fields, max_message, heartbeat, close_timeout) -> ws | nil: the peer
+ * has gone | false: the server stops */
+static int l_accept(lua_State *L)
+{
+	struct lua_http_request *request =
+		lua_class_check(L, 1, LUA_CLASS_HTTP_REQUEST);
+	struct http_field fields[HTTP_FIELDS_MAX];
+	struct http_websocket_options options = {
+		.message_bytes = (uint32_t)luaL_checknumber(L, 3),
+		.heartbeat_ms = ms_of(L, 4),
+		.close_ms = ms_of(L, 5),
+	};
+	struct http_request *req;
+	struct box *box;
+	size_t count;
+	int rc;
+
+	luaL_checktype(L, 2, LUA_TTABLE);
+	count = fields_of(L, 2, fields);
+	box = lua_class_box(L, LUA_CLASS_WEBSOCKET, sizeof *box);
+	memset(box, 0, sizeof *box);
+	cond_create(&box->ready);
+	lua_getfenv(L, 1);
+	lua_setfenv(L, -2);
+	req = lua_http_find_request(L, 1);
+	if (req == NULL)
+		return 0;
+	box->server = request->server;
+	box->handle = request->handle;
+	rc = http_websocket_accept(req, fields, count, &options);
+	if (rc == 0)
+		return 1;
+	if (rc == UV_ENOMEM) {
+		diag_set_oom(sizeof(struct websocket), "a WebSocket");
+		return lua_error_throw(L);
+	}
+	if (rc == UV_ESHUTDOWN)
+		lua_pushboolean(L, 0);
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
+/* --- a client's --- */
+
+/* new(max_message) -> ws */
+static int l_new(lua_State *L)
+{
+	size_t max = (size_t)luaL_checknumber(L, 1);
+	struct box *box = lua_class_box(L, LUA_CLASS_WEBSOCKET, sizeof *box);
+
+	memset(box, 0, sizeof *box);
+	cond_create(&box->ready);
+	box->created = websocket_create(&box->own, WEBSOCKET_CLIENT, max,
+					&box->out) == 0;
+	if (box->created)
+		return 1;
+	diag_set_oom(sizeof *box, "a WebSocket");
+	return lua_error_throw(L);
+}
+
+static int l_gc(lua_State *L)
+{
+	struct box *box = check(L);
+
+	if (box->created)
+		websocket_destroy(&box->own);
+	box->created = false;
+	buf_destroy(&box->out);
+	return 0;
+}
+
+static struct box *check_own(lua_State *L)
+{
+	struct box *box = check(L);
+
+	if (!box->created)
+		lua_error_usage(L, "a client's WebSocket is wanted");
+	return box;
+}
+
+/* feed(ws, data, from) -> how much of it was taken by now. Throws: out of memory,
+ * and it is over. */
+static int l_feed(lua_State *L)
+{
+	struct box *box = check_own(L);
+	size_t size, from = (size_t)luaL_checknumber(L, 3);
+	const char *data = luaL_checklstring(L, 2, &size);
+	ssize_t n;
+
+	if (from > size)
+		from = size;
+	n = websocket_feed(&box->own, data + from, size - from);
+	cond_broadcast(&box->ready);
+	if (n < 0) {
+		diag_set_oom(size, "a message of a WebSocket");
+		return lua_error_throw(L);
+	}
+	lua_pushnumber(L, (lua_Number)(from + (size_t)n));
+	return 1;
+}
+
+/* out(ws) -> bytes to be sent, perhaps none */
+static int l_out(lua_State *L)
+{
+	struct box *box = check_own(L);
+
+	push_text(L, box->out.data != NULL ? box->out.data : "", box->out.size);
+	buf_reset(&box->out, 1024);
+	cond_broadcast(&box->ready);
+	return 1;
+}
+
+/* lost(ws): the connection has ended. */
+static int l_lost(lua_State *L)
+{
+	struct box *box = check_own(L);
+
+	websocket_lost(&box->own);
+	cond_broadcast(&box->ready);
+	return 0;
+}
+
+/* key() -> a new Sec-WebSocket-Key, the Sec-WebSocket-Accept for it */
+static int l_key(lua_State *L)
+{
+	char key[WEBSOCKET_KEY_SIZE + 1], accept[WEBSOCKET_ACCEPT_SIZE + 1];
+
+	if (websocket_new_key(key) != 0 ||
+	    websocket_accept(key, WEBSOCKET_KEY_SIZE, accept) != 0) {
+		diag_set(ClientError, "http.websocket: no random bytes");
+		return lua_error_throw(L);
+	}
+	lua_pushstring(L, key);
+	lua_pushstring(L, accept);
+	return 2;
+}
+
+/* Run a Lua half with the C half, which is at @a idx, and the module's class. */
+static void open_half(lua_State *L, int idx, const char *src, const char *where,
+		      const char *name)
+{
+	lua_pushvalue(L, idx);
+	lua_getfield(L, idx, "class");
+	lua_vm_run_source(L, src, where, 2);
+	lua_setfield(L, idx, name);
+}
+
+static int open_http_websocket(lua_State *L)
+{
+	static const luaL_Reg meta[] = { { "__gc", l_gc }, { NULL, NULL } };
+	static const luaL_Reg functions[] = {
+		{ "take", l_take },
+		{ "send", l_send },
+		{ "ping", l_ping },
+		{ "ponged", l_ponged },
+		{ "close", l_close },
+		{ "state", l_state },
+		{ "wait", l_wait },
+		{ "due", l_due },
+		{ "give_up", l_give_up },
+		{ "fail", l_fail },
+		{ "check", l_check },
+		{ "accept", l_accept },
+		{ "new", l_new },
+		{ "feed", l_feed },
+		{ "out", l_out },
+		{ "lost", l_lost },
+		{ "key", l_key },
+		{ "failed", lua_wait_failed },
+		{ "usage", lua_error_usage_text },
+		{ NULL, NULL },
+	};
+	static const char *const events[] = {
+		[EVENT_MESSAGE] = "MESSAGE", [EVENT_ROOM] = "ROOM",
+		[EVENT_PONG] = "PONG",       [EVENT_CLOSED] = "CLOSED",
+		[EVENT_READ] = "READ",       [EVENT_OUT] = "OUT",
+		[EVENT_SENT] = "SENT",
+	};
+	int idx;
+
+	lua_class_new(L, LUA_CLASS_WEBSOCKET, "websocket", meta);
+	lua_pop(L, 1);
+	lua_newtable(L);
+	idx = lua_gettop(L);
+	luaL_register(L, NULL, functions);
+	for (int i = 0; i < EVENT_COUNT; i++) {
+		lua_pushinteger(L, i);
+		lua_setfield(L, idx, events[i]);
+	}
+	open_half(L, idx, lua_src_http_websocket_object,
+		  "=neap/http_websocket_object.lua", "class");
+	open_half(L, idx, lua_src_http_websocket_server,
+		  "=neap/http_websocket_server.lua", "server");
+	return 1;
+}
+
+const struct lua_module lua_module_http_websocket = {
+	"http.websocket",
+	open_http_websocket,
+	lua_src_http_websocket,
+};

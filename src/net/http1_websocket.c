@@ -1,0 +1,436 @@
+/*
+ * WebSockets on connections of the HTTP/1 server: the handshake, and then between the
+ * connection's bytes and the protocol (websocket.h), with the time that limits it.
+ *
+ * The connection stays the server's, with its limits and deadlines: it is BUSY with
+ * the request that was upgraded until either ends. Frames are gathered in the server's
+ * output buffer as answers are. What the protocol does not take, because nobody takes
+ * its messages, stays in c->in, and the connection is not read.
+ *
+ * One timer each: for the next ping, for the end of one that does not answer, or
+ * for the peer's Close.
+ */
+#include <string.h>
+#include <strings.h>
+
+#include "base/inject.h"
+#include "net/http1.h"
+#include "net/http_websocket.h"
+
+struct http1_websocket {
+	struct websocket ws;
+	struct http_request *req;
+	struct timer timer;
+	uint64_t heard_ms; /* when anything came last */
+	uint32_t heartbeat_ms;
+	uint32_t close_ms;
+	bool pinged; /* since then */
+};
+
+static const struct http_text nothing = { NULL, 0 };
+
+/* --- the handshake --- */
+
+static bool is_named(struct http_text t, const char *name)
+{
+	return t.size == strlen(name) && strncasecmp(t.data, name, t.size) == 0;
+}
+
+/* Is @a token one of the list in @a value? */
+static bool has_token(struct http_text value, const char *token)
+{
+	const char *p = value.data, *end = p + value.size;
+
+	while (p < end) {
+		const char *comma = memchr(p, ',', end - p), *to;
+		const char *next = comma != NULL ? comma + 1 : end;
+
+		to = comma != NULL ? comma : end;
+		while (p < to && (*p == ' ' || *p == '\t'))
+			p++;
+		while (to > p && (to[-1] == ' ' || to[-1] == '\t'))
+			to--;
+		if (is_named((struct http_text){ p, to - p }, token))
+			return true;
+		p = next;
+	}
+	return false;
+}
+
+/** What of the header matters. */
+struct greeting {
+	bool upgrade;
+	bool connection;
+	unsigned versions;
+	bool version; /* it is ours */
+	unsigned keys;
+	struct http_text key;
+};
+
+static struct greeting greeting_of(const struct http_request *req)
+{
+	struct greeting g = { false, false, 0, false, 0, { NULL, 0 } };
+
+	for (size_t i = 0; i < http_request_field_count(req); i++) {
+		struct http_field f = http_request_field(req, i);
+
+		if (is_named(f.name, "upgrade")) {
+			g.upgrade |= has_token(f.value, "websocket");
+		} else if (is_named(f.name, "connection")) {
+			g.connection |= has_token(f.value, "upgrade");
+		} else if (is_named(f.name, "sec-websocket-version")) {
+			g.versions++;
+			g.version = is_named(f.value, "13");
+		} else if (is_named(f.name, "sec-websocket-key")) {
+			g.keys++;
+			g.key = f.value;
+		}
+	}
+	return g;
+}
+
+static int refuse(const char **ret_why, int status, const char *why)
+{
+	*ret_why = why;
+	return status;
+}
+
+int http_websocket_check(const struct http_request *req, const char **ret_why)
+{
+	struct greeting g = greeting_of(req);
+
+	if (req->method != HTTP_GET)
+		return refuse(ret_why, 405, "a WebSocket begins with GET");
+	if (!g.upgrade || !g.connection)
+		return refuse(ret_why, 426, "this is for WebSockets");
+	if (req->minor == 0)
+		return refuse(ret_why, 400, "a WebSocket needs HTTP/1.1");
+	if (req->receiving || req->body.size > 0 || req->consumed > 0)
+		return refuse(ret_why, 400,
+			      "a request for a WebSocket has no body");
+	if (g.versions != 1 || !g.version)
+		return refuse(ret_why, 426, "the version of WebSocket is 13");
+	if (g.keys != 1 || !websocket_is_key(g.key.data, g.key.size))
+		return refuse(ret_why, 400,
+			      "Sec-WebSocket-Key is 16 bytes as "
+			      "base64");
+	return 0;
+}
+
+static void on_timer(struct timer *t);
+
+static void start_timer(struct http1_websocket *w, uint64_t due_ms)
+{
+	timer_start(w->req->server->timers, &w->timer, due_ms * 1000000,
+		    on_timer);
+}
+
+/* What was gathered from @a mark on, @a size bytes of a message among it, leaves, or
+ * waits for the end of its batch; or the connection, if it is over, ends behind it.
+ * Returns 0 or UV_E*. */
+static int leave(struct http1_conn *c, size_t mark, size_t size)
+{
+	struct http_server *server = c->server;
+	struct websocket *ws = &c->req->websocket->ws;
+	bool at_once = server->current == c;
+	int rc = 0;
+
+	if (ws->out_failed) {
+		server->out.size = mark;
+		http1__close(c);
+		return UV_ENOMEM;
+	}
+	if (!at_once || server->out.size >= HTTP1_OUT_FLUSH)
+		rc = http1__flush(c, at_once ? 0 : mark, nothing, false);
+	if (rc != 0)
+		return rc;
+	if (size > 0)
+		http1__count_unsent(c, size);
+	if (ws->state == WEBSOCKET_CLOSED) {
+		timer_stop(server->timers, &c->req->websocket->timer);
+		http1__part(c, !ws->by_peer);
+	} else if (!at_once) {
+		http1__settle(c);
+	}
+	return 0;
+}
+
+int http_websocket_accept(struct http_request *req,
+			  const struct http_field *fields, size_t count,
+			  const struct http_websocket_options *options)
+{
+	struct http_server *server = req->server;
+	struct http1_conn *c = req->conn;
+	struct greeting g = greeting_of(req);
+	size_t mark = server->out.size;
+	char accept[WEBSOCKET_ACCEPT_SIZE + 1];
+	struct http1_websocket *w;
+	int rc;
+
+	if (req->framing != HTTP1_NOT_BEGUN)
+		return UV_EALREADY;
+	if (c == NULL)
+		return UV_ECONNRESET;
+	if (server->draining)
+		return UV_ESHUTDOWN;
+	w = mem_zalloc(sizeof(*w));
+	if (w == NULL)
+		return UV_ENOMEM;
+	if (websocket_create(&w->ws, WEBSOCKET_SERVER, options->message_bytes,
+			     &server->out) != 0)
+		goto fail_create;
+	if (websocket_accept(g.key.data, g.key.size, accept) != 0 ||
+	    http1__write_switch(server, fields, count, accept) != 0)
+		goto fail_write;
+	w->req = req;
+	w->heartbeat_ms = options->heartbeat_ms;
+	w->close_ms = options->close_ms;
+	w->heard_ms = http1__now_ms();
+	req->websocket = w;
+	req->framing = HTTP1_UPGRADED;
+	if (w->heartbeat_ms > 0)
+		start_timer(w, w->heard_ms + w->heartbeat_ms);
+	rc = leave(c, mark, 0);
+	if (req->conn != NULL && server->current != c) /* else at its end */
+		http1__websocket_read(c, NULL, 0);
+	return rc;
+
+fail_write:
+	websocket_destroy(&w->ws);
+fail_create:
+	mem_free(w);
+	return UV_ENOMEM;
+}
+
+/* --- its life --- */
+
+struct websocket *http_request_websocket(const struct http_request *req)
+{
+	return req->websocket != NULL ? &req->websocket->ws : NULL;
+}
+
+bool http1__websocket_has_room(const struct http1_conn *c)
+{
+	return websocket_has_room(&c->req->websocket->ws) &&
+	       stream_unsent(&c->stream) <= HTTP1_OUT_HIGH;
+}
+
+/* Give the protocol what it takes of @a data. Returns how much that was. */
+static size_t feed(struct http1_conn *c, const char *data, size_t size)
+{
+	struct websocket *ws = &c->req->websocket->ws;
+	ssize_t n;
+
+	if (!http1__websocket_has_room(c))
+		return 0;
+	n = websocket_feed(ws, data, size);
+	if (n < 0)
+		ws->out_failed = true;
+	cond_broadcast(&c->req->ready);
+	return n < 0 ? size : (size_t)n;
+}
+
+/* The same with what was kept. */
+static void pump(struct http1_conn *c)
+{
+	size_t used;
+
+	if (c->in.size == 0)
+		return;
+	used = feed(c, c->in.data, c->in.size);
+	if (used == c->in.size)
+		buf_destroy(&c->in);
+	else
+		buf_consume(&c->in, used);
+}
+
+void http1__websocket_read(struct http1_conn *c, const char *data, size_t size)
+{
+	struct http1_websocket *w = c->req->websocket;
+	size_t mark = c->server->out.size, used = 0;
+
+	if (size > 0) {
+		w->heard_ms = http1__now_ms();
+		w->pinged = false;
+	}
+	pump(c);
+	if (c->in.size == 0 && size > 0)
+		used = feed(c, data, size);
+	if (used < size && buf_append(&c->in, data + used, size - used) != 0) {
+		c->server->out.size = mark;
+		http1__close(c);
+		return;
+	}
+	leave(c, mark, 0);
+}
+
+void http_websocket_taken(struct http_request *req)
+{
+	struct http1_conn *c = req->conn;
+	size_t mark = req->server->out.size;
+
+	websocket_taken(&req->websocket->ws);
+	if (c == NULL || c->reading || req->server->current == c)
+		return;
+	pump(c);
+	leave(c, mark, 0);
+}
+
+ssize_t http_websocket_write(struct http_request *req, enum websocket_kind kind,
+			     struct http_text piece)
+{
+	struct http_server *server = req->server;
+	struct http1_conn *c = req->conn;
+	size_t mark = server->out.size;
+	bool last = piece.size <= HTTP1_STREAM_PIECE;
+	int rc;
+
+	if (c == NULL || req->websocket->ws.state != WEBSOCKET_OPEN)
+		return UV_EPIPE;
+	if (http_request_is_full(req))
+		return UV_EAGAIN;
+	if (!last)
+		piece.size = HTTP1_STREAM_PIECE;
+	rc = websocket_send(&req->websocket->ws, kind, piece.data, piece.size,
+			    last);
+	if (rc != UV_EPIPE)
+		rc = leave(c, mark, piece.size);
+	return rc != 0 ? rc : (ssize_t)piece.size;
+}
+
+int http_websocket_ping(struct http_request *req, uint64_t *ret_number)
+{
+	struct http1_conn *c = req->conn;
+	size_t mark = req->server->out.size;
+	int rc;
+
+	if (c == NULL)
+		return UV_EPIPE;
+	rc = websocket_ping(&req->websocket->ws, ret_number);
+	return rc == UV_EPIPE ? rc : leave(c, mark, 0);
+}
+
+/* Begin to end. The peer has close_ms for its Close. */
+static int begin_close(struct http1_conn *c, unsigned code,
+		       struct http_text reason)
+{
+	struct http1_websocket *w = c->req->websocket;
+	size_t mark = c->server->out.size;
+	int rc = websocket_close(&w->ws, code, reason.data, reason.size);
+
+	if (rc == UV_EPIPE)
+		return rc;
+	start_timer(w, http1__now_ms() + w->close_ms);
+	cond_broadcast(&c->req->ready);
+	return leave(c, mark, 0);
+}
+
+int http_websocket_close(struct http_request *req, unsigned code,
+			 struct http_text reason)
+{
+	return req->conn == NULL ? UV_EPIPE
+				 : begin_close(req->conn, code, reason);
+}
+
+void http1__websocket_retire(struct http1_conn *c)
+{
+	static const char why[] = "the server stops";
+
+	begin_close(c, WEBSOCKET_GOING_AWAY,
+		    (struct http_text){ why, sizeof(why) - 1 });
+}
+
+/* Nothing was heard for so long. */
+static void beat(struct http1_websocket *w, uint64_t now)
+{
+	struct http1_conn *c = w->req->conn;
+	size_t mark = c->server->out.size;
+	uint64_t number;
+
+	/* Who is held back by us, or reads slowly, is not silent: other deadlines
+	 * are for that. */
+	if (!c->reading || stream_unsent(&c->stream) > 0) {
+		w->heard_ms = now;
+		w->pinged = false;
+	}
+	if (now - w->heard_ms < w->heartbeat_ms) {
+		start_timer(w, w->heard_ms + w->heartbeat_ms);
+		return;
+	}
+	if (w->pinged) {
+		c->server->stat.timeouts++;
+		http1__close(c);
+		return;
+	}
+	w->pinged = true;
+	start_timer(w, now + w->heartbeat_ms);
+	websocket_ping(&w->ws, &number);
+	leave(c, mark, 0);
+}
+
+static void on_timer(struct timer *t)
+{
+	struct http1_websocket *w =
+		list_entry(t, struct http1_websocket, timer);
+	struct http1_conn *c = w->req->conn;
+
+	if (w->ws.state == WEBSOCKET_OPEN) {
+		beat(w, http1__now_ms());
+		return;
+	}
+	/* There is no Close of the peer. */
+	c->server->stat.timeouts++;
+	stream_end(&c->stream);
+	http1__close(c);
+}
+
+/* --- its end --- */
+
+void http1__websocket_lost(struct http_request *req)
+{
+	struct http1_websocket *w = req->websocket;
+
+	timer_stop(req->server->timers, &w->timer);
+	websocket_lost(&w->ws);
+	req->conn = NULL;
+	cond_broadcast(&req->ready);
+}
+
+int http1__websocket_end(struct http_request *req, unsigned code)
+{
+	struct http_server *server = req->server;
+	struct http1_conn *c = req->conn;
+	struct websocket *ws = &req->websocket->ws;
+	size_t mark = server->out.size;
+	int rc = 0;
+
+	if (c == NULL) {
+		http1__request_release(req);
+		return UV_ECONNRESET;
+	}
+	timer_stop(server->timers, &req->websocket->timer);
+	if (ws->state == WEBSOCKET_OPEN)
+		websocket_close(ws, code, NULL, 0);
+	if (ws->out_failed)
+		server->out.size = mark;
+	else if (server->current != c)
+		rc = http1__flush(c, mark, nothing, false);
+	if (ws->out_failed)
+		http1__close(c);
+	else if (rc == 0)
+		http1__part(c, true);
+	http1__request_release(req);
+	return rc;
+}
+
+void http1__websocket_free(struct http_request *req)
+{
+	struct http1_websocket *w = req->websocket;
+
+	if (w == NULL)
+		return;
+	/* Its connection has ended, and with it the timer. */
+	websocket_destroy(&w->ws);
+	mem_free(w);
+	req->websocket = NULL;
+}

@@ -1,0 +1,479 @@
+/*
+ * A session: what its connection reads goes to nghttp2, what nghttp2 has to send
+ * goes to the connection, and between the two the handlers get their requests.
+ *
+ * Frames are asked for only while everything has left, and so many as make a
+ * good write: what waits is with nghttp2, which knows whose turn it is, or in the
+ * streams, which hold back their handlers.
+ *
+ * A session ends in two steps, so that no request is lost on the way: the peer
+ * is told to open no more streams, and pinged; what it sent before it knew is
+ * served; then it is told which was the last one.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/inject.h"
+#include "net/http2.h"
+
+enum { CLOCK_EVERY = 32 }; /* requests between two looks at the clock */
+
+static const char preface[] = NGHTTP2_CLIENT_MAGIC;
+
+bool http2__is_preface(const struct http1_conn *c, const char *data,
+		       size_t size)
+{
+	return c->server->h2 != NULL && c->requests == 0 &&
+	       c->stream.tls == NULL && size >= NGHTTP2_CLIENT_MAGIC_LEN &&
+	       memcmp(data, preface, NGHTTP2_CLIENT_MAGIC_LEN) == 0;
+}
+
+/* --- what sessions share --- */
+
+void http2__shared_free(struct http_server *server)
+{
+	struct http2_shared *shared = server->h2;
+
+	if (shared == NULL)
+		return;
+	nghttp2_session_callbacks_del(shared->callbacks);
+	nghttp2_option_del(shared->option);
+	mem_free(shared);
+	server->h2 = NULL;
+}
+
+int http_server_set_http2(struct http_server *server, bool on)
+{
+	struct http2_shared *shared;
+
+	if (!on)
+		http2__shared_free(server);
+	if (!on || server->h2 != NULL)
+		return 0;
+	shared = mem_zalloc(sizeof(*shared));
+	if (shared == NULL)
+		return UV_ENOMEM;
+	server->h2 = shared;
+	if (nghttp2_session_callbacks_new(&shared->callbacks) != 0 ||
+	    nghttp2_option_new(&shared->option) != 0) {
+		http2__shared_free(server);
+		return UV_ENOMEM;
+	}
+	http2__receive_init(shared->callbacks);
+	http2__answer_init(shared->callbacks);
+	nghttp2_option_set_no_auto_window_update(shared->option, 1);
+	nghttp2_option_set_no_closed_streams(shared->option, 1);
+	return 0;
+}
+
+/* --- nghttp2's memory --- */
+
+/* A session's blocks are known, and are what is freed in the end: when memory
+ * runs out nghttp2 may free an item and keep it in its stream, and its own way
+ * to the end would free that again. */
+struct block {
+	struct list link; /* in the session's blocks */
+	char data[] __attribute__((aligned(16)));
+};
+
+static void *keep_block(struct http2 *h2, struct block *b)
+{
+	if (b == NULL)
+		return NULL;
+	list_add(&h2->blocks, &b->link);
+	return b->data;
+}
+
+static void *on_malloc(size_t size, void *arg)
+{
+	return keep_block(arg, mem_alloc(sizeof(struct block) + size));
+}
+
+static void on_free(void *ptr, void *arg)
+{
+	struct block *b;
+
+	(void)arg;
+	if (ptr == NULL)
+		return;
+	b = list_entry(ptr, struct block, data);
+	list_del(&b->link);
+	mem_free(b);
+}
+
+static void *on_calloc(size_t count, size_t size, void *arg)
+{
+	/* Of nghttp2's own sizes: their product is small. */
+	return keep_block(arg, mem_zalloc(sizeof(struct block) + count * size));
+}
+
+static void *on_realloc(void *ptr, size_t size, void *arg)
+{
+	struct http2 *h2 = arg;
+	struct block *b = NULL, *moved;
+
+	if (ptr != NULL) {
+		b = list_entry(ptr, struct block, data);
+		list_del(&b->link);
+	}
+	moved = mem_realloc(b, sizeof(*b) + size);
+	if (moved == NULL && b != NULL)
+		list_add(&h2->blocks, &b->link);
+	return keep_block(h2, moved);
+}
+
+static void free_blocks(struct http2 *h2)
+{
+	struct list *link;
+
+	while ((link = list_shift(&h2->blocks)) != NULL)
+		mem_free(list_entry(link, struct block, link));
+}
+
+/* --- beginning and end --- */
+
+static int begin_session(struct http2 *h2)
+{
+	const struct http_server *server = h2->conn->server;
+	nghttp2_mem mem = { h2, on_malloc, on_free, on_calloc, on_realloc };
+	const nghttp2_settings_entry settings[] = {
+		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
+		  server->limits.streams },
+		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,
+		  server->limits.header_bytes },
+		{ NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
+	};
+
+	if (nghttp2_session_server_new3(&h2->session, server->h2->callbacks, h2,
+					server->h2->option, &mem) != 0)
+		return UV_ENOMEM;
+	if (nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings,
+				    sizeof(settings) / sizeof(settings[0])) !=
+		    0 ||
+	    nghttp2_session_set_local_window_size(
+		    h2->session, NGHTTP2_FLAG_NONE, 0, HTTP2_WINDOW) != 0)
+		return UV_ENOMEM;
+	return 0;
+}
+
+int http2__begin(struct http1_conn *c)
+{
+	struct http2 *h2 = mem_zalloc(sizeof(*h2));
+
+	if (h2 == NULL)
+		return UV_ENOMEM;
+	h2->conn = c;
+	h2->began_ms = http1__now_ms();
+	h2->known = NGHTTP2_CLIENT_MAGIC_LEN;
+	list_init(&h2->streams);
+	list_init(&h2->ready);
+	list_init(&h2->blocks);
+	if (begin_session(h2) != 0) {
+		http2__free(h2);
+		return UV_ENOMEM;
+	}
+	c->h2 = h2;
+	c->server->stat.http2++;
+	if (c->server->draining)
+		http2__retire(c);
+	return 0;
+}
+
+void http2__free(struct http2 *h2)
+{
+	if (h2 == NULL)
+		return;
+	free_blocks(h2);
+	mem_free(h2);
+}
+
+void http2__stream_unref(struct http2_stream *s)
+{
+	if (!s->closed || s->req != NULL)
+		return;
+	list_del(&s->link);
+	list_del(&s->ready);
+	buf_destroy(&s->out);
+	mem_free(s->trailers);
+	mem_free(s);
+}
+
+void http2__released(struct http_request *req)
+{
+	struct http2_stream *s = req->h2;
+	struct http2 *h2 = s->h2;
+
+	req->h2 = NULL;
+	s->req = NULL;
+	h2->busy -= s->handed;
+	http2__let_go(s);
+	h2->dirty = true;
+	http2__stream_unref(s);
+}
+
+bool http2__is_busy(const struct http1_conn *c)
+{
+	return c->h2 != NULL && c->h2->open > 0;
+}
+
+void http2__gone(struct http1_conn *c)
+{
+	struct http2 *h2 = c->h2;
+
+	timer_stop(c->server->timers, &h2->timer);
+	list_foreach_safe(link, next, &h2->streams) {
+		struct http2_stream *s =
+			list_entry(link, struct http2_stream, link);
+		struct http_request *req = s->req;
+
+		if (!s->closed) /* nghttp2 may still be at work */
+			nghttp2_session_set_stream_user_data(h2->session, s->id,
+							     NULL);
+		s->closed = true;
+		if (req == NULL) {
+			http2__stream_unref(s);
+		} else if (!s->handed) {
+			http1__request_release(req);
+		} else {
+			c->server->stat.gone += req->conn != NULL;
+			req->conn = NULL; /* its handler will find out */
+			req->h2 = NULL;
+			s->req = NULL;
+			http2__stream_unref(s);
+			cond_broadcast(&req->ready);
+		}
+	}
+	h2->open = 0;
+}
+
+/* --- sending --- */
+
+/* Gather what nghttp2 has to send, up to a good write. Returns 0 or UV_E*. */
+static int gather(struct http2 *h2, size_t mark)
+{
+	struct buf *out = &h2->conn->server->out;
+	const uint8_t *data;
+	ssize_t n;
+
+	do {
+		/* Bodies are put behind out by a callback. */
+		n = nghttp2_session_mem_send(h2->session, &data);
+		if (n < 0 || (n > 0 && buf_append(out, data, n) != 0))
+			return UV_ENOMEM;
+	} while (n > 0 && out->size - mark < HTTP1_OUT_FLUSH);
+	return 0;
+}
+
+static void flush(struct http1_conn *c)
+{
+	struct buf *out = &c->server->out;
+
+	while (!c->closing && stream_unsent(&c->stream) == 0) {
+		size_t mark = out->size;
+
+		if (gather(c->h2, mark) != 0) {
+			out->size = mark;
+			http1__close(c);
+			return;
+		}
+		if (out->size == mark)
+			return;
+		if (http1__flush(c, mark, (struct http_text){ NULL, 0 },
+				 false) != 0)
+			return;
+	}
+}
+
+static bool is_over(struct http2 *h2)
+{
+	return nghttp2_session_want_read(h2->session) == 0 &&
+	       nghttp2_session_want_write(h2->session) == 0;
+}
+
+/* What the connection waits for. */
+static void wait_for(struct http1_conn *c, enum http1_wait wait)
+{
+	if (c->wait != wait)
+		http1__wait(c, wait); /* or its deadline would never come */
+}
+
+void http2__settle(struct http1_conn *c)
+{
+	struct http2 *h2 = c->h2;
+
+	if (c->closing || c->wait == HTTP1_WAIT_LINGER || h2->at_work)
+		return;
+	if (h2->dirty) {
+		h2->dirty = false;
+		http2__open_windows(h2);
+	}
+	flush(c);
+	if (c->closing)
+		return;
+	c->last |= is_over(h2);
+	if (c->last) {
+		http1__finish(c);
+		return;
+	}
+	if (c->wait != HTTP1_WAIT_TURN && !list_empty(&h2->ready) &&
+	    h2->busy < c->server->limits.streams) {
+		http1__wait(c, HTTP1_WAIT_TURN);
+		http1__want_turn(c->server);
+	}
+	if (c->wait == HTTP1_WAIT_TURN) {
+		http1__set_reading(c, false);
+		return;
+	}
+	if (stream_unsent(&c->stream) > 0)
+		http1__wait_for_peer(c);
+	else if (h2->open > 0 || h2->ending)
+		wait_for(c, HTTP1_WAIT_HANDLER);
+	else
+		wait_for(c, HTTP1_WAIT_IDLE);
+	/* Who reads no answers is not asked for more to answer. */
+	http1__set_reading(c, nghttp2_session_get_outbound_queue_size(
+				      h2->session) < HTTP2_QUEUE_MAX);
+}
+
+void http2__drained(struct http1_conn *c)
+{
+	if (c->wait == HTTP1_WAIT_SEND)
+		http1__wait(c, HTTP1_WAIT_HANDLER); /* that was progress */
+	http2__settle(c);
+}
+
+/* --- ending --- */
+
+static void last_call(struct http1_conn *c)
+{
+	struct http2 *h2 = c->h2;
+
+	h2->end_due_ms = 0;
+	if (nghttp2_submit_goaway(
+		    h2->session, NGHTTP2_FLAG_NONE,
+		    nghttp2_session_get_last_proc_stream_id(h2->session),
+		    NGHTTP2_NO_ERROR, NULL, 0) != 0)
+		http1__close(c);
+}
+
+void http2__retire(struct http1_conn *c)
+{
+	static const uint8_t mark[8] = "the end";
+	struct http2 *h2 = c->h2;
+
+	if (c->closing || c->last)
+		return;
+	if (h2->ending) {
+		if (h2->end_due_ms != 0 && h2->end_due_ms < http1__now_ms())
+			last_call(c);
+	} else {
+		h2->ending = true;
+		h2->end_due_ms = http1__now_ms() + HTTP2_CALM_MS;
+		http2__watch(h2);
+		if (nghttp2_submit_shutdown_notice(h2->session) != 0 ||
+		    nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, mark) !=
+			    0)
+			http1__close(c);
+	}
+	http2__settle(c);
+}
+
+void http2__fail(struct http1_conn *c, uint32_t code)
+{
+	struct http2 *h2 = c->h2;
+
+	if (h2->flooded) {
+		code = NGHTTP2_ENHANCE_YOUR_CALM;
+		c->server->stat.http2_floods++;
+	}
+	if (nghttp2_session_terminate_session(h2->session, code) != 0) {
+		http1__close(c);
+		return;
+	}
+	flush(c);
+	if (c->closing)
+		return;
+	c->last = c->linger = true;
+	http1__finish(c);
+}
+
+/* --- reading --- */
+
+static void hand_over(struct http1_conn *c, struct http2_stream *s)
+{
+	struct http_server *server = c->server;
+	struct http_request *req = s->req;
+
+	if (req->phase != HTTP1_COMPLETE) {
+		req->receiving = true;
+		http2__let_go(s);
+	}
+	s->handed = true;
+	c->h2->busy++;
+	c->requests++;
+	req->waiting = true;
+	server->stat.waiting++;
+	server->stat.requests++;
+	server->on_request(req, server->arg);
+}
+
+/* Give the requests that are ready to their handlers, or as many as is fair to
+ * the other connections; the streams that a peer has taken back count until
+ * their handlers have noticed. */
+static void serve(struct http1_conn *c)
+{
+	struct http2 *h2 = c->h2;
+	uint32_t limit = c->server->limits.streams;
+	uint64_t end_ms = 0;
+
+	assert(!h2->at_work);
+	h2->at_work = true;
+	for (unsigned n = 1;
+	     !c->closing && h2->busy < limit && !list_empty(&h2->ready); n++) {
+		hand_over(c, list_entry(list_shift(&h2->ready),
+					struct http2_stream, ready));
+		if (n % CLOCK_EVERY != 0 || list_empty(&h2->ready))
+			continue;
+		if (end_ms == 0)
+			end_ms = http1__now_ms() + HTTP1_BATCH_MS;
+		else if (http1__now_ms() > end_ms)
+			break;
+	}
+	h2->at_work = false;
+	if (!c->closing && c->server->limits.requests != 0 &&
+	    c->requests >= c->server->limits.requests && !h2->ending)
+		http2__retire(c);
+	http2__settle(c);
+}
+
+void http2__read(struct http1_conn *c, const char *data, size_t size)
+{
+	struct http2 *h2 = c->h2;
+	ssize_t n;
+
+	assert(!h2->at_work);
+	h2->at_work = true;
+	n = nghttp2_session_mem_recv(h2->session, (const uint8_t *)data, size);
+	h2->at_work = false;
+	if (c->closing)
+		return;
+	http2__count_bytes(h2, size);
+	if (n < 0 || h2->flooded) {
+		http2__fail(c, n == NGHTTP2_ERR_NOMEM ? NGHTTP2_INTERNAL_ERROR
+						      : NGHTTP2_PROTOCOL_ERROR);
+		return;
+	}
+	h2->dirty = true;
+	if (h2->end_due_ms == 1) {
+		last_call(c);
+		if (c->closing)
+			return;
+	}
+	serve(c);
+}
+
+void http2__resume(struct http1_conn *c)
+{
+	http1__wait(c, HTTP1_WAIT_HANDLER); /* any that is not TURN */
+	serve(c);
+}

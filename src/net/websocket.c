@@ -1,0 +1,470 @@
+/*
+ * Messages of WebSocket out of frames, and into them. See websocket.h.
+ *
+ * wslay reads and writes frames: lengths, masks, and that control frames are short
+ * and whole. What frames mean is here: which may follow which, limits, UTF-8,
+ * pings, and how it ends.
+ *
+ * The queue is one buffer: heads and bytes of the messages that are whole, and
+ * behind them what has come of the next one, which so is never moved when it
+ * ends. Fragments cost nothing of their own, however small they are.
+ */
+#include "net/websocket.h"
+
+#include <assert.h>
+#include <string.h>
+#include <uv.h>
+#include <wslay/wslay.h>
+
+#include <openssl/rand.h>
+
+#include "base/utf8.h"
+
+enum {
+	OPCODE_CONTINUE = WSLAY_CONTINUATION_FRAME,
+	OPCODE_CLOSE = WSLAY_CONNECTION_CLOSE,
+	OPCODE_PING = WSLAY_PING,
+	OPCODE_PONG = WSLAY_PONG,
+	PING_SIZE = 8,
+	QUEUE_KEEP = 1024, /* of the queue's memory, when it is empty */
+};
+
+/** Before each message in the queue; not aligned. */
+struct head {
+	uint32_t size;
+	uint32_t kind;
+};
+
+static ssize_t frame_recv(uint8_t *to, size_t room, int flags, void *arg)
+{
+	struct websocket *ws = arg;
+	size_t size = ws->in_size < room ? ws->in_size : room;
+
+	(void)flags;
+	if (size == 0 || !websocket_has_room(ws))
+		return -1;
+	memcpy(to, ws->in, size);
+	ws->in += size;
+	ws->in_size -= size;
+	return (ssize_t)size;
+}
+
+static ssize_t frame_send(const uint8_t *data, size_t size, int flags,
+			  void *arg)
+{
+	struct websocket *ws = arg;
+
+	(void)flags;
+	if (buf_append(ws->out, data, size) != 0) {
+		ws->out_failed = true;
+		return -1;
+	}
+	return (ssize_t)size;
+}
+
+static int frame_mask(uint8_t *to, size_t size, void *arg)
+{
+	struct websocket *ws = arg;
+
+	if (RAND_bytes(to, (int)size) == 1)
+		return 0;
+	ws->out_failed = true;
+	return -1;
+}
+
+int websocket_create(struct websocket *ws, enum websocket_role role,
+		     size_t message_max, struct buf *out)
+{
+	static const struct wslay_frame_callbacks callbacks = {
+		frame_send,
+		frame_recv,
+		frame_mask,
+	};
+
+	assert(message_max <= WEBSOCKET_MESSAGE_MAX);
+	memset(ws, 0, sizeof(*ws));
+	if (wslay_frame_context_init(&ws->frames, &callbacks, ws) != 0) {
+		ws->frames = NULL;
+		return UV_ENOMEM;
+	}
+	ws->role = (uint8_t)role;
+	ws->message_max = message_max;
+	ws->out = out;
+	return 0;
+}
+
+void websocket_destroy(struct websocket *ws)
+{
+	wslay_frame_context_free(ws->frames); /* NULL is fine */
+	ws->frames = NULL;
+	buf_destroy(&ws->queue);
+}
+
+/* --- sending --- */
+
+/* One frame, whole. */
+static int put_frame(struct websocket *ws, uint8_t opcode, bool last,
+		     const char *data, size_t size)
+{
+	struct wslay_frame_iocb frame = {
+		.fin = last,
+		.opcode = opcode,
+		.payload_length = size,
+		.mask = ws->role == WEBSOCKET_CLIENT,
+		.data = (const uint8_t *)data,
+		.data_length = size,
+	};
+
+	ws->out_failed = false;
+	if (wslay_frame_send(ws->frames, &frame) == (ssize_t)size &&
+	    !ws->out_failed)
+		return 0;
+	websocket_lost(ws); /* half a frame cannot be taken back */
+	return UV_ENOMEM;
+}
+
+static void note_end(struct websocket *ws, unsigned code, const char *reason,
+		     size_t size)
+{
+	ws->code = (uint16_t)code;
+	ws->reason_size = (uint8_t)size;
+	if (size > 0)
+		memcpy(ws->reason, reason, size);
+}
+
+/* What of the next message has come is of no use any more. */
+static void drop_partial(struct websocket *ws)
+{
+	ws->queue.size = ws->whole;
+	if (ws->whole == ws->start) {
+		buf_reset(&ws->queue, 0);
+		ws->start = ws->whole = 0;
+	}
+}
+
+static int put_close(struct websocket *ws, unsigned code, const char *reason,
+		     size_t size)
+{
+	char payload[WEBSOCKET_CONTROL_MAX];
+
+	if (code == 0)
+		return put_frame(ws, OPCODE_CLOSE, true, NULL, 0);
+	payload[0] = (char)(code >> 8);
+	payload[1] = (char)code;
+	if (size > 0)
+		memcpy(payload + 2, reason, size);
+	return put_frame(ws, OPCODE_CLOSE, true, payload, 2 + size);
+}
+
+int websocket_send(struct websocket *ws, enum websocket_kind kind,
+		   const char *data, size_t size, bool last)
+{
+	uint8_t opcode = ws->sending ? OPCODE_CONTINUE : (uint8_t)kind;
+
+	if (ws->state != WEBSOCKET_OPEN)
+		return UV_EPIPE;
+	ws->sending = !last;
+	return put_frame(ws, opcode, last, data, size);
+}
+
+int websocket_ping(struct websocket *ws, uint64_t *ret_number)
+{
+	uint64_t number = ws->pings + 1;
+	char payload[PING_SIZE];
+	int rc;
+
+	if (ws->state != WEBSOCKET_OPEN)
+		return UV_EPIPE;
+	for (int i = 0; i < PING_SIZE; i++)
+		payload[i] = (char)(number >> 8 * (PING_SIZE - 1 - i));
+	rc = put_frame(ws, OPCODE_PING, true, payload, sizeof(payload));
+	if (rc == 0)
+		*ret_number = ws->pings = number;
+	return rc;
+}
+
+bool websocket_is_code(unsigned code)
+{
+	return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 &&
+		code != 1006) ||
+	       (code >= 3000 && code <= 4999);
+}
+
+int websocket_close(struct websocket *ws, unsigned code, const char *reason,
+		    size_t size)
+{
+	assert(size <= WEBSOCKET_REASON_MAX && (code != 0 || size == 0));
+	if (ws->state != WEBSOCKET_OPEN)
+		return UV_EPIPE;
+	ws->state = WEBSOCKET_CLOSING;
+	drop_partial(ws);
+	note_end(ws, code != 0 ? code : WEBSOCKET_NO_CODE, reason, size);
+	return put_close(ws, code, reason, size);
+}
+
+void websocket_lost(struct websocket *ws)
+{
+	if (ws->state == WEBSOCKET_CLOSED)
+		return;
+	if (ws->state == WEBSOCKET_OPEN)
+		note_end(ws, WEBSOCKET_ABNORMAL, NULL, 0);
+	ws->state = WEBSOCKET_CLOSED;
+	drop_partial(ws);
+}
+
+/* --- receiving --- */
+
+/* The peer has done what it must not. Returns false, as those who judge do. */
+static bool fail(struct websocket *ws, unsigned code, const char *reason)
+{
+	bool open = ws->state == WEBSOCKET_OPEN;
+
+	ws->state = WEBSOCKET_CLOSED;
+	drop_partial(ws);
+	if (!open)
+		return false;
+	note_end(ws, code, reason, strlen(reason));
+	put_close(ws, code, reason, strlen(reason));
+	return false;
+}
+
+static bool is_control(uint8_t opcode)
+{
+	return opcode & 8;
+}
+
+/* Bytes of the message at work. */
+static size_t message_size(const struct websocket *ws)
+{
+	size_t begin = ws->whole + sizeof(struct head);
+
+	return ws->queue.size > begin ? ws->queue.size - begin : 0;
+}
+
+/* A data frame begins, and with it perhaps a message. */
+static bool begin_data(struct websocket *ws, uint64_t size)
+{
+	if (ws->opcode == OPCODE_CONTINUE && ws->kind == 0)
+		return fail(ws, WEBSOCKET_PROTOCOL_ERROR,
+			    "a continuation of nothing");
+	if (ws->opcode != OPCODE_CONTINUE && ws->kind != 0)
+		return fail(ws, WEBSOCKET_PROTOCOL_ERROR,
+			    "a message inside a message");
+	if (ws->kind == 0)
+		ws->kind = ws->opcode;
+	if (ws->state != WEBSOCKET_OPEN)
+		return true; /* it is dropped */
+	if (size > ws->message_max - message_size(ws))
+		return fail(ws, WEBSOCKET_TOO_LARGE,
+			    "the message is too large");
+	if (ws->opcode == OPCODE_CONTINUE)
+		return true;
+	ws->checked = ws->whole + sizeof(struct head);
+	if (buf_reserve(&ws->queue, sizeof(struct head)) == NULL)
+		return false;
+	ws->queue.size += sizeof(struct head);
+	return true;
+}
+
+static bool begin_frame(struct websocket *ws,
+			const struct wslay_frame_iocb *frame)
+{
+	ws->opcode = frame->opcode;
+	ws->last = frame->fin;
+	ws->left = frame->payload_length;
+	ws->control_size = 0;
+	if (frame->rsv != 0)
+		return fail(ws, WEBSOCKET_PROTOCOL_ERROR,
+			    "a reserved bit is set");
+	if (frame->mask != (ws->role == WEBSOCKET_SERVER))
+		return fail(ws, WEBSOCKET_PROTOCOL_ERROR,
+			    frame->mask ? "a masked frame of a server"
+					: "an unmasked frame of a client");
+	switch (frame->opcode) {
+	case OPCODE_CLOSE:
+	case OPCODE_PING:
+	case OPCODE_PONG:
+		return true;
+	case OPCODE_CONTINUE:
+	case WEBSOCKET_TEXT:
+	case WEBSOCKET_BINARY:
+		return begin_data(ws, frame->payload_length);
+	default:
+		return fail(ws, WEBSOCKET_PROTOCOL_ERROR,
+			    "an unknown kind of frame");
+	}
+}
+
+/* What has come of a text: wrong is told at once, not at its end. */
+static bool check_text(struct websocket *ws, bool end)
+{
+	const char *text = ws->queue.data + ws->checked;
+	size_t rest = ws->queue.size - ws->checked, valid;
+
+	valid = utf8_valid(text, rest);
+	ws->checked += valid;
+	rest -= valid;
+	if (rest == 0 ||
+	    (!end && rest < 4 && utf8_is_begun(text + valid, rest)))
+		return true;
+	return fail(ws, WEBSOCKET_BAD_TEXT, "the text is no UTF-8");
+}
+
+static bool add_bytes(struct websocket *ws, const char *data, size_t size)
+{
+	ws->left -= size;
+	if (is_control(ws->opcode)) {
+		/* wslay has looked at the size. */
+		memcpy(ws->control + ws->control_size, data, size);
+		ws->control_size += (uint8_t)size;
+		return true;
+	}
+	if (ws->state != WEBSOCKET_OPEN || size == 0)
+		return true;
+	if (buf_append(&ws->queue, data, size) != 0)
+		return false;
+	return ws->kind != WEBSOCKET_TEXT || check_text(ws, false);
+}
+
+static void end_message(struct websocket *ws)
+{
+	struct head head = { (uint32_t)message_size(ws), ws->kind };
+
+	if (ws->state == WEBSOCKET_OPEN &&
+	    (ws->kind != WEBSOCKET_TEXT || check_text(ws, true))) {
+		memcpy(ws->queue.data + ws->whole, &head, sizeof(head));
+		ws->whole = ws->queue.size;
+	}
+	ws->kind = 0;
+}
+
+/* The peer's Close: the answer to ours, or the first one, which is answered. */
+static bool end_by_peer(struct websocket *ws)
+{
+	const unsigned char *p = (const unsigned char *)ws->control;
+	size_t size = ws->control_size;
+	unsigned code = 0;
+
+	if (size >= 2) {
+		code = (unsigned)p[0] << 8 | p[1];
+		size -= 2;
+	}
+	if (ws->control_size == 1 || (code == 0 && ws->control_size > 0) ||
+	    (code != 0 && !websocket_is_code(code)))
+		return fail(ws, WEBSOCKET_PROTOCOL_ERROR,
+			    "no code that may be sent");
+	if (code != 0 && utf8_valid(ws->control + 2, size) != size)
+		return fail(ws, WEBSOCKET_BAD_TEXT, "the reason is no UTF-8");
+	ws->clean = true;
+	ws->by_peer = ws->state == WEBSOCKET_OPEN;
+	ws->state = WEBSOCKET_CLOSED;
+	drop_partial(ws);
+	if (!ws->by_peer)
+		return false;
+	note_end(ws, code != 0 ? code : WEBSOCKET_NO_CODE, ws->control + 2,
+		 code != 0 ? size : 0);
+	put_close(ws, code, NULL, 0);
+	return false;
+}
+
+static bool pong(struct websocket *ws)
+{
+	uint64_t number = 0;
+
+	if (ws->control_size != PING_SIZE)
+		return true; /* nobody asked for it, which is allowed */
+	for (int i = 0; i < PING_SIZE; i++)
+		number = number << 8 | (unsigned char)ws->control[i];
+	if (number > ws->ponged && number <= ws->pings)
+		ws->ponged = number;
+	return true;
+}
+
+static bool end_frame(struct websocket *ws)
+{
+	switch (ws->opcode) {
+	case OPCODE_CLOSE:
+		return end_by_peer(ws);
+	case OPCODE_PING:
+		return ws->state != WEBSOCKET_OPEN ||
+		       put_frame(ws, OPCODE_PONG, true, ws->control,
+				 ws->control_size) == 0;
+	case OPCODE_PONG:
+		return pong(ws);
+	default:
+		if (ws->last)
+			end_message(ws);
+		return ws->state != WEBSOCKET_CLOSED;
+	}
+}
+
+/* A frame, or some of it. False: no more is to be read. */
+static bool take(struct websocket *ws, const struct wslay_frame_iocb *frame)
+{
+	if (!ws->in_frame && !begin_frame(ws, frame))
+		return false;
+	ws->in_frame = true;
+	if (!add_bytes(ws, (const char *)frame->data, frame->data_length))
+		return false;
+	if (ws->left > 0)
+		return true;
+	ws->in_frame = false;
+	return end_frame(ws);
+}
+
+ssize_t websocket_feed(struct websocket *ws, const char *data, size_t size)
+{
+	struct wslay_frame_iocb frame;
+	ssize_t n;
+	bool go_on = ws->state != WEBSOCKET_CLOSED;
+
+	ws->in = data;
+	ws->in_size = size;
+	while (go_on) {
+		memset(&frame, 0, sizeof(frame));
+		n = wslay_frame_recv(ws->frames, &frame);
+		if (n == WSLAY_ERR_WANT_READ)
+			break;
+		go_on = n >= 0 ? take(ws, &frame)
+			       : fail(ws, WEBSOCKET_PROTOCOL_ERROR,
+				      "a malformed frame");
+	}
+	if (go_on)
+		return (ssize_t)(size - ws->in_size);
+	if (ws->state == WEBSOCKET_CLOSED)
+		return (ssize_t)size;
+	websocket_lost(ws);
+	return UV_ENOMEM;
+}
+
+bool websocket_next(const struct websocket *ws, struct websocket_message *ret)
+{
+	struct head head;
+
+	if (ws->start == ws->whole)
+		return false;
+	memcpy(&head, ws->queue.data + ws->start, sizeof(head));
+	ret->data = ws->queue.data + ws->start + sizeof(head);
+	ret->size = head.size;
+	ret->kind = (enum websocket_kind)head.kind;
+	return true;
+}
+
+void websocket_taken(struct websocket *ws)
+{
+	struct head head;
+
+	assert(ws->start < ws->whole);
+	memcpy(&head, ws->queue.data + ws->start, sizeof(head));
+	ws->start += sizeof(head) + head.size;
+	if (ws->start == ws->queue.size) {
+		buf_reset(&ws->queue, QUEUE_KEEP);
+		ws->start = ws->whole = 0;
+	} else if (ws->start > ws->queue.size / 2) {
+		/* Each byte is moved once for two that were taken, at most. */
+		buf_consume(&ws->queue, ws->start);
+		ws->whole -= ws->start;
+		ws->checked -= ws->start;
+		ws->start = 0;
+	}
+}

@@ -1,0 +1,133 @@
+/*
+ * Fuzzes the protocol of WebSocket: bytes of a peer in, messages and an answer out.
+ *
+ * The first byte says which side reads them, how they are cut and when messages are
+ * taken. Whole, byte by byte and in such pieces the same messages must come out, the
+ * same end, and answers that the other side of ours takes without complaint.
+ *
+ * fuzz: layer net
+ */
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/websocket.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { LIMIT = 4096 };
+
+struct run {
+	uint32_t hash; /* over the messages */
+	size_t bytes;
+	unsigned code;
+	unsigned state;
+	bool by_peer;
+};
+
+static void mix(struct run *r, const void *data, size_t size)
+{
+	const uint8_t *p = data;
+
+	for (size_t i = 0; i < size; i++)
+		r->hash = (r->hash ^ p[i]) * 16777619u;
+	r->hash = (r->hash ^ 0x100) * 16777619u;
+}
+
+static void take(struct websocket *ws, struct run *r)
+{
+	struct websocket_message m;
+
+	while (websocket_next(ws, &m)) {
+		assert(m.size <= LIMIT);
+		mix(r, &m.kind, sizeof(m.kind));
+		mix(r, m.data, m.size);
+		r->bytes += m.size;
+		websocket_taken(ws);
+	}
+}
+
+/* All of it, from memory of its own, so that a read behind it is seen. */
+static void feed(struct websocket *ws, const char *data, size_t size,
+		 struct run *r, bool late)
+{
+	char *copy = malloc(size);
+	size_t at = 0;
+	ssize_t n;
+
+	assert(copy != NULL);
+	memcpy(copy, data, size);
+	while (at < size) {
+		n = websocket_feed(ws, copy + at, size - at);
+		assert(n >= 0 && (size_t)n <= size - at);
+		assert(n > 0 || !websocket_has_room(ws));
+		at += (size_t)n;
+		if (!late || !websocket_has_room(ws))
+			take(ws, r);
+	}
+	free(copy);
+}
+
+/* What is answered: the other side finds nothing wrong with it. */
+static void check_answer(struct buf *out, enum websocket_role role)
+{
+	struct run r = { 0 };
+	struct websocket other;
+	struct buf unused = { NULL, 0, 0, 0 };
+
+	if (websocket_create(&other,
+			     role == WEBSOCKET_SERVER ? WEBSOCKET_CLIENT
+						      : WEBSOCKET_SERVER,
+			     LIMIT, &unused) != 0)
+		abort();
+	if (out->size > 0)
+		feed(&other, out->data, out->size, &r, false);
+	assert(other.code == 0 || other.by_peer);
+	assert(r.bytes == 0 && !other.in_frame);
+	websocket_destroy(&other);
+	buf_destroy(&unused);
+}
+
+static struct run run(const char *data, size_t size, size_t step,
+		      enum websocket_role role, bool late)
+{
+	struct run r = { 0 };
+	struct websocket ws;
+	struct buf out = { NULL, 0, 0, 0 };
+
+	if (websocket_create(&ws, role, LIMIT, &out) != 0)
+		abort();
+	for (size_t at = 0; at < size; at += step)
+		feed(&ws, data + at, size - at < step ? size - at : step, &r,
+		     late);
+	take(&ws, &r);
+	assert(r.bytes <= size);
+	assert((ws.code == 0) == (ws.state == WEBSOCKET_OPEN));
+	r.code = ws.code;
+	r.state = ws.state;
+	r.by_peer = ws.by_peer;
+	check_answer(&out, role);
+	websocket_destroy(&ws);
+	buf_destroy(&out);
+	return r;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+	const char *data = (const char *)bytes + 1;
+	enum websocket_role role;
+	struct run whole, steps, cut;
+
+	if (size < 2)
+		return 0;
+	role = bytes[0] & 1 ? WEBSOCKET_CLIENT : WEBSOCKET_SERVER;
+	whole = run(data, size - 1, size, role, false);
+	steps = run(data, size - 1, 1, role, false);
+	cut = run(data, size - 1, 1 + (bytes[0] >> 2), role, bytes[0] & 2);
+	assert(whole.hash == steps.hash && whole.hash == cut.hash);
+	assert(whole.code == steps.code && whole.code == cut.code);
+	assert(whole.state == steps.state && whole.state == cut.state);
+	assert(whole.by_peer == steps.by_peer && whole.by_peer == cut.by_peer);
+	return 0;
+}
