@@ -3,6 +3,7 @@
 -- test: variants
 local errno = require('errno')
 local fiber = require('fiber')
+local fio = require('fio')
 local json = require('json')
 local socket = require('socket')
 local tap = require('tap')
@@ -20,7 +21,9 @@ local list, err = socket.getaddrinfo('127.0.0.1', '80', {
 })
 tap.same(list, {{host = '127.0.0.1', family = 'AF_INET', type = 'SOCK_DGRAM',
     protocol = 'udp', port = 80}}, 'numbers')
-list = socket.getaddrinfo('localhost', 'http', {protocol = 'tcp', type = 'SOCK_STREAM'})
+-- A bare Debian has no names of services.
+local service = fio.path.exists('/etc/services') and 'http' or '80'
+list = socket.getaddrinfo('localhost', service, {protocol = 'tcp', type = 'SOCK_STREAM'})
 tap.ok(has(list, '127.0.0.1', 80) or has(list, '::1', 80), 'names')
 list = socket.getaddrinfo('127.0.0.1', 80)
 tap.is(#list, 3, 'all types')
