@@ -2,6 +2,7 @@
 #include "lua/lua_collector.h"
 
 #include <lauxlib.h>
+#include <luajit.h>
 #include <uv.h>
 
 #include "base/diag.h"
@@ -110,7 +111,8 @@ void lua_collector_pace(struct lua_vm *vm, size_t growth)
 	note_cycle(vm);
 	if (cycles != m->cycles)
 		lua_memory_settle(m); /* before it counts as half */
-	if (m->recovering && is_collected(vm, m->recovered))
+	if (m->recovering && !m->suspects_traces &&
+	    is_collected(vm, m->recovered))
 		m->recovering = false;
 	if (g->gc.state == GCSpause && !m->recovering) {
 		if (m->used < start_at(m, g)) {
@@ -216,6 +218,26 @@ bool lua_collector_is_for_script(struct lua_vm *vm, const void *ptr,
 	       !lua_collector_is_of_strings(vm, ptr, size);
 }
 
+/*
+ * A trace keeps the functions that it was recorded for, and all that they can reach, for
+ * as long as it is there: what a fiber died of, for good. So where much is left of a
+ * lack, all traces go, and what is needed is compiled again.
+ */
+static bool flush_traces(lua_State *L)
+{
+	struct lua_memory *m = &lua_vm_of(L)->memory;
+	const global_State *g = G(L);
+
+	if (!m->suspects_traces)
+		return false;
+	m->suspects_traces = false;
+	if (m->used <= m->limit / 2 || is_collecting(g) ||
+	    tvref(g->jit_base) != NULL)
+		return false;
+	luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
+	return true;
+}
+
 struct recovery {
 	uint64_t ns;
 };
@@ -223,10 +245,17 @@ struct recovery {
 static void recover_protected(lua_State *L, void *arg)
 {
 	const struct recovery *r = arg;
-	struct lua_memory *m = &lua_vm_of(L)->memory;
+	struct lua_vm *vm = lua_vm_of(L);
+	struct lua_memory *m = &vm->memory;
 
-	if (collect(L, m->recovered, r->ns))
-		m->recovering = false;
+	if (!is_collected(vm, m->recovered) && !collect(L, m->recovered, r->ns))
+		return;
+	if (flush_traces(L)) {
+		lua_collector_begin_recovery(vm);
+		if (!collect(L, m->recovered, r->ns))
+			return;
+	}
+	m->recovering = false;
 }
 
 /* What it throws is memory again; the next turn goes on. */
@@ -234,9 +263,7 @@ void lua_collector_recover(struct lua_vm *vm, uint64_t ns)
 {
 	struct recovery r = { ns };
 
-	if (is_collected(vm, vm->memory.recovered))
-		vm->memory.recovering = false;
-	else if (lua_vm_protect(vm, recover_protected, &r) != 0)
+	if (lua_vm_protect(vm, recover_protected, &r) != 0)
 		error_unref(diag_take());
 }
 

@@ -252,6 +252,7 @@ void lua_memory_inherit(struct lua_vm *vm, struct lua_fiber *f)
 void lua_memory_recover(struct lua_vm *vm)
 {
 	vm->memory.lacked = false;
+	vm->memory.suspects_traces = true;
 	lua_collector_begin_recovery(
 		vm); /* anew: only now its memory is garbage */
 	lua_collector_recover(vm, RECOVERY_NS);

@@ -35,14 +35,15 @@ struct lua_memory {
 	unsigned crisis;    /* times when something was refused, until there
 			       was room again; wraps */
 	bool in_crisis;     /* one is on */
-	bool recovering;  /* something was refused: collect before each turn */
-	bool lacked;      /* and in the turn that runs */
-	bool boosted;     /* stepmul is ours, not the script's */
-	uint8_t white;    /* changes with each collection */
-	uint32_t stepmul; /* the script's, while boosted */
-	size_t threshold; /* as it was seen last: a step of the collector
+	bool recovering; /* something was refused: collect before each turn */
+	bool lacked;     /* and in the turn that runs */
+	bool suspects_traces; /* of keeping what a recovery is to free */
+	bool boosted;         /* stepmul is ours, not the script's */
+	uint8_t white;        /* changes with each collection */
+	uint32_t stepmul;     /* the script's, while boosted */
+	size_t threshold;     /* as it was seen last: a step of the collector
 			       changes it */
-	size_t pending;   /* bytes allocated since */
+	size_t pending;       /* bytes allocated since */
 };
 
 /** The allocator of a state; @a vm is its argument. */

@@ -107,7 +107,7 @@ for _, name in ipairs(names) do
         ask(name, i)
     end
     local after = level()
-    if after > before + limit / 8 then
+    if after > before + limit / 8 or after > limit / 2 then
         complain('%s: %d bytes before, %d after', name, before, after)
     end
     io.stderr:write(('%-28s %7.1f ms a run, %d KB, peak %d KB\n'):format(name,
