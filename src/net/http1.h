@@ -219,6 +219,11 @@ static inline struct http1_conn *http1__conn_of(struct stream *s)
 	return (struct http1_conn *)s;
 }
 
+static inline bool http1__is_upgraded(const struct http1_conn *c)
+{
+	return c->busy && c->req != NULL && c->req->framing == HTTP1_UPGRADED;
+}
+
 /* http1_parse.c */
 
 enum http1_parsed {
@@ -307,29 +312,16 @@ int http1__accept(struct http_server *server, int fd, bool full);
 /** Close at once: no answer, no linger. */
 void http1__close(struct http1_conn *c);
 
-/** Its turn has come: serve what was held. */
-void http1__resume(struct http1_conn *c);
-
 /** No more requests: an idle one closes, a busy one after its answer. */
 void http1__retire(struct http1_conn *c);
 
 /** A deadline has passed for good. */
 void http1__expired(struct http1_conn *c);
 
-/** The answer of @a req's handler. As http_request_reply(). */
-int http1__reply(struct http_request *req, const struct http_response *resp);
-
-/** Whether the connection may go on after this answer. */
-bool http1__keeps_alive(const struct http_request *req, bool close);
-
 /** Send what was gathered from @a mark on, @a direct behind it and, with
  * @a crlf, a line end. What it fails with closes @a c. Returns 0 or UV_E*. */
 int http1__flush(struct http1_conn *c, size_t mark, struct http_text direct,
 		 bool crlf);
-
-/** The last word to c->req, whose handler keeps it, is gathered or has left: the
- * connection ends behind it. @a linger: the peer may still be sending. */
-void http1__part(struct http1_conn *c, bool linger);
 
 /** The last word has been said: close when it is out, and was read. */
 void http1__finish(struct http1_conn *c);
@@ -342,10 +334,38 @@ void http1__set_reading(struct http1_conn *c, bool on);
 /** After anything has happened outside a batch: what @a c waits for now. */
 void http1__settle(struct http1_conn *c);
 
+/* http1_serve.c */
+
+/** As struct stream_group says. */
+void http1__on_read(struct stream *s, char *data, ssize_t size);
+void http1__on_drained(struct stream *s, int status);
+
+/** Its turn has come: serve what was held. */
+void http1__resume(struct http1_conn *c);
+
+/** Refuse what comes in, now and from now on. */
+void http1__turn_away(struct http1_conn *c, int status, const char *reason);
+
+/** What comes of a body whose handler has the request already goes wrong: the
+ * answer is ours, unless the handler has begun another. */
+void http1__refuse_body(struct http1_conn *c, int status, const char *reason);
+
+/* http1_reply.c */
+
+/** The answer of @a req's handler. As http_request_reply(). */
+int http1__reply(struct http_request *req, const struct http_response *resp);
+
+/** Whether the connection may go on after this answer. */
+bool http1__keeps_alive(const struct http_request *req, bool close);
+
 /** The answer of @a req, which has a connection, is complete: what is left of
  * it was gathered from @a mark on. @a rc: how that went. The request is given
  * up. Returns 0 or UV_E*. */
 int http1__answered(struct http_request *req, size_t mark, int rc);
+
+/** The last word to c->req, whose handler keeps it, is gathered or has left: the
+ * connection ends behind it. @a linger: the peer may still be sending. */
+void http1__part(struct http1_conn *c, bool linger);
 
 /* http1_receive.c: bodies that come while their handler has the request. */
 
