@@ -110,13 +110,17 @@ local function wait(self, what, due, size)
     end
 end
 
+local function out_of_time(what, timeout)
+    return c.timed_out(('%s: no response within %g seconds'):format(what,
+        timeout or 0))
+end
+
 -- The same for a request: its time is all it has.
 local function wait_or_abort(self, what)
     local ok = wait(self, what, self.due)
     if not ok then
         c.abort(self.call)
-        return c.timed_out(('%s: no response within %g seconds'):format(
-            self.what, self.timeout or 0))
+        return out_of_time(self.what, self.timeout)
     end
     return true
 end
@@ -183,18 +187,22 @@ local function begin(self, method, url, body, opts)
     local streams_out = streams and body == nil and (method == 'POST'
         or method == 'PUT' or method == 'PATCH')
     local list = options.of(url, opts, timeout)
+    local what = name_of(method, url)
     local redirects = options.check_number(opts, 'max_redirects', 10)
     options.set(list, O.FOLLOWLOCATION, follows and 1 or 0)
     options.set(list, O.MAXREDIRS, math.floor(redirects))
     local flags = options.set_method(list, method, body, streams_out)
         .. (streams and 'i' or '') .. (streams_out and 'o' or '')
-        .. (follows and 'f' or '')
+        .. (follows and 'f' or '') .. (opts.accept_encoding and 'd' or '')
+    if timeout == 0 then
+        return out_of_time(what, timeout)
+    end
     local call, err = c.call(self.c, list, lines, body,
-        options.check_number(opts, 'max_body', MAX_BODY, 1), flags)
+        options.check_number(opts, 'max_body', streams and 0 or MAX_BODY, 1), flags)
     if call == nil then
         return nil, err
     end
-    return { call = call, what = name_of(method, url), timeout = timeout,
+    return { call = call, what = what, timeout = timeout,
              due = due_of(timeout), out = streams_out }
 end
 
@@ -271,7 +279,7 @@ end
 --
 -- @opts: `headers` (a value may be a list), `params` (a table: the query of GET, HEAD
 -- and DELETE, else the body as a form), `timeout` in seconds for all of it (none),
--- `connect_timeout` (30), `max_body` in bytes (64 MiB), `follow_location` (true) and
+-- `connect_timeout` (30), `max_body` in bytes, decoded (64 MiB; of a stream: none), `follow_location` (true) and
 -- `max_redirects` (10), `http_version` ('1.0', '1.1', '2', '2-prior-knowledge'),
 -- `accept_encoding` (which is undone: 'gzip, br', or '' for all that are known),
 -- `username`, `password`, `unix_socket`, `interface`, `proxy`, `proxy_port`,

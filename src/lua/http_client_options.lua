@@ -210,6 +210,11 @@ local function set_version(list, opts)
             .. "'2-prior-knowledge' is wanted")
     end
     set(list, O.HTTP_VERSION, versions[v])
+    -- Before 8.0 libcurl greets again, and fails, on a connection that it has.
+    if v == '2-prior-knowledge' and c.version():match('^libcurl/7%.') then
+        set(list, O.FRESH_CONNECT, 1)
+        set(list, O.FORBID_REUSE, 1)
+    end
 end
 
 -- Everything that libcurl is told of.

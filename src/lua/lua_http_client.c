@@ -119,6 +119,8 @@ static const struct option {
 	O(POST),
 	O(UPLOAD),
 	O(HTTP_VERSION),
+	O(FRESH_CONNECT),
+	O(FORBID_REUSE),
 	O(FOLLOWLOCATION),
 	O(MAXREDIRS),
 	O(CONNECTTIMEOUT_MS),
@@ -189,7 +191,8 @@ static bool add_headers(lua_State *L, int idx, struct http_call *call)
 /*
  * call(client, options, headers, body, max_body, flags) -> call | nil, err
  * body: a string, or nil. flags: a string with `i` (the response is taken while it
- * comes), `o` (the body is given in pieces), `f` (redirects are followed).
+ * comes), `o` (the body is given in pieces), `f` (redirects are followed),
+ * `d` (encodings are undone).
  */
 static int l_call(lua_State *L)
 {
@@ -217,8 +220,9 @@ static int l_call(lua_State *L)
 		return fail_memory(L);
 	call->streams_in = strchr(flags, 'i') != NULL;
 	call->streams_out = strchr(flags, 'o') != NULL;
+	call->decodes = strchr(flags, 'd') != NULL;
 	call->follows = strchr(flags, 'f') != NULL;
-	call->body.limit = call->streams_in ? 0 : (size_t)lua_tonumber(L, 5);
+	call->limit = (size_t)lua_tonumber(L, 5);
 	if (lua_type(L, 4) == LUA_TSTRING)
 		call->sent = lua_tolstring(L, 4, &call->sent_size);
 	size = call->streams_out ? -1 : (curl_off_t)call->sent_size;
@@ -243,10 +247,14 @@ static int l_wait(lua_State *L)
 	uint64_t timeout = lua_wait_timeout(L, 3);
 	size_t size = (size_t)lua_tonumber(L, 4);
 	struct fiber *self = lua_wait_check(L);
-	bool come = call->state == HTTP_CALL_ENDED ||
-		    (what == FOR_HEADERS && call->state >= HTTP_CALL_HEADERS) ||
-		    (what == FOR_BODY && call->body.size > size) ||
-		    (what == FOR_ROOM && http_call_room(call));
+	bool come;
+
+	if (what == FOR_BODY && call->body.size <= size)
+		http_call_want(call);
+	come = call->state == HTTP_CALL_ENDED ||
+	       (what == FOR_HEADERS && call->state >= HTTP_CALL_HEADERS) ||
+	       (what == FOR_BODY && call->body.size > size) ||
+	       (what == FOR_ROOM && http_call_room(call));
 
 	if (come) {
 		lua_pushinteger(L, 0);
@@ -292,7 +300,7 @@ static int l_result(lua_State *L)
 		diag_set(ClientError,
 			 "%s: the response's body is larger than %zu bytes "
 			 "(max_body)",
-			 what, call->body.limit);
+			 what, call->limit);
 	else if (call->error == UV_EMSGSIZE)
 		diag_set(ClientError,
 			 "%s: the response's headers are larger than %d bytes",
@@ -377,13 +385,13 @@ static int l_take(lua_State *L)
 	return 1;
 }
 
-/* window(call, size): hold the peer back when that many bytes wait */
+/* window(call, size): hold the peer back when that many bytes wait; wait() lets more
+ * come */
 static int l_window(lua_State *L)
 {
 	struct http_call *call = check_call(L);
 
 	call->window = (size_t)lua_tonumber(L, 2);
-	http_call_take(call, 0); /* that may be more */
 	return 0;
 }
 

@@ -309,28 +309,36 @@ static size_t on_header(char *data, size_t one, size_t size, void *arg)
 	return size;
 }
 
+/* What is decoded would be kept by libcurl all the same, but not counted: up to a
+ * limit it is better here. */
+static bool is_full(const struct http_call *call)
+{
+	if (!call->streams_in || call->body.size < call->window)
+		return false;
+	return !call->decodes || call->limit == 0 ||
+	       call->limit > HTTP_CALL_KEPT_MAX;
+}
+
 static size_t on_body(char *data, size_t one, size_t size, void *arg)
 {
 	struct http_call *call = arg;
-	int rc;
 
 	(void)one;
-	if (call->streams_in && call->body.size >= call->window) {
+	if (is_full(call)) {
 		call->held_in = true;
 		return CURL_WRITEFUNC_PAUSE;
 	}
 	if (call->state < HTTP_CALL_HEADERS)
 		return size; /* of a redirect */
-	rc = buf_append(&call->body, data, size);
-	if (rc != 0) {
-		/* Past the limit, or there is no memory. */
-		call->error = call->body.limit != 0 &&
-					      size > call->body.limit -
-							      call->body.size
-				      ? UV_E2BIG
-				      : UV_ENOMEM;
+	if (call->limit != 0 && size > call->limit - call->got) {
+		call->error = UV_E2BIG;
 		return 0;
 	}
+	if (buf_append(&call->body, data, size) != 0) {
+		call->error = UV_ENOMEM;
+		return 0;
+	}
+	call->got += size;
 	if (call->streams_in)
 		cond_broadcast(&call->changed);
 	return size;
@@ -455,6 +463,9 @@ int http_call_start(struct http_call *call)
 	struct http_client *c = call->client;
 
 	assert(call->state == HTTP_CALL_NEW);
+	if (call->streams_in && call->decodes)
+		curl_library.easy_setopt(call->easy, CURLOPT_BUFFERSIZE,
+					 (long)HTTP_CALL_DECODED);
 	curl_library.easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
 	if (inject("http_client.start") ||
 	    curl_library.multi_add_handle(c->multi, call->easy) != CURLM_OK)
@@ -509,6 +520,14 @@ static void go_on(struct http_call *call)
 void http_call_take(struct http_call *call, size_t size)
 {
 	buf_consume(&call->body, size);
+	/* Not for each byte: what libcurl has kept is copied each time. */
+	if (call->held_in && call->body.size <= call->window / 2 &&
+	    call->state != HTTP_CALL_ENDED)
+		go_on(call);
+}
+
+void http_call_want(struct http_call *call)
+{
 	if (call->held_in && call->body.size < call->window &&
 	    call->state != HTTP_CALL_ENDED)
 		go_on(call);

@@ -27,6 +27,10 @@ struct loop;
 enum {
 	HTTP_CALL_WINDOW = 256 * 1024, /* bytes that wait to be taken */
 	HTTP_CALL_HEAD_MAX = 256 * 1024,
+	/* Bytes that are decoded at once: libcurl keeps all that becomes of them,
+	 * held back or not, up to 64 MiB. */
+	HTTP_CALL_DECODED = 2048,
+	HTTP_CALL_KEPT_MAX = 64 * 1024 * 1024,
 };
 
 struct http_client_limits {
@@ -64,6 +68,7 @@ struct http_call {
 	int error;         /* UV_E*: what made us end it; 0 */
 	bool streams_in;   /* the body is taken while it comes */
 	bool streams_out;  /* the request's is given in pieces */
+	bool decodes;      /* encodings of the body are undone */
 	bool follows;      /* redirects */
 	bool held_in;      /* the peer waits until something is taken */
 	bool held_out;     /* libcurl waits for more to send */
@@ -71,6 +76,8 @@ struct http_call {
 	bool is_trailer;   /* headers that come now are */
 	bool has_location; /* one of the headers of this response */
 	size_t window;     /* of the body, when it streams */
+	size_t limit;      /* bytes of the body, decoded; 0: none */
+	size_t got;        /* bytes of the body that have come */
 	size_t out_sent;   /* of a body that is not given in pieces */
 	struct buf head;   /* status line and headers, as they came */
 	struct buf trailers;
@@ -111,6 +118,9 @@ void http_call_destroy(struct http_call *call);
 
 /** Take @a size bytes of the body, which lie at body.data, away. */
 void http_call_take(struct http_call *call, size_t size);
+
+/** Somebody waits for more than there is: let it come, if the window has room. */
+void http_call_want(struct http_call *call);
 
 /** Is more wanted of a body that is given in pieces? */
 static inline bool http_call_room(const struct http_call *call)
