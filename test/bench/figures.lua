@@ -1,46 +1,40 @@
 -- What `make bench` measures. A source is one thing that is run: ours, its
--- limit and, where there is one, its peer in turn; a row is one number of a
--- source and what it is to reach.
+-- limit and its peers, of those that there are, in turn; a row is one number of
+-- a source, beside one peer, and what it is to reach. Those of servers are in
+-- figures_network.lua.
 
+local network = require('figures_network')
 local programs = require('programs')
 
+local tarantool = { 'peer' }
+
 local sources = {
-    { name = 'create', kind = 'micro', peer = true },
-    { name = 'switch', kind = 'micro', peer = true },
-    { name = 'channel', kind = 'micro', peer = true },
+    { name = 'create', kind = 'micro', peers = tarantool },
+    { name = 'switch', kind = 'micro', peers = tarantool },
+    { name = 'channel', kind = 'micro', peers = tarantool },
     { name = 'idle 100 k', kind = 'micro', args = { 'idle', '100000' },
-      quick_args = { 'idle', '10000' }, peer = true },
+      quick_args = { 'idle', '10000' }, peers = tarantool },
     { name = 'idle 1 M', kind = 'micro', args = { 'idle', '1000000' },
       rounds = 3, quick_args = { 'idle', '10000' } },
     { name = 'delay', kind = 'delay', spinners = 0, seconds = 0.7, rounds = 3,
-      peer = true },
+      peers = tarantool },
     { name = 'delay, 1 spins', kind = 'delay', spinners = 1, seconds = 0.7,
-      rounds = 3, peer = true },
+      rounds = 3, peers = tarantool },
     { name = 'delay, 10 spin', kind = 'delay', spinners = 10, seconds = 0.7,
-      rounds = 3, peer = true },
-    { name = 'start', kind = 'start', peer = true },
-    { name = 'cmod_noop', kind = 'micro', peer = true, module = true },
-    { name = 'cmod_sum', kind = 'micro', peer = true, module = true },
-    { name = 'cmod_echo', kind = 'micro', peer = true, module = true },
+      rounds = 3, peers = tarantool },
+    { name = 'start', kind = 'start', peers = tarantool },
+    { name = 'cmod_noop', kind = 'micro', peers = tarantool, module = true },
+    { name = 'cmod_sum', kind = 'micro', peers = tarantool, module = true },
+    { name = 'cmod_echo', kind = 'micro', peers = tarantool, module = true },
     { name = 'cmod_offload', kind = 'micro' },
     { name = 'cmod_offload_many', kind = 'micro' },
     { name = 'cmod_isolate', kind = 'micro' },
-    { name = 'cmod_cached', kind = 'micro', peer = true, module = true },
-    { name = 'cmod_uncached', kind = 'micro', peer = true, module = true },
-    { name = 'msgpack_encode', kind = 'micro', bytes = true, peer = true },
-    { name = 'msgpack_decode', kind = 'micro', bytes = true, peer = true },
-    { name = 'hello', kind = 'http', path = '/', body = 13,
-      load = { '-x', 'Hello, world!' } },
-    { name = 'json', kind = 'http', path = '/json', body = 42,
-      load = { '-p', '{' } },
-    { name = 'echo', kind = 'http', path = '/echo', body = 1024,
-      load = { '-b', '1024' } },
-    { name = 'pipelined', kind = 'http', path = '/', body = 13,
-      load = { '-d', '16', '-x', 'Hello, world!' } },
-    { name = 'tcp echo', kind = 'tcp', load = { '-e', '64' }, peer = true },
-    { name = 'tcp echo, node', kind = 'tcp', load = { '-e', '64' },
-      peer = 'node' },
+    { name = 'cmod_cached', kind = 'micro', peers = tarantool, module = true },
+    { name = 'cmod_uncached', kind = 'micro', peers = tarantool, module = true },
+    { name = 'msgpack_encode', kind = 'micro', bytes = true, peers = tarantool },
+    { name = 'msgpack_decode', kind = 'micro', bytes = true, peers = tarantool },
 }
+network.add_sources(sources)
 programs.add_sources(sources)
 
 -- reach: `share` of the limit, `times` the peer, `ours` itself, or no more than
@@ -108,24 +102,8 @@ local rows = {
         'more'),
     row('msgpack decode, 1 KiB', 'msgpack_decode', 'rate', 'MB/s', 1e-6,
         'more'),
-    row('HTTP hello', 'hello', 'rate', 'k/s', 1e-3, 'more',
-        { share = 0.90 }),
-    row('HTTP hello, CPU', 'hello', 'cpu', 'us', 1e6, 'less'),
-    row('HTTP JSON', 'json', 'rate', 'k/s', 1e-3, 'more', { share = 0.90 }),
-    row('HTTP JSON, CPU', 'json', 'cpu', 'us', 1e6, 'less'),
-    row('HTTP POST echo 1 KiB', 'echo', 'rate', 'k/s', 1e-3, 'more',
-        { share = 0.90 }),
-    row('HTTP POST echo 1 KiB, CPU', 'echo', 'cpu', 'us', 1e6, 'less'),
-    row('HTTP pipelined 16', 'pipelined', 'rate', 'k/s', 1e-3, 'more'),
-    row('HTTP pipelined 16, CPU', 'pipelined', 'cpu', 'us', 1e6, 'less'),
-    row('TCP echo of 64 bytes', 'tcp echo', 'rate', 'k/s', 1e-3, 'more',
-        { share = 0.95 }),
-    row('TCP echo, CPU', 'tcp echo', 'cpu', 'us', 1e6, 'less'),
-    row('TCP echo; peer: Node', 'tcp echo, node', 'rate', 'k/s', 1e-3, 'more',
-        { share = 0.95 }),
-    row('TCP echo, CPU; peer: Node', 'tcp echo, node', 'cpu', 'us', 1e6,
-        'less'),
 }
+network.add_rows(rows, row)
 delay_rows(rows, 'delay', '')
 delay_rows(rows, 'delay, 1 spins', ' by 1 that spins', { ours = 2 * SLICE })
 delay_rows(rows, 'delay, 10 spin', ' by 10 that spin')

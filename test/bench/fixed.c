@@ -4,8 +4,9 @@
  * requests are, and each so many bytes get the same answer, all answers of one
  * read in one send.
  *
- *	fixed PORT BODY-SIZE     HTTP with a body of that size
- *	fixed PORT echo          what comes goes back
+ *	fixed PORT BODY-SIZE             HTTP with a body of that size
+ *	fixed PORT BODY-SIZE websocket   messages of that size get such a message
+ *	fixed PORT echo                  what comes goes back
  *
  * The port is bound on 127.0.0.1; 0 picks one. Prints "port N" when it listens.
  */
@@ -33,22 +34,33 @@ enum {
 struct conn {
 	size_t request; /* bytes of each; 0: none seen */
 	size_t rest;    /* of a request that has come in part */
+	bool upgraded;  /* to a WebSocket */
 };
 
 static struct conn conns[CONNS_MAX]; /* by descriptor */
 static char answers[ANSWERS * ANSWER_MAX];
-static size_t answer_size;
+static size_t answer_size, message_size;
 static char input[READ_SIZE];
-static bool echo;
+static bool echo, websocket;
+
+static int make_head(size_t body)
+{
+	if (websocket && body < 126)
+		return snprintf(answers, ANSWER_MAX, "\x81%c", (int)body);
+	if (websocket)
+		return snprintf(answers, ANSWER_MAX, "\x81\x7e%c%c",
+				(int)(body >> 8), (int)(body & 0xff));
+	return snprintf(answers, ANSWER_MAX,
+			"HTTP/1.1 200 OK\r\n"
+			"Date: Sat, 21 Nov 2026 19:15:45 GMT\r\n"
+			"Content-Type: text/plain\r\n"
+			"Content-Length: %zu\r\n\r\n",
+			body);
+}
 
 static void make_answers(size_t body)
 {
-	int n = snprintf(answers, ANSWER_MAX,
-			 "HTTP/1.1 200 OK\r\n"
-			 "Date: Sat, 21 Nov 2026 19:15:45 GMT\r\n"
-			 "Content-Type: text/plain\r\n"
-			 "Content-Length: %zu\r\n\r\n",
-			 body);
+	int n = make_head(body);
 
 	for (size_t i = 0; i < body; i++)
 		answers[(size_t)n + i] = (char)('a' + i % 26);
@@ -70,6 +82,8 @@ static size_t request_size(size_t size)
 	char *length = memmem(input, size, name, sizeof(name) - 1);
 	size_t body = 0;
 
+	if (websocket) /* with its mask */
+		return message_size + (message_size < 126 ? 6 : 8);
 	if (end == NULL)
 		return 0;
 	if (length != NULL && length < end)
@@ -84,6 +98,17 @@ static int answer(int fd, size_t size)
 
 	if (echo)
 		return send_all(fd, input, size);
+	if (websocket && !c->upgraded) {
+		/* The load client's key is always this one's. */
+		static const char head[] =
+			"HTTP/1.1 101 Switching Protocols\r\n"
+			"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+			"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+			"\r\n\r\n";
+
+		c->upgraded = true;
+		return send_all(fd, head, sizeof(head) - 1);
+	}
 	if (c->request == 0 && (c->request = request_size(size)) == 0)
 		return -1;
 	count = (size + c->rest) / c->request;
@@ -155,7 +180,8 @@ int main(int argc, char **argv)
 	long body = 0;
 	int on = 1, fd;
 
-	if (argc != 3)
+	websocket = argc == 4 && strcmp(argv[3], "websocket") == 0;
+	if (argc != 3 && !websocket)
 		goto usage;
 	addr.sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10));
 	echo = strcmp(argv[2], "echo") == 0;
@@ -163,6 +189,7 @@ int main(int argc, char **argv)
 		body = strtol(argv[2], NULL, 10);
 		if (body < 0 || body > BODY_MAX)
 			goto usage;
+		message_size = (size_t)body;
 		make_answers((size_t)body);
 	}
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -179,6 +206,7 @@ int main(int argc, char **argv)
 	perror("fixed");
 	return 1;
 usage:
-	fprintf(stderr, "usage: fixed PORT BODY-SIZE|echo\n");
+	fprintf(stderr,
+		"usage: fixed PORT BODY-SIZE [websocket] | PORT echo\n");
 	return 2;
 }

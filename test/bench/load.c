@@ -6,8 +6,14 @@
  *	-c N   connections (64)        -d N   requests in a batch (1)
  *	-t S   seconds, counted (1)    -w S   seconds before, not counted (0.2)
  *	-n N   requests at most (no limit)
+ *	-i MS  a batch of each connection every so often, however late the
+ *	       answers: latency counts from when it was due
  *	-b N   POST a body of N bytes and want it back
  *	-x T   want T as the body      -p T   want a body that begins with T
+ *	-j     want the bench's object as JSON, its number of four digits
+ *	-2     HTTP/2: the requests of a batch at the same time
+ *	-s     TLS                     -r     a new connection for each batch
+ *	-m N   WebSocket messages of N bytes that come back
  *	-e N   echo: no HTTP, lines of N bytes that come back
  *
  * Prints one line of names and values; exit 1 if any answer was not right.
@@ -29,6 +35,8 @@ struct plan {
 	const char *want; /* the body of each answer; NULL: any */
 	size_t want_size;
 	bool want_prefix; /* want is how it begins */
+	bool want_json;
+	bool tls;
 	char body[BODY_MAX];
 };
 
@@ -51,6 +59,43 @@ static size_t make_http(void *arg, uint64_t id, char *out)
 	return (size_t)n + plan->body_size;
 }
 
+/* The block of header fields: HPACK without a table, nothing remembered. */
+static size_t make_http2(void *arg, uint64_t id, char *out)
+{
+	struct plan *plan = arg;
+	char authority[32];
+	int n = snprintf(authority, sizeof(authority), "127.0.0.1:%d",
+			 plan->port);
+
+	(void)id;
+	/* :method GET, :scheme https or http, :path, :authority */
+	return (size_t)sprintf(out, "\x82%c\x04%c%s\x01%c%s",
+			       plan->tls ? 0x87 : 0x86, (int)strlen(plan->path),
+			       plan->path, n, authority);
+}
+
+static size_t make_message(void *arg, uint64_t id, char *out)
+{
+	static const unsigned char mask[4] = { 0x2b, 0x91, 0x5c, 0xe7 };
+	struct plan *plan = arg;
+	size_t head = 0;
+
+	(void)id;
+	out[head++] = (char)0x81;
+	if (plan->body_size < 126) {
+		out[head++] = (char)(0x80 | plan->body_size);
+	} else {
+		out[head++] = (char)(0x80 | 126);
+		out[head++] = (char)(plan->body_size >> 8);
+		out[head++] = (char)plan->body_size;
+	}
+	memcpy(out + head, mask, sizeof(mask));
+	head += sizeof(mask);
+	for (size_t i = 0; i < plan->body_size; i++)
+		out[head + i] = (char)(plan->body[i] ^ mask[i % 4]);
+	return head + plan->body_size;
+}
+
 static size_t make_line(void *arg, uint64_t id, char *out)
 {
 	struct plan *plan = arg;
@@ -60,6 +105,28 @@ static size_t make_line(void *arg, uint64_t id, char *out)
 	return plan->body_size;
 }
 
+static const char *check_json(const struct load_reply *r)
+{
+	static const char message[] = "\"message\":\"Hello, world!\"";
+	static const char number[] = "\"number\":";
+	const char *at = memmem(r->body, r->size, number, sizeof(number) - 1);
+	size_t left;
+
+	/* Both members, a comma, four digits and braces: nothing else fits. */
+	if (r->size != sizeof(message) + sizeof(number) + 5)
+		return "a body of another size";
+	if (at == NULL || r->body[0] != '{' || r->body[r->size - 1] != '}' ||
+	    memmem(r->body, r->size, message, sizeof(message) - 1) == NULL)
+		return "another object";
+	at += sizeof(number) - 1;
+	left = (size_t)(r->body + r->size - at);
+	for (size_t i = 0; i < 4; i++) {
+		if (left <= 4 || at[i] < '0' || at[i] > '9')
+			return "another number";
+	}
+	return NULL;
+}
+
 static const char *check(void *arg, uint64_t id, const struct load_reply *r)
 {
 	struct plan *plan = arg;
@@ -67,6 +134,8 @@ static const char *check(void *arg, uint64_t id, const struct load_reply *r)
 	(void)id;
 	if (r->status != 200)
 		return "not status 200";
+	if (plan->want_json)
+		return check_json(r);
 	if (plan->want == NULL)
 		return NULL;
 	if (plan->want_prefix ? r->size < plan->want_size
@@ -114,7 +183,7 @@ int main(int argc, char **argv)
 	long body = 0;
 	int opt, rc;
 
-	while ((opt = getopt(argc, argv, "c:d:t:w:n:b:x:p:e:")) >= 0) {
+	while ((opt = getopt(argc, argv, "c:d:t:w:n:i:b:x:p:je:m:2sr")) >= 0) {
 		switch (opt) {
 		case 'c':
 			cfg.connections = (unsigned)strtoul(optarg, NULL, 10);
@@ -132,9 +201,26 @@ int main(int argc, char **argv)
 		case 'n':
 			cfg.max_requests = strtoull(optarg, NULL, 10);
 			break;
+		case 'i':
+			cfg.interval = strtod(optarg, NULL) / 1e3;
+			break;
+		case 'j':
+			plan.want_json = true;
+			break;
+		case '2':
+			cfg.protocol = LOAD_HTTP2;
+			cfg.request = make_http2;
+			break;
+		case 's':
+			cfg.tls = plan.tls = true;
+			break;
+		case 'r':
+			cfg.reconnect = true;
+			break;
+		case 'm':
 		case 'e':
-			cfg.protocol = LOAD_ECHO;
-			cfg.request = make_line;
+			cfg.protocol = opt == 'm' ? LOAD_WEBSOCKET : LOAD_ECHO;
+			cfg.request = opt == 'm' ? make_message : make_line;
 			/* fall through */
 		case 'b':
 			body = strtol(optarg, NULL, 10);
@@ -156,15 +242,18 @@ int main(int argc, char **argv)
 	if (argc - optind < 1)
 		return usage("no port given");
 	cfg.port = plan.port = (int)strtol(argv[optind], NULL, 10);
-	plan.path = argc - optind > 1 ? argv[optind + 1] : "/";
+	cfg.path = plan.path = argc - optind > 1 ? argv[optind + 1] : "/";
 	if (cfg.port <= 0 || cfg.port > 65535)
 		return usage("a port is 1 to 65535");
-	if (strlen(plan.path) > HEADER_ROOM - 256)
+	if (strlen(plan.path) >
+	    (cfg.protocol == LOAD_HTTP2 ? 126 : HEADER_ROOM - 256))
 		return usage("the path is too long");
 	if (cfg.connections < 1 || cfg.connections > LOAD_CONNECTIONS_MAX)
 		return usage("connections are 1 to 4096");
 	if (cfg.depth < 1 || cfg.depth > LOAD_DEPTH_MAX)
 		return usage("the depth is 1 to 256");
+	if (!(cfg.interval >= 0 && cfg.interval <= 3600))
+		return usage("an interval is at most an hour");
 	if (!(cfg.seconds > 0 && cfg.seconds <= 3600))
 		return usage("seconds are above 0, and an hour at most");
 

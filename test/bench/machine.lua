@@ -46,6 +46,27 @@ function M.cpu_seconds(pid)
     return total / 1e9
 end
 
+-- Memory of a process that is in RAM and is no file's, in bytes.
+function M.anonymous_memory(pid)
+    local status = read('/proc/' .. pid .. '/status')
+    local total = 0
+    for _, name in ipairs({ 'RssAnon', 'RssShmem' }) do
+        local kib = status:match(name .. ':%s*(%d+) kB')
+        total = total + (tonumber(kib) or
+                         error('no ' .. name .. ' of process ' .. pid, 0))
+    end
+    return total * 1024
+end
+
+function M.user()
+    return output('id -un')
+end
+
+-- The folder of this machine's libraries, as Debian names it.
+function M.triplet()
+    return output('${CC:-cc} -dumpmachine')
+end
+
 local next_port = 18000 + os.time() % 1000 * 10
 
 -- A port of this machine that nobody listens on.

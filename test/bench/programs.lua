@@ -42,7 +42,7 @@ end
 
 -- Make results.classic of those of the programs.
 function M.combine(results)
-    local all = { ours = {}, limit = {}, peer = {}, failed = {},
+    local all = { ours = {}, limit = {}, failed = {},
                   without = { peer = '' }, left_out = true }
     local parts = {}
     for _, name in ipairs(M.names) do

@@ -74,15 +74,17 @@ end
 -- The cells of a row, and the sides that could not be had.
 local function cells(row, result)
     local text, list, got, failed = {}, {}, {}, {}
-    for _, side in ipairs({ 'ours', 'limit', 'peer' }) do
-        list[side] = not result.failed[side] and result[side][row.key] or nil
-        if result.without[side] or (side == 'peer' and row.no_peer) then
-            text[side], list[side] = result.without[side] or '', nil
-        elseif list[side] then
-            got[side] = M.median(list[side])
-            text[side] = amount(row, got[side])
+    for _, column in ipairs({ 'ours', 'limit', 'peer' }) do
+        local side = column == 'peer' and row.peer or column
+        local values = not result.failed[side] and result[side] and
+                       result[side][row.key] or nil
+        if result.without[side] or (column == 'peer' and row.no_peer) then
+            text[column] = result.without[side] or ''
+        elseif values then
+            list[column], got[column] = values, M.median(values)
+            text[column] = amount(row, got[column])
         else
-            text[side] = 'FAILED'
+            text[column] = 'FAILED'
             failed[#failed + 1] = side
         end
     end

@@ -2,16 +2,15 @@
 #include "http_load.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "http_load_frame.h"
+#include "http_load_wire.h"
 
 enum {
 	EVENTS = 512,
@@ -24,10 +23,12 @@ enum {
 
 /** One connection and the batch it has in flight. */
 struct conn {
-	int fd;
+	struct load_wire wire;
+	struct load_framing framing;
 	unsigned inflight; /* requests sent and not yet answered */
 	uint64_t next_id;  /* the one whose reply comes next */
-	uint64_t sent_ns;  /* when the batch was */
+	uint64_t sent_ns;  /* when the batch was, or was due */
+	uint64_t due_ns;   /* the next, with an interval */
 	char *out;         /* what is left to send */
 	size_t out_size;
 	bool want_write; /* epoll watches for room */
@@ -42,13 +43,15 @@ struct load {
 	struct load_result *result;
 	struct conn *conns;
 	int epoll;
+	struct ssl_ctx_st *tls;
 	char *same; /* the batch, when all are the same */
 	size_t same_size;
 	char *read_buf; /* room for a partial reply before a read */
 	uint64_t next_id;
 	uint64_t now; /* refreshed after each epoll_wait */
 	uint64_t warm_ns, end_ns, last_reply_ns;
-	unsigned busy; /* connections with requests in flight */
+	uint64_t interval_ns; /* 0: none */
+	unsigned busy;        /* connections with requests in flight */
 	bool counting;
 	bool ending; /* nothing more is sent */
 	uint64_t max_ns;
@@ -111,40 +114,28 @@ static int conn_watch(struct load *l, struct conn *c, bool write)
 	};
 
 	c->want_write = write;
-	return epoll_ctl(l->epoll, EPOLL_CTL_MOD, c->fd, &event);
+	return epoll_ctl(l->epoll, EPOLL_CTL_MOD, c->wire.fd, &event);
 }
 
-static int conn_open(struct load *l, struct conn *c)
+static int conn_open(struct load *l, struct conn *c, const char **ret_why)
 {
-	struct sockaddr_in addr = {
-		.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)l->cfg->port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
-	int on = 1;
 
-	/* Connected before it is non-blocking: on loopback the kernel alone
-	 * answers, and a listen queue that overflows is waited for. */
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (c->fd < 0)
+	if (load_wire_open(&c->wire, l->cfg, l->tls, ret_why) != 0)
 		return -1;
-	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (connect(c->fd, (struct sockaddr *)&addr, sizeof(addr)) != 0 ||
-	    epoll_ctl(l->epoll, EPOLL_CTL_ADD, c->fd, &event) != 0) {
-		close(c->fd);
-		c->fd = -1;
+	if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, c->wire.fd, &event) != 0) {
+		*ret_why = "cannot watch a connection";
+		load_wire_close(&c->wire);
 		return -1;
 	}
+	load_framing_reset(&c->framing);
 	c->want_write = false;
 	return 0;
 }
 
 static void conn_close(struct load *l, struct conn *c)
 {
-	if (c->fd >= 0)
-		close(c->fd);
-	c->fd = -1;
+	load_wire_close(&c->wire);
 	if (c->inflight > 0)
 		l->busy--;
 	c->inflight = 0;
@@ -154,23 +145,16 @@ static void conn_close(struct load *l, struct conn *c)
 
 static void conn_flush(struct load *l, struct conn *c);
 
-/* Send the next batch, unless the run is ending. */
-static void conn_kick(struct load *l, struct conn *c)
+/* What is sent next, and how long that is. */
+static void conn_fill(struct load *l, struct conn *c, unsigned depth)
 {
 	const struct load_cfg *cfg = l->cfg;
-	unsigned depth = cfg->depth;
 
-	if (cfg->max_requests != 0 &&
-	    cfg->max_requests - l->result->sent < depth)
-		depth = (unsigned)(cfg->max_requests - l->result->sent);
-	if (l->ending || depth == 0 || c->fd < 0)
-		return;
-	c->next_id = l->next_id;
-	l->next_id += depth;
-	l->result->sent += depth;
-	l->busy++;
-	c->inflight = depth;
-	if (cfg->same_request) {
+	if (cfg->protocol == LOAD_HTTP2) {
+		c->out = c->batch;
+		c->out_size = load_http2_batch(&c->framing, l->same,
+					       l->same_size, depth, c->batch);
+	} else if (cfg->same_request) {
 		c->out = l->same;
 		c->out_size = l->same_size * depth;
 	} else {
@@ -180,8 +164,44 @@ static void conn_kick(struct load *l, struct conn *c)
 			c->out_size += cfg->request(cfg->arg, c->next_id + i,
 						    c->batch + c->out_size);
 	}
+}
+
+/* Send the next batch, unless the run is ending or it is not due. */
+static void conn_kick(struct load *l, struct conn *c)
+{
+	const struct load_cfg *cfg = l->cfg;
+	unsigned depth = cfg->depth;
+
+	if (cfg->max_requests != 0 &&
+	    cfg->max_requests - l->result->sent < depth)
+		depth = (unsigned)(cfg->max_requests - l->result->sent);
+	if (l->ending || depth == 0 || c->wire.fd < 0)
+		return;
 	c->sent_ns = clock_ns();
+	if (l->interval_ns != 0) {
+		if (c->due_ns > c->sent_ns || c->due_ns >= l->end_ns)
+			return;
+		c->sent_ns = c->due_ns;
+		c->due_ns += l->interval_ns;
+	}
+	c->next_id = l->next_id;
+	l->next_id += depth;
+	l->result->sent += depth;
+	l->busy++;
+	c->inflight = depth;
+	conn_fill(l, c, depth);
 	conn_flush(l, c);
+}
+
+/* Another connection, and the next batch. */
+static void conn_again(struct load *l, struct conn *c)
+{
+	const char *why;
+
+	if (conn_open(l, c, &why) != 0)
+		note_error(l, 1, why, errno);
+	else
+		conn_kick(l, c);
 }
 
 /* The connection is of no use any more: its requests in flight are lost. */
@@ -191,10 +211,7 @@ static void conn_fail(struct load *l, struct conn *c, const char *text, int err)
 	conn_close(l, c);
 	if (l->ending || l->result->errors >= l->cfg->max_errors)
 		return;
-	if (conn_open(l, c) != 0)
-		note_error(l, 1, "cannot connect again", errno);
-	else
-		conn_kick(l, c);
+	conn_again(l, c);
 }
 
 /* The other side has ended it, or the network (err). */
@@ -212,8 +229,7 @@ static void conn_ended(struct load *l, struct conn *c, int err)
 static void conn_flush(struct load *l, struct conn *c)
 {
 	while (c->out_size > 0) {
-		ssize_t n = send(c->fd, c->out, c->out_size,
-				 MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = load_wire_send(&c->wire, c->out, c->out_size);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno != EAGAIN) {
@@ -234,74 +250,10 @@ static void conn_flush(struct load *l, struct conn *c)
 
 /* --- replies --- */
 
-/* Content-Length among the header lines that end at @end; -1: none, bad. */
-static long content_length(const char *head, const char *end)
+/* With an interval it counts when it was due, and else when it came. */
+static bool is_counted(const struct load *l, const struct conn *c)
 {
-	static const char name[] = "content-length:";
-	const char *line = memchr(head, '\n', (size_t)(end - head));
-
-	while (line != NULL && ++line < end) {
-		if ((*line | 0x20) == 'c' &&
-		    (size_t)(end - line) >= sizeof(name) &&
-		    strncasecmp(line, name, sizeof(name) - 1) == 0) {
-			const char *p = line + sizeof(name) - 1;
-			long n = 0;
-
-			while (*p == ' ')
-				p++;
-			if (*p < '0' || *p > '9')
-				return -1;
-			for (; *p >= '0' && *p <= '9'; p++) {
-				n = n * 10 + (*p - '0');
-				if (n > LOAD_REPLY_MAX)
-					return -1;
-			}
-			return *p == '\r' ? n : -1;
-		}
-		line = memchr(line, '\n', (size_t)(end - line));
-	}
-	return -1;
-}
-
-/*
- * The reply at the front of data. Returns the bytes it takes, 0 when there is
- * more to come, or -1 with *ret_why set.
- */
-static ssize_t frame_reply(const struct load *l, const char *data, size_t size,
-			   struct load_reply *ret_reply, const char **ret_why)
-{
-	const char *end;
-	size_t head;
-	long length;
-
-	if (l->cfg->protocol == LOAD_ECHO) {
-		if (size < l->same_size)
-			return 0;
-		*ret_reply = (struct load_reply){ 200, data, l->same_size };
-		return (ssize_t)l->same_size;
-	}
-	end = memmem(data, size, "\r\n\r\n", 4);
-	if (end == NULL) {
-		*ret_why = "the header of a reply does not end";
-		return size > LOAD_REPLY_MAX ? -1 : 0;
-	}
-	if (end - data < 12 || memcmp(data, "HTTP/1.1 ", 9) != 0) {
-		*ret_why = "a reply does not begin with HTTP/1.1";
-		return -1;
-	}
-	length = content_length(data, end + 2);
-	if (length < 0) {
-		*ret_why = "a reply without a usable Content-Length";
-		return -1;
-	}
-	head = (size_t)(end + 4 - data);
-	if (size - head < (size_t)length)
-		return 0;
-	ret_reply->status = (data[9] - '0') * 100 + (data[10] - '0') * 10 +
-			    (data[11] - '0');
-	ret_reply->body = data + head;
-	ret_reply->size = (size_t)length;
-	return (ssize_t)(head + (size_t)length);
+	return l->interval_ns != 0 ? c->sent_ns >= l->warm_ns : l->counting;
 }
 
 static void take_reply(struct load *l, struct conn *c,
@@ -321,7 +273,7 @@ static void take_reply(struct load *l, struct conn *c,
 		note_error(l, 1, text, 0);
 	} else {
 		l->result->answered++;
-		if (l->counting) {
+		if (is_counted(l, c)) {
 			l->result->counted++;
 			note_latency(l, l->now - c->sent_ns);
 		}
@@ -338,20 +290,23 @@ static void take_replies(struct load *l, struct conn *c, const char *data,
 	const char *why = NULL;
 	struct load_reply reply;
 	ssize_t used;
+	bool whole;
 
 	while (size > 0) {
-		if (c->inflight == 0) {
+		if (c->inflight == 0 && l->cfg->protocol != LOAD_HTTP2) {
 			conn_fail(l, c, "a reply nobody asked for", 0);
 			return;
 		}
-		used = frame_reply(l, data, size, &reply, &why);
+		used = load_frame(&c->framing, data, size, &reply, &whole,
+				  &why);
 		if (used < 0) {
 			conn_fail(l, c, why, 0);
 			return;
 		}
 		if (used == 0)
 			break;
-		take_reply(l, c, &reply);
+		if (whole)
+			take_reply(l, c, &reply);
 		data += used;
 		size -= (size_t)used;
 	}
@@ -367,8 +322,14 @@ static void take_replies(struct load *l, struct conn *c, const char *data,
 		c->partial = p;
 		c->partial_size = size;
 	}
-	if (c->inflight == 0)
+	if (c->inflight != 0)
+		return;
+	if (l->cfg->reconnect && !l->ending) {
+		conn_close(l, c);
+		conn_again(l, c);
+	} else {
 		conn_kick(l, c);
+	}
 }
 
 static void conn_readable(struct load *l, struct conn *c)
@@ -383,7 +344,7 @@ static void conn_readable(struct load *l, struct conn *c)
 	}
 	if (kept > 0)
 		memcpy(l->read_buf, c->partial, kept);
-	n = recv(c->fd, l->read_buf + kept, READ_SIZE, MSG_DONTWAIT);
+	n = load_wire_recv(&c->wire, l->read_buf + kept, READ_SIZE);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0)
@@ -394,10 +355,32 @@ static void conn_readable(struct load *l, struct conn *c)
 
 /* --- the run --- */
 
-static int load_prepare(struct load *l)
+/* What the requests are made of, and one connection's memory. */
+static int conn_prepare(struct load *l, struct conn *c)
 {
 	const struct load_cfg *cfg = l->cfg;
 	size_t batch = (size_t)cfg->depth * LOAD_REQUEST_MAX;
+
+	c->framing.protocol = cfg->protocol;
+	c->framing.same_size = l->same_size;
+	if (cfg->protocol == LOAD_HTTP2) {
+		batch = LOAD_CONTROL_ROOM +
+			cfg->depth * (LOAD_FRAME_HEAD + l->same_size);
+		c->framing.streams =
+			calloc(cfg->depth, sizeof(*c->framing.streams));
+		if (c->framing.streams == NULL)
+			return -1;
+	} else if (cfg->same_request) {
+		return 0;
+	}
+	c->batch = malloc(batch);
+	return c->batch != NULL ? 0 : -1;
+}
+
+static int load_prepare(struct load *l)
+{
+	const struct load_cfg *cfg = l->cfg;
+	const char *why = "cannot prepare the run";
 
 	l->conns = calloc(cfg->connections, sizeof(*l->conns));
 	l->read_buf = malloc(LOAD_REPLY_MAX + 2 * READ_SIZE);
@@ -405,9 +388,11 @@ static int load_prepare(struct load *l)
 	if (l->conns == NULL || l->read_buf == NULL || l->epoll < 0)
 		goto fail;
 	for (unsigned i = 0; i < cfg->connections; i++)
-		l->conns[i].fd = -1;
+		l->conns[i].wire.fd = -1;
+	if (cfg->tls && (l->tls = load_tls_new()) == NULL)
+		goto fail;
 	if (cfg->same_request) {
-		l->same = malloc(batch);
+		l->same = malloc((size_t)cfg->depth * LOAD_REQUEST_MAX);
 		if (l->same == NULL)
 			goto fail;
 		l->same_size = cfg->request(cfg->arg, 0, l->same);
@@ -418,16 +403,12 @@ static int load_prepare(struct load *l)
 	for (unsigned i = 0; i < cfg->connections; i++) {
 		struct conn *c = &l->conns[i];
 
-		if (!cfg->same_request && (c->batch = malloc(batch)) == NULL)
+		if (conn_prepare(l, c) != 0 || conn_open(l, c, &why) != 0)
 			goto fail;
-		if (conn_open(l, c) != 0) {
-			note_error(l, 1, "cannot connect", errno);
-			return -1;
-		}
 	}
 	return 0;
 fail:
-	note_error(l, 1, "cannot prepare the run", errno);
+	note_error(l, 1, why, errno);
 	return -1;
 }
 
@@ -435,18 +416,50 @@ static void load_release(struct load *l)
 {
 	for (unsigned i = 0; l->conns != NULL && i < l->cfg->connections; i++) {
 		conn_close(l, &l->conns[i]);
+		free(l->conns[i].framing.streams);
 		free(l->conns[i].batch);
 		free(l->conns[i].partial);
 	}
 	free(l->conns);
 	free(l->same);
 	free(l->read_buf);
+	load_tls_delete(l->tls);
 	if (l->epoll >= 0)
 		close(l->epoll);
 }
 
+/*
+ * Send what is due; returns when the next is of those who have their answers,
+ * UINT64_MAX: of nobody.
+ */
+static uint64_t load_pace(struct load *l)
+{
+	uint64_t next = UINT64_MAX;
+
+	for (unsigned i = 0; i < l->cfg->connections; i++) {
+		struct conn *c = &l->conns[i];
+
+		if (c->wire.fd < 0)
+			continue;
+		if (c->inflight == 0)
+			conn_kick(l, c);
+		if (c->inflight == 0 && c->due_ns < l->end_ns &&
+		    c->due_ns < next)
+			next = c->due_ns;
+	}
+	return next;
+}
+
+/* All that was to be sent in the time has been. */
+static bool time_is_over(const struct load *l, uint64_t next_due)
+{
+	return l->now >= l->end_ns &&
+	       (l->interval_ns == 0 ||
+		(next_due == UINT64_MAX && l->busy == 0));
+}
+
 /* Move on by the clock; false when the run is over. */
-static bool load_advance(struct load *l)
+static bool load_advance(struct load *l, uint64_t next_due)
 {
 	const struct load_cfg *cfg = l->cfg;
 	struct load_result *r = l->result;
@@ -457,7 +470,7 @@ static bool load_advance(struct load *l)
 		l->warm_ns = l->now;
 	}
 	if (!l->ending &&
-	    (l->now >= l->end_ns || r->errors >= cfg->max_errors ||
+	    (time_is_over(l, next_due) || r->errors >= cfg->max_errors ||
 	     (cfg->stop != NULL && atomic_load(cfg->stop)) ||
 	     (cfg->max_requests != 0 && r->sent >= cfg->max_requests &&
 	      l->busy == 0))) {
@@ -466,22 +479,39 @@ static bool load_advance(struct load *l)
 			r->seconds = (double)(l->now - l->warm_ns) / 1e9;
 		l->counting = false;
 	}
+	if (l->interval_ns != 0)
+		return !l->ending || l->busy > 0;
 	if (l->busy == 0 && !l->ending && !l->cfg->server_may_end)
 		note_error(l, 1, "no connection is left", 0);
 	return l->busy > 0;
+}
+
+static int load_wait(struct load *l, struct epoll_event *events, uint64_t due)
+{
+	uint64_t most = 20000000, now = clock_ns();
+	struct timespec time = { 0 };
+
+	if (due != UINT64_MAX && due < now + most)
+		most = due > now ? due - now : 0;
+	time.tv_nsec = (long)most;
+	return epoll_pwait2(l->epoll, events, EVENTS, &time, NULL);
 }
 
 static int load_loop(struct load *l)
 {
 	uint64_t stall_ns = (uint64_t)(l->cfg->stall_seconds * 1e9);
 	struct epoll_event events[EVENTS];
+	uint64_t due = UINT64_MAX;
 
 	for (unsigned i = 0; i < l->cfg->connections; i++)
 		conn_kick(l, &l->conns[i]);
 	l->last_reply_ns = clock_ns();
-	while (load_advance(l)) {
-		int n = epoll_wait(l->epoll, events, EVENTS, 20);
+	while (load_advance(l, due)) {
+		int n;
 
+		if (l->interval_ns != 0)
+			due = load_pace(l);
+		n = load_wait(l, events, due);
 		if (n < 0 && errno != EINTR) {
 			note_error(l, 1, "epoll_wait", errno);
 			return -1;
@@ -498,11 +528,29 @@ static int load_loop(struct load *l)
 
 			if ((events[i].events & EPOLLOUT) != 0)
 				conn_flush(l, c);
-			if ((events[i].events & ~EPOLLOUT) != 0 && c->fd >= 0)
+			if ((events[i].events & ~EPOLLOUT) == 0)
+				continue;
+			if (c->wire.fd >= 0)
+				conn_readable(l, c);
+			while (c->wire.fd >= 0 && load_wire_pending(&c->wire))
 				conn_readable(l, c);
 		}
 	}
 	return 0;
+}
+
+/* The connections' times are spread over the interval. */
+static void load_schedule(struct load *l)
+{
+	const struct load_cfg *cfg = l->cfg;
+	uint64_t now = clock_ns();
+
+	l->warm_ns = now + (uint64_t)(cfg->warm_seconds * 1e9);
+	l->end_ns = l->warm_ns + (uint64_t)(cfg->seconds * 1e9);
+	l->interval_ns = (uint64_t)(cfg->interval * 1e9);
+	for (unsigned i = 0; i < cfg->connections; i++)
+		l->conns[i].due_ns =
+			now + l->interval_ns * i / cfg->connections;
 }
 
 int load_run(const struct load_cfg *cfg, struct load_result *ret_result)
@@ -522,8 +570,7 @@ int load_run(const struct load_cfg *cfg, struct load_result *ret_result)
 	l->epoll = -1;
 	rc = load_prepare(l);
 	if (rc == 0) {
-		l->warm_ns = clock_ns() + (uint64_t)(cfg->warm_seconds * 1e9);
-		l->end_ns = l->warm_ns + (uint64_t)(cfg->seconds * 1e9);
+		load_schedule(l);
 		rc = load_loop(l);
 	}
 	ret_result->p50_us = percentile_us(l, 0.50);

@@ -22,6 +22,16 @@ for sources in '^create' '^switch' '^channel' '^idle 100 k' '^delay' '^start' \
 	"$run" --quick --only "$sources"
 done
 
+# Those of the servers, where their programs have been fetched.
+if [ -e "${NEAP_BINARY_DIR:?}/bench-peers/complete" ] &&
+	command -v node > /dev/null; then
+	for sources in '^hello' '^json' '^echo' '^pipelined' '^tls' \
+		'^handshake' '^http2' '^websocket' '^idle conn' '^stall' '^tcp'
+	do
+		"$run" --quick --only "$sources"
+	done
+fi
+
 # What its own functions need and do not find is told.
 code=0
 CC='cc -nostdinc' "$run" --quick --only '^cmod_sum' > out || code=$?
