@@ -70,11 +70,15 @@ function server:level()
     return json.decode(raw.request(self.control, '/level').body)
 end
 
---- Until nobody is connected and nothing under way.
-function server:rest()
+--- Until nobody is connected and nothing under way; @path of the control port is asked
+-- for meanwhile.
+function server:rest(path)
     local now
     raw.until_true(function()
         fiber.sleep(0.01)
+        if path then
+            raw.request(self.control, path)
+        end
         now = self:level()
         return now.connections == 0 and now.waiting == 0
     end)
@@ -89,10 +93,10 @@ function server:stop()
     return status ~= nil and status.exit_code == 0
 end
 
---- One request in each way there is: how many of the four were answered.
-local client = http.new()
+--- One request in each way there is: how many of the four were answered. No connection
+-- is kept.
 function server:ask()
-    local good = 0
+    local client, good = http.new(), 0
     for _, way in ipairs({
         { 'http://127.0.0.1:' .. self.plain, { http_version = '1.1' } },
         { 'http://127.0.0.1:' .. self.plain, { http_version = '2-prior-knowledge' } },
@@ -104,6 +108,9 @@ function server:ask()
         good = good + (answer and answer.body == 'hello' and 1 or 0)
         rig.last_error = err or rig.last_error
     end
+    client = nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage()
     return good
 end
 
@@ -155,12 +162,15 @@ function secure:send(text) return self.s:write(text, 20) ~= nil end
 function secure:shutdown() pcall(self.s.shutdown, self.s, 'W') end
 function secure:close() self.s:close() end
 
+-- Below TLS, which would announce its end.
+ffi.cdef('int dup2(int from, int to); int open(const char *path, int flags, ...);')
+local nothing = ffi.C.open('/dev/null', 2)
+assert(nothing >= 0)
 function secure:reset()
     self.s:linger(true, 0)
-    ffi.C.close(ffi.C.dup(self.s:fd()))
-    self.s:close()
+    ffi.C.dup2(nothing, self.s:fd())
+    pcall(self.s.close, self.s)
 end
-ffi.cdef('int dup(int fd);')
 
 function secure:take()
     if not self.s:readable(0) then

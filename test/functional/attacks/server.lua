@@ -11,7 +11,7 @@ for i = 2, #arg do
     options[name] = tonumber(value)
 end
 
-local handled, kept = 0, {}
+local handled, released, kept = 0, 0, {}
 local PIECE = ('x'):rep(65536)
 local PEM = { cert_file = folder .. '/server.pem', key_file = folder .. '/server.key',
               handshake_timeout = options.handshake_timeout }
@@ -35,8 +35,14 @@ local function serve(tls)
             size = size + #piece
         end
     end)
-    httpd:route({ path = '/wait' }, function() fiber.sleep(10000) end)
-    httpd:route({ path = '/unread', stream = true }, function() fiber.sleep(10000) end)
+    local function wait(req)
+        local began = released
+        while not req:is_gone() and began == released do
+            fiber.sleep(0.05)
+        end
+    end
+    httpd:route({ path = '/wait' }, wait)
+    httpd:route({ path = '/unread', stream = true }, wait)
     httpd:route({ path = '/stream' }, function()
         return { body = function() return PIECE end }
     end)
@@ -88,6 +94,11 @@ control:route({ path = '/level' }, function()
     sum.descriptors, sum.memory = #fio.listdir('/proc/self/fd'), resident()
     sum.fibers, sum.handled = fibers, handled
     return { body = sum }
+end)
+-- Those that wait for a peer that may still read, and has gone, wait no longer.
+control:route({ path = '/release' }, function()
+    released = released + 1
+    return 'released'
 end)
 -- The twin: what the tests must see.
 control:route({ path = '/keep' }, function()
