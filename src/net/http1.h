@@ -171,7 +171,7 @@ struct http_server {
 	bool draining;
 	bool streaming; /* requests are handed over before they are whole */
 	bool disposed;  /* frees itself when all has closed */
-	bool turn_open; /* the handle of turns is open */
+	uint8_t handles_open; /* of turn and polled */
 	void (*on_drained)(struct http_server *server, void *arg);
 	void *drained_arg;
 	struct timer drain_timer;  /* the deadline of a drain */
@@ -184,6 +184,7 @@ struct http_server {
 	struct buf out;             /* answers of the batch at work */
 	struct http1_conn *current; /* whose batch that is */
 	uv_idle_t turn;             /* on while connections wait their turn */
+	uv_check_t polled; /* what the loop's poll has read is served */
 	struct list waits[HTTP1_WAIT_COUNT];
 	uint32_t wait_ms[HTTP1_WAIT_TIMED];
 	struct timer timer; /* the earliest deadline */
@@ -339,6 +340,7 @@ void http1__settle(struct http1_conn *c);
 /** As struct stream_group says. */
 void http1__on_read(struct stream *s, char *data, ssize_t size);
 void http1__on_drained(struct stream *s, int status);
+void http1__on_stalled(struct stream *s);
 
 /** Its turn has come: serve what was held. */
 void http1__resume(struct http1_conn *c);

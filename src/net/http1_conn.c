@@ -69,6 +69,9 @@ void http1__finish(struct http1_conn *c)
 {
 	bool over;
 
+	stream_flush(&c->stream);
+	if (c->closing)
+		return;
 	if (stream_unsent(&c->stream) > 0) {
 		http1__set_reading(c, false);
 		http1__wait_for_peer(c);
@@ -212,6 +215,7 @@ void http1__conn_init(struct stream_group *group)
 	group->on_read = http1__on_read;
 	group->on_greeted = on_greeted;
 	group->on_drained = http1__on_drained;
+	group->on_stalled = http1__on_stalled;
 	group->on_closed = on_closed;
 }
 
@@ -248,6 +252,9 @@ void http1__retire(struct http1_conn *c)
 	}
 	if (c->busy || c->req != NULL || c->in.size > 0 || c->last)
 		return; /* what it is at is its last */
+	stream_flush(&c->stream);
+	if (c->closing)
+		return;
 	if (c->wait == HTTP1_WAIT_GREET) {
 		http1__wait(c, HTTP1_WAIT_GREET); /* a chance, and less time */
 	} else if (stream_unsent(&c->stream) > 0) {

@@ -110,6 +110,9 @@ ssize_t http_request_send_file(struct http_request *req, int fd,
 	if (server->current == c &&
 	    http1__flush(c, 0, (struct http_text){ NULL, 0 }, false) != 0)
 		return UV_ECONNRESET;
+	stream_flush(&c->stream); /* the head */
+	if (c->closing)
+		return UV_ECONNRESET;
 	if (stream_unsent(&c->stream) > 0)
 		return UV_EAGAIN;
 	n = fetched ? 1 : all_near(fd, offset, size);

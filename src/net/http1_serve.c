@@ -368,3 +368,15 @@ void http1__on_drained(struct stream *s, int status)
 	else
 		http1__settle(c);
 }
+
+void http1__on_stalled(struct stream *s)
+{
+	struct http1_conn *c = http1__conn_of(s);
+
+	if (c->closing || c->wait == HTTP1_WAIT_GREET)
+		return;
+	if (c->h2 != NULL)
+		http2__settle(c);
+	else
+		http1__settle(c);
+}

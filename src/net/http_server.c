@@ -92,7 +92,10 @@ struct http_server *http_server_new(struct loop *loop, struct timers *timers,
 	if (server == NULL)
 		return NULL;
 	server->group.buffer = mem_alloc(HTTP1_READ_SIZE);
-	if (server->group.buffer == NULL) {
+	server->group.buffer_size = HTTP1_READ_SIZE;
+	if (server->group.buffer == NULL ||
+	    stream_group_set_batch(&server->group) != 0) {
+		mem_free(server->group.buffer);
 		mem_free(server);
 		return NULL;
 	}
@@ -103,7 +106,6 @@ struct http_server *http_server_new(struct loop *loop, struct timers *timers,
 	server->on_request = on_request;
 	server->arg = arg;
 	server->group.loop = &loop->uv;
-	server->group.buffer_size = HTTP1_READ_SIZE;
 	server->date_second = -1;
 	http1__conn_init(&server->group);
 	http1__parse_init(server);
@@ -113,11 +115,11 @@ struct http_server *http_server_new(struct loop *loop, struct timers *timers,
 
 static void check_drained(struct http_server *server);
 
-static void on_turn_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
 	struct http_server *server = handle->data;
 
-	server->turn_open = false;
+	server->handles_open--;
 	check_drained(server);
 }
 
@@ -128,9 +130,11 @@ static void check_drained(struct http_server *server)
 	if (!server->draining || server->listening ||
 	    server->stat.connections > 0)
 		return;
-	if (server->turn_open) { /* nobody needs it any more */
-		if (!uv_is_closing((uv_handle_t *)&server->turn))
-			uv_close((uv_handle_t *)&server->turn, on_turn_closed);
+	if (server->handles_open > 0) { /* nobody needs them any more */
+		if (uv_is_closing((uv_handle_t *)&server->turn))
+			return;
+		uv_close((uv_handle_t *)&server->turn, on_handle_closed);
+		uv_close((uv_handle_t *)&server->polled, on_handle_closed);
 		return;
 	}
 	timer_stop(server->timers, &server->drain_timer);
@@ -234,6 +238,24 @@ void http1__want_turn(struct http_server *server)
 	uv_idle_start(&server->turn, on_turn); /* again is harmless */
 }
 
+static void on_polled(uv_check_t *check)
+{
+	struct http_server *server = check->data;
+
+	stream_group_serve(&server->group);
+}
+
+/* For as long as it runs; none of this can fail. */
+static void open_handles(struct http_server *server)
+{
+	uv_idle_init(&server->loop->uv, &server->turn);
+	uv_check_init(&server->loop->uv, &server->polled);
+	server->turn.data = server->polled.data = server;
+	uv_check_start(&server->polled, on_polled);
+	uv_unref((uv_handle_t *)&server->polled);
+	server->handles_open = 2;
+}
+
 static void on_listener_closed(struct listener *l)
 {
 	struct http_server *server = l->arg;
@@ -258,10 +280,9 @@ int http_server_listen(struct http_server *server,
 	rc = listener_open(l, &server->loop->uv, addr, opts, &opened);
 	if (!opened)
 		return rc;
-	uv_idle_init(&server->loop->uv, &server->turn); /* cannot fail */
-	server->turn.data = server;
+	open_handles(server);
 	server->accept_timer.fn = on_accept_timer;
-	server->turn_open = server->listening = server->running = true;
+	server->listening = server->running = true;
 	set_room(server); /* what the server itself needs is open */
 	server->wait_ms[HTTP1_WAIT_IDLE] = server->limits.idle_ms;
 	server->wait_ms[HTTP1_WAIT_GREET] = server->limits.handshake_ms;
@@ -299,6 +320,7 @@ static void for_each(struct http_server *server,
 
 static void cut_short(struct http1_conn *c)
 {
+	stream_flush(&c->stream);
 	if (http2__is_busy(c))
 		c->server->stat.cut += c->h2->open;
 	else if (c->req != NULL || stream_unsent(&c->stream) > 0)
@@ -408,6 +430,7 @@ void http_server_free(struct http_server *server)
 	http2__shared_free(server);
 	buf_destroy(&server->out);
 	stream_group_drop_tls(&server->group);
+	stream_group_drop_batch(&server->group);
 	mem_free(server->group.buffer);
 	mem_free(server);
 }

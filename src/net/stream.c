@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/inject.h"
+#include "net/stream_batch.h"
 #include "net/stream_proxy.h"
 #include "net/stream_tls.h"
 
@@ -29,7 +30,10 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 	struct stream_group *group = stream_of(handle)->group;
 
 	(void)suggested;
-	*buf = uv_buf_init(group->buffer, group->buffer_size);
+	if (group->batch != NULL)
+		*buf = stream__batch_room(stream_of(handle));
+	else
+		*buf = uv_buf_init(group->buffer, group->buffer_size);
 }
 
 static void deliver(struct stream *s, char *data, ssize_t size)
@@ -55,20 +59,28 @@ static void read_proxied(struct stream *s, char *data, ssize_t size)
 		deliver(s, data, size);
 }
 
+void stream__deliver(struct stream *s, char *data, ssize_t size)
+{
+	if (stream__proxy_is_waiting(s))
+		read_proxied(s, data, size);
+	else
+		deliver(s, data, size);
+}
+
 static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buf)
 {
 	struct stream *s = stream_of(handle);
 
-	if (size == 0) /* nothing after all */
+	if (size == 0 || size == UV_ENOBUFS) /* nothing, or not yet */
 		return;
 	if (size > 0) {
 		s->group->reads++;
 		s->group->bytes_in += size;
 	}
-	if (stream__proxy_is_waiting(s))
-		read_proxied(s, buf->base, size);
+	if (s->group->batch != NULL)
+		stream__batch_read(s, buf->base, size);
 	else
-		deliver(s, buf->base, size);
+		stream__deliver(s, buf->base, size);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -89,6 +101,7 @@ static int stream_init(struct stream *s, struct stream_group *group,
 	s->group = group;
 	s->tls = NULL;
 	s->proxy = NULL;
+	s->queued = s->gathered = false;
 	if (unix_socket)
 		rc = uv_pipe_init(group->loop, &s->uv.pipe, 0);
 	else
@@ -183,16 +196,12 @@ static int write_rest(struct stream *s, const uv_buf_t *bufs, unsigned count,
 	return rc;
 }
 
-int stream__write_raw(struct stream *s, const uv_buf_t *bufs, unsigned count)
+/* What the kernel takes leaves, the rest is queued. Returns 0 or UV_E*. */
+static int write_through(struct stream *s, const uv_buf_t *bufs, unsigned count,
+			 size_t total)
 {
-	size_t total = 0;
 	int rc;
 
-	for (unsigned i = 0; i < count; i++)
-		total += bufs[i].len;
-	if (total == 0)
-		return 0;
-	s->group->bytes_out += total;
 	s->group->writes++;
 	rc = inject("stream_write") ? UV_EAGAIN
 				    : uv_try_write(&s->uv.stream, bufs, count);
@@ -203,10 +212,46 @@ int stream__write_raw(struct stream *s, const uv_buf_t *bufs, unsigned count)
 	return write_rest(s, bufs, count, rc > 0 ? rc : 0, total);
 }
 
+void stream__write_now(struct stream *s, uv_buf_t buf)
+{
+	int rc = write_through(s, &buf, 1, buf.len);
+
+	if (uv_is_closing(&s->uv.handle) ||
+	    (s->tls != NULL && stream__tls_is_greeting(s)))
+		return;
+	if (rc != 0)
+		s->group->on_drained(s, rc);
+	else if (stream_unsent(s) > 0)
+		s->group->on_stalled(s);
+}
+
+int stream__write_raw(struct stream *s, const uv_buf_t *bufs, unsigned count)
+{
+	size_t total = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		total += bufs[i].len;
+	if (total == 0)
+		return 0;
+	s->group->bytes_out += total;
+	if (s->group->batch != NULL) {
+		if (stream__batch_write(s, bufs, count, total))
+			return 0;
+		stream_flush(s); /* what comes first */
+	}
+	return write_through(s, bufs, count, total);
+}
+
 int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count)
 {
 	return s->tls != NULL ? stream__tls_write(s, bufs, count)
 			      : stream__write_raw(s, bufs, count);
+}
+
+void stream_flush(struct stream *s)
+{
+	if (s->gathered)
+		stream__batch_flush(s);
 }
 
 static int stream_fd(const struct stream *s)
@@ -224,6 +269,7 @@ int stream_shutdown(struct stream *s)
 
 	if (rc != 0)
 		return rc;
+	stream_flush(s);
 	if (stream_unsent(s) > 0)
 		return 0; /* TLS has told; the socket's end is its close */
 	/* The queue is empty, so the request that uv_shutdown() takes for
@@ -240,8 +286,11 @@ void stream_end(struct stream *s)
 bool stream_has_input(const struct stream *s)
 {
 	char byte;
-	ssize_t n = recv(stream_fd(s), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n;
 
+	if (s->queued)
+		return true;
+	n = recv(stream_fd(s), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK) ||
 	       (s->tls != NULL && stream__tls_has_input(s));
 }
@@ -273,5 +322,6 @@ void stream_set_reset(struct stream *s)
 
 void stream_close(struct stream *s)
 {
+	stream_flush(s);
 	uv_close(&s->uv.handle, on_closed);
 }

@@ -16,6 +16,7 @@
 #include "base/buf.h"
 
 struct stream;
+struct stream_batch;
 struct stream_proxy;
 struct stream_tls;
 struct tls_context;
@@ -38,6 +39,9 @@ struct stream_group {
 	void (*on_greeted)(struct stream *s, int status);
 	/** Everything handed to stream_write() has left (0), or failed. */
 	void (*on_drained)(struct stream *s, int status);
+	/** With a batch: what was taken for sent is not all; on_drained() will
+	 * tell. */
+	void (*on_stalled)(struct stream *s);
 	/** After stream_close(): the memory is the owner's again. */
 	void (*on_closed)(struct stream *s);
 	uint64_t reads;  /* reads that brought bytes */
@@ -45,6 +49,7 @@ struct stream_group {
 	uint64_t bytes_in;
 	uint64_t bytes_out; /* handed over to be written */
 
+	struct stream_batch *batch; /* NULL: each is served by itself */
 	bool proxied; /* streams that begin do so with a PROXY header */
 	struct tls_context *tls; /* of streams that begin; NULL: none */
 	char *plain;             /* what a read of TLS has brought */
@@ -62,6 +67,8 @@ struct stream {
 	struct stream_group *group;
 	struct stream_tls *tls;     /* NULL: plain */
 	struct stream_proxy *proxy; /* NULL: not behind one */
+	bool queued;                /* the batch has a read of it, */
+	bool gathered;              /* or what it writes */
 };
 
 /**
@@ -77,7 +84,8 @@ int stream_accept(struct stream *s, struct stream_group *group,
 int stream_open(struct stream *s, struct stream_group *group, int fd,
 		bool unix_socket, bool *ret_opened);
 
-/** Deliver, or stop delivering, what the peer sends; twice is harmless. */
+/** Deliver, or stop delivering, what the peer sends; twice is harmless. With a
+ * batch what was read in this turn of the loop still comes. */
 int stream_read_start(struct stream *s);
 void stream_read_stop(struct stream *s);
 
@@ -87,11 +95,15 @@ void stream_read_stop(struct stream *s);
  */
 int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count);
 
-/** Bytes handed to stream_write() that have not left. */
+/** Bytes handed to stream_write() that have not left; but for those that are
+ * written with the batch: see stream_flush(). */
 static inline size_t stream_unsent(const struct stream *s)
 {
 	return s->uv.stream.write_queue_size;
 }
+
+/** What the batch has of it is written now, and stream_unsent() is exact. */
+void stream_flush(struct stream *s);
 
 /** Tell the peer that no more will come; all must have left. */
 int stream_shutdown(struct stream *s);
@@ -114,6 +126,18 @@ void stream_set_reset(struct stream *s);
 
 /** Close; what was not sent is dropped. on_closed() follows, later. */
 void stream_close(struct stream *s);
+
+/**
+ * Streams are served in batches: @a stream_group_serve(), after each poll of the
+ * loop, delivers what was read meanwhile, and then writes what came of it. The
+ * buffer, which must be of mem_alloc(), is replaced. Before any stream begins.
+ * Returns 0 or UV_ENOMEM.
+ */
+int stream_group_set_batch(struct stream_group *group);
+void stream_group_serve(struct stream_group *group);
+
+/** No stream of the group is open. */
+void stream_group_drop_batch(struct stream_group *group);
 
 /** Streams that begin from now on are servers' with TLS of @a context, which the
  * group holds until dropped; those that are open are not touched. Returns 0 or
