@@ -103,6 +103,7 @@ void http1__timeouts_stop(struct http_server *server)
 void http1__wait(struct http1_conn *c, enum http1_wait wait)
 {
 	struct http_server *server = c->server;
+	uint64_t due;
 
 	list_del(&c->link);
 	list_add_tail(&server->waits[wait], &c->link);
@@ -110,9 +111,10 @@ void http1__wait(struct http1_conn *c, enum http1_wait wait)
 	c->late = false;
 	if (wait >= HTTP1_WAIT_TIMED)
 		return;
-	c->due_ms = http1__now_ms() + server->wait_ms[wait];
+	due = http1__now_ms() + server->wait_ms[wait];
+	c->due_ms = due;
 	if (!timer_active(&server->timer) ||
-	    server->timer.due_ns > c->due_ms * 1000000)
-		timer_start(server->timers, &server->timer, c->due_ms * 1000000,
+	    server->timer.due_ns > due * 1000000)
+		timer_start(server->timers, &server->timer, due * 1000000,
 			    on_timer);
 }
