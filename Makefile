@@ -33,6 +33,9 @@ deps-build:
 deps-test:
 	@third_party/install.sh build test
 
+deps-soak:
+	@third_party/install.sh build test soak
+
 deps-lint:
 	@third_party/install.sh lint
 
@@ -58,7 +61,7 @@ test: deps-test
 
 # The same tests with their full counts: hours rather than minutes. Those of fibers
 # once more with LuaJIT's assertions, those with threads with the thread sanitizer.
-soak: deps-test
+soak: deps-soak
 	@cmake/build.sh release $(JOBS)
 	@NEAP_SOAK=1 $(CTEST)
 	@cmake/build.sh debug $(JOBS)
@@ -88,5 +91,5 @@ clean:
 	rm -rf build build-debug build-asan build-tsan build-clang build-fuzz \
 		build-ucontext
 
-.PHONY: all deps deps-build deps-test deps-lint deps-bench build run test soak \
+.PHONY: all deps deps-build deps-test deps-soak deps-lint deps-bench build run test soak \
 	install bench lint fmt clean

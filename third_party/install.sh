@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that packages.txt lists for the given purposes.
 #
-# Usage: install.sh PURPOSE..      (build test lint bench)
+# Usage: install.sh PURPOSE..      (build test soak lint bench)
 #
 # Does nothing, and needs no rights, when all are there already.
 set -eu
