@@ -112,7 +112,6 @@ static const char *add_fields(lua_State *L, int idx, struct answer *a)
 		if (why != NULL)
 			return why;
 	}
-	lua_pushliteral(L, "");
 	return NULL;
 }
 

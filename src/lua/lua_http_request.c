@@ -41,14 +41,17 @@ static void push_text(lua_State *L, struct http_text t)
 	lua_pushlstring(L, t.data, t.size);
 }
 
-static inline struct http_request *find_request(lua_State *L, int idx)
+static inline struct http_request *
+request_of(const struct lua_http_request *box)
 {
-	struct lua_http_request *box =
-		lua_class_check(L, idx, LUA_CLASS_HTTP_REQUEST);
-
 	if (box->server->http == NULL)
 		return NULL;
 	return http_request_find(box->server->http, box->handle);
+}
+
+static inline struct http_request *find_request(lua_State *L, int idx)
+{
+	return request_of(lua_class_check(L, idx, LUA_CLASS_HTTP_REQUEST));
 }
 
 struct http_request *lua_http_find_request(lua_State *L, int idx)
@@ -462,7 +465,9 @@ static int l_take(lua_State *L)
 	box = lua_class_box(L, LUA_CLASS_HTTP_REQUEST, sizeof *box);
 	box->server = s;
 	box->handle = handle;
-	req = check_request(L, -1);
+	req = request_of(box);
+	if (req == NULL)
+		check_request(L, -1); /* which throws */
 	lua_rawgeti(L, lua_upvalueindex(2),
 		    (int)http_request_method_number(req) + 1);
 	push_decoded(L, http_request_path(req), false, true);

@@ -89,6 +89,7 @@ struct http_request {
 	struct http1_span path;
 	struct http1_span query;
 	struct http1_span body;
+	uint64_t length;   /* of the body, unless it comes in chunks */
 	uint64_t raw_body; /* bytes of the body with its framing */
 	uint64_t chunks;
 	uint64_t timed_body;    /* body size when the deadline was set */
@@ -248,6 +249,12 @@ uint64_t http1__body_limit(const struct http_request *req);
 /** Mark as refused. Returns HTTP1_REFUSED. */
 enum http1_parsed http1__refuse(struct http_request *req, int status,
 				const char *reason);
+
+/* http1_scan.c */
+
+/** The @a size bytes at req->base begin with a whole, plain head: it is noted, and
+ * right. False: it is for llhttp. */
+bool http1__scan_head(struct http_request *req, size_t size);
 
 /* http1_check.c: what llhttp lets through and we do not. */
 

@@ -109,18 +109,20 @@ static bool is_token(const struct http_request *req, struct http1_span span,
 
 bool http1__is_host(const char *p, size_t size)
 {
-	/* RFC 3986 3.2.2 and 3.2.3, a bit for each of the first 128 bytes. */
-	static const uint64_t bits[2] = {
-		0x2fff7ff200000000, /* !$%&'()*+,-. 0-9 :;= */
-		0x47fffffeaffffffe, /* A-Z [] _ a-z ~ */
+	/* RFC 3986 3.2.2 and 3.2.3. */
+	static const bool in_host[256] = {
+		['0' ... '9'] = true, ['A' ... 'Z'] = true,
+		['a' ... 'z'] = true, ['!'] = true,
+		['$' ... '.'] = true, /* $%&'()*+,-. */
+		[':'] = true,         [';'] = true,
+		['='] = true,         ['['] = true,
+		[']'] = true,         ['_'] = true,
+		['~'] = true,
 	};
 
-	for (size_t i = 0; i < size; i++) {
-		unsigned char c = p[i];
-
-		if (c >= 128 || !(bits[c >> 6] >> (c & 63) & 1))
+	for (size_t i = 0; i < size; i++)
+		if (!in_host[(unsigned char)p[i]])
 			return false;
-	}
 	return true;
 }
 

@@ -1,5 +1,6 @@
 /*
- * From bytes to a request: llhttp over the head and the chunks, in place. Spans
+ * From bytes to a request: llhttp over the head, unless that was a plain one
+ * (http1_scan.c), and the chunks, in place. Spans
  * are offsets from the message's first byte, so the bytes may move between two
  * calls; nothing is parsed twice.
  *
@@ -149,7 +150,6 @@ void http1__parse_init(struct http_server *server)
 
 void http1__parse_start(struct http_request *req)
 {
-	llhttp_init(&req->parser, HTTP_REQUEST, &req->server->settings);
 	memset(&req->parsed, 0,
 	       offsetof(struct http_request, next) -
 		       offsetof(struct http_request, parsed));
@@ -173,17 +173,13 @@ static enum http1_parsed refuse_parsed(struct http_request *req,
 	}
 }
 
-/* The head is complete and right: what follows? */
+/* The head is complete and right, and there are no chunks: what follows? */
 static enum http1_parsed begin_body(struct http_request *req)
 {
-	uint64_t length = req->parser.content_length;
+	uint64_t length = req->length;
 
 	req->body.start = req->head_size;
-	if (req->parser.flags & F_CHUNKED) {
-		req->phase = HTTP1_CHUNKS;
-		return HTTP1_MORE;
-	}
-	if (length == 0 || !(req->parser.flags & F_CONTENT_LENGTH)) {
+	if (length == 0) {
 		req->expect = false;
 		req->phase = HTTP1_COMPLETE;
 		return HTTP1_DONE;
@@ -196,7 +192,7 @@ static enum http1_parsed begin_body(struct http_request *req)
 
 static enum http1_parsed parse_body(struct http_request *req, size_t size)
 {
-	uint64_t length = req->parser.content_length - req->consumed;
+	uint64_t length = req->length - req->consumed;
 	size_t have = size - req->head_size;
 
 	req->body.size = have < length ? have : length;
@@ -214,6 +210,11 @@ static enum http1_parsed parse_head(struct http_request *req, size_t size)
 	uint32_t limit = req->server->limits.header_bytes;
 	llhttp_errno_t err;
 
+	if (req->parsed == 0) { /* it comes just now */
+		if (http1__scan_head(req, size))
+			return begin_body(req);
+		llhttp_init(&req->parser, HTTP_REQUEST, &req->server->settings);
+	}
 	err = llhttp_execute(&req->parser, req->base + req->parsed,
 			     size - req->parsed);
 	if (err == HPE_OK) {
@@ -234,6 +235,13 @@ static enum http1_parsed parse_head(struct http_request *req, size_t size)
 	if (!http1__check_head(req))
 		return HTTP1_REFUSED;
 	llhttp_resume(&req->parser);
+	if (req->parser.flags & F_CHUNKED) {
+		req->body.start = req->head_size;
+		req->phase = HTTP1_CHUNKS;
+		return HTTP1_MORE;
+	}
+	if (req->parser.flags & F_CONTENT_LENGTH)
+		req->length = req->parser.content_length;
 	return begin_body(req);
 too_large:
 	return http1__refuse(req, 431, "the header is too large");
