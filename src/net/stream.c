@@ -101,7 +101,7 @@ static int stream_init(struct stream *s, struct stream_group *group,
 	s->group = group;
 	s->tls = NULL;
 	s->proxy = NULL;
-	s->queued = s->gathered = false;
+	s->uv.handle.data = NULL;
 	if (unix_socket)
 		rc = uv_pipe_init(group->loop, &s->uv.pipe, 0);
 	else
@@ -250,7 +250,7 @@ int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count)
 
 void stream_flush(struct stream *s)
 {
-	if (s->gathered)
+	if (stream__batch_has(s, STREAM_WRITTEN))
 		stream__batch_flush(s);
 }
 
@@ -288,7 +288,7 @@ bool stream_has_input(const struct stream *s)
 	char byte;
 	ssize_t n;
 
-	if (s->queued)
+	if (stream__batch_has(s, STREAM_READ))
 		return true;
 	n = recv(stream_fd(s), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK) ||

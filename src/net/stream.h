@@ -59,7 +59,7 @@ struct stream_group {
 /** One connection. Lives inside its owner's struct. */
 struct stream {
 	union {
-		uv_handle_t handle;
+		uv_handle_t handle; /* its data: what stream_batch.h says */
 		uv_stream_t stream;
 		uv_tcp_t tcp;
 		uv_pipe_t pipe;
@@ -67,8 +67,6 @@ struct stream {
 	struct stream_group *group;
 	struct stream_tls *tls;     /* NULL: plain */
 	struct stream_proxy *proxy; /* NULL: not behind one */
-	bool queued;                /* the batch has a read of it, */
-	bool gathered;              /* or what it writes */
 };
 
 /**

@@ -77,8 +77,9 @@ uv_buf_t stream__batch_room(const struct stream *s)
 	const struct stream_group *group = s->group;
 
 	/* A second read of the same turn could come after a stop. */
-	return uv_buf_init(group->buffer + group->batch->read_size,
-			   s->queued ? 0 : group->buffer_size);
+	return uv_buf_init(
+		group->buffer + group->batch->read_size,
+		stream__batch_has(s, STREAM_READ) ? 0 : group->buffer_size);
 }
 
 void stream__batch_read(struct stream *s, char *data, ssize_t size)
@@ -88,7 +89,7 @@ void stream__batch_read(struct stream *s, char *data, ssize_t size)
 	assert(!batch->serving && batch->read_count < READS);
 	batch->reads[batch->read_count++] =
 		(struct batch_read){ s, data, size };
-	s->queued = true;
+	stream__batch_note(s, STREAM_READ, true);
 	if (size > 0)
 		batch->read_size += ((size_t)size + LINE - 1) / LINE * LINE;
 	if (batch->read_count == READS || batch->read_size > READ_ROOM ||
@@ -114,7 +115,7 @@ bool stream__batch_write(struct stream *s, const uv_buf_t *bufs, unsigned count,
 		(struct batch_write){ s, (uint32_t)batch->write_size,
 				      (uint32_t)total };
 	batch->write_size += total;
-	s->gathered = true;
+	stream__batch_note(s, STREAM_WRITTEN, true);
 	return true;
 }
 
@@ -125,7 +126,7 @@ static void write_one(struct stream_batch *batch, struct batch_write *w)
 	if (s == NULL)
 		return;
 	w->stream = NULL; /* before others are told */
-	s->gathered = false;
+	stream__batch_note(s, STREAM_WRITTEN, false);
 	stream__write_now(s, uv_buf_init(batch->out + w->at, w->size));
 }
 
@@ -163,7 +164,7 @@ void stream_group_serve(struct stream_group *group)
 	for (unsigned i = 0; i < batch->read_count; i++) {
 		struct batch_read *r = &batch->reads[i];
 
-		r->stream->queued = false;
+		stream__batch_note(r->stream, STREAM_READ, false);
 		if (uv_is_closing(&r->stream->uv.handle))
 			continue;
 		stream__deliver(r->stream, r->data, r->size);

@@ -6,6 +6,25 @@
 
 #include "net/stream.h"
 
+/* What a batch has of a stream, in libuv's word for its user: a field of its own
+ * would have an idle connection take another 16 bytes of malloc's. */
+enum {
+	STREAM_READ = 1,    /* a read */
+	STREAM_WRITTEN = 2, /* what it writes */
+};
+
+static inline bool stream__batch_has(const struct stream *s, uintptr_t what)
+{
+	return ((uintptr_t)s->uv.handle.data & what) != 0;
+}
+
+static inline void stream__batch_note(struct stream *s, uintptr_t what, bool on)
+{
+	uintptr_t all = (uintptr_t)s->uv.handle.data;
+
+	s->uv.handle.data = (void *)(on ? all | what : all & ~what);
+}
+
 /** Where the next read of @a s may put its bytes; of no size: not now. */
 uv_buf_t stream__batch_room(const struct stream *s);
 
