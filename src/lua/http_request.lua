@@ -416,10 +416,6 @@ function request:render(what)
     if type(what) ~= 'table' then
         usage('req:render{json=|text=|data=}: a table is wanted')
     end
-    local headers = {}
-    for k, v in pairs(what.headers or {}) do
-        headers[k] = v
-    end
     local kind, body
     if what.json ~= nil then
         kind, body = 'application/json; charset=utf-8', M.encode(what.json)
@@ -431,8 +427,14 @@ function request:render(what)
     else
         usage('req:render{json=|text=|data=}: there are no templates here')
     end
-    if headers['content-type'] == nil and headers['Content-Type'] == nil then
-        headers['content-type'] = kind
+    local headers = { ['content-type'] = kind } -- in one piece: no rehash
+    if what.headers ~= nil then
+        if what.headers['Content-Type'] ~= nil then
+            headers = {}
+        end
+        for k, v in pairs(what.headers) do
+            headers[k] = v
+        end
     end
     return setmetatable({ status = what.status, headers = headers,
                           body = body }, response_mt)
