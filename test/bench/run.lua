@@ -63,6 +63,7 @@ local function sample(source, side)
     if not ok then
         -- The table may go into the page: no folders of this machine.
         result.failed[side] = tostring(numbers):gsub('%S*/test/bench/', '')
+            :gsub('%S*/bench%-peers/', ''):gsub(process.WORK .. '/', '')
         return
     end
     for key, number in pairs(numbers) do
