@@ -88,8 +88,7 @@ fmt: deps-lint
 
 clean:
 	rm -f $(EXAMPLE)/hello.so
-	rm -rf build build-debug build-asan build-tsan build-clang build-fuzz \
-		build-ucontext
+	rm -rf build build-debug build-asan build-tsan build-clang build-fuzz
 
 .PHONY: all deps deps-build deps-test deps-soak deps-lint deps-bench build run test soak \
 	install bench lint fmt clean

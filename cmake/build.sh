@@ -1,11 +1,12 @@
 #!/bin/sh
 # Configures and builds one preset, with a line on what takes long.
 #
-# Usage: build.sh PRESET [JOBS]
+# Usage: build.sh PRESET [JOBS [TARGET..]]      (without a target: all)
 set -eu
 
 preset=$1
 jobs=${2:-$(nproc)}
+shift; [ $# = 0 ] || shift
 cd "$(dirname "$0")/.."
 
 folder=build
@@ -26,4 +27,4 @@ if [ ! -e "$folder/build.ninja" ] || [ ! -e "$stamp" ] ||
 	touch "$stamp"
 fi
 echo "build: compiling $preset in $folder"
-cmake --build "$folder" -j "$jobs"
+cmake --build "$folder" -j "$jobs" ${1:+--target "$@"}

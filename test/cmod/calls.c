@@ -24,7 +24,7 @@ static int chosen(neap_call_t *call, const char *args, const char *args_end)
 	return 0;
 }
 
-static neap_func_t choose(void)
+__attribute__((used)) static neap_func_t choose(void)
 {
 	return chosen;
 }

@@ -584,7 +584,7 @@ FUNCTION(descriptors)
 	fiber_set_joinable(f, true);
 	fiber_start(f, fds[0], text);
 	for (i = 0; i < 5; i++) {
-		EXPECT(write(fds[1], "abcde" + i, 1) == 1);
+		EXPECT(write(fds[1], &"abcde"[i], 1) == 1);
 		fiber_sleep(0.001);
 	}
 	close(fds[1]);

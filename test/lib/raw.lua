@@ -27,7 +27,7 @@ local AF_UNIX, AF_INET, SOCK_STREAM, SOCK_CLOEXEC = 1, 2, 1, 0x80000
 local SOL_SOCKET, SO_RCVBUF, SO_LINGER, TCP, NODELAY = 1, 8, 13, 6, 1
 local MSG_DONTWAIT, MSG_NOSIGNAL = 0x40, 0x4000
 local EAGAIN, SHUT_WR = 11, 1
-local PATIENCE, NAP = 20, 0.001
+local PATIENCE, NAP = 60, 0.001
 
 local raw, peer = {}, {}
 peer.__index = peer

@@ -2,7 +2,7 @@
 # A peer that is not there, that fails or that measures nothing is a row that
 # says so and an exit of 1; only --no-peer leaves it out.
 #
-# test: timeout 120, serial
+# test: timeout 120
 set -eu
 
 if [ -n "${NEAP_SANITIZE:-}" ]; then

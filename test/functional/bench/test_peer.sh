@@ -2,7 +2,7 @@
 # Every figure of the peer can be had, where the peer is installed (make bench
 # does that, make test does not). Their values are not looked at.
 #
-# test: timeout 180, serial
+# test: timeout 180
 set -eu
 
 if [ -n "${NEAP_SANITIZE:-}" ]; then

@@ -48,7 +48,7 @@ end
 -- and gives all that can be seen of it.
 local function compare(what, count, case)
     local wrong, errors, done = nil, 0, 0
-    local to = os.clock() + tap.soak(4, 1.5) -- with the collector at work all the time: fewer
+    local to = os.clock() + tap.soak(4, 0.5) -- with the collector at work all the time: fewer
     while done < count and os.clock() < to do
         done = done + 1
         local now = random(2 ^ 30)

@@ -12,7 +12,7 @@ fail() {
 	exit 1
 }
 
-for limit in 20 24 32 64; do
+for limit in 20 64; do
 	rm -f "$sock"
 	(ulimit -n $limit && exec "${NEAP_BIN:?}" "$here/server.lua" "$sock") 2> log &
 	server=$!

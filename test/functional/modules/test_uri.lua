@@ -228,7 +228,7 @@ tap.is(uri.unescape('%1a%1A%zz%4'), '\26\26%zz%4', 'what is none stays')
 tap.is(uri.unescape('a+b'), 'a+b', 'no plus')
 tap.is(uri.unescape('a+b', {plus = true}), 'a b', 'plus')
 for shift = 0, 3 do -- wherever the pieces are cut
-    local long = ('x'):rep(shift) .. ('\0'):rep(50000)
+    local long = ('x'):rep(shift) .. ('\0'):rep(20000)
     tap.ok(uri.unescape(uri.escape(long)) == long, 'a long one')
 end
 tap.throws(function() uri.escape() end, 'Usage: uri%.escape', 'escape')

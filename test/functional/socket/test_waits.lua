@@ -340,7 +340,7 @@ do
     a:setsockopt('socket', 'SO_SNDBUF', 4096)
     b:setsockopt('socket', 'SO_RCVBUF', 4096)
     local data = {}
-    for i = 1, 50000 do
+    for i = 1, 10000 do
         data[i] = ('%08d'):format(i)
     end
     data = table.concat(data)

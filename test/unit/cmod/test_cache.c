@@ -1,6 +1,6 @@
 /*
  * The cache: what reloads and what does not, orphans, references, failures.
- * test: timeout 120, serial
+ * test: timeout 120
  */
 #include "unit.h"
 

@@ -4,7 +4,7 @@
  * than a byte a cycle: the names that the loader keeps differ in length. A twin
  * leaks on purpose, and is seen.
  *
- * test: timeout 120, soak 1800, serial
+ * test: timeout 120, soak 1800
  */
 #include "unit.h"
 

@@ -7,7 +7,7 @@
  * Without sanitizers the C library's own allocations fail as well, those of
  * its loader among them.
  *
- * test: timeout 120, soak 600, serial
+ * test: timeout 120, soak 600
  */
 #include "unit.h"
 

@@ -1,7 +1,7 @@
 /*
  * $ORIGIN in a runpath: dependencies are found beside the user's file, again and
  * again with level memory.
- * test: timeout 120, soak 900, serial
+ * test: timeout 120, soak 900
  */
 #include "unit.h"
 
