@@ -269,7 +269,11 @@ end)
 collectgarbage()
 collectgarbage()
 kit.replace('m.so', build[3])
-tap.is(ended:get(LONG), 3, 'it goes on without its handle')
+local got
+repeat
+    got = ended:get(LONG)
+until got ~= 2 -- which may have been told late
+tap.is(got, 3, 'it goes on without its handle')
 
 tap.is(kit.live_count(), 0, 'no module is left')
 tap.done()

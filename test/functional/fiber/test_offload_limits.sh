@@ -122,8 +122,11 @@ run neap --offload-threads 2 --offload-queue 3 -e "
 out_is 3 free
 
 # What would wait for a reader or a writer is refused.
-run sh -c 'sleep 0.2 | "$NEAP_BIN" -e "
-	print(pcall(require(\"fiber\").offload, function() return io.read() end))"'
+mkfifo pipe
+exec 9<> pipe
+run neap -e 'print(pcall(require("fiber").offload, function() return io.read() end))' \
+	< pipe
+exec 9>&-
 out_has 'no event loop'
 
 # The process ends while they run, whatever ends it.
