@@ -350,7 +350,7 @@ function request:read(what, timeout)
         end
         local status = c_wait_body(self, have, size, due)
         if status ~= 0 then
-            return c.give_up(status)
+            return c.give_up(status, 'req:read()')
         end
         from = scanned
     end

@@ -224,6 +224,36 @@ uint64_t lua_wait_timeout(lua_State *L, int idx)
 	return seconds >= 1e10 ? UINT64_MAX : (uint64_t)(seconds * 1e9);
 }
 
+int lua_wait_due(lua_State *L)
+{
+	uint64_t ns = lua_wait_timeout(L, 1);
+
+	if (ns == UINT64_MAX)
+		return 0;
+	lua_pushnumber(L, ns == 0 ? 0 : (double)(uv_hrtime() + ns) / 1e9);
+	return 1;
+}
+
+uint64_t lua_wait_left(lua_State *L, int idx)
+{
+	double left;
+
+	if (lua_lean_isnoneornil(L, idx))
+		return UINT64_MAX;
+	left = lua_tonumber(L, idx) * 1e9 - (double)uv_hrtime();
+	return left > 0 ? (uint64_t)left : 0;
+}
+
+int lua_wait_give_up(lua_State *L)
+{
+	int status = luaL_checkint(L, 1);
+
+	if (status != UV_ETIMEDOUT)
+		return lua_wait_throw(L, status);
+	diag_set(TimedOut, "%s: timed out", luaL_checkstring(L, 2));
+	return lua_error_fail(L);
+}
+
 struct protect {
 	void (*fn)(lua_State *L, void *arg);
 	void *arg;

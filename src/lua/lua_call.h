@@ -67,6 +67,17 @@ int lua_wait_failed(lua_State *L);
  */
 uint64_t lua_wait_timeout(lua_State *L, int idx);
 
+/** due(timeout) -> the moment when that is over, for all waits of a call; nil: never.
+ * A Lua function, for the Lua half of a module. */
+int lua_wait_due(lua_State *L);
+
+/** What is left until such a moment: nanoseconds, UINT64_MAX for ever. */
+uint64_t lua_wait_left(lua_State *L, int idx);
+
+/** give_up(status, call) -> nil, err when it was too late, and throws otherwise. The
+ * same. */
+int lua_wait_give_up(lua_State *L);
+
 /**
  * Run @a fn(L, arg) protected, on the state's main coroutine: for C code
  * outside Lua, that is libuv callbacks. It must not wait. The stack is as

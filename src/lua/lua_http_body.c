@@ -3,7 +3,6 @@
  * not is waited for. The loop around the two is in http_request.lua.
  */
 #include <lauxlib.h>
-#include <math.h>
 #include <string.h>
 #include <uv.h>
 
@@ -78,13 +77,8 @@ static int l_wait_body(lua_State *L)
 	struct http_request *req = check_request(L);
 	struct fiber *self = lua_wait_check(L);
 	size_t have = size_of(L, 2);
-	uint64_t timeout = UINT64_MAX;
-	double left;
+	uint64_t timeout = lua_wait_left(L, 4);
 
-	if (!lua_isnoneornil(L, 4)) {
-		left = lua_tonumber(L, 4) - (double)uv_hrtime();
-		timeout = left > 0 ? (uint64_t)left : 0;
-	}
 	http_request_want(req, (uint32_t)size_of(L, 3));
 	if (http_request_unread(req).size > have ||
 	    http_request_body_state(req) != HTTP_BODY_COMING) {
@@ -109,30 +103,6 @@ static int l_wait_change(lua_State *L)
 	}
 	cond_wait_begin(http_request_ready(req), self, timeout);
 	return lua_wait(L);
-}
-
-/* due(seconds) -> when that is over */
-static int l_due(lua_State *L)
-{
-	uint64_t timeout = lua_wait_timeout(L, 1);
-
-	lua_pushnumber(L, timeout == UINT64_MAX
-				  ? HUGE_VAL
-				  : (double)uv_hrtime() + (double)timeout);
-	return 1;
-}
-
-/* give_up(status) -> nil, err when it was too late; throws otherwise. */
-static int l_give_up(lua_State *L)
-{
-	int status = luaL_checkint(L, 1);
-
-	if (status != UV_ETIMEDOUT)
-		return lua_wait_throw(L, status);
-	lua_pushnil(L);
-	diag_set(TimedOut, "req:read(): timed out");
-	lua_error_push_diag(L);
-	return 2;
 }
 
 /* body_state(req) -> "whole" | "coming" | "broken" */
@@ -181,8 +151,8 @@ void lua_http_open_body(lua_State *L)
 		{ "take_body", l_take_body },
 		{ "wait_body", l_wait_body },
 		{ "wait_change", l_wait_change },
-		{ "due", l_due },
-		{ "give_up", l_give_up },
+		{ "due", lua_wait_due },
+		{ "give_up", lua_wait_give_up },
 		{ "body_state", l_body_state },
 		{ "unread", l_unread },
 		{ "is_partial", l_is_partial },

@@ -8,7 +8,6 @@
 #include "lua/lua_http_websocket.h"
 
 #include <lauxlib.h>
-#include <math.h>
 #include <string.h>
 #include <uv.h>
 
@@ -286,16 +285,9 @@ static int l_wait(lua_State *L)
 	int event = luaL_checkint(L, 2);
 	struct http_request *req;
 	struct websocket *ws = find(box, &req);
-	uint64_t timeout = UINT64_MAX;
-	double left;
+	uint64_t timeout = lua_wait_left(L, 3);
 
 	luaL_argcheck(L, event >= 0 && event < EVENT_COUNT, 2, "no event");
-	if (!lua_isnoneornil(L, 3)) {
-		left = lua_tonumber(L, 3) - (double)uv_hrtime();
-		timeout = left <= 0     ? 0
-			  : left > 1e18 ? UINT64_MAX
-					: (uint64_t)left;
-	}
 	if (ws == NULL ||
 	    has_come(box, ws, req, (enum event)event, lua_tonumber(L, 4))) {
 		lua_pushinteger(L, 0);
@@ -304,28 +296,6 @@ static int l_wait(lua_State *L)
 	cond_wait_begin(req != NULL ? http_request_ready(req) : &box->ready,
 			self, timeout);
 	return lua_wait(L);
-}
-
-/* due(seconds) -> when that is over */
-static int l_due(lua_State *L)
-{
-	uint64_t timeout = lua_wait_timeout(L, 1);
-
-	lua_pushnumber(L, timeout == UINT64_MAX
-				  ? HUGE_VAL
-				  : (double)uv_hrtime() + (double)timeout);
-	return 1;
-}
-
-/* give_up(status, what) -> nil, err when it was too late; throws otherwise. */
-static int l_give_up(lua_State *L)
-{
-	int status = luaL_checkint(L, 1);
-
-	if (status != UV_ETIMEDOUT)
-		return lua_wait_throw(L, status);
-	diag_set(TimedOut, "%s: timed out", luaL_checkstring(L, 2));
-	return lua_error_fail(L);
 }
 
 /* fail(text) -> nil, err */
@@ -547,8 +517,8 @@ static int open_http_websocket(lua_State *L)
 		{ "close", l_close },
 		{ "state", l_state },
 		{ "wait", l_wait },
-		{ "due", l_due },
-		{ "give_up", l_give_up },
+		{ "due", lua_wait_due },
+		{ "give_up", lua_wait_give_up },
 		{ "fail", l_fail },
 		{ "check", l_check },
 		{ "accept", l_accept },

@@ -110,16 +110,6 @@ int lua_socket_refuse(lua_State *L, struct lua_socket *s, int rc,
 	return fail(L, s, rc, call);
 }
 
-uint64_t lua_socket_left(lua_State *L, int idx)
-{
-	double left;
-
-	if (lua_lean_isnoneornil(L, idx))
-		return UINT64_MAX;
-	left = lua_tonumber(L, idx) * 1e9 - (double)uv_hrtime();
-	return left > 0 ? (uint64_t)left : 0;
-}
-
 struct sock_text lua_socket_text(lua_State *L, int idx, const char *def)
 {
 	struct sock_text text = { def, def != NULL ? strlen(def) : 0 };
@@ -263,17 +253,6 @@ static int l_is_blocking(lua_State *L)
 
 /* --- waits --- */
 
-/* due(timeout) -> number: the moment, for all that follows; nil: never. */
-static int l_due(lua_State *L)
-{
-	uint64_t ns = lua_wait_timeout(L, 1);
-
-	if (ns == UINT64_MAX)
-		return 0;
-	lua_pushnumber(L, ns == 0 ? 0 : (double)(uv_hrtime() + ns) / 1e9);
-	return 1;
-}
-
 /* ready(s, what, again) -> what of it is ready; 0: nothing. One that was closed
  * while it was waited for is ready for all. */
 static int l_ready(lua_State *L)
@@ -301,7 +280,7 @@ static int l_ready(lua_State *L)
 /* Wait, when there is time. */
 static int park(lua_State *L, struct lua_socket *s, int what, int due)
 {
-	uint64_t left = lua_socket_left(L, due);
+	uint64_t left = lua_wait_left(L, due);
 	struct fiber *self;
 	int rc;
 
@@ -523,7 +502,7 @@ static int l_fd_ready(lua_State *L)
 /* fd_park(fd, what, due) -> status */
 static int l_fd_park(lua_State *L)
 {
-	uint64_t left = lua_socket_left(L, 3);
+	uint64_t left = lua_wait_left(L, 3);
 	int rc = left == 0 ? UV_ETIMEDOUT : UV_ENOMEM;
 	struct fiber *self = left == 0 ? NULL : lua_wait_check(L);
 	struct fd_wait *w = left == 0 ? NULL : mem_zalloc(sizeof *w);
@@ -584,7 +563,7 @@ int luaopen_neap_socket(lua_State *L)
 		{ "add_server", l_add_server },
 		{ "add_tls", l_add_tls },
 		{ "add_luasocket", l_add_luasocket },
-		{ "due", l_due },
+		{ "due", lua_wait_due },
 		{ "ready", l_ready },
 		{ "park", l_park },
 		{ "give_up", l_give_up },

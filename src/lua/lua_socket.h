@@ -43,10 +43,6 @@ int lua_socket_fail(lua_State *L, struct lua_socket *s, int rc,
 int lua_socket_refuse(lua_State *L, struct lua_socket *s, int rc,
 		      const char *call);
 
-/** The nanoseconds until the moment at @a idx, which is one of due(), or nil for
- * never. */
-uint64_t lua_socket_left(lua_State *L, int idx);
-
 /** A text argument; numbers are texts, too; nil is @a def. Throws: neither. */
 struct sock_text lua_socket_text(lua_State *L, int idx, const char *def);
 

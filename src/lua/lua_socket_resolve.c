@@ -91,7 +91,7 @@ static int l_resolve(lua_State *L)
 		.protocol = (int)lua_tointeger(L, 5),
 		.flags = (int)lua_tointeger(L, 6),
 	};
-	uint64_t left = lua_socket_left(L, 7);
+	uint64_t left = lua_wait_left(L, 7);
 	struct fiber *self = lua_wait_check(L);
 	struct resolve_answer *a;
 	int rc = resolve_ask(self, &key, &a);
