@@ -179,4 +179,14 @@ function tap.check()
     return count == planned
 end
 
+--- Resident memory in MiB, garbage collected.
+function tap.resident()
+    collectgarbage()
+    collectgarbage()
+    local f = assert(io.open('/proc/self/statm'))
+    local pages = f:read('*a'):match('^%d+ (%d+)')
+    f:close()
+    return tonumber(pages) * 4 / 1024
+end
+
 return tap

@@ -35,16 +35,6 @@ local function count_maps()
     return count
 end
 
--- Resident memory in KiB.
-local function resident()
-    collectgarbage()
-    collectgarbage()
-    for line in io.lines('/proc/self/status') do
-        local n = line:match('^VmRSS:%s+(%d+)')
-        if n then return tonumber(n) end
-    end
-end
-
 local stop, calls, wrong = false, 0, 0
 local function check(ok, a, b)
     calls = calls + 1
@@ -95,7 +85,7 @@ end
 fiber.sleep(0.01)
 cycle(100)
 collectgarbage()
-local fds, maps, memory = kit.open_fds(), count_maps(), resident()
+local fds, maps, memory = kit.open_fds(), count_maps(), tap.resident()
 local most = cycle(rounds)
 collectgarbage()
 collectgarbage()
@@ -107,7 +97,7 @@ tap.is(wrong, 0, 'every answer was of the right build')
 tap.ok(kit.open_fds() < fds + 60, 'descriptors are level')
 tap.ok(count_maps() < maps + 400, 'mappings are level')
 if (os.getenv('NEAP_SANITIZE') or '') == '' then
-    tap.ok(resident() < memory + 8192, 'memory is level')
+    tap.ok(tap.resident() < memory + 8, 'memory is level')
 else
     tap.skip('memory is level', 'sanitizers keep what is freed')
 end

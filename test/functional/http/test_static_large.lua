@@ -36,14 +36,6 @@ httpd:static('/', root)
 httpd:start()
 local port = httpd:port()
 
-local function resident()
-    collectgarbage()
-    local f = assert(io.open('/proc/self/statm'))
-    local pages = f:read('*a'):match('^%d+ (%d+)')
-    f:close()
-    return tonumber(pages) * 4 / 1024
-end
-
 local function descriptors()
     return #fio.listdir('/proc/self/fd')
 end
@@ -94,14 +86,14 @@ end
 
 local function whole(name, size)
     make(name, size)
-    local before = resident()
+    local before = tap.resident()
     local peer = ask('/' .. name)
     local got, tail, wrong = drain(peer, size)
     peer:close()
     tap.is(got, size, name)
     tap.is(tail, 'end', 'its end')
     tap.ok(not wrong, 'nothing else in between')
-    tap.ok(resident() - before < 16, 'level memory')
+    tap.ok(tap.resident() - before < 16, 'level memory')
 end
 
 whole('64m', 62 * MIB)
@@ -117,7 +109,7 @@ local COUNT = 150
 for i = 1, COUNT do
     make('slow' .. i, 2 * MIB)
 end
-local before, fds = resident(), descriptors()
+local before, fds = tap.resident(), descriptors()
 local slow = {}
 for i = 1, COUNT do
     slow[i] = ask('/slow' .. i, { rcvbuf = 4096 })
@@ -136,8 +128,8 @@ tap.is(got, 62 * MIB, 'who reads gets all')
 -- Each has two sockets here, ours and the server's.
 local files = descriptors() - fds - 2 * COUNT
 tap.ok(files <= 64 + 8, ('%d files open'):format(files))
-tap.ok(resident() - before < 40, ('%d MiB for %d slow readers'):format(
-    resident() - before, COUNT))
+tap.ok(tap.resident() - before < 40, ('%d MiB for %d slow readers'):format(
+    tap.resident() - before, COUNT))
 -- They all get theirs in the end, those that were shut, too.
 local done, right = 0, 0
 for i = 1, COUNT do

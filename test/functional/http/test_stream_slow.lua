@@ -30,14 +30,6 @@ end)
 httpd:start()
 local port = httpd:port()
 
-local function resident()
-    collectgarbage()
-    local f = assert(io.open('/proc/self/statm'))
-    local pages = f:read('*a'):match('^%d+ (%d+)')
-    f:close()
-    return tonumber(pages) * 4 / 1024
-end
-
 local function ask(who, options)
     local peer = raw.connect(port, options)
     peer:send(('GET /%s HTTP/1.1\r\nHost: a\r\n\r\n'):format(who))
@@ -69,7 +61,7 @@ local function gulp(who)
 end
 
 gulp('warm')
-local before = resident()
+local before = tap.resident()
 local peers = {}
 for i = 1, SLOW do
     peers[i] = ask('slow' .. i, { rcvbuf = 8192 })
@@ -99,7 +91,7 @@ sipper:set_joinable(true)
 local got = gulp('fast')
 tap.ok(got >= #CHUNK * CHUNKS, 'somebody who reads gets all of 64 MiB')
 raw.until_true(function() return sips > 200 end)
-local grown = resident() - before
+local grown = tap.resident() - before
 tap.diag(('%d slow readers of 64 MiB: %.1f MiB more'):format(SLOW, grown))
 tap.ok(grown < 16, 'the memory is level')
 local most = 0

@@ -20,14 +20,6 @@ do
     f:close()
 end
 
-local function resident()
-    collectgarbage()
-    local f = assert(io.open('/proc/self/statm'))
-    local pages = f:read('*a'):match('^%d+ (%d+)')
-    f:close()
-    return tonumber(pages) * 4 / 1024
-end
-
 local most
 local function take(req)
     local size, tail = 0, ''
@@ -37,7 +29,7 @@ local function take(req)
         if text == '' then break end
         size, tail = size + #text, #text < 3 and tail .. text or text
         if size % 64 < 2 then
-            most = math.max(most, resident())
+            most = math.max(most, tap.resident())
         end
     end
     return ('%.0f %s'):format(size, tail:sub(-3))
@@ -58,7 +50,7 @@ end
 
 for name, options in pairs({['with a length'] = '',
                             ['in chunks'] = '-H "Transfer-Encoding: chunked"'}) do
-    local before = resident()
+    local before = tap.resident()
     most = before
     tap.is(put('/pieces', options), ('%.0f end'):format(SIZE), name)
     tap.ok(most - before < 24, ('level memory, %.0f MiB more at most'):format(
@@ -81,7 +73,7 @@ if SIZE > 1024 * MIB then
     -- curl goes on for a while, and is told in the end.
     tap.like(put('/whole', '-w "%{http_code}"'), '413', 'too large for memory')
     raw.until_true(function() return httpd:stat().connections == 0 end)
-    tap.ok(resident() < 200, 'which is given back')
+    tap.ok(tap.resident() < 200, 'which is given back')
 end
 httpd:stop()
 

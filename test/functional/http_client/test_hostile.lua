@@ -29,17 +29,6 @@ local function server_of(...)
     return 'http://127.0.0.1:' .. address.port .. '/', server
 end
 
-local function resident()
-    collectgarbage()
-    collectgarbage()
-    for line in io.lines('/proc/self/status') do
-        local kb = line:match('^VmRSS:%s*(%d+)')
-        if kb then
-            return tonumber(kb) / 1024
-        end
-    end
-end
-
 -- --- bombs ---
 
 -- Zeros, as a server of ours packs them.
@@ -59,7 +48,7 @@ for _, coding in ipairs({ 'gzip', 'br', 'zstd' }) do
         tap.skip('a bomb of ' .. coding, 'nothing here makes one')
     else
         local url, server = server_of(text)
-        local before, grown = resident(), nil
+        local before, grown = tap.resident(), nil
         local opts = { accept_encoding = coding, max_body = MIB, timeout = 60 }
         local r, err = http.get(url, opts)
         tap.is(r, nil, ('%s: %.1f KiB that are 128 MiB'):format(coding, #text / 1024))
@@ -75,14 +64,14 @@ for _, coding in ipairs({ 'gzip', 'br', 'zstd' }) do
         tap.like(err, 'larger than 1048576 bytes', coding .. ': a stream ends, too')
         tap.ok(got <= MIB, ('%s: with %d bytes'):format(coding, got))
         s:close()
-        grown = resident() - before
+        grown = tap.resident() - before
         tap.ok(grown < 16 * SLACK, ('%s: %.0f MiB are kept'):format(coding, grown))
         -- Without one nobody reads it, and no more comes than libcurl may keep.
         opts.max_body = nil
         s = assert(http.get(url, opts))
         tap.is(#s:read(1000), 1000, coding .. ': the first bytes')
         fiber.sleep(0.2)
-        grown = resident() - before
+        grown = tap.resident() - before
         tap.ok(grown < 100 * SLACK, ('%s: %.0f MiB are kept'):format(coding, grown))
         s:close()
         server:close()
@@ -142,7 +131,7 @@ local function forever(text)
         while s:write(text, 20) do end
     end
 end
-local before = resident()
+local before = tap.resident()
 for name, case in pairs({
     headers = { 'HTTP/1.1 200 OK\r\n', forever('X: ' .. ('y'):rep(1000) .. '\r\n'),
                 'headers are larger than 262144' },
@@ -172,7 +161,7 @@ for name, case in pairs({
     tap.like(err, case[3], 'no end of ' .. name .. ': ' .. tostring(err))
     server:close()
 end
-local grown = resident() - before
+local grown = tap.resident() - before
 tap.ok(grown < 24 * SLACK, ('%.1f MiB are kept'):format(grown))
 
 -- --- redirects in circles, of length one to three ---
