@@ -10,7 +10,7 @@ local tap = require('tap')
 local w = require('ws_raw')
 
 local h2 = rig.h2
-local SLACK = (os.getenv('NEAP_SANITIZE') or '') == '' and 1 or 8
+local SLACK = (os.getenv('NEAP_SANITIZE') or '') == '' and 1 or 50
 rig.raise_descriptors()
 
 local f = assert(io.open(rig.dir .. '/large', 'w')) -- of holes
