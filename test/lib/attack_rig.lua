@@ -164,11 +164,11 @@ function secure:close() self.s:close() end
 
 -- Below TLS, which would announce its end.
 ffi.cdef('int dup2(int from, int to); int open(const char *path, int flags, ...);')
-local nothing = ffi.C.open('/dev/null', 2)
-assert(nothing >= 0)
 function secure:reset()
     self.s:linger(true, 0)
+    local nothing = ffi.C.open('/dev/null', 2)
     ffi.C.dup2(nothing, self.s:fd())
+    ffi.C.close(nothing)
     pcall(self.s.close, self.s)
 end
 
