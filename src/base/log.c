@@ -14,8 +14,8 @@
 
 #include "base/buf.h"
 #include "base/diag.h"
+#include "base/escape.h"
 #include "base/inject.h"
-#include "base/utf8.h"
 
 enum log_level log_level = LOG_INFO;
 
@@ -36,8 +36,9 @@ static const struct {
 static struct {
 	pthread_mutex_t lock;
 	enum log_format format;
-	int fd;            /* STDERR_FILENO, or the file's */
-	char *path;        /* NULL: standard error */
+	int fd;     /* STDERR_FILENO, or the file's */
+	char *path; /* NULL: standard error */
+	unsigned reopenings;
 	uint64_t lost;     /* lines that were not written */
 	uint64_t reported; /* how many of these the log has told of */
 	struct buf line;   /* kept between lines; at most LINE_KEEP bytes */
@@ -136,6 +137,7 @@ int log_reopen(void)
 	bool is_file;
 	int rc;
 
+	__atomic_fetch_add(&sink.reopenings, 1, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&sink.lock);
 	is_file = sink.path != NULL;
 	if (is_file)
@@ -152,68 +154,17 @@ int log_reopen(void)
 	return rc;
 }
 
+unsigned log_reopenings(void)
+{
+	return __atomic_load_n(&sink.reopenings, __ATOMIC_RELAXED);
+}
+
 void log_close(void)
 {
 	log_use(STDERR_FILENO, NULL);
 	pthread_mutex_lock(&sink.lock);
 	buf_destroy(&sink.line);
 	pthread_mutex_unlock(&sink.lock);
-}
-
-/* The bytes of the character at @a s, of which @a n bytes are there; 0 when it
- * is no UTF-8, or a control character beyond ASCII (U+0080 to U+009F). */
-static size_t text_size(const char *s, size_t n)
-{
-	const unsigned char *p = (const unsigned char *)s;
-
-	return p[0] == 0xc2 && n > 1 && p[1] < 0xa0 ? 0 : utf8_length(p, p + n);
-}
-
-/* Text as it stands in a JSON string. A byte that is no UTF-8 is shown as \xff:
- * a strict reader would drop the whole line for it. */
-static void put_json(struct buf *b, const char *s, size_t n)
-{
-	for (size_t i = 0, size; i < n; i += size) {
-		unsigned char c = s[i];
-
-		size = text_size(s + i, n - i);
-		if (size > 1)
-			buf_append(b, s + i, size);
-		else if (size == 0)
-			buf_printf(b, "\\\\x%02x", c), size = 1;
-		else if (c == '"' || c == '\\')
-			buf_printf(b, "\\%c", c);
-		else if (c == '\n')
-			buf_puts(b, "\\n");
-		else if (c == '\t')
-			buf_puts(b, "\\t");
-		else if (c < 0x20 || c == 0x7f)
-			buf_printf(b, "\\u%04x", c);
-		else
-			buf_putc(b, (char)c);
-	}
-}
-
-/* Following lines of one message are indented, so that a message is told from
- * the next; other control bytes are shown, so that nobody forges a line or
- * plays with the reader's terminal. */
-static void put_plain(struct buf *b, const char *s, size_t n)
-{
-	for (size_t i = 0, size; i < n; i += size) {
-		unsigned char c = s[i];
-
-		size = text_size(s + i, n - i);
-		if (size > 1)
-			buf_append(b, s + i, size);
-		else if (size == 0)
-			buf_printf(b, "\\x%02x", c), size = 1;
-		else if (c == '\n')
-			buf_puts(b, i + 1 < n ? "\n\t" : "");
-		else if ((c < 0x20 && c != '\t') || c == 0x7f)
-			buf_printf(b, "\\x%02x", c);
-		else
-			buf_putc(b, (char)c);
-	}
 }
 
 static void put_line(struct buf *b, enum log_level level, const char *file,
@@ -242,11 +193,11 @@ static void put_line(struct buf *b, enum log_level level, const char *file,
 				   (unsigned long long)fiber);
 		if (file != NULL) {
 			buf_puts(b, ",\"file\":\"");
-			put_json(b, file, strlen(file));
+			escape_json(b, file, strlen(file));
 			buf_printf(b, "\",\"line\":%u", line);
 		}
 		buf_puts(b, ",\"message\":\"");
-		put_json(b, text, size);
+		escape_json(b, text, size);
 		buf_puts(b, "\"}\n");
 		return;
 	}
@@ -257,7 +208,7 @@ static void put_line(struct buf *b, enum log_level level, const char *file,
 	if (fiber != 0)
 		buf_printf(b, "/%llu", (unsigned long long)fiber);
 	buf_printf(b, " %c> ", levels[level].letter);
-	put_plain(b, text, size);
+	escape_plain(b, text, size);
 	buf_putc(b, '\n');
 }
 
@@ -349,14 +300,15 @@ static void emit(const struct buf *b)
 }
 
 /* Make the line and write it. Room for it comes first: half a line is worse
- * than none. A byte becomes six at most, in JSON. */
+ * than none. */
 static void write_line(enum log_level level, const char *file, unsigned line,
 		       const char *text, size_t size)
 {
 	size_t names = file == NULL ? 0 : strlen(file);
 
 	buf_reset(&sink.line, LINE_KEEP);
-	if (buf_reserve(&sink.line, 256 + 6 * (size + names)) == NULL) {
+	if (buf_reserve(&sink.line, 256 + ESCAPE_MAX * (size + names)) ==
+	    NULL) {
 		count_lost(1);
 		return;
 	}

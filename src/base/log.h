@@ -43,6 +43,10 @@ int log_open(const char *path);
 /** Open the file again under its name, after a rotation. As log_open(). */
 int log_reopen(void);
 
+/** How often that was called: files beside the log are opened again, too, when
+ * it has changed. On any thread. */
+unsigned log_reopenings(void);
+
 /** Close the file; standard error from now on. */
 void log_close(void);
 

@@ -14,7 +14,7 @@ local c = ...
 local usage = c.usage
 
 local request, router, static = c.request, c.router, c.static
-local compress = c.compress
+local compress, access = c.compress, c.access
 
 local type, error, pcall = type, error, pcall
 local reply, encode = request.reply, request.encode
@@ -36,7 +36,7 @@ local known = {
     charset = 'string', display_errors = 'boolean', handler = 'function',
     log_requests = 'boolean or function', log_errors = 'boolean or function',
     tls = 'table', proxy_protocol = 'boolean',
-    compress = 'boolean or table',
+    compress = 'boolean or table', access_log = 'string or function or table',
 }
 
 local function check_options(options)
@@ -50,7 +50,8 @@ local function check_options(options)
             usage(("http.server.new: there is no option '%s'")
                 :format(tostring(name)))
         end
-        if not wanted:find(type(value), 1, true) then
+        if not wanted:find(type(value), 1, true) and
+           not (name == 'access_log' and value == false) then
             usage(('http.server.new: %s is a %s, not %s')
                 :format(name, wanted, type(value)))
         end
@@ -143,6 +144,9 @@ local function dispatch(self, req, method, key)
         return no_route, no_route(self, method, key)
     end
     req.route = route
+    if route.label then
+        c.set_label(req, route.label)
+    end
     if stash ~= nil then
         req._stash = stash
     end
@@ -232,7 +236,7 @@ end
 -- What runs for each request. The short way is for routes without
 -- placeholders, while nobody hooks or logs.
 local function make_serve(self)
-    local take = c.take(self.c, self)
+    local take, set_label = c.take(self.c, self), c.set_label
     local exact = self.router.exact
     local guarded = type(self.options.log_errors) == 'function'
     return function(number, coming)
@@ -244,6 +248,9 @@ local function make_serve(self)
         local route = methods and (methods[method] or methods.ANY)
         if route and route.plain and self.plain then
             local handler = route.handler
+            if route.label then
+                set_label(req, route.label)
+            end
             answer(self, req, handler, handler(req))
         elseif guarded then
             serve_guarded(self, req, method, key)
@@ -306,6 +313,18 @@ local function update(self)
     self.compresses = self.compresses or self.compress ~= nil
 end
 
+-- Have requests logged as @log says.
+local function open_log(self, log)
+    if log.path then
+        c.log_to_file(self.c, log.path, log.format, log.buffer,
+            log.flush_interval)
+    else
+        c.log_to_function(self.c,
+            access.teller(c.next_access, self.c, log.sink), log.queue)
+    end
+    self.logs_access = true
+end
+
 --- http.server.new(host, port, [options]) -> httpd
 -- A server that is not started yet. @host is an IPv4 or IPv6 address,
 -- "localhost", "*", or "unix/:PATH" ("unix/" with the path as @port will do);
@@ -333,6 +352,7 @@ end
 -- | `display_errors` | false | tell the peer the traceback of a handler's error |
 -- | `log_requests` | false | log every request; a function gets a format and its arguments |
 -- | `compress` | false | send bodies as gzip, brotli or zstd to who accepts it; see `httpd:route()` |
+-- | `access_log` | none | a path, a function or a table: see below |
 -- | `log_errors` | true | log the errors of handlers; a function gets a format and its arguments |
 --
 -- `tls` takes what `socket.tls_server()` does, `cert_file` and `key_file` above all,
@@ -348,6 +368,42 @@ end
 -- closed and counted as `unproxied`. Whoever can reach the port can say what he
 -- likes: let nobody but the proxy.
 --
+-- `access_log` has every request written down when it is over, those that the server
+-- refuses by itself among them: into the file of a path, in the format "combined", or to
+-- a function, or as a table says:
+--
+-- | field | default | what |
+-- |---|---|---|
+-- | `path` | | the file, to which is appended; or |
+-- | `sink` | | `sink(request)`, in a fiber of its own, one after the other |
+-- | `format` | "combined" | or "json": an object a line |
+-- | `buffer` | 1048576 | bytes of lines that may wait for the disk |
+-- | `flush_interval` | 0.5 | seconds until a line is written, at most |
+-- | `queue` | 10000 | requests that may wait for the sink |
+--
+-- "combined" is the format of that name of other servers, and the seconds behind it:
+--
+--     10.0.0.1 - - [10/Oct/2026:13:55:36 +0000] "GET /a?b HTTP/1.1" 200 512 "-" "curl/8" 0.000217
+--
+-- "json" and the table for a sink have the fields time (when the first byte came; a
+-- number for a sink), remote, port, method, target, protocol, status, sent, received
+-- (bytes of bodies; of a WebSocket, of its frames), duration (seconds until the last
+-- byte of the answer was given to the kernel, or the peer had gone), head (seconds
+-- until there was an answer), complete (all of that has left), referer,
+-- user_agent and route (its name, or without one its path). What there is none of is
+-- null, or nil. `sent` counts what has really left. 499 is the status of a request
+-- whose peer had gone before there was an answer; a request without a whole header and
+-- without an answer is none. What cannot be read as a request has its
+-- first line in target. Long texts are cut and end in "...".
+--
+-- What a peer sends is escaped, as `\xff`, or as JSON has it. Lines are written by
+-- another thread, whole, so that several workers and processes may share a file; what
+-- does not fit into `buffer`, because the disk is too slow, or into `queue`, and what a
+-- full disk refuses, is lost, counted as `unlogged`, and told in the server's log once
+-- it begins and once it is over. `httpd:stop()` and the end of the program write what
+-- there is before they are done, but wait no more than 2 seconds. After a rotation
+-- SIGUSR1, `log.reopen()` or `httpd:reopen_log()` open the file again.
+--
 -- With HTTP/2 each of a connection's requests has its fiber at the same time as the
 -- others; everything else is as with HTTP/1.1, limits, bodies in pieces, files and
 -- events too, and `req.proto` is `{2, 0}`. What cuts a connection of HTTP/1.1 cuts
@@ -361,6 +417,7 @@ end
 function M.new(host, port, options)
     options = options or {}
     check_options(options)
+    local log = options.access_log and access.options(options.access_log)
     local copy = { charset = 'utf-8', log_errors = true, backlog = 0 }
     for name, value in pairs(options) do
         copy[name] = value
@@ -404,6 +461,9 @@ function M.new(host, port, options)
     end
     update(self)
     c.set_serve(self.c, make_serve(self))
+    if log then
+        open_log(self, log)
+    end
     return self
 end
 
@@ -470,6 +530,8 @@ function server:route(route, handler)
         stream = route.stream and true or nil,
         compress = smaller,
         plain = not smaller,
+        label = self.logs_access and
+            c.add_label(self.c, route.name or route.path) or nil,
     })
     if not ok then
         usage(('httpd:route: %s: %s'):format(route.path, why))
@@ -585,6 +647,18 @@ function server:reload_tls()
     return self.tls:reload()
 end
 
+--- httpd:reopen_log() -> true | nil, err
+-- Open the file of `access_log` again under its name, after a rotation; what is not
+-- written yet goes there. When it cannot be opened the old file is used on. Each worker
+-- has its own; SIGUSR1 and `log.reopen()` reopen those of all, when each has something
+-- to write. Yields: no. Throws: it has no access log.
+function server:reopen_log()
+    if not self.logs_access then
+        usage('httpd:reopen_log: this server has no access log')
+    end
+    return c.reopen_log(self.c)
+end
+
 --- httpd:stop([deadline]) -> boolean
 -- Take no more connections, close the idle ones and end the others with their
 -- answers; what has not ended @deadline seconds (30) later is cut. Waits until
@@ -620,8 +694,8 @@ end
 -- handshakes (of TLS, done), handshakes_failed, unproxied (no PROXY header came),
 -- truncated (TLS that ended without saying so, in a request), http2 (connections of
 -- HTTP/2), http2_resets (requests of theirs that were broken off), http2_floods
--- (connections ended for what they cost), reads, writes, bytes_in, bytes_out; what is
--- now: connections, waiting (requests not yet answered),
+-- (connections ended for what they cost), reads, writes, bytes_in, bytes_out, unlogged
+-- (by `access_log`); what is now: connections, waiting (requests not yet answered),
 -- running. Yields: no.
 function server:stat()
     return c.stat(self.c)

@@ -15,6 +15,7 @@
 #include "runtime/cond.h"
 #include "runtime/drain.h"
 
+struct lua_http_access;
 struct lua_vm;
 
 /** A server object. Anchored in the registry while it runs. */
@@ -28,7 +29,9 @@ struct lua_http_server {
 	int self_ref;            /* registry: this object, while it runs */
 	int serve_ref;           /* registry: the function run for a request */
 	const void *environment; /* of requests without fields of their own */
-	bool display_errors;     /* tell the peer the traceback */
+	struct lua_http_access *access; /* NULL: no access log */
+	bool finishing;      /* it has drained, and its log is written */
+	bool display_errors; /* tell the peer the traceback */
 	bool log_errors;
 };
 

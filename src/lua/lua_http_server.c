@@ -20,6 +20,7 @@
 #include "lua/lua_fiber.h"
 #include "lua/lua_limits.h"
 #include "lua/lua_http.h"
+#include "lua/lua_http_access.h"
 #include "lua/lua_socket.h"
 #include "lua_src/lua.h"
 #include "runtime/loop.h"
@@ -151,7 +152,16 @@ static void release(struct lua_http_server *s)
 {
 	luaL_unref(s->vm->L, LUA_REGISTRYINDEX, s->self_ref);
 	luaL_unref(s->vm->L, LUA_REGISTRYINDEX, s->serve_ref);
+	lua_http_access_release(s);
 	s->self_ref = s->serve_ref = LUA_NOREF;
+}
+
+static void on_finished(struct lua_http_server *s)
+{
+	s->finishing = false;
+	drain_remove(&s->drainable);
+	cond_broadcast(&s->drained);
+	release(s);
 }
 
 static void on_drained(struct http_server *http, void *arg)
@@ -166,9 +176,8 @@ static void on_drained(struct http_server *http, void *arg)
 		log_error("%s: %u request%s not finished in time: cut", s->name,
 			  s->drainable.cut,
 			  s->drainable.cut == 1 ? " was" : "s were");
-	drain_remove(&s->drainable);
-	cond_broadcast(&s->drained);
-	release(s);
+	s->finishing = true;
+	lua_http_access_finish(s, on_finished);
 }
 
 /* The end of the process was asked for. */
@@ -276,6 +285,7 @@ static int l_gc(lua_State *L)
 	drain_remove(&s->drainable);
 	release(s);
 	http_server_dispose(http);
+	lua_http_access_free(s);
 	return 0;
 }
 
@@ -303,6 +313,7 @@ static void anchor(lua_State *L, struct lua_http_server *s)
 		lua_rawgeti(L, -1, 1);
 		s->serve_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	}
+	lua_http_access_anchor(L, s);
 }
 
 /* set_streaming(server): a request may be served before its body is whole. */
@@ -373,7 +384,7 @@ static int l_listen(lua_State *L)
 	struct listen_address addr;
 	int rc;
 
-	if (http_server_is_running(s->http))
+	if (http_server_is_running(s->http) || s->finishing)
 		return lua_error_usage(L, "the server has been started "
 					  "already");
 	if (!(port >= 0 && port <= 65535) || port != (unsigned)port)
@@ -451,7 +462,7 @@ static int l_stop(lua_State *L)
 		return lua_error_usage(L, "deadline: a number of seconds is "
 					  "wanted");
 	ms = seconds < 1e9 ? (uint64_t)(seconds * 1000) : UINT64_MAX;
-	if (!http_server_is_running(s->http)) {
+	if (!http_server_is_running(s->http) && !s->finishing) {
 		lua_pushinteger(L, 0);
 		return 1;
 	}
@@ -477,7 +488,7 @@ static int l_stat(lua_State *L)
 	struct http_stat stat;
 
 	http_server_stat(s->http, &stat);
-	lua_createtable(L, 0, 22);
+	lua_createtable(L, 0, 23);
 	set_count(L, "accepted", stat.accepted);
 	set_count(L, "refused_connections", stat.refused_connections);
 	set_count(L, "accept_failed", stat.accept_failed);
@@ -497,6 +508,7 @@ static int l_stat(lua_State *L)
 	set_count(L, "writes", stat.writes);
 	set_count(L, "bytes_in", stat.bytes_in);
 	set_count(L, "bytes_out", stat.bytes_out);
+	set_count(L, "unlogged", lua_http_access_lost(s));
 	set_count(L, "connections", stat.connections);
 	set_count(L, "waiting", stat.waiting);
 	lua_pushboolean(L, http_server_is_running(s->http));
@@ -541,6 +553,8 @@ static void open_halves(lua_State *L, int idx)
 		  "static");
 	open_half(L, idx, lua_src_http_condition, "=neap/http_condition.lua",
 		  "condition");
+	open_half(L, idx, lua_src_http_access, "=neap/http_access.lua",
+		  "access");
 	open_half(L, idx, lua_src_http_compress, "=neap/http_compress.lua",
 		  "compress");
 	open_half(L, idx, lua_src_http_form, "=neap/http_form.lua", "form");
@@ -576,6 +590,7 @@ static int open_http_server(lua_State *L)
 	lua_pop(L, 1);
 	lua_newtable(L);
 	luaL_register(L, NULL, functions);
+	lua_http_open_access(L);
 	open_halves(L, lua_gettop(L));
 	return 1;
 }

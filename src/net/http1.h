@@ -14,12 +14,14 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "net/http_access.h"
 #include "net/http_request.h"
 #include "net/http_server.h"
 #include "net/stream.h"
 #include "runtime/cond.h"
 #include "runtime/timer.h"
 
+struct http1_access;
 struct http1_conn;
 struct http1_websocket;
 struct http2;
@@ -81,6 +83,7 @@ struct http_request {
 	char *base;              /* first byte of the message; valid while it
 				    * is parsed, or from then on own */
 	char *own;               /* the copy, once the handler waits */
+	uint64_t began_ns;       /* if anybody is told of it */
 	uint32_t slot;           /* its place in the server's table */
 	uint32_t generation;     /* with the slot: the handle */
 	uint32_t parsed;         /* bytes of the message looked at */
@@ -103,18 +106,24 @@ struct http_request {
 	bool http2;
 	bool in_value; /* the last span belongs to a value */
 	bool keep_alive;
-	bool expect;        /* 100-continue, not yet answered */
-	bool timed;         /* its deadline runs */
-	bool waiting;       /* with the handler */
-	uint8_t framing;    /* enum http1_framing, of its answer */
-	bool receiving;     /* its handler has it, not all of its body */
-	uint32_t own_size;  /* of own, when receiving */
-	uint32_t taken;     /* of the body, by the handler */
-	uint32_t want;      /* bytes of it that the handler waits for */
-	uint64_t consumed;  /* of the body, not in body any more */
-	uint32_t backlog;   /* cost of the answer's unsent pieces */
-	uint64_t left;      /* HTTP1_LENGTH: bytes not yet written */
-	const char *reason; /* why it is refused */
+	bool expect;           /* 100-continue, not yet answered */
+	bool timed;            /* its deadline runs */
+	bool waiting;          /* with the handler */
+	uint8_t framing;       /* enum http1_framing, of its answer */
+	bool receiving;        /* its handler has it, not all of its body */
+	uint32_t own_size;     /* of own, when receiving */
+	uint32_t taken;        /* of the body, by the handler */
+	uint32_t want;         /* bytes of it that the handler waits for */
+	uint64_t consumed;     /* of the body, not in body any more */
+	uint32_t backlog;      /* cost of the answer's unsent pieces */
+	uint64_t left;         /* HTTP1_LENGTH: bytes not yet written */
+	const char *reason;    /* why it is refused */
+	struct http_text line; /* of a head that is not whole, refused */
+	uint64_t head_ns;      /* as began_ns, of its answer */
+	uint64_t sent;         /* of the answer's body, given to the stream */
+	uint32_t label;        /* the handler's */
+	uint16_t status;       /* of the answer; 0: none is begun */
+	bool told;             /* that it is over */
 	struct http1_websocket *websocket; /* HTTP1_UPGRADED */
 	struct http_request *next;         /* in the pool */
 	struct cond ready;                 /* see http_request_ready() */
@@ -162,6 +171,7 @@ struct http_server {
 	struct timers *timers;
 	struct http_limits limits;
 	http_request_f on_request;
+	http_access_f on_access; /* NULL: nobody is told */
 	void *arg;
 
 	struct listener listener;
@@ -305,9 +315,10 @@ const char *http1__date(struct http_server *server);
 int http1__write_last_chunk(struct http_server *server,
 			    const struct http_field *trailers, size_t count);
 
-/** Append the answer to a request that is refused; nothing if no memory. */
-void http1__write_refusal(struct http_server *server, int status,
-			  const char *reason);
+/** Append the answer to a request that is refused; nothing if no memory. Returns
+ * the size of its body. */
+size_t http1__write_refusal(struct http_server *server, int status,
+			    const char *reason);
 
 /* http1_conn.c */
 
@@ -346,12 +357,16 @@ void http1__settle(struct http1_conn *c);
 /* http1_serve.c */
 
 /** As struct stream_group says. */
+void http1__on_written(struct stream *s);
 void http1__on_read(struct stream *s, char *data, ssize_t size);
 void http1__on_drained(struct stream *s, int status);
 void http1__on_stalled(struct stream *s);
 
 /** Its turn has come: serve what was held. */
 void http1__resume(struct http1_conn *c);
+
+/** What is there of a request that no handler has. */
+void http1__find_request(struct http1_conn *c);
 
 /** Refuse what comes in, now and from now on. */
 void http1__turn_away(struct http1_conn *c, int status, const char *reason);
@@ -421,6 +436,42 @@ int http1__websocket_end(struct http_request *req, unsigned code);
 
 /** @a req is given up. */
 void http1__websocket_free(struct http_request *req);
+
+/** Bytes of frames that have come. */
+uint64_t http1__websocket_received(const struct http_request *req);
+
+/* http1_access.c: what is told of requests that are over. */
+
+/** What a connection has more in its memory, if anybody is told. */
+size_t http1__access_size(const struct http_server *server);
+
+/** The connection is about to go. */
+void http1__access_free(struct http1_conn *c);
+
+/** So many bytes were given to the stream, or, @a failed, went nowhere. */
+void http1__access_handed(struct http1_conn *c, size_t size, bool failed);
+
+/** The stream has given up what it had. */
+void http1__access_write_failed(struct http1_conn *c);
+
+/** Tell of what is over by now. */
+void http1__access_settle(struct http1_conn *c);
+
+/** The first byte of @a req is there. */
+void http1__access_take(struct http_request *req);
+
+/** Its answer is begun. */
+void http1__access_answer(struct http_request *req, int status);
+
+/** It is over, or, with HTTP/2, given up; what was told already is not told
+ * again. @a complete: with the whole of an answer. */
+void http1__access_end(struct http_request *req, bool complete);
+
+/** Somebody was refused without a request. */
+void http1__access_refused(struct http1_conn *c, int status, uint64_t sent);
+
+/** The stream of a request that was given up is closed. */
+void http1__access_stream_end(struct http2_stream *s, bool complete);
 
 /* http1_timeout.c */
 

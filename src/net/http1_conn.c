@@ -39,6 +39,7 @@ int http1__flush(struct http1_conn *c, size_t mark, struct http_text direct,
 	struct buf *out = &c->server->out;
 	int rc = c->closing ? UV_ECONNRESET : 0;
 	uv_buf_t bufs[3];
+	size_t size;
 
 	if (rc == 0 && (out->size > mark || direct.size > 0)) {
 		bufs[0] = uv_buf_init(out->data + mark, out->size - mark);
@@ -48,7 +49,9 @@ int http1__flush(struct http1_conn *c, size_t mark, struct http_text direct,
 		rc = stream_write(&c->stream, bufs,
 				  1 + (direct.size > 0) + crlf);
 	}
+	size = out->size - mark + direct.size + (crlf ? 2 : 0);
 	out->size = mark;
+	http1__access_handed(c, size, rc != 0);
 	if (mark == 0)
 		buf_reset(out, OUT_KEEP);
 	if (rc != 0)
@@ -205,6 +208,7 @@ static void on_closed(struct stream *s)
 	struct http_server *server = c->server;
 
 	buf_destroy(&c->in);
+	http1__access_free(c);
 	http2__free(c->h2);
 	mem_free(c);
 	http1__forget(server);
@@ -224,19 +228,23 @@ void http1__close(struct http1_conn *c)
 	if (c->closing)
 		return;
 	c->closing = true;
+	stream_flush(&c->stream); /* what was sent is known then */
 	list_del(&c->link);
 	if (http1__is_upgraded(c)) {
 		http1__websocket_lost(c->req);
 	} else if (c->req != NULL && c->busy) {
 		c->server->stat.gone++;
+		http1__access_end(c->req, false);
 		c->req->conn = NULL; /* its handler will find out */
 		cond_broadcast(&c->req->ready);
 	} else if (c->req != NULL) {
+		http1__find_request(c);
 		http1__request_release(c->req);
 	}
 	c->req = NULL;
 	if (c->h2 != NULL)
 		http2__gone(c);
+	http1__access_settle(c);
 	stream_close(&c->stream);
 }
 
@@ -289,6 +297,7 @@ void http1__expired(struct http1_conn *c)
 					   "the body did not come in time");
 			return;
 		}
+		http1__find_request(c);
 		http1__turn_away(c, 408, "the request did not come in time");
 		buf_destroy(&c->in);
 		return;
@@ -312,7 +321,8 @@ void http1__expired(struct http1_conn *c)
 
 int http1__accept(struct http_server *server, int fd, bool full)
 {
-	struct http1_conn *c = mem_zalloc(sizeof(*c));
+	struct http1_conn *c =
+		mem_zalloc(sizeof(*c) + http1__access_size(server));
 	bool opened, greets, unix_socket = server->listener.unix_socket;
 	int rc;
 

@@ -122,6 +122,8 @@ ssize_t http_request_send_file(struct http_request *req, int fd,
 		n = send_some(c, fd, offset, size);
 	if (n > 0) {
 		req->left -= n;
+		req->sent += n;
+		http1__access_handed(c, n, false);
 		if (server->current != c)
 			http1__settle(c);
 	}

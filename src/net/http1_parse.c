@@ -227,11 +227,11 @@ static enum http1_parsed parse_head(struct http_request *req, size_t size)
 		return refuse_parsed(req, err);
 	req->parsed = llhttp_get_error_pos(&req->parser) - req->base;
 	req->head_size = req->parsed;
-	if (req->head_size > limit)
-		goto too_large;
 	req->field_count = req->line_count;
 	req->method = req->parser.method;
 	req->minor = req->parser.http_minor;
+	if (req->head_size > limit)
+		goto too_large;
 	if (!http1__check_head(req))
 		return HTTP1_REFUSED;
 	llhttp_resume(&req->parser);

@@ -34,12 +34,12 @@ int http1__answered(struct http_request *req, size_t mark, int rc)
 	c->req = NULL;
 	c->last |= !req->keep_alive || server->draining || req->receiving;
 	c->linger |= req->receiving;
-	http1__request_release(req);
 	if (rc != 0)
 		http1__close(c);
 	else if (!at_once)
 		rc = http1__flush(c, mark, (struct http_text){ NULL, 0 },
 				  false);
+	http1__request_release(req);
 	return go_on(c, at_once, rc);
 }
 
@@ -47,6 +47,7 @@ void http1__part(struct http1_conn *c, bool linger)
 {
 	struct http_request *req = c->req;
 
+	http1__access_end(req, true);
 	req->conn = NULL;
 	c->req = NULL;
 	c->busy = false;
@@ -88,8 +89,11 @@ int http1__reply(struct http_request *req, const struct http_response *resp)
 	c->req = NULL;
 	c->last |= !keep_alive;
 	c->linger |= req->receiving; /* who sends on would see a reset */
+	http1__access_answer(req, resp->status);
 	if (is_direct)
 		direct = resp->body;
+	if (rc == 0)
+		req->sent = body.size;
 	if (rc != 0)
 		http1__close(c);
 	else if (!at_once)

@@ -286,8 +286,8 @@ int http1__write_last_chunk(struct http_server *server,
 	return 0;
 }
 
-void http1__write_refusal(struct http_server *server, int status,
-			  const char *reason)
+size_t http1__write_refusal(struct http_server *server, int status,
+			    const char *reason)
 {
 	static const struct http_field type = {
 		{ "Content-Type", 12 }, { "text/plain; charset=utf-8", 25 }
@@ -304,6 +304,8 @@ void http1__write_refusal(struct http_server *server, int status,
 	n = snprintf(body, sizeof(body), "%d %s: %s\n", status,
 		     http_status_reason(status), reason);
 	resp.body = (struct http_text){ body, n };
-	http1__write_response(server, &resp, HTTP1_LENGTH, n, resp.body, 1,
-			      false, &direct);
+	if (http1__write_response(server, &resp, HTTP1_LENGTH, n, resp.body, 1,
+				  false, &direct) != 0)
+		return 0;
+	return resp.body.size;
 }

@@ -41,14 +41,36 @@ static void flush_all(struct http1_conn *c)
 /* Refuse what comes in, now and from now on. */
 static void refuse(struct http1_conn *c, int status, const char *reason)
 {
-	if (c->req != NULL && !c->busy) {
-		http1__request_release(c->req);
-		c->req = NULL;
-	}
+	struct http_request *req = c->req;
+	size_t sent;
+
 	c->server->stat.refused_requests++;
 	c->last = true;
 	c->linger = true;
-	http1__write_refusal(c->server, status, reason);
+	sent = http1__write_refusal(c->server, status, reason);
+	if (req == NULL) {
+		http1__access_refused(c, status, sent);
+		return;
+	}
+	http1__access_answer(req, status);
+	req->sent = sent;
+	http1__access_end(req, true);
+	c->req = NULL;
+	if (c->busy)
+		req->conn = NULL; /* its handler finds out */
+	else
+		http1__request_release(req);
+	c->busy = false;
+}
+
+void http1__find_request(struct http1_conn *c)
+{
+	struct http_request *req = c->req;
+
+	if (c->in.size > 0)
+		req->base = c->in.data;
+	if (req->head_size == 0)
+		req->line = (struct http_text){ c->in.data, c->in.size };
 }
 
 void http1__turn_away(struct http1_conn *c, int status, const char *reason)
@@ -71,11 +93,8 @@ void http1__refuse_body(struct http1_conn *c, int status, const char *reason)
 		http1__close(c);
 		return;
 	}
-	req->conn = NULL;
-	c->req = NULL;
-	c->busy = false;
-	cond_broadcast(&req->ready);
 	http1__turn_away(c, status, reason);
+	cond_broadcast(&req->ready);
 }
 
 /* The handler keeps the request: it needs its bytes, too. */
@@ -151,6 +170,7 @@ static size_t serve(struct http1_conn *c, char *data, size_t size)
 		c->req = req;
 		req->conn = c;
 		http1__parse_start(req);
+		http1__access_take(req);
 	}
 	req->base = data;
 	switch (http1__parse(req, size)) {
@@ -167,6 +187,8 @@ static size_t serve(struct http1_conn *c, char *data, size_t size)
 			change_protocol(c);
 			return 0;
 		}
+		if (req->head_size == 0)
+			req->line = (struct http_text){ data, size };
 		refuse(c, req->refusal, req->reason);
 		return 0;
 	case HTTP1_DONE:
@@ -349,8 +371,12 @@ void http1__on_drained(struct stream *s, int status)
 {
 	struct http1_conn *c = http1__conn_of(s);
 
+	if (status != 0)
+		http1__access_write_failed(c);
 	if (c->closing)
 		return;
+	if (status == 0)
+		http1__access_settle(c);
 	if (status == 0 && c->h2 != NULL) {
 		http2__drained(c);
 		return;
@@ -367,6 +393,11 @@ void http1__on_drained(struct stream *s, int status)
 		feed(c, c->in.data, c->in.size);
 	else
 		http1__settle(c);
+}
+
+void http1__on_written(struct stream *s)
+{
+	http1__access_settle(http1__conn_of(s));
 }
 
 void http1__on_stalled(struct stream *s)

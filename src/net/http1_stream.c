@@ -53,6 +53,7 @@ int http_request_begin(struct http_request *req,
 		return rc;
 	req->framing = body ? framing : HTTP1_NO_BODY;
 	req->left = length >= 0 ? length : 0;
+	http1__access_answer(req, resp->status);
 	if (rc != 0) {
 		http1__close(c);
 	} else if (server->current != c) {
@@ -133,6 +134,7 @@ ssize_t http_request_write(struct http_request *req, struct http_text piece)
 		return rc;
 	}
 	req->left -= req->framing == HTTP1_LENGTH ? piece.size : 0;
+	req->sent += piece.size;
 	if (server->current == c && direct.size == 0 &&
 	    server->out.size < HTTP1_OUT_FLUSH)
 		return piece.size; /* it leaves with the batch */
@@ -189,6 +191,7 @@ void http_request_abort(struct http_request *req)
 				     false);
 		if (req->framing == HTTP1_TO_THE_END && !c->closing)
 			stream_set_reset(&c->stream);
+		http1__access_end(req, false);
 		c->busy = false;
 		if (!c->closing)
 			c->req = NULL;

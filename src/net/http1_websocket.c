@@ -22,6 +22,7 @@ struct http1_websocket {
 	struct http_request *req;
 	struct timer timer;
 	uint64_t heard_ms; /* when anything came last */
+	uint64_t received; /* bytes that the protocol took */
 	uint32_t heartbeat_ms;
 	uint32_t close_ms;
 	bool pinged; /* since then */
@@ -140,6 +141,7 @@ static int leave(struct http1_conn *c, size_t mark, size_t size)
 		http1__close(c);
 		return UV_ENOMEM;
 	}
+	c->req->sent += server->out.size - mark;
 	if (!at_once || server->out.size >= HTTP1_OUT_FLUSH)
 		rc = http1__flush(c, at_once ? 0 : mark, nothing, false);
 	if (rc != 0)
@@ -188,9 +190,11 @@ int http_websocket_accept(struct http_request *req,
 	w->heard_ms = http1__now_ms();
 	req->websocket = w;
 	req->framing = HTTP1_UPGRADED;
+	http1__access_answer(req, 101);
 	if (w->heartbeat_ms > 0)
 		start_timer(w, w->heard_ms + w->heartbeat_ms);
 	rc = leave(c, mark, 0);
+	req->sent = 0;                                 /* that was the head */
 	if (req->conn != NULL && server->current != c) /* else at its end */
 		http1__websocket_read(c, NULL, 0);
 	return rc;
@@ -226,6 +230,8 @@ static size_t feed(struct http1_conn *c, const char *data, size_t size)
 	n = websocket_feed(ws, data, size);
 	if (n < 0)
 		ws->out_failed = true;
+	else
+		c->req->websocket->received += (uint64_t)n;
 	cond_broadcast(&c->req->ready);
 	return n < 0 ? size : (size_t)n;
 }
@@ -392,6 +398,7 @@ void http1__websocket_lost(struct http_request *req)
 
 	timer_stop(req->server->timers, &w->timer);
 	websocket_lost(&w->ws);
+	http1__access_end(req, false);
 	req->conn = NULL;
 	cond_broadcast(&req->ready);
 }
@@ -413,7 +420,8 @@ int http1__websocket_end(struct http_request *req, unsigned code)
 		websocket_close(ws, code, NULL, 0);
 	if (ws->out_failed)
 		server->out.size = mark;
-	else if (server->current != c)
+	req->sent += server->out.size - mark;
+	if (!ws->out_failed && server->current != c)
 		rc = http1__flush(c, mark, nothing, false);
 	if (ws->out_failed)
 		http1__close(c);
@@ -421,6 +429,11 @@ int http1__websocket_end(struct http_request *req, unsigned code)
 		http1__part(c, true);
 	http1__request_release(req);
 	return rc;
+}
+
+uint64_t http1__websocket_received(const struct http_request *req)
+{
+	return req->websocket->received;
 }
 
 void http1__websocket_free(struct http_request *req)

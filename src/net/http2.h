@@ -59,6 +59,7 @@ struct http2_stream {
 	struct buf out; /* of the answer: not sent, from out_at on */
 	size_t out_at;
 	uint64_t sent;        /* of the answer's body */
+	struct buf access;    /* what is to be told when it is closed */
 	nghttp2_nv *trailers; /* one block with their bytes */
 	size_t trailer_count;
 	size_t unacked;    /* of the body: the peer's window lacks them */
@@ -98,6 +99,8 @@ struct http2 {
 	uint64_t head_due_ms; /* 0: none is */
 	uint64_t began_ms;
 	uint64_t end_due_ms; /* last call for the end; 0: it has been sent */
+	size_t mark;         /* of the server's out: what is gathered begins */
+	bool gathering;      /* something is, just now */
 	bool deferred;       /* streams lack window until others are done */
 	bool at_work;        /* what is to be sent leaves at the end of it */
 	bool flooded;        /* ENHANCE_YOUR_CALM */

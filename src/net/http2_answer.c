@@ -239,6 +239,7 @@ int http2__reply(struct http_request *req, const struct http_response *resp)
 	s->ended = true;
 	if (body)
 		rc = add_body(s, resp->body);
+	http1__access_answer(req, resp->status);
 	http1__request_release(req); /* the body may have been part of it */
 	if (rc != 0)
 		http1__close(c);
@@ -267,8 +268,10 @@ void http2__refuse(struct http2_stream *s, int status, const char *reason)
 			 http_status_reason(status), reason);
 
 	s->h2->conn->server->stat.refused_requests++;
-	if (!s->handed)
+	if (!s->handed) {
+		http1__access_answer(s->req, status);
 		http1__request_release(s->req);
+	}
 	s->ended = true;
 	if (!head && add_body(s, (struct http_text){ text, (size_t)n }) != 0)
 		head = true; /* the status will do */
@@ -296,6 +299,7 @@ int http2__answer_begin(struct http_request *req,
 				     : HTTP1_CHUNKED;
 	req->left = length >= 0 ? (uint64_t)length : 0;
 	req->h2->ended = !body;
+	http1__access_answer(req, resp->status);
 	rc = submit(req->h2, resp, length, body);
 	if (rc != 0)
 		return rc;

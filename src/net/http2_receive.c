@@ -39,6 +39,7 @@ static struct http2_stream *stream_new(struct http2 *h2, int32_t id)
 	req->minor = 0;
 	req->own_size = 0;
 	req->conn = h2->conn;
+	http1__access_take(req);
 	req->h2 = s;
 	s->req = req;
 	s->h2 = h2;
@@ -434,6 +435,9 @@ void http2__refuse_body(struct http2_stream *s, int status, const char *why)
 		http2__refuse(s, status, why);
 		return;
 	}
+	if (!s->answered)
+		http1__access_answer(req, status);
+	http1__access_end(req, !s->answered);
 	req->conn = NULL; /* its handler finds out */
 	cond_broadcast(&req->ready);
 	if (s->answered)
@@ -506,6 +510,9 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code,
 	h2->open--;
 	http2__let_go(s);
 	list_del(&s->ready);
+	http1__access_stream_end(s, finished);
+	if (req != NULL)
+		http1__access_end(req, finished);
 	buf_destroy(&s->out);
 	s->out_at = 0;
 	if (req != NULL && s->handed && req->conn != NULL && !finished) {

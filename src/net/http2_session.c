@@ -194,6 +194,7 @@ void http2__stream_unref(struct http2_stream *s)
 	list_del(&s->link);
 	list_del(&s->ready);
 	buf_destroy(&s->out);
+	buf_destroy(&s->access);
 	mem_free(s->trailers);
 	mem_free(s);
 }
@@ -230,6 +231,9 @@ void http2__gone(struct http1_conn *c)
 			nghttp2_session_set_stream_user_data(h2->session, s->id,
 							     NULL);
 		s->closed = true;
+		http1__access_stream_end(s, s->sent_all);
+		if (req != NULL)
+			http1__access_end(req, s->sent_all);
 		if (req == NULL) {
 			http2__stream_unref(s);
 		} else if (!s->handed) {
@@ -254,14 +258,18 @@ static int gather(struct http2 *h2, size_t mark)
 	struct buf *out = &h2->conn->server->out;
 	const uint8_t *data;
 	ssize_t n;
+	int rc = 0;
 
+	h2->mark = mark;
+	h2->gathering = true;
 	do {
 		/* Bodies are put behind out by a callback. */
 		n = nghttp2_session_mem_send(h2->session, &data);
 		if (n < 0 || (n > 0 && buf_append(out, data, n) != 0))
-			return UV_ENOMEM;
-	} while (n > 0 && out->size - mark < HTTP1_OUT_FLUSH);
-	return 0;
+			rc = UV_ENOMEM;
+	} while (rc == 0 && n > 0 && out->size - mark < HTTP1_OUT_FLUSH);
+	h2->gathering = false;
+	return rc;
 }
 
 static void flush(struct http1_conn *c)
@@ -310,6 +318,7 @@ void http2__settle(struct http1_conn *c)
 	flush(c);
 	if (c->closing)
 		return;
+	http1__access_settle(c); /* streams that ended without a word of ours */
 	c->last |= is_over(h2);
 	if (c->last) {
 		http1__finish(c);

@@ -188,6 +188,7 @@ void http1__request_release(struct http_request *req)
 {
 	struct http_server *server = req->server;
 
+	http1__access_end(req, true);
 	if (req->waiting)
 		server->stat.waiting--;
 	req->waiting = false;

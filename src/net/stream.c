@@ -223,6 +223,8 @@ void stream__write_now(struct stream *s, uv_buf_t buf)
 		s->group->on_drained(s, rc);
 	else if (stream_unsent(s) > 0)
 		s->group->on_stalled(s);
+	else if (s->group->on_written != NULL)
+		s->group->on_written(s);
 }
 
 int stream__write_raw(struct stream *s, const uv_buf_t *bufs, unsigned count)

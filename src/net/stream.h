@@ -42,6 +42,8 @@ struct stream_group {
 	/** With a batch: what was taken for sent is not all; on_drained() will
 	 * tell. */
 	void (*on_stalled)(struct stream *s);
+	/** With a batch: that of it has left. May be NULL. */
+	void (*on_written)(struct stream *s);
 	/** After stream_close(): the memory is the owner's again. */
 	void (*on_closed)(struct stream *s);
 	uint64_t reads;  /* reads that brought bytes */
