@@ -9,5 +9,5 @@ cd "$(dirname "$0")/../build"
 # One command a line; gcc's own names for what clang has too are few.
 sed -n 's/^ *"command": "\(.*\)",*$/\1/p' compile_commands.json |
 	sed -e 's/\\"/"/g' -e 's/\\\\/\\/g' \
-		-e 's/^[^ ]* /clang -fsyntax-only -Wno-gnu-variable-sized-type-not-at-end /' |
+		-e 's/^[^ ]* /clang -fsyntax-only -Werror -Wno-gnu-variable-sized-type-not-at-end /' |
 	tr '\n' '\0' | xargs -0 -P "${1:-$(nproc)}" -I{} sh -c '{}'
