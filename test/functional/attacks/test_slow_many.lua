@@ -115,7 +115,9 @@ local function hold(name)
     return now.memory, server:level()
 end
 
-hold('slow ones') -- what is made once is made
+for _ = 1, 2 do
+    hold('slow ones') -- what is made once is made
+end
 local memory, after = hold('they come again')
 local again, level = hold('and again')
 tap.is(level.descriptors, after.descriptors, 'no descriptor is left')

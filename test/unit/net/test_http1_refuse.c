@@ -166,6 +166,13 @@ static const struct refusal refusals[] = {
 	ROW("chunked hidden behind a tab", 400,
 	    POST "Transfer-Encoding:\x0b"
 		 "chunked\r\n\r\n"),
+	ROW("chunked with a comma behind", 400,
+	    POST "Transfer-Encoding: chunked,\r\n\r\n"),
+	ROW("an empty Transfer-Encoding", 501,
+	    POST "Transfer-Encoding:\r\n\r\n"),
+	ROW("both lengths, an encoding between", 400,
+	    POST "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n"
+		 "Transfer-Encoding: identity\r\n\r\n"),
 	ROW("two Transfer-Encodings", 400,
 	    POST "Transfer-Encoding: chunked\r\n"
 		 "Transfer-Encoding: chunked\r\n\r\n"),
@@ -199,6 +206,10 @@ static const struct refusal refusals[] = {
 	    CHUNKED "3;a\0b\r\nabc\r\n0\r\n\r\n"),
 	ROW("a bare LF in a chunk extension", 400,
 	    CHUNKED "3;a\nabc\r\n0\r\n\r\n"),
+	ROW("a bare CR in a chunk extension", 400,
+	    CHUNKED "3;a\rb\r\nabc\r\n0\r\n\r\n"),
+	ROW("a NUL in a chunk size", 400, CHUNKED "3\0\r\nabc\r\n0\r\n\r\n"),
+	ROW("a NUL in a trailer", 400, CHUNKED "0\r\nA: b\0c\r\n\r\n"),
 	ROW("a bare CR ending the last chunk", 400,
 	    CHUNKED "3\r\nabc\r\n0\r\n\rX"),
 	ROW("a folded trailer", 400, CHUNKED "0\r\nA: b\r\n c\r\n\r\n"),
@@ -266,6 +277,33 @@ static void test_refused(void **state)
 	rig_stop(&rig);
 }
 
+/* Byte by byte: nothing is decided by where a read ends. */
+static void test_byte_by_byte(void **state)
+{
+	struct http_limits limits = { .body_bytes = 1000 };
+	char text[4096], want[32];
+
+	(void)state;
+	rig_start(&rig, &limits);
+	for (size_t i = 0; i < COUNT; i++) {
+		int fd = rig_connect(&rig);
+
+		for (size_t at = 0; at < refusals[i].size; at++) {
+			if (!rig_send(&rig, fd, refusals[i].bytes + at, 1))
+				break; /* refused before its end */
+		}
+		snprintf(want, sizeof(want), "HTTP/1.1 %d ",
+			 refusals[i].status);
+		if (!rig_settle(&rig, fd, text, sizeof(text)) ||
+		    strncmp(text, want, strlen(want)) != 0 ||
+		    rig_count(text, "HTTP/1.1 ") != 1 || rig.handled != 0)
+			fail_msg("%s: %u handled, got:\n%s", refusals[i].name,
+				 rig.handled, text);
+		close(fd);
+	}
+	rig_stop(&rig);
+}
+
 /* The bytes behind a refused request are read by nobody. */
 static void test_nothing_behind(void **state)
 {
@@ -297,6 +335,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_byte_by_byte),
 		cmocka_unit_test(test_nothing_behind),
 	};
 
