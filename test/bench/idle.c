@@ -22,7 +22,7 @@
 
 enum {
 	COUNT_MAX = 1000000,
-	AT_A_TIME = 8,
+	AT_A_TIME = 32,     /* no more than the load before */
 	OF_ADDRESS = 20000, /* connections that share a source: its ports */
 	ANSWER_MAX = 4096,
 	PATIENCE = 3, /* seconds for an answer */

@@ -11,7 +11,7 @@ local programs = require('programs')
 local report = require('report')
 local servers = require('servers')
 
-local options = { rounds = 5, write = true, peer = true, load_seconds = 0.7,
+local options = { rounds = 5, write = true, peer = true, load_seconds = 0.6,
                   starts = 20, runs = 3 }
 do
     local i = 1
