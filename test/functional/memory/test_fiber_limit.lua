@@ -24,11 +24,17 @@ fiber.create(function()
 end)
 
 local function limited(memory, f, ...)
-    local it = fiber.new(f, ...)
+    -- Its limit comes first, also when this one is put aside before that.
+    local go = fiber.channel(1)
+    local it = fiber.new(function(...)
+        go:get()
+        return f(...)
+    end, ...)
     it:set_joinable(true)
     it:name('limited')
     -- What does not die of its memory is not to hang the test.
     fiber.set_limits(it, { memory = memory, total = 60 })
+    go:put(true)
     return it:join()
 end
 
