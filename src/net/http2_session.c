@@ -373,8 +373,12 @@ void http2__retire(struct http1_conn *c)
 	if (c->closing || c->last)
 		return;
 	if (h2->ending) {
-		if (h2->end_due_ms != 0 && h2->end_due_ms < http1__now_ms())
+		if (h2->end_due_ms != 0 && h2->end_due_ms < http1__now_ms()) {
+			/* Who has not answered may be asking on: a reset would
+			 * keep from it that this was in vain. */
+			c->linger = true;
 			last_call(c);
+		}
 	} else {
 		h2->ending = true;
 		h2->end_due_ms = http1__now_ms() + HTTP2_CALM_MS;
