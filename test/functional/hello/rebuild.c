@@ -241,6 +241,7 @@ static void old_one_serves(void *arg, const char *how)
 /* Garbage gone and the load silent: what does the server hold? */
 static void look(struct holdings *ret)
 {
+	server_settle(&server);
 	server_console(&server, "collectgarbage() collectgarbage()");
 	server_holdings(&server, "hello", ret);
 }

@@ -268,6 +268,41 @@ static unsigned count_lines(const char *path, const char *text)
 	return count;
 }
 
+/* Its ends of connections that it has not closed: established, or left by the
+ * peer. */
+static unsigned count_connections(int port)
+{
+	enum { ESTABLISHED = 1, CLOSE_WAIT = 8 }; /* of the kernel's table */
+	FILE *file = fopen("/proc/net/tcp", "r");
+	unsigned count = 0;
+	char line[256];
+
+	if (file == NULL)
+		fail("/proc/net/tcp: %s", strerror(errno));
+	while (fgets(line, sizeof(line), file) != NULL) {
+		unsigned local, state;
+
+		if (sscanf(line, "%*d: %*[^:]:%x %*[^:]:%*x %x", &local,
+			   &state) == 2 &&
+		    local == (unsigned)port &&
+		    (state == ESTABLISHED || state == CLOSE_WAIT))
+			count++;
+	}
+	fclose(file);
+	return count;
+}
+
+void server_settle(const struct server *s)
+{
+	double end = clock_s() + PATIENCE_S;
+
+	while (count_connections(s->port) > 0) {
+		if (clock_s() > end)
+			fail("the server does not close what its peers left");
+		nap();
+	}
+}
+
 static size_t read_rss(pid_t pid)
 {
 	char path[64];

@@ -36,6 +36,9 @@ int server_stop(struct server *s);
 /** Type @a line at the console; what it printed is valid until the next. */
 const char *server_console(struct server *s, const char *line);
 
+/** Wait until it has closed all HTTP connections that their peers left. */
+void server_settle(const struct server *s);
+
 /** What it holds of the system. */
 struct holdings {
 	unsigned fds;

@@ -7,9 +7,9 @@
  * ADDRESS is a port of 127.0.0.1 or the path of a unix socket. Each thread opens
  * one connection after the other, with so many requests on each, until there
  * have been as many CONNECTIONS in all; 0: until the server refuses one, for a
- * minute at most. Said in the end: a line for each worker, "worker N ANSWERS";
- * "answers", "ended" (connections that the server closed between two answers)
- * and "failed" with their counts. A connection that was taken gets the answer to
+ * minute at most, and "begun" is said at the first answer. Said in the end: a
+ * line for each worker, "worker N ANSWERS"; "answers", "ended" (connections that
+ * the server closed between two answers) and "failed" with their counts. A connection that was taken gets the answer to
  * its first request, and no answer is half of one: all else is a failure, which
  * is told and makes the exit code 1. So does a connection whose answers came
  * from two workers.
@@ -139,7 +139,10 @@ static bool serve_one(void)
 			first = worker;
 		if (worker != first)
 			tell_failure("worker %d, then %d", first, worker);
-		atomic_fetch_add(&answers, 1);
+		if (atomic_fetch_add(&answers, 1) == 0 && forever) {
+			puts("begun");
+			fflush(stdout);
+		}
 		atomic_fetch_add(&by_worker[worker], 1);
 	}
 	close(fd);

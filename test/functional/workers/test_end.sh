@@ -22,9 +22,11 @@ while [ $i -lt "$drains" ]; do
 	begin 4 "$address"
 	to=$port
 	if [ $((i % 2)) = 1 ]; then to=$TMPDIR/s; fi
+	rm -f said
 	"$client" "$to" 8 0 $((1 + i % 3 * 10)) > said 2> said.err &
 	load=$!
-	sleep 0.3 # of load; one that has not begun is refused
+	eventually has_line said begun
+	sleep 0.1 # of load
 	if [ $((i % 4)) -ge 2 ]; then signal=INT; else signal=TERM; fi
 	end_by $signal
 	code_is 0
