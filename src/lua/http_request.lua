@@ -206,8 +206,18 @@ end
 request.header = c.header
 
 --- req:is_gone() -> boolean
--- Nobody waits for the answer any more. Yields: no.
+-- Nobody waits for the answer any more: the peer has reset the connection, closed a
+-- unix socket, taken the request back (HTTP/2), or is silent when it is asked whether
+-- it is still there. Who closes a TCP connection orderly looks at first like one that
+-- only sends no more (`req:has_ended()`); that it has gone shows when something is
+-- sent, or else a minute or two later. Yields: no.
 request.is_gone = c.is_gone
+
+--- req:has_ended() -> boolean
+-- The peer sends no more: it has gone, or it has ended its side of the connection. Most
+-- that do have closed it, so a handler whose work nobody else needs may give it up. But
+-- some still read the answer (`nc -N` does). Yields: no.
+request.has_ended = c.has_ended
 
 --- req:tls_info() -> table | nil
 -- What came of the connection's TLS, as `socket_object:tls_info()` has it: `version`,

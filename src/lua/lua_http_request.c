@@ -445,6 +445,15 @@ static int l_is_gone(lua_State *L)
 	return 1;
 }
 
+/* has_ended(req) -> boolean: its peer sends no more. */
+static int l_has_ended(lua_State *L)
+{
+	struct http_request *req = lua_http_find_request(L, 1);
+
+	lua_pushboolean(L, req == NULL || http_request_has_ended(req));
+	return 1;
+}
+
 static int l_is_request(lua_State *L)
 {
 	lua_pushboolean(L,
@@ -538,6 +547,7 @@ void lua_http_push_request_half(lua_State *L)
 		{ "decode", l_decode },
 		{ "header", l_header },
 		{ "is_gone", l_is_gone },
+		{ "has_ended", l_has_ended },
 		{ "is_request", l_is_request },
 		{ "tls_info", l_tls_info },
 		{ "set_methods", l_set_methods },

@@ -19,6 +19,7 @@
 #include "net/http_server.h"
 #include "net/stream.h"
 #include "runtime/cond.h"
+#include "runtime/fd_watch.h"
 #include "runtime/timer.h"
 
 struct http1_access;
@@ -84,6 +85,7 @@ struct http_request {
 				    * is parsed, or from then on own */
 	char *own;               /* the copy, once the handler waits */
 	uint64_t began_ns;       /* if anybody is told of it */
+	struct fd_watch watch;   /* see http1_gone.c */
 	uint32_t slot;           /* its place in the server's table */
 	uint32_t generation;     /* with the slot: the handle */
 	uint32_t parsed;         /* bytes of the message looked at */
@@ -124,6 +126,7 @@ struct http_request {
 	uint32_t label;        /* the handler's */
 	uint16_t status;       /* of the answer; 0: none is begun */
 	bool told;             /* that it is over */
+	bool abandoned; /* its peer has gone, maybe not all of its body */
 	struct http1_websocket *websocket; /* HTTP1_UPGRADED */
 	struct http_request *next;         /* in the pool */
 	struct cond ready;                 /* see http_request_ready() */
@@ -415,6 +418,18 @@ bool http1__has_room(const struct http_request *req);
 
 /** @a size bytes more of c->req's answer were handed over. */
 void http1__count_unsent(struct http1_conn *c, size_t size);
+
+/* http1_gone.c */
+
+/** Nothing is read of @a c, whose handler waits: notice when its peer goes. */
+void http1__watch(struct http1_conn *c);
+
+/** @a req is about to lose its connection. */
+static inline void http1__unwatch(struct http_request *req)
+{
+	if (req->watch.in != NULL)
+		fd_watch_stop(&req->watch);
+}
 
 /* http1_websocket.c: connections that were upgraded. */
 

@@ -127,6 +127,8 @@ void http1__settle(struct http1_conn *c)
 			http1__wait(c, HTTP1_WAIT_HANDLER);
 		http1__set_reading(c, c->in.size < HTTP1_HELD_MAX &&
 					      http1__has_room(c->req));
+		if (!c->reading && !c->closing)
+			http1__watch(c);
 	} else if (c->last) {
 		http1__finish(c);
 	} else if (c->wait == HTTP1_WAIT_TURN) {
@@ -230,6 +232,8 @@ void http1__close(struct http1_conn *c)
 	c->closing = true;
 	stream_flush(&c->stream); /* what was sent is known then */
 	list_del(&c->link);
+	if (c->busy)
+		http1__unwatch(c->req);
 	if (http1__is_upgraded(c)) {
 		http1__websocket_lost(c->req);
 	} else if (c->req != NULL && c->busy) {

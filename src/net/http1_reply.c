@@ -48,6 +48,7 @@ void http1__part(struct http1_conn *c, bool linger)
 	struct http_request *req = c->req;
 
 	http1__access_end(req, true);
+	http1__unwatch(req);
 	req->conn = NULL;
 	c->req = NULL;
 	c->busy = false;

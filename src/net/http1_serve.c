@@ -56,10 +56,12 @@ static void refuse(struct http1_conn *c, int status, const char *reason)
 	req->sent = sent;
 	http1__access_end(req, true);
 	c->req = NULL;
-	if (c->busy)
+	if (c->busy) {
+		http1__unwatch(req);
 		req->conn = NULL; /* its handler finds out */
-	else
+	} else {
 		http1__request_release(req);
+	}
 	c->busy = false;
 }
 

@@ -130,7 +130,13 @@ bool http_request_tls_info(const struct http_request *req,
 
 bool http_request_is_gone(const struct http_request *req)
 {
-	return req->conn == NULL;
+	return req->conn == NULL || req->abandoned;
+}
+
+bool http_request_has_ended(const struct http_request *req)
+{
+	return http_request_is_gone(req) ||
+	       (req->conn->h2 == NULL && req->conn->eof);
 }
 
 int http_request_reply(struct http_request *req,
@@ -197,6 +203,7 @@ void http1__request_release(struct http_request *req)
 	if (!list_empty(&req->ready.waiters))
 		cond_broadcast(&req->ready);
 	http1__websocket_free(req);
+	http1__unwatch(req);
 	req->generation++;
 	req->conn = NULL;
 	req->owner = NULL;

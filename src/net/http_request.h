@@ -125,6 +125,10 @@ bool http_request_tls_info(const struct http_request *req,
 /** True when nobody waits for the answer any more. */
 bool http_request_is_gone(const struct http_request *req);
 
+/** True when its peer will send no more: most that do so have gone. Of HTTP/2 as
+ * http_request_is_gone(). */
+bool http_request_has_ended(const struct http_request *req);
+
 /**
  * Answer and give the request up. Returns 0; or UV_ECONNRESET when the peer
  * has gone, UV_ENOMEM when the connection had to be closed: the request is

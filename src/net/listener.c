@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -101,6 +102,18 @@ void listen_address_format(const struct listen_address *addr, char *text,
 	}
 }
 
+/* Whoever is accepted has it from here, without a call of its own: a peer that is
+ * silent for a minute is asked whether it is still there. */
+static void set_keepalive(int fd)
+{
+	int one = 1, idle_s = 60, every_s = 15, times = 4;
+
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s, sizeof(every_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof(times));
+}
+
 static int set_reuse_port(int fd)
 {
 	int one = 1;
@@ -125,6 +138,8 @@ static int open_socket(const struct listen_address *addr,
 		goto fail_fd;
 	if (tcp && (opts->reuse_port || joins) && set_reuse_port(fd) != 0)
 		goto fail_fd;
+	if (tcp)
+		set_keepalive(fd);
 	/* The file gets the socket's own mode: nobody comes in before. */
 	if (!tcp && opts->mode != 0 && fchmod(fd, opts->mode) != 0)
 		goto fail_fd;

@@ -12,7 +12,10 @@
 #include "net/stream_proxy.h"
 #include "net/stream_tls.h"
 
-enum { WRITE_BUFS = 4 };
+enum {
+	WRITE_BUFS = 4,
+	PROBE_S = 5, /* of silence; a kernel forgets what was closed in 60 */
+};
 
 /** Bytes on their way, copied: the caller's may be gone by then. */
 struct stream_rest {
@@ -313,6 +316,16 @@ int stream_peer(const struct stream *s, struct sockaddr_storage *ret_addr)
 	if (getpeername(stream_fd(s), (struct sockaddr *)ret_addr, &size) != 0)
 		return -errno;
 	return 0;
+}
+
+int stream_watch_gone(const struct stream *s, struct loop *loop,
+		      struct fd_watch *w, fd_watch_f fn)
+{
+	int fd = stream_fd(s), idle_s = PROBE_S;
+
+	/* Of no socket but TCP's: never mind. */
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	return fd_watch_start(loop, w, fd, 0, fn);
 }
 
 void stream_set_reset(struct stream *s)

@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include "base/buf.h"
+#include "runtime/fd_watch.h"
 
 struct stream;
 struct stream_batch;
@@ -119,6 +120,13 @@ bool stream_is_greeting(const struct stream *s);
 
 /** The peer's address, or what a PROXY header says of it. Returns 0 or UV_E*. */
 int stream_peer(const struct stream *s, struct sockaddr_storage *ret_addr);
+
+/** While nothing is read: have @a fn called, once, when the peer has gone for good,
+ * by a reset or, of a unix socket, its close. Of TCP a close alone looks like the
+ * end of what it sends; a probe then finds out after a while. Stopped before
+ * stream_close(). Returns 0 or UV_E*. */
+int stream_watch_gone(const struct stream *s, struct loop *loop,
+		      struct fd_watch *w, fd_watch_f fn);
 
 /** What was sent is not all there should have been, and only a reset can tell
  * the peer: stream_close() is going to be one. */
