@@ -111,7 +111,8 @@ void http1__wait(struct http1_conn *c, enum http1_wait wait)
 	c->late = false;
 	if (wait >= HTTP1_WAIT_TIMED)
 		return;
-	due = http1__now_ms() + server->wait_ms[wait];
+	/* The loop's time, of this turn: it costs nothing. */
+	due = uv_now(server->group.loop) + server->wait_ms[wait];
 	c->due_ms = due;
 	if (!timer_active(&server->timer) ||
 	    server->timer.due_ns > due * 1000000)

@@ -1,4 +1,10 @@
-/* Byte streams over libuv. See stream.h. */
+/*
+ * Byte streams over libuv. See stream.h.
+ *
+ * libuv tells when a socket is ready and keeps what does not leave at once. The
+ * bytes themselves are received and sent here: it would read() and write(), whose
+ * way into a socket is the longer one, by some hundreds of instructions.
+ */
 #include "net/stream.h"
 
 #include <errno.h>
@@ -28,15 +34,37 @@ static struct stream *stream_of(void *handle)
 	return (struct stream *)handle; /* the union comes first */
 }
 
+static int stream_fd(const struct stream *s)
+{
+	uv_os_fd_t fd;
+
+	if (uv_fileno(&s->uv.handle, &fd) != 0)
+		return -1;
+	return fd;
+}
+
+/* Bytes that were received, 0: none are there, UV_EOF or another UV_E*. */
+static ssize_t receive(const struct stream *s, uv_buf_t room)
+{
+	ssize_t n;
+
+	do {
+		n = recv(stream_fd(s), room.base, room.len, 0);
+	} while (n < 0 && errno == EINTR);
+	if (n == 0)
+		return UV_EOF;
+	if (n < 0)
+		return errno == EAGAIN ? 0 : -errno;
+	return n;
+}
+
+/* Where libuv asks for room it is told that there is none: so it does not read,
+ * and goes on to on_ready(). */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
-	struct stream_group *group = stream_of(handle)->group;
-
+	(void)handle;
 	(void)suggested;
-	if (group->batch != NULL)
-		*buf = stream__batch_room(stream_of(handle));
-	else
-		*buf = uv_buf_init(group->buffer, group->buffer_size);
+	*buf = uv_buf_init(NULL, 0);
 }
 
 static void deliver(struct stream *s, char *data, ssize_t size)
@@ -70,20 +98,32 @@ void stream__deliver(struct stream *s, char *data, ssize_t size)
 		deliver(s, data, size);
 }
 
-static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buf)
+static void on_ready(uv_stream_t *handle, ssize_t status, const uv_buf_t *none)
 {
 	struct stream *s = stream_of(handle);
+	struct stream_group *group = s->group;
+	uv_buf_t room = uv_buf_init(group->buffer, group->buffer_size);
+	ssize_t size = status;
 
-	if (size == 0 || size == UV_ENOBUFS) /* nothing, or not yet */
+	(void)none;
+	if (group->batch != NULL)
+		room = stream__batch_room(s);
+	if (room.len == 0)
 		return;
+	if (status == UV_ENOBUFS)
+		size = receive(s, room);
+	if (size == 0)
+		return;
+	if (size < 0)
+		uv_read_stop(handle);
 	if (size > 0) {
-		s->group->reads++;
-		s->group->bytes_in += size;
+		group->reads++;
+		group->bytes_in += size;
 	}
-	if (s->group->batch != NULL)
-		stream__batch_read(s, buf->base, size);
+	if (group->batch != NULL)
+		stream__batch_read(s, room.base, size);
 	else
-		stream__deliver(s, buf->base, size);
+		stream__deliver(s, room.base, size);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -146,7 +186,7 @@ int stream_open(struct stream *s, struct stream_group *group, int fd,
 
 int stream_read_start(struct stream *s)
 {
-	int rc = uv_read_start(&s->uv.stream, on_alloc, on_read);
+	int rc = uv_read_start(&s->uv.stream, on_alloc, on_ready);
 
 	return rc == UV_EALREADY ? 0 : rc;
 }
@@ -199,20 +239,39 @@ static int write_rest(struct stream *s, const uv_buf_t *bufs, unsigned count,
 	return rc;
 }
 
+/* Bytes that the kernel took, or UV_E*; UV_EAGAIN: none, now. */
+static ssize_t send_now(struct stream *s, const uv_buf_t *bufs, unsigned count)
+{
+	/* libuv promises that its buffers are the system's. */
+	struct msghdr m = { .msg_iov = (struct iovec *)bufs,
+			    .msg_iovlen = count };
+	ssize_t n;
+
+	if (stream_unsent(s) > 0 || inject("stream_write"))
+		return UV_EAGAIN;
+	do {
+		n = count == 1 ? send(stream_fd(s), bufs->base, bufs->len,
+				      MSG_NOSIGNAL)
+			       : sendmsg(stream_fd(s), &m, MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == ENOBUFS ? UV_EAGAIN : -errno;
+	return n;
+}
+
 /* What the kernel takes leaves, the rest is queued. Returns 0 or UV_E*. */
 static int write_through(struct stream *s, const uv_buf_t *bufs, unsigned count,
 			 size_t total)
 {
-	int rc;
+	ssize_t n;
 
 	s->group->writes++;
-	rc = inject("stream_write") ? UV_EAGAIN
-				    : uv_try_write(&s->uv.stream, bufs, count);
-	if (rc < 0 && rc != UV_EAGAIN)
-		return rc;
-	if (rc > 0 && (size_t)rc == total)
+	n = send_now(s, bufs, count);
+	if (n < 0 && n != UV_EAGAIN)
+		return (int)n;
+	if (n > 0 && (size_t)n == total)
 		return 0;
-	return write_rest(s, bufs, count, rc > 0 ? rc : 0, total);
+	return write_rest(s, bufs, count, n > 0 ? (size_t)n : 0, total);
 }
 
 void stream__write_now(struct stream *s, uv_buf_t buf)
@@ -257,15 +316,6 @@ void stream_flush(struct stream *s)
 {
 	if (stream__batch_has(s, STREAM_WRITTEN))
 		stream__batch_flush(s);
-}
-
-static int stream_fd(const struct stream *s)
-{
-	uv_os_fd_t fd;
-
-	if (uv_fileno(&s->uv.handle, &fd) != 0)
-		return -1;
-	return fd;
 }
 
 int stream_shutdown(struct stream *s)

@@ -25,6 +25,7 @@ enum {
 	WRITE_LARGE = 4 << 10,
 	LINE = 64,         /* bytes; two streams share none */
 	SERVE_NS = 500000, /* then what there is to write leaves */
+	CLOCK_EVERY = 4,   /* streams between two looks at the clock */
 };
 
 struct batch_read {
@@ -168,7 +169,8 @@ void stream_group_serve(struct stream_group *group)
 		if (uv_is_closing(&r->stream->uv.handle))
 			continue;
 		stream__deliver(r->stream, r->data, r->size);
-		if (batch->write_count > 0 && uv_hrtime() - start > SERVE_NS) {
+		if (i % CLOCK_EVERY == 0 && batch->write_count > 0 &&
+		    uv_hrtime() - start > SERVE_NS) {
 			write_all(batch);
 			start = uv_hrtime();
 		}
