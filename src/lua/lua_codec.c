@@ -6,14 +6,10 @@
 
 #include "base/diag.h"
 #include "lua/lua_error.h"
+#include "lua/lua_lean.h"
 #include "lua/lua_state.h"
 #include "port/json_encode.h"
 #include "port/number.h"
-
-enum {
-	TEXT_KEEP = 64 * 1024, /* of a buffer between calls */
-	TEXT_MAX = 1 << 30,    /* a string can hardly be longer */
-};
 
 static const char *const text_class = "neap.codec.text";
 
@@ -256,13 +252,13 @@ void lua_codec_begin(lua_State *L, struct lua_codec *self,
 	if (options_idx != 0 && lua_istable(L, options_idx))
 		lua_codec_read_cfg(L, options_idx, &call->cfg);
 	luaL_checkstack(L, 8, "too many values");
-	if (self->busy) {
+	if (self->busy || lua_lean_in_finalizer(L)) {
 		/* Called by a __serialize function, or a finalizer. */
 		call->text = lua_newuserdata(L, sizeof *call->text);
 		*call->text = (struct buf){ 0 };
 		set_gc(L, text_class, l_text_gc);
 	}
-	call->text->limit = TEXT_MAX;
+	call->text->limit = LUA_CODEC_TEXT_MAX;
 	call->text->size = 0;
 }
 
@@ -278,7 +274,7 @@ int lua_codec_run(lua_State *L, struct lua_codec_call *call, int idx,
 	n = lua_job_end(L, &call->job, 1);
 	if (release != NULL)
 		release(call);
-	buf_reset(call->text, nested ? 0 : TEXT_KEEP);
+	buf_reset(call->text, nested ? 0 : LUA_CODEC_TEXT_KEEP);
 	if (!nested)
 		call->codec->busy = false;
 	return n < 0 ? lua_error_throw(L) : n;

@@ -11,6 +11,11 @@
 #include "lua/lua_serialize.h"
 #include "lua/lua_value.h"
 
+enum {
+	LUA_CODEC_TEXT_KEEP = 64 << 10, /* of a buffer between calls */
+	LUA_CODEC_TEXT_MAX = 1 << 30,   /* a string can hardly be longer */
+};
+
 /** One instance of a module: what require() or new() gives. A userdata, the
  * first upvalue of its functions. */
 struct lua_codec {

@@ -16,6 +16,7 @@
 #include "lua/lua_call.h"
 #include "lua/lua_error.h"
 #include "lua/lua_http.h"
+#include "lua/lua_lean.h"
 
 enum {
 	REPLY_ARGS = 5,    /* of reply() and begin() */
@@ -47,6 +48,23 @@ static const char *note_length(struct answer *a, const char *text)
 	return NULL;
 }
 
+/* One field of text. Returns NULL, or what is wrong. */
+static const char *note_field(struct answer *a, struct http_field f)
+{
+	if (a->resp.field_count == HTTP_FIELDS_MAX)
+		return "there are too many";
+	if (is_named(f.name.data, f.name.size, "connection")) {
+		/* Anything else in it is the server's business. */
+		a->resp.close |= is_named(f.value.data, f.value.size, "close");
+		return NULL;
+	}
+	if (is_named(f.name.data, f.name.size, "content-length"))
+		return note_length(a, f.value.data);
+	a->typed |= is_named(f.name.data, f.name.size, "content-type");
+	a->fields[a->resp.field_count++] = f;
+	return NULL;
+}
+
 /* One field, its name at -2 and its value on top: text, which its table keeps,
  * or a number, whose text is put right behind the arguments and kept there.
  * Returns NULL, or what is wrong. */
@@ -65,19 +83,8 @@ static const char *add_field(lua_State *L, struct answer *a)
 	} else {
 		return "the value is no string or number";
 	}
-	if (a->resp.field_count == HTTP_FIELDS_MAX)
-		return "there are too many";
 	f.name.data = lua_tolstring(L, -2, &f.name.size);
-	if (is_named(f.name.data, f.name.size, "connection")) {
-		/* Anything else in it is the server's business. */
-		a->resp.close |= is_named(f.value.data, f.value.size, "close");
-		return NULL;
-	}
-	if (is_named(f.name.data, f.name.size, "content-length"))
-		return note_length(a, f.value.data);
-	a->typed |= is_named(f.name.data, f.name.size, "content-type");
-	a->fields[a->resp.field_count++] = f;
-	return NULL;
+	return note_field(a, f);
 }
 
 /* A list of values: a field each. */
@@ -93,6 +100,24 @@ static const char *add_list(lua_State *L, struct answer *a)
 		lua_pop(L, 2);
 	}
 	return why;
+}
+
+/* All fields of the table at @a idx, when each is text. False: the long way has to
+ * look at them. */
+static bool add_texts(lua_State *L, int idx, struct answer *a)
+{
+	struct lua_texts pair;
+	uint32_t at = 0;
+	int rc;
+
+	while ((rc = lua_lean_next_texts(L, idx, &at, &pair)) > 0) {
+		struct http_field f = { { pair.key, pair.key_size },
+					{ pair.value, pair.value_size } };
+
+		if (note_field(a, f) != NULL)
+			return false;
+	}
+	return rc == 0;
 }
 
 /* All fields of the table at @a idx. Returns NULL, or what is wrong with the
@@ -131,20 +156,28 @@ static int refused(lua_State *L, const struct answer *a)
 	return 2;
 }
 
-/* Fill @a a from status, headers | nil, body | nil and type, which are the
- * arguments from 2 on. Returns 0, or the number of values pushed: what is wrong
- * with them. */
-static inline int fill(lua_State *L, struct answer *a)
+/* With the status, argument 2, and no fields. */
+static void begin(lua_State *L, struct answer *a)
 {
 	double status = lua_tonumber(L, 2);
-	const char *why;
 
 	a->resp = (struct http_response){ .fields = a->fields };
 	a->typed = false;
 	a->length = HTTP_LENGTH_UNKNOWN;
 	a->resp.status = status >= 100 && status <= 999 ? (int)status : 0;
-	if (lua_isnil(L, 3))
+}
+
+/* Fill @a a from status, headers | nil, body | nil and type, which are the
+ * arguments from 2 on. Returns 0, or the number of values pushed: what is wrong
+ * with them. */
+static inline int fill(lua_State *L, struct answer *a)
+{
+	const char *why;
+
+	begin(L, a);
+	if (lua_isnil(L, 3) || add_texts(L, 3, a))
 		return 0;
+	begin(L, a);
 	why = add_fields(L, 3, a);
 	if (why == NULL)
 		return 0;

@@ -5,6 +5,7 @@
 #include "lua/lua_deserialize.h"
 #include "lua/lua_direct.h"
 #include "lua/lua_error.h"
+#include "lua/lua_lean.h"
 #include "port/json_decode.h"
 #include "port/json_encode.h"
 
@@ -16,25 +17,62 @@
  * nan and inf, which is no JSON, unless `encode_invalid_numbers` is false.
  */
 
+static void begin_encoder(struct json_encoder *e, struct buf *text,
+			  const struct lua_serialize_cfg *cfg)
+{
+	struct json_encode_opts opts = {
+		.precision = cfg->encode_number_precision,
+		.utf8 = (enum json_utf8)cfg->encode_invalid_utf8,
+		.refuse_nonfinite = !cfg->encode_invalid_numbers,
+	};
+
+	text->size = 0;
+	json_encoder_create(e, text, &opts);
+}
+
+static int push_text(lua_State *L, struct lua_job *job)
+{
+	const struct lua_codec_call *call = (struct lua_codec_call *)job;
+
+	lua_pushlstring(L, call->text->data, call->text->size);
+	return 1;
+}
+
 static int run_encode(lua_State *L, struct lua_job *job)
 {
 	struct lua_codec_call *call = (struct lua_codec_call *)job;
-	struct json_encode_opts opts = {
-		.precision = call->cfg.encode_number_precision,
-		.utf8 = (enum json_utf8)call->cfg.encode_invalid_utf8,
-		.refuse_nonfinite = !call->cfg.encode_invalid_numbers,
-	};
 	struct json_encoder e;
 
-	json_encoder_create(&e, call->text, &opts);
+	begin_encoder(&e, call->text, &call->cfg);
 	if (!lua_direct_tell(L, 1, &call->cfg, &e.sink)) {
-		call->text->size = 0;
-		json_encoder_create(&e, call->text, &opts);
+		begin_encoder(&e, call->text, &call->cfg);
 		if (lua_serialize(L, 1, &e.sink, &call->cfg) != 0)
 			return -1;
 	}
-	lua_pushlstring(L, call->text->data, call->text->size);
-	return 1;
+	return push_text(L, job);
+}
+
+/*
+ * The short way, for plain values without options. Until the text is whole nothing
+ * can throw and no Lua code runs; while a string is made of it a finalizer may, and
+ * has a buffer of its own (lua_codec_begin()). Returns how many results lie on top,
+ * 0: it takes the long way. Throws: out of memory.
+ */
+static int encode_plainly(lua_State *L, struct lua_codec *self)
+{
+	struct lua_codec_call call = { .codec = self, .text = &self->text };
+	struct json_encoder e;
+
+	if (self->busy || lua_lean_in_finalizer(L))
+		return 0;
+	self->text.limit = LUA_CODEC_TEXT_MAX;
+	begin_encoder(&e, &self->text, &self->cfg);
+	if (!lua_direct_tell(L, 1, &self->cfg, &e.sink))
+		return 0;
+	if (self->text.size <= LUA_CODEC_TEXT_KEEP)
+		return push_text(L, &call.job);
+	call.job.run = push_text; /* and if that throws, its memory goes */
+	return lua_codec_run(L, &call, 1, NULL);
 }
 
 /***
@@ -45,13 +83,20 @@ static int run_encode(lua_State *L, struct lua_job *job)
  */
 static int l_json_encode(lua_State *L)
 {
+	struct lua_codec *self = lua_codec_self(L);
 	struct lua_codec_call call = { .job.run = run_encode };
 
 	if (lua_isnone(L, 1))
 		return lua_error_usage(L, "usage: json.encode(value[, "
 					  "{option = value}])");
+	if (lua_isnoneornil(L, 2)) {
+		int n = encode_plainly(L, self);
+
+		if (n != 0)
+			return n;
+	}
 	lua_settop(L, 2);
-	lua_codec_begin(L, lua_codec_self(L), &call, 2);
+	lua_codec_begin(L, self, &call, 2);
 	return lua_codec_run(L, &call, 1, NULL);
 }
 

@@ -17,6 +17,12 @@
 #include "lua/lua_preempt.h"
 #include "lua/lua_state.h"
 
+/** A key and its value, for as long as their table has them. */
+struct lua_texts {
+	const char *key, *value;
+	size_t key_size, value_size;
+};
+
 #if !NEAP_LUAJIT_SYSTEM
 
 #include <lj_frame.h>
@@ -75,6 +81,33 @@ static inline const char *lua_lean_string(lua_State *L, int arg,
 		return NULL;
 	*ret_size = strV(o)->len;
 	return strVdata(o);
+}
+
+/** The pair of texts at or behind place *at of the table that is argument @a arg.
+ * Returns 1 with *at behind it; 0: there are no more; -1: it is no table, or
+ * there is a pair of another kind. */
+static inline int lua_lean_next_texts(lua_State *L, int arg, uint32_t *at,
+				      struct lua_texts *ret)
+{
+	cTValue *o = L->base + arg - 1;
+	const GCtab *t;
+	const Node *n;
+
+	if (o >= L->top || !tvistab(o) || tabV(o)->asize > 0)
+		return -1;
+	t = tabV(o);
+	do {
+		if (*at > t->hmask)
+			return 0;
+		n = &noderef(t->node)[(*at)++];
+	} while (tvisnil(&n->val));
+	if (!tvisstr(&n->key) || !tvisstr(&n->val))
+		return -1;
+	ret->key = strdata(strV(&n->key));
+	ret->key_size = strV(&n->key)->len;
+	ret->value = strdata(strV(&n->val));
+	ret->value_size = strV(&n->val)->len;
+	return 1;
 }
 
 /** lua_toboolean(L, arg) */
@@ -295,6 +328,13 @@ static inline const char *lua_lean_string(lua_State *L, int arg,
 {
 	return lua_type(L, arg) == LUA_TSTRING ? lua_tolstring(L, arg, ret_size)
 					       : NULL;
+}
+
+static inline int lua_lean_next_texts(lua_State *L, int arg, uint32_t *at,
+				      struct lua_texts *ret)
+{
+	(void)L, (void)arg, (void)at, (void)ret;
+	return -1;
 }
 
 static inline bool lua_lean_toboolean(lua_State *L, int arg)

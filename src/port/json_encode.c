@@ -247,6 +247,12 @@ static int on_str(struct port_sink *s, const char *data, size_t size)
 		return no_room(e);
 	to = lead(e, start);
 	*to++ = '"';
+	if (skip_plain(p, end) == end) { /* as most are */
+		memcpy(to, data, size);
+		to[size] = '"';
+		e->out->size += (size_t)(to - start) + size + 1;
+		return 0;
+	}
 	e->out->size += (size_t)(to - start);
 	while (p < end) {
 		next = skip_plain(p, end);
