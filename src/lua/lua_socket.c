@@ -586,6 +586,7 @@ int luaopen_neap_socket(lua_State *L)
 	lua_socket_open_names(L);
 	lua_socket_open_resolve(L);
 	lua_socket_open_server(L);
+	lua_socket_open_proxy(L);
 	lua_socket_open_tls(L);
 	return 1;
 }

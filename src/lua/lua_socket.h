@@ -68,6 +68,7 @@ void lua_socket_open_options(lua_State *L);
 void lua_socket_open_names(lua_State *L);
 void lua_socket_open_resolve(lua_State *L);
 void lua_socket_open_server(lua_State *L);
+void lua_socket_open_proxy(lua_State *L);
 void lua_socket_open_tls(lua_State *L);
 
 /** The C half of socket.lua. */

@@ -328,6 +328,22 @@ end
 
 local name_mt = {__tostring = from_name}
 
+-- Of those behind a proxy.
+local sources = setmetatable({}, {__mode = 'k'})
+
+local function peer_of(self)
+    local source = sources[self]
+    if source == nil then
+        return c.peer(self)
+    end
+    c.fd(self)
+    local name = {}
+    for key, value in pairs(source) do
+        name[key] = value
+    end
+    return name
+end
+
 --- socket_object:name() -> table | nil, err
 -- Its own address: `host`, `port`, `family`, `type` and `protocol`. Yields: no. Throws: it
 -- is closed.
@@ -340,9 +356,10 @@ function methods:name()
 end
 
 --- socket_object:peer() -> table | nil, err
--- The same of the other side. Yields: no. Throws: it is closed.
+-- The same of the other side; with a PROXY header (`tcp_server()`) whom that names.
+-- Yields: no. Throws: it is closed.
 function methods:peer()
-    local name, err = c.peer(self)
+    local name, err = peer_of(self)
     if name == nil then
         return nil, err
     end
@@ -520,7 +537,7 @@ end
 -- Both addresses; its last error stays.
 local function names_of(self)
     local reason = c.errno(self)
-    local name, peer = c.name(self), c.peer(self)
+    local name, peer = c.name(self), peer_of(self)
     c.set_errno(self, reason)
     return name, peer
 end
@@ -751,6 +768,7 @@ setmetatable(M, {
 
 parts.methods, parts.new, parts.connect = methods, new, connect
 parts.look_up, parts.object_of, parts.name_mt = look_up, object_of, name_mt
+function parts.set_peer(self, source) sources[self] = source end
 c.add_tls(c, M, parts)
 c.add_server(c, M, parts)
 c.add_luasocket(c, M, parts)

@@ -19,7 +19,7 @@ local scarce = {
     [errno.EMFILE] = true, [errno.ENFILE] = true, [errno.ENOBUFS] = true,
     [errno.ENOMEM] = true,
 }
-local RETRY, CONNECTIONS_MAX, FAREWELL = 0.05, 65536, 10
+local RETRY, CONNECTIONS_MAX, FAREWELL, PROXY = 0.05, 65536, 10, 10
 
 local function fiber_name(server, address)
     fiber.name(('%s/%s:%s'):format(server.name, address.host, address.port)
@@ -31,16 +31,42 @@ local function note_place(err)
     return err
 end
 
--- With TLS, whose handshake may fail for reasons of the client.
-local function handle_tls(server, s, from)
-    local ok, err = own.tls_greet(s, server.tls, nil, nil, server.name)
+-- Who @s is for the proxy in front of it, which @from is; nil and an error.
+local function read_proxy(server, s, from)
+    local due = c.due(server.proxy_timeout)
+    local source, err = c.read_proxy(s)
+    while source == false do
+        local status = c_park(s, IN, due)
+        if status ~= 0 then
+            return c.give_up(s, status, 'PROXY header')
+        end
+        source, err = c.read_proxy(s)
+    end
+    if type(source) ~= 'table' then
+        return source and from, err
+    end
+    own.set_peer(s, source)
+    fiber_name(server, source)
+    return source
+end
+
+-- With a PROXY header, or TLS, which may fail for reasons of the client.
+local function handle_greeted(server, s, from)
+    local ok, err = from
+    if server.proxy_timeout ~= nil then
+        ok, err = read_proxy(server, s, from)
+    end
+    local who = ok or from
+    if ok and server.tls ~= nil then
+        ok, err = own.tls_greet(s, server.tls, nil, nil, server.name)
+    end
     if not ok then
-        log.verbose('%s: %s: %s', server.name, from.host .. ':' .. from.port, tostring(err))
+        log.verbose('%s: %s:%s: %s', server.name, who.host, who.port, tostring(err))
         return
     end
-    server.handler(s, from)
+    server.handler(s, who)
     -- Nobody else waits for it.
-    if c.is_open(s) then
+    if server.tls ~= nil and c.is_open(s) then
         own.tls_farewell(s, 2, c.due(FAREWELL))
     end
 end
@@ -49,10 +75,10 @@ end
 local function serve(server, s, from)
     fiber_name(server, from)
     local ok, err
-    if server.tls == nil then
+    if server.tls == nil and server.proxy_timeout == nil then
         ok, err = xpcall(server.handler, note_place, s, from)
     else
-        ok, err = xpcall(handle_tls, note_place, server, s, from)
+        ok, err = xpcall(handle_greeted, note_place, server, s, from)
     end
     if c.is_open(s) then
         c.shutdown(s, 2)
@@ -167,7 +193,12 @@ local function check_server(opts)
     elseif not is_backlog(opts.backlog) then
         backlog_usage()
     end
+    local patience = opts.proxy_timeout or PROXY
+    if type(patience) ~= 'number' or not (patience > 0) then
+        usage('socket.tcp_server(): proxy_timeout is a number over 0')
+    end
     return {
+        proxy_timeout = opts.proxy_protocol and patience or nil,
         handler = opts.handler, prepare = opts.prepare,
         name = opts.name or 'server', backlog = opts.backlog,
         reuseport = opts.reuseport and true or false, max_connections = max,
@@ -241,7 +272,11 @@ end
 -- `handler`; `name`, of the fibers (`server`); `prepare`, a function that is called with
 -- the new socket before it is bound, and may give a backlog; `backlog` (256);
 -- `max_connections` (65536), who comes beyond it waits; `reuseport`, true if other
--- programs may listen there, too; and `tls`, options or a context as `tls_server()` has
+-- programs may listen there, too; `proxy_protocol`, true behind a proxy that begins each
+-- connection with a PROXY header of version 1 or 2: its source is who it is, and what
+-- `peer()` gives, unless the proxy speaks for itself, and who sends none within
+-- `proxy_timeout` (10) seconds is closed and logged as `verbose`: nobody but the proxy may
+-- reach such a port; and `tls`, options or a context as `tls_server()` has
 -- them, and beside them `context` (then no other) and `handshake_timeout` (10): then the
 -- handler is called after the handshake, which is done in the connection's fiber, and who
 -- fails in it is logged as `verbose`. With several workers each may listen at the same

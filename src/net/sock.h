@@ -127,6 +127,17 @@ static inline bool sock_has_ahead(const struct sock *s)
 	return s->in.end > s->in.start;
 }
 
+/** What was read ahead, and stays. */
+static inline struct sock_text sock_ahead(const struct sock *s)
+{
+	return (struct sock_text){ s->in.data + s->in.start,
+				   s->in.end - s->in.start };
+}
+
+/** Read more ahead, to @a most bytes in all. Returns 0: there is more; UV_EAGAIN;
+ * UV_EMSGSIZE: so many are there; UV_EOF; or what is wrong. */
+int sock_read_ahead(struct sock *s, size_t most);
+
 /** A read with those flags of recv(2) has got EAGAIN just now. */
 void sock_note_empty(struct sock *s, int flags);
 

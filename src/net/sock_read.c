@@ -126,6 +126,24 @@ bool sock_take_ahead(struct sock *s, size_t limit, struct sock_text *ret_bytes)
 	return true;
 }
 
+int sock_read_ahead(struct sock *s, size_t most)
+{
+	size_t have = s->in.end - s->in.start;
+	ssize_t n;
+	int rc;
+
+	if (have >= most)
+		return UV_EMSGSIZE;
+	rc = reserve(s, most - have);
+	if (rc != 0)
+		return rc;
+	n = sock_recv(s, s->in.data + s->in.end, most - have, 0);
+	if (n <= 0)
+		return n == 0 ? UV_EOF : (int)n;
+	s->in.end += (size_t)n;
+	return 0;
+}
+
 /* The first bytes of a read. */
 static int read_first(struct sock *s, const struct sock_want *want,
 		      struct sock_text *ret_bytes)
