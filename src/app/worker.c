@@ -103,8 +103,13 @@ static int register_modules(struct worker *w)
 static void start_slices(struct worker *w)
 {
 	double slice = settings_seconds(w->app->settings, SETTING_SLICE);
+	double stall = settings_seconds(w->app->settings, SETTING_STALL);
 	struct error *e;
 
+	if (stall != 0) {
+		w->vm.on_stall = on_stall;
+		w->vm.stall_ns = (uint64_t)(stall * 1e9);
+	}
 	if (slice == 0 ||
 	    lua_preempt_start(&w->vm, (uint64_t)(slice * 1e9)) == 0)
 		return;
@@ -141,7 +146,6 @@ int worker_create(struct worker *w)
 	}
 	if (lua_vm_create(&w->vm, &w->sched, on_uncaught, w) != 0)
 		goto fail_vm;
-	w->vm.on_stall = on_stall;
 	if (lua_vm_protect(&w->vm, open_lua, w) != 0 ||
 	    register_modules(w) != 0 ||
 	    lua_memory_set_limit(&w->vm, settings_size(w->app->settings,

@@ -64,6 +64,11 @@ const struct setting settings_table[SETTING_COUNT] = {
 		"NEAP_SLICE", "--slice", NULL, "MS",
 		"a fiber that computes gives way after this; 0: never", 1000,
 	},
+	[SETTING_STALL] = {
+		"fiber.stall", SETTING_MILLISECONDS, "100",
+		"NEAP_STALL", "--stall", NULL, "MS",
+		"log who keeps the others waiting for this; 0: never", 60000,
+	},
 	[SETTING_MEMORY] = {
 		"memory.max", SETTING_SIZE, "0",
 		"NEAP_MAX_MEMORY", "--max-memory", NULL, "SIZE",

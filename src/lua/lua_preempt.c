@@ -223,6 +223,14 @@ static void forget(struct lua_vm *vm)
 	luaJIT_stopmatch = 0;
 }
 
+enum { OUTSIDE_MAX_NS = 100000000 };
+
+/* Of what runs outside of its fiber. Its own time, not that of a busy machine. */
+static bool takes_too_long(const struct lua_vm *vm)
+{
+	return ticker_turn_age_cpu_ns(&vm->ticker) > OUTSIDE_MAX_NS;
+}
+
 /* Signal context. */
 static bool ask(void *arg, const void *ucontext)
 {
@@ -237,9 +245,9 @@ static bool ask(void *arg, const void *ucontext)
 		if (vm->sched->current->over == FIBER_OVER_NONE)
 			return true;
 	}
-	if (ticker_turn_ns(&vm->ticker) > TICKER_STALL_NS)
+	if (vm->on_stall != NULL && ticker_turn_ns(&vm->ticker) >= vm->stall_ns)
 		vm->hook.armed = true; /* so that it is reported at the end */
-	else if (turn_is_over)
+	else if (turn_is_over && !takes_too_long(vm))
 		return false; /* what follows a turn is short, or see on_hook() */
 	if (!turn_is_over && vm->sched->current->over != FIBER_OVER_NONE) {
 		/* Matching of patterns looks at this, and no hook ends it. */
@@ -348,7 +356,7 @@ static void report_stall(struct lua_vm *vm, lua_State *co)
 	if (vm->on_stall == NULL || vm->hook.stalled == vm->sched->turns)
 		return;
 	st.ns = ticker_turn_ns(&vm->ticker);
-	if (st.ns < TICKER_STALL_NS || !sched_has_others(vm->sched))
+	if (st.ns < vm->stall_ns || !sched_has_others(vm->sched))
 		return;
 	st.cpu_ns = ticker_turn_cpu_ns(&vm->ticker);
 	vm->hook.stalled = vm->sched->turns;
@@ -448,7 +456,7 @@ static void on_hook(lua_State *L, lua_Debug *ar)
 		disarm(vm);
 		return;
 	}
-	if (L == vm->L && ticker_turn_age_ns(&vm->ticker) > TICKER_STALL_NS) {
+	if (L == vm->L && takes_too_long(vm)) {
 		/* __tostring of an error that is being reported: it runs outside
 		 * of the fiber, and cannot be put aside. */
 		disarm(vm);

@@ -133,6 +133,7 @@ struct lua_vm {
 	lua_uncaught_f on_uncaught;
 	void *on_uncaught_arg;
 	lua_stall_f on_stall; /* NULL: nobody wants to know; same argument */
+	uint64_t stall_ns;    /* a turn this long is told to it */
 };
 
 /** A Lua module of the server: preloaded under its name. */

@@ -173,7 +173,7 @@ static void tick(struct ticker *t, const void *ucontext)
 	if (s->turns != t->turn) {
 		t->turn = s->turns;
 		t->begun = t->since = now;
-		t->cpu_since = t->cpu;
+		t->cpu_begun = t->cpu_since = t->cpu;
 		t->idle = t->quiet = 0;
 		t->backoff = BACKOFF_MIN_NS;
 		t->exact = false;
@@ -319,7 +319,7 @@ void ticker_begin(struct ticker *t)
 			&t->watch, t->sched->loop->uv.backend_fd, SIGRTMIN);
 	}
 	t->begun = t->since = clock_ns(CLOCK_MONOTONIC);
-	t->cpu_since = t->cpu;
+	t->cpu_begun = t->cpu_since = t->cpu;
 	t->idle = 0;
 	t->backoff = BACKOFF_MIN_NS;
 	t->exact = true;
@@ -341,10 +341,11 @@ uint64_t ticker_turn_ns(const struct ticker *t)
 					  : 0;
 }
 
-uint64_t ticker_turn_age_ns(const struct ticker *t)
+uint64_t ticker_turn_age_cpu_ns(const struct ticker *t)
 {
-	return t->turn == t->sched->turns ? clock_ns(CLOCK_MONOTONIC) - t->begun
-					  : 0;
+	return t->turn == t->sched->turns
+		       ? clock_ns(CLOCK_THREAD_CPUTIME_ID) - t->cpu_begun
+		       : 0;
 }
 
 uint64_t ticker_turn_cpu_ns(const struct ticker *t)

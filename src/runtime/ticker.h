@@ -19,10 +19,7 @@
 
 struct sched;
 
-enum {
-	TICKER_SLICE_MIN_NS = 100000,
-	TICKER_STALL_NS = 100000000, /* a turn this long is reported */
-};
+enum { TICKER_SLICE_MIN_NS = 100000 };
 
 /**
  * In signal context, on the worker's thread: ask what runs to stop soon. Only
@@ -52,6 +49,7 @@ struct ticker {
 			   tick that found nobody */
 	uint64_t cpu;   /* the thread's CPU time at the last tick */
 	uint64_t cpu_since; /* the same when since was taken */
+	uint64_t cpu_begun; /* and when begun was */
 	uint64_t backoff;   /* how soon to ask again */
 	unsigned idle;      /* ticks that found nothing running, in a row */
 	uint64_t period; /* between ticks, as the timer is set; 0: one tick */
@@ -100,8 +98,8 @@ void ticker_near(struct ticker *t);
  * have seen it. */
 uint64_t ticker_turn_ns(const struct ticker *t);
 
-/** How old it is, whoever waits. */
-uint64_t ticker_turn_age_ns(const struct ticker *t);
-
-/** And how much CPU time it has taken: a busy machine does not count. */
+/** How much CPU time it has taken in that: a busy machine does not count. */
 uint64_t ticker_turn_cpu_ns(const struct ticker *t);
+
+/** And since it began, whoever waits. */
+uint64_t ticker_turn_age_cpu_ns(const struct ticker *t);

@@ -165,6 +165,23 @@ out = run([[
 tap.is(out:find('is cancelled'), nil, 'a cancel is not reported')
 tap.like(out, 'cleaning up failed', 'another error is')
 
+-- The text of an error may take its time where the machine does: only what it
+-- computes itself counts.
+out = run([[
+    local ffi = require('ffi')
+    ffi.cdef('int poll(void *fds, unsigned long count, int ms);')
+    local slow = setmetatable({}, { __tostring = function()
+        local late = fiber.clock() + 0.3
+        while fiber.clock() < late do ffi.C.poll(nil, 0, 20) end
+        local to = os.clock() + 0.02 -- ticks come meanwhile
+        while os.clock() < to do end
+        return 'told in the end'
+    end })
+    fiber.create(function() error(slow) end)
+    fiber.sleep(0)
+]])
+tap.like(out, 'told in the end', 'a text that is late')
+
 -- Joinable: the joiner has it, the log does not.
 out = run([[
     local f = fiber.new(function() error('for the joiner') end)

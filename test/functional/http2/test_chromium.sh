@@ -231,4 +231,4 @@ trap - EXIT
 cat result
 ! grep '^not ok' result || fail "the page is not content: $(cat log)"
 [ "$(tail -n 1 result)" = "ok or an end of ours" ] || fail "it has not come to its end"
-! grep -v -e 'no new work' -e 'kept the others' -e '^	' log || fail "something was logged"
+! grep -v 'no new work' log || fail "something was logged"

@@ -82,4 +82,4 @@ code=0
 wait "$server" || code=$?
 trap - EXIT
 [ "$code" = 0 ] || fail "ended with $code: $(cat log)"
-! grep -v -e 'no new work' -e 'kept the others' -e '^	' log || fail "something was logged"
+! grep -v 'no new work' log || fail "something was logged"

@@ -206,4 +206,4 @@ out=$(cat said)
 [ "$(printf '%s\n' "$out" | grep -c '^worker [1234]$')" = 4 ] || fail "four workers wanted"
 ! grep '^ended.1006' said || fail "one was not told why"
 grep -q '^ended.1001' said || fail "none was told that it is the end"
-! grep -v -e 'no new work' -e 'kept the others' -e '^	' log || fail "something was logged"
+! grep -v 'no new work' log || fail "something was logged"
