@@ -27,8 +27,15 @@ local ticker = fiber.new(function()
         ticks = ticks + 1
     end
 end)
-tap.is(select(2, m:load('call_long')(100)), 0, 'a tenth of a second')
-tap.ok(ticks > 3, 'others ran meanwhile')
+local most, rc = 0, nil
+for _ = 1, 100 do -- a busy machine may keep all of us from running
+    local before = ticks
+    rc = select(2, m:load('call_long')(100))
+    most = math.max(most, ticks - before)
+    if rc ~= 0 or most > 3 then break end
+end
+tap.is(rc, 0, 'a tenth of a second')
+tap.ok(most > 3, 'others ran meanwhile')
 ticker:cancel()
 
 -- where nothing can wait, nothing is begun

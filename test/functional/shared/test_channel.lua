@@ -3,6 +3,7 @@
 -- test: variants
 local tap = require('tap')
 local fiber = require('fiber')
+local raw = require('raw')
 local shared = require('shared')
 
 local ch = assert(shared.channel('c', 3))
@@ -178,17 +179,19 @@ end
 fiber.sleep(0)
 bc:publish(10)
 bc:publish(1)
-fiber.sleep(0.01)
+raw.until_true(function()
+    return #counts == 3 and counts[1] + counts[2] + counts[3] == 33
+end)
 tap.is(table.concat(counts, ' '), '11 11 11', 'all get all')
 -- two fibers in one subscription
 local one, sums = bc:subscribe(), {}
 for i = 1, 2 do
-    fiber.create(function() table.insert(sums, (one:get(5))) end)
+    fiber.create(function() table.insert(sums, (one:get(60))) end)
 end
 bc:publish(1)
-fiber.sleep(0.01)
+raw.until_true(function() return #sums == 1 end)
 bc:publish(2)
-fiber.sleep(0.01)
+raw.until_true(function() return #sums == 2 end)
 table.sort(sums)
 tap.is(table.concat(sums, ' '), '1 2', 'each gets one')
 local waiter = fiber.new(function() return pcall(one.get, one) end)
