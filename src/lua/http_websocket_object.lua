@@ -235,7 +235,8 @@ end
 -- are never sent, or 3000 to 4999), and a @reason, UTF-8 of at most 123 bytes; and wait
 -- for the peer to say so, too, for `close_timeout` seconds. What it has sent before
 -- that is dropped, but for what is there already. Nil: it was closed before, or the peer
--- did not answer. A server's handler that returns closes with 1000 and does not wait.
+-- did not answer. A server's handler that returns closes with 1000, one that fails with
+-- 1011; its connection waits for the peer alone, as long.
 -- Yields: yes. Throws: another code; cancelled; the deadline.
 function ws:close(code, reason)
     if not c.close(self.box, code, reason) then

@@ -288,6 +288,9 @@ bool http1__is_host(const char *p, size_t size);
 /** NULL: out of memory. */
 struct http_request *http1__request_take(struct http_server *server);
 
+/** Its handler is done with it, its connection is not: its handle is void. */
+void http1__request_forget(struct http_request *req);
+
 /** Back to the pool; its handle is void from now on. */
 void http1__request_release(struct http_request *req);
 
@@ -445,8 +448,9 @@ void http1__websocket_retire(struct http1_conn *c);
 /** Its connection has ended. */
 void http1__websocket_lost(struct http_request *req);
 
-/** The handler is done with it: a Close with that code, if it has none yet, is the
- * connection's last word. The request is given up. Returns 0 or UV_E*. */
+/** The handler is done with it: a Close with that code, if it has none yet. The
+ * connection keeps the request until the peer has answered, or its time is over.
+ * Returns 0 or UV_E*. */
 int http1__websocket_end(struct http_request *req, unsigned code);
 
 /** @a req is given up. */

@@ -26,6 +26,7 @@ struct http1_websocket {
 	uint32_t heartbeat_ms;
 	uint32_t close_ms;
 	bool pinged; /* since then */
+	bool ended;  /* the handler is done with it */
 };
 
 static const struct http_text nothing = { NULL, 0 };
@@ -126,9 +127,21 @@ static void start_timer(struct http1_websocket *w, uint64_t due_ms)
 		    on_timer);
 }
 
+/* Both have said that it ends, or the peer has broken a rule. */
+static void part(struct http1_conn *c)
+{
+	struct http_request *req = c->req;
+	struct http1_websocket *w = req->websocket;
+
+	timer_stop(req->server->timers, &w->timer);
+	http1__part(c, !w->ws.by_peer);
+	if (w->ended)
+		http1__request_release(req);
+}
+
 /* What was gathered from @a mark on, @a size bytes of a message among it, leaves, or
  * waits for the end of its batch; or the connection, if it is over, ends behind it.
- * Returns 0 or UV_E*. */
+ * Returns 0 or UV_E*; the request may have gone. */
 static int leave(struct http1_conn *c, size_t mark, size_t size)
 {
 	struct http_server *server = c->server;
@@ -148,12 +161,10 @@ static int leave(struct http1_conn *c, size_t mark, size_t size)
 		return rc;
 	if (size > 0)
 		http1__count_unsent(c, size);
-	if (ws->state == WEBSOCKET_CLOSED) {
-		timer_stop(server->timers, &c->req->websocket->timer);
-		http1__part(c, !ws->by_peer);
-	} else if (!at_once) {
+	if (ws->state == WEBSOCKET_CLOSED)
+		part(c);
+	else if (!at_once)
 		http1__settle(c);
-	}
 	return 0;
 }
 
@@ -400,34 +411,28 @@ void http1__websocket_lost(struct http_request *req)
 	websocket_lost(&w->ws);
 	http1__access_end(req, false);
 	req->conn = NULL;
-	cond_broadcast(&req->ready);
+	if (w->ended)
+		http1__request_release(req);
+	else
+		cond_broadcast(&req->ready);
 }
 
 int http1__websocket_end(struct http_request *req, unsigned code)
 {
-	struct http_server *server = req->server;
 	struct http1_conn *c = req->conn;
-	struct websocket *ws = &req->websocket->ws;
-	size_t mark = server->out.size;
 	int rc = 0;
 
 	if (c == NULL) {
 		http1__request_release(req);
 		return UV_ECONNRESET;
 	}
-	timer_stop(server->timers, &req->websocket->timer);
-	if (ws->state == WEBSOCKET_OPEN)
-		websocket_close(ws, code, NULL, 0);
-	if (ws->out_failed)
-		server->out.size = mark;
-	req->sent += server->out.size - mark;
-	if (!ws->out_failed && server->current != c)
-		rc = http1__flush(c, mark, nothing, false);
-	if (ws->out_failed)
-		http1__close(c);
-	else if (rc == 0)
-		http1__part(c, true);
-	http1__request_release(req);
+	req->websocket->ended = true;
+	if (req->websocket->ws.state == WEBSOCKET_OPEN)
+		rc = begin_close(c, code, nothing);
+	if (c->closing)
+		return rc;            /* and has let go of the request */
+	http1__access_end(req, true); /* while it has its bytes */
+	http1__request_forget(req);
 	return rc;
 }
 

@@ -190,23 +190,28 @@ struct http_request *http1__request_take(struct http_server *server)
 	return req;
 }
 
+void http1__request_forget(struct http_request *req)
+{
+	if (req->waiting)
+		req->server->stat.waiting--;
+	req->waiting = false;
+	if (!list_empty(&req->ready.waiters))
+		cond_broadcast(&req->ready);
+	req->generation++;
+	req->owner = NULL;
+}
+
 void http1__request_release(struct http_request *req)
 {
 	struct http_server *server = req->server;
 
 	http1__access_end(req, true);
-	if (req->waiting)
-		server->stat.waiting--;
-	req->waiting = false;
 	if (req->h2 != NULL)
 		http2__released(req);
-	if (!list_empty(&req->ready.waiters))
-		cond_broadcast(&req->ready);
+	http1__request_forget(req);
 	http1__websocket_free(req);
 	http1__unwatch(req);
-	req->generation++;
 	req->conn = NULL;
-	req->owner = NULL;
 	mem_free(req->own);
 	req->own = NULL;
 	req->base = NULL;

@@ -4,7 +4,8 @@
  *
  * An upgraded request stays its handler's until http_request_end(), which says good
  * bye, or http_request_abort(), which says that something went wrong; also when the
- * connection has ended before. Whoever waits for anything waits for
+ * connection has ended before. The connection is kept from then on until the peer has
+ * said the same, for close_ms at most. Whoever waits for anything waits for
  * http_request_ready() and looks again.
  */
 #pragma once

@@ -121,6 +121,8 @@ tap.ok(head:find('set-cookie: a=1', 1, true) and head:find('set-cookie: b=2', 1,
 tap.is(select(2, w.read(peer)), 'yes', 'the request is there')
 tap.is(w.read_close(peer), 1000, 'a handler that returns closes')
 tap.is(protocol, 'a')
+peer:send(w.close(1000))
+tap.is(w.read(peer), nil)
 peer:close()
 peer, head = w.connect(port, '/', { ['sec-websocket-protocol'] = 'x' })
 tap.ok(head:find('^HTTP/1.1 101 ') and not head:find('Protocol:'),
@@ -328,8 +330,46 @@ end
 run = function() error('broken') end
 peer = open()
 tap.is(w.read_close(peer), 1011)
+peer:send(w.close(1011))
 tap.is(w.read(peer), nil)
 peer:close()
+-- A handler that has returned leaves its connection to wait for the peer's Close: for a
+-- deadline, not for ever; and whatever else may come meanwhile is no harm.
+local left = {}
+run = function(ws) left[#left + 1] = ws end
+for i, what in ipairs({ '', f(1, 'late') .. f(9, 'p') .. f(1, 'half'):sub(1, 5) }) do
+    peer = open({ close_timeout = 0.1 })
+    local timeouts = httpd:stat().timeouts
+    tap.is(w.read_close(peer), 1000)
+    raw.until_true(function() return left[i] and httpd:stat().waiting == 0 end)
+    tap.is(httpd:stat().connections, 1, 'the connection waits')
+    peer:send(what)
+    tap.is(left[i]:is_open(), false)
+    tap.is(left[i]:send('x'), nil, 'nobody sends on it')
+    tap.is(left[i]:close(), nil)
+    tap.is(w.read(peer), nil, 'not for ever')
+    tap.is(httpd:stat().timeouts, timeouts + 1)
+    peer:close()
+    raw.until_true(function() return httpd:stat().connections == 0 end)
+end
+for _, bye in ipairs({ w.close(1000), f(1, 'late') .. w.close(1000),
+                       f(3, 'what is this'), w.close(999) }) do
+    peer = open({ close_timeout = 100 })
+    w.read_close(peer)
+    peer:send(bye)
+    tap.is(w.read(peer), nil, 'the answer ends it')
+    peer:close()
+end
+for _, how in ipairs({ 'close', 'reset', 'shutdown' }) do
+    peer = open({ close_timeout = 100 })
+    w.read_close(peer)
+    peer[how](peer)
+    raw.until_true(function() return httpd:stat().connections == 0 end)
+    if how == 'shutdown' then
+        peer:close()
+    end
+end
+tap.is(httpd:stat().waiting, 0)
 -- It was answered: what a handler returns besides is an error of its own.
 run = echo
 
