@@ -23,7 +23,7 @@ LUA
 # The reader waits until the pipe is full and another fiber has had its turns,
 # then reads all: in order, whole, also through os.exit().
 run sh -c '{ "$NEAP_BIN" slow.lua; echo $? > code; } | {
-	n=0; until [ -e full ] || [ $n = 200 ]; do sleep 0.05; n=$((n+1)); done
+	n=0; until [ -e full ] || [ $n = 1200 ]; do sleep 0.05; n=$((n+1)); done
 	cat; } > all'
 [ -e full ] || fail 'the others stood still'
 seq 40000 > want
@@ -58,9 +58,14 @@ run sh -c '{ NEAP_CANCEL_TIMEOUT=1 "$NEAP_BIN" -e "
 [ "$(cat code)" = 143 ] || fail 'code 143'
 
 # Standard input that comes late keeps nobody waiting.
-run sh -c '{ sleep 0.3; echo 12 line; } | "$NEAP_BIN" -e "
+run sh -c '{ n=0; until [ -e turned ] || [ $n = 1200 ]; do sleep 0.05; n=$((n+1)); done
+	echo 12 line; } | "$NEAP_BIN" -e "
 	local fiber, n = require(\"fiber\"), 0
-	fiber.create(function() while true do n = n + 1 fiber.sleep(0.001) end end)
+	fiber.create(function() while true do
+		n = n + 1
+		if n == 21 then io.open(\"turned\", \"w\"):close() end
+		fiber.sleep(0.001)
+	end end)
 	local number, line = io.read(\"*n\", \"*l\")
 	print(number, line, n > 20, io.read())
 	os.exit(0)"'

@@ -45,7 +45,7 @@ out_is first last
 err_is ''
 # (Under the thread sanitizer nothing interrupts a loop.)
 if [ "${NEAP_SANITIZE:-}" != thread ]; then
-	run neap -e 'local n, f = require("neap"), require("fiber")
+	run neap --cancel-timeout 60 -e 'local n, f = require("neap"), require("fiber")
 		n.on_shutdown(function() print("last") end)
 		n.on_shutdown(function()
 			f.set_limits(f.self(), {total = 0.02})

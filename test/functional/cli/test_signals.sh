@@ -26,6 +26,11 @@ ends_with() {
 	[ "$code" = "$1" ] || fail "code $1 wanted"
 }
 
+# Two that wait together are not told in the order in which they came.
+none_pending() {
+	! cat /proc/$pid/task/*/status | grep Pnd: | cut -f 2 | grep -q '[1-9a-f]'
+}
+
 ready='io.open("ready", "w"):close()'
 
 # The script itself at work: it is cancelled, cleans up, and the code says so.
@@ -80,12 +85,12 @@ if [ $under_tsan = no ]; then
 	stuck="local _ = (('a'):rep(40)):find(('a?'):rep(40) .. ('a'):rep(40))"
 	start -e "$ready $stuck"
 	kill -s TERM $pid
-	sleep 0.1
+	eventually none_pending
 	kill -s INT $pid
 	ends_with 130
 	start -e "$ready $stuck"
 	kill -s INT $pid
-	sleep 0.1
+	eventually none_pending
 	kill -s TERM $pid
 	ends_with 143
 	# The first one has its deadline all the same.

@@ -46,7 +46,7 @@ all_gone() {
 		tries=0
 		until is_gone "$pid"; do
 			tries=$((tries + 1))
-			if [ $tries -gt 200 ]; then
+			if [ $tries -gt 1200 ]; then
 				fail "$1: helper $pid is still there"
 				kill -9 "$pid"
 				return
@@ -138,6 +138,13 @@ children_of() {
 	cat /proc/"$1"/task/*/children 2> /dev/null
 }
 
+# Into the file `pids`, with their children.
+helpers_of() {
+	for helper in $(children_of "$1"); do
+		echo "$helper" $(children_of "$helper")
+	done > pids
+}
+
 # signalled NAME SIGNAL EXIT-CODE
 signalled() {
 	rm -f pids ready
@@ -150,11 +157,13 @@ signalled() {
 		sleep 0.05
 	done
 	server=$(children_of $guard | tr -d ' ')
-	for helper in $(children_of "$server"); do
-		echo "$helper" $(children_of "$helper") >> pids
-	done
 	# Four helpers, and the four children of one.
-	[ "$(wc -w < pids)" -ge 8 ] || fail "$1: helpers wanted: $(cat pids)"
+	tries=0
+	until helpers_of "$server" && [ "$(wc -w < pids)" -ge 8 ]; do
+		tries=$((tries + 1))
+		if [ $tries -gt 1200 ]; then fail "$1: helpers wanted: $(cat pids)"; break; fi
+		sleep 0.05
+	done
 	kill "-$2" "$server"
 	wait $guard
 	code=$?

@@ -5,6 +5,8 @@ local httpd = require('http.server').new('unix/:' .. arg[1], nil, {
 })
 
 httpd:route({ path = '/slow' }, function()
+    io.stdout:write('inside\n')
+    io.stdout:flush()
     fiber.sleep(0.2)
     return 'slow but sure'
 end)

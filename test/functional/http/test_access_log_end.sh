@@ -14,7 +14,7 @@ fail() {
 	exit 1
 }
 
-"${NEAP_BIN:?}" --workers 3 "$here/access.lua" "$sock" access.log 2> log &
+"${NEAP_BIN:?}" --workers 3 "$here/access.lua" "$sock" access.log > inside 2> log &
 server=$!
 trap 'kill -s KILL "$server" 2> /dev/null || true' EXIT
 "$NEAP_BIN" "$here/client.lua" "$sock" wait
@@ -38,8 +38,7 @@ done
 
 "$NEAP_BIN" "$here/client.lua" "$sock" /slow 50 > out &
 client=$!
-while ! grep -q asked out; do sleep 0.01; done
-sleep 0.1
+until [ "$(wc -l < inside)" = 50 ]; do sleep 0.01; done
 kill -s TERM "$server"
 code=0
 wait "$server" || code=$?

@@ -15,18 +15,17 @@ fail() {
 
 begin() {
 	rm -f "$sock" out
-	"${NEAP_BIN:?}" "$@" "$here/server.lua" "$sock" 2> log &
+	"${NEAP_BIN:?}" "$@" "$here/server.lua" "$sock" > inside 2> log &
 	server=$!
 	trap 'kill -s KILL "$server" 2> /dev/null || true' EXIT
 	"$NEAP_BIN" "$here/client.lua" "$sock" wait
 }
 
-# Ask COUNT times in the background; back when all has been sent.
+# Ask COUNT times in the background; back when all are in.
 ask() {
 	"$NEAP_BIN" "$here/client.lua" "$sock" "$1" "$2" > out &
 	client=$!
-	while ! grep -q asked out; do sleep 0.01; done
-	sleep 0.1
+	until [ "$(wc -l < inside)" = "$2" ]; do sleep 0.01; done
 }
 
 begin
@@ -41,6 +40,7 @@ wait "$client" || fail "the client"
 begin
 ask /never 3
 kill -s TERM "$server"
+until grep -q 'no new work' log; do sleep 0.01; done
 sleep 0.2
 kill -s 0 "$server" 2> /dev/null || fail "it did not wait for its requests"
 kill -s TERM "$server"

@@ -18,12 +18,16 @@ local function loop()
 end
 
 local function limited(limits, f, ...)
-    local done = fiber.new(f, ...)
+    -- Its limits come first, also when this one is put aside before that.
+    local go = fiber.channel(1)
+    local done = fiber.new(function(...)
+        go:get()
+        return f(...)
+    end, ...)
     done:set_joinable(true)
     fiber.set_limits(done, limits)
-    local before = turns
-    local ok, err = done:join()
-    return ok, err, turns - before
+    go:put(true)
+    return done:join()
 end
 
 local burst = { burst = 0.05 }
@@ -200,9 +204,11 @@ for name, f in pairs(hostile) do
     local ok, err = limited(burst, f)
     tap.is(ok, false, name .. ': ended')
     tap.is(err.type, 'LimitExceeded', name .. ': by its limit')
-    tap.ok(tostring(err):find(
-        '^execution limit of fiber \'lua\': 0%.%d+ s of CPU time since its last ' ..
-        'wait, the limit is 0%.050 s$'), name .. ': ' .. tostring(err))
+    -- How far beyond it came is the machine's affair.
+    local used = tostring(err):match(
+        '^execution limit of fiber \'lua\': (%d+%.%d+) s of CPU time since its ' ..
+        'last wait, the limit is 0%.050 s$')
+    tap.ok(used and tonumber(used) >= 0.05, name .. ': ' .. tostring(err))
 end
 debug.setmetatable(nil, nil)
 -- The function is remembered, so look at its mask.
@@ -221,15 +227,18 @@ tap.ok(tostring(err):find('CPU time in all, the limit is 0.050 s', 1, true),
     'and says so: ' .. tostring(err))
 
 -- Time that passes while it waits does not count.
-ok = limited({ burst = 0.02, total = 0.02 }, function() fiber.sleep(0.1) end)
+ok = limited({ burst = 0.1, total = 0.1 }, function() fiber.sleep(0.3) end)
 tap.is(ok, true, 'waiting is free')
 
--- Neighbours run meanwhile.
-local _, _, meanwhile = limited({ burst = 0.3 }, loop)
-tap.ok(meanwhile >= 5, 'a neighbour had its turns: ' .. meanwhile)
+-- Neighbours run meanwhile: it sees that by itself, without a wait.
+ok = limited({ burst = 60 }, function()
+    local before = turns
+    while turns < before + 5 do end
+end)
+tap.is(ok, true, 'a neighbour had its turns')
 
 -- What it starts has the same limits, and a clock of its own.
-ok, err = limited({ total = 0.05 }, function()
+ok, err = limited({ total = 0.3 }, function()
     local child = fiber.new(loop)
     child:set_joinable(true)
     return child:join()
@@ -238,14 +247,17 @@ tap.is(ok, true, 'a child is limited, its parent waits')
 tap.is(err, false, 'the child was ended')
 
 -- A cancelled fiber may clean up, and not go on for ever.
-local cleaned
+local computing, cleaned
 local f = fiber.new(function()
-    pcall(loop)
+    pcall(function()
+        computing = true
+        loop()
+    end)
     cleaned = true
     loop()
 end)
 f:set_joinable(true)
-fiber.sleep(0.01)
+while not computing do fiber.sleep(0.001) end
 f:cancel()
 ok, err = f:join()
 tap.is(ok, false, 'cancelled while it computes')

@@ -5,22 +5,25 @@
 local ffi = require('ffi')
 local fiber = require('fiber')
 local fio = require('fio')
+local raw = require('raw')
 local socket = require('socket')
 local tap = require('tap')
 
 local function descriptors() return #fio.listdir('/proc/self/fd') end
 
+local inside = 0 -- connections that the server has
 local server, addr = socket.tcp_server('127.0.0.1', 0, function(s)
-    while true do
-        local line = s:read('\n', 10)
-        if line == nil or line == '' then
-            return
+    inside = inside + 1
+    repeat
+        local line = s:read('\n', 600)
+        if line then
+            s:write(line)
         end
-        s:write(line)
-    end
+    until line == nil or line == ''
+    inside = inside - 1
 end)
 
-local kept, before_fds = {}, 0
+local kept = {}
 -- @keep: one of them stays.
 local function round(keep)
     local g = fiber.group()
@@ -44,15 +47,11 @@ local function round(keep)
         end)
     end
     g:wait()
-    collectgarbage()
-    collectgarbage()
-    for _ = 1, 200 do -- until the server has seen the ends
-        if #kept == 0 and descriptors() <= before_fds or #kept > 0 then
-            break
-        end
-        fiber.sleep(0.005)
-    end
-    fiber.sleep(0.02)
+    raw.until_true(function() -- the server has seen the ends
+        collectgarbage()
+        return inside == #kept
+    end)
+    fiber.sleep(0.001) -- and closed its own
     collectgarbage()
     return descriptors(), collectgarbage('count')
 end
@@ -60,8 +59,7 @@ end
 for _ = 1, 3 do
     round()
 end
-before_fds = descriptors()
-local _, before = round()
+local before_fds, before = round()
 local level, memory
 for _ = 1, 10 do
     level, memory = round()
