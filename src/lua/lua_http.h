@@ -48,7 +48,7 @@ void lua_http_push_take(lua_State *L, int idx);
 
 /** The request behind the object at @a idx; NULL when it is over. Throws: it is
  * no request. */
-struct http_request *lua_http_find_request(lua_State *L, int idx);
+struct http_request *lua_http_find_request(lua_State *L, int arg);
 
 /** Put the functions of answers into the table on top. Throws: out of memory. */
 void lua_http_open_answer(lua_State *L);

@@ -16,6 +16,7 @@
 #include "lua/lua_class.h"
 #include "lua/lua_error.h"
 #include "lua/lua_http.h"
+#include "lua/lua_lean.h"
 #include "lua/lua_socket.h"
 #include "net/tls.h"
 
@@ -54,9 +55,9 @@ static inline struct http_request *find_request(lua_State *L, int idx)
 	return request_of(lua_class_check(L, idx, LUA_CLASS_HTTP_REQUEST));
 }
 
-struct http_request *lua_http_find_request(lua_State *L, int idx)
+struct http_request *lua_http_find_request(lua_State *L, int arg)
 {
-	return find_request(L, idx);
+	return request_of(lua_lean_check(L, arg, LUA_CLASS_HTTP_REQUEST));
 }
 
 /* The request behind the object at @a idx; throws when it is over. */
@@ -471,7 +472,7 @@ static int l_take(lua_State *L)
 	struct http_request *req;
 	struct lua_http_request *box;
 
-	box = lua_class_box(L, LUA_CLASS_HTTP_REQUEST, sizeof *box);
+	box = lua_lean_box(L, LUA_CLASS_HTTP_REQUEST, sizeof *box);
 	box->server = s;
 	box->handle = handle;
 	req = request_of(box);

@@ -120,10 +120,11 @@ bool http1__is_host(const char *p, size_t size)
 		['~'] = true,
 	};
 
+	bool ok = true;
+
 	for (size_t i = 0; i < size; i++)
-		if (!in_host[(unsigned char)p[i]])
-			return false;
-	return true;
+		ok &= in_host[(unsigned char)p[i]];
+	return ok;
 }
 
 static bool check_transfer_encoding(struct http_request *req,

@@ -28,10 +28,11 @@ static bool is_token(struct http_text t)
 		['|'] = true,          ['~'] = true,
 	};
 
+	bool ok = t.size > 0;
+
 	for (size_t i = 0; i < t.size; i++)
-		if (!in_token[(unsigned char)t.data[i]])
-			return false;
-	return t.size > 0;
+		ok &= in_token[(unsigned char)t.data[i]];
+	return ok;
 }
 
 /* True when one of the eight bytes may be a control: exact but for bytes right
