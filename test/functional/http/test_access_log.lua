@@ -367,7 +367,7 @@ do
         end
         go:broadcast()
     end)
-    httpd:stop(1)
+    httpd:stop(60)
     tap.is(calls, 4, 'the end waits for the rest')
 
     -- one that never comes back is not waited for for ever

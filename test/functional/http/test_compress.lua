@@ -152,11 +152,11 @@ end
 local go
 run = function()
     local n = 0
-    go = fiber.cond()
+    go = false
     return { body = function()
         n = n + 1
-        if n == 2 then
-            go:wait()
+        while n == 2 and not go do
+            fiber.sleep(0.001)
         end
         return n <= 2 and 'piece ' .. n or nil
     end }
@@ -171,7 +171,7 @@ for _, coding in ipairs({ 'gzip', 'zstd' }) do
     end
     tap.ok(#first:match('\r\n\r\n(.*)$') > 10, 'the first piece has come')
     fiber.sleep(0.01)
-    go:broadcast()
+    go = true
     local whole = first .. peer:read()
     peer:close()
     tap.is(decode(raw.parse(whole)), 'piece 1piece 2', coding)

@@ -150,10 +150,11 @@ tap.is(answer(peer).status, 404, 'no route: said at once')
 peer:close()
 
 -- a slow handler holds back the peer
-local go = fiber.cond()
+local go, waits = false, false
 run = function(req)
     req:read(1)
-    go:wait()
+    waits = true
+    while not go do fiber.sleep(0.001) end
     local n = 1
     repeat
         local piece = req:read(50000)
@@ -174,11 +175,11 @@ raw.until_true(function() -- no more is read
     local before = last
     fiber.sleep(0.05)
     last = httpd:stat().bytes_in
-    return before == last
+    return waits and before == last
 end)
 local base = httpd:stat().bytes_in
 tap.is(httpd:stat().waiting, 1, 'the handler waits')
-go:broadcast()
+go = true
 sender:join()
 tap.is(answer(peer).body, tostring(SIZE), 'then it reads all')
 tap.ok(httpd:stat().bytes_in - base > SIZE - 3 * 65536,
@@ -186,6 +187,7 @@ tap.ok(httpd:stat().bytes_in - base > SIZE - 3 * 65536,
 peer:close()
 
 -- timeouts, cancel, deadline
+local late
 run = function(req)
     local none, err = req:read(10, 0.01)
     assert(none == nil and err.type == 'TimedOut', 'no timeout')
@@ -195,11 +197,12 @@ run = function(req)
     ok, err = pcall(function() return req.body end)
     assert(not ok and tostring(err):find('pieces'), 'half a body')
     assert(req:trailers() == nil)
+    late = true
     return req:read(10)
 end
 peer = start(LENGTH:format(10))
 peer:send('01234')
-fiber.sleep(0.1)
+raw.until_true(function() return late end)
 peer:send('56789')
 tap.is(answer(peer).body, '0123456789', 'nothing is lost by a timeout')
 peer:close()
@@ -245,50 +248,51 @@ peer:close()
 
 -- what is wrong with a body is told the peer, and the reader
 local function broken(f, name)
-    local outcome
+    local began, outcome
     run = function(req)
+        began = true
         local _, err = req:read()
         outcome = { err, req:is_gone() }
         return 'not this'
     end
     local p = start(CHUNKED)
-    f(p)
+    f(p, function() raw.until_true(function() return began end) end)
     raw.until_true(function() return outcome end)
     tap.is(outcome[1].type, 'SystemError', name .. ': the reader is told')
     tap.is(outcome[2], true, name .. ': that it is over')
     return p, tostring(outcome[1])
 end
-local p, err = broken(function(p)
+local p, err = broken(function(p, until_read)
     p:send('3\r\nabc\r\n')
-    fiber.sleep(0.01)
+    until_read()
     p:send('zz\r\n')
 end, 'a bad chunk')
 tap.is(answer(p).status, 400, 'a bad chunk: 400')
 p:close()
-p, err = broken(function(p)
+p, err = broken(function(p, until_read)
     p:send('3\r\nabc\r\n')
-    fiber.sleep(0.01)
+    until_read()
     p:send('3d0900\r\n')
 end, 'too large in the middle')
 tap.is(answer(p).status, 413, 'too large in the middle: 413')
 tap.like(err, 'too large', 'the reader knows why')
 p:close()
-p = broken(function(p)
+p = broken(function(p, until_read)
     p:send('3\r\nabc\r\n')
-    fiber.sleep(0.01)
+    until_read()
     p:send('0\r\nA : b\r\n\r\n')
 end, 'a bad trailer')
 tap.is(answer(p).status, 400, 'a bad trailer: 400')
 p:close()
-p = broken(function(p)
+p = broken(function(p, until_read)
     p:send('3\r\nabc\r\n')
-    fiber.sleep(0.01)
+    until_read()
     p:shutdown()
 end, 'an end in the middle')
 p:close()
-p = broken(function(p)
+p = broken(function(p, until_read)
     p:send('3\r\nabc\r\n')
-    fiber.sleep(0.01)
+    until_read()
     p:reset()
 end, 'a reset')
 ran = 0
