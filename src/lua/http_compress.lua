@@ -5,6 +5,7 @@ local usage = c.usage
 
 local M = {}
 
+local PIECE = 65536 -- of a chunk, encoded and sent at once
 local NAMES = { b = 'br', z = 'zstd', g = 'gzip' }
 local MIN_SIZE = 1024
 
@@ -139,31 +140,21 @@ local function body_of(body, fields)
     end
 end
 
--- The answer @resp of a handler to @req, with its body encoded if that may be
--- and the peer likes it.
-function M.apply(req, resp, options, text_type)
-    local whole = type(resp) == 'table' and resp or { body = resp }
-    local status = whole.status or 200
-    local fields = type(whole.headers or {}) == 'table' and
-        fields_of(whole.headers)
-    if whole.body == nil or not fields or status == 204 or status == 206 or
-       status == 304 then
-        return resp
+-- Those of the route, or else of the server.
+function M.options_of(httpd, route)
+    if route and route.compress ~= nil then
+        return route.compress
     end
-    local text, gen, param, state = body_of(whole.body, fields)
-    local kind = fields['content-type'] or text_type
-    if text == nil and gen == nil or text and #text < options.min_size or
-       type(kind) ~= 'string' or not is_compressible(kind, options.types) then
-        return resp
-    end
+    return httpd.compress
+end
+
+-- An encoder that @req's peer likes, and what becomes of @fields by it; nil: none.
+local function choose(req, fields, options)
     add_vary(fields)
-    fields['content-type'] = kind
-    local out = { status = status, headers = fields, body = text or whole.body,
-                  trailers = whole.trailers }
     local accept = c.accepts(req:header('accept-encoding') or '',
         options.codings)
     if accept == '' or req.method == 'HEAD' then
-        return out
+        return nil
     end
     local encoder, why = c.encoder(accept:sub(1, 1), options.level)
     if encoder == nil then
@@ -174,6 +165,36 @@ function M.apply(req, resp, options, text_type)
     if type(fields.etag) == 'string' and fields.etag:sub(1, 2) ~= 'W/' then
         fields.etag = 'W/' .. fields.etag -- other bytes, the same meaning
     end
+    return encoder
+end
+
+local function has_whole_body(status)
+    return status ~= 204 and status ~= 206 and status ~= 304
+end
+
+-- The answer @resp of a handler to @req, with its body encoded if that may be
+-- and the peer likes it.
+function M.apply(req, resp, options, text_type)
+    local whole = type(resp) == 'table' and resp or { body = resp }
+    local status = whole.status or 200
+    local fields = type(whole.headers or {}) == 'table' and
+        fields_of(whole.headers)
+    if whole.body == nil or not fields or not has_whole_body(status) then
+        return resp
+    end
+    local text, gen, param, state = body_of(whole.body, fields)
+    local kind = fields['content-type'] or text_type
+    if text == nil and gen == nil or text and #text < options.min_size or
+       type(kind) ~= 'string' or not is_compressible(kind, options.types) then
+        return resp
+    end
+    fields['content-type'] = kind
+    local out = { status = status, headers = fields, body = text or whole.body,
+                  trailers = whole.trailers }
+    local encoder = choose(req, fields, options)
+    if encoder == nil then
+        return out
+    end
     if text then
         out.body = encode(encoder, text, true)
     else
@@ -181,5 +202,69 @@ function M.apply(req, resp, options, text_type)
     end
     return out
 end
+
+-- --- answers by a writer ---
+
+-- The fields of an answer to @req that a writer sends, and its encoder, if there is
+-- one. @wanted is what the handler says of it: nil: as the route, or the server.
+function M.begin(req, status, headers, wanted, text_type)
+    local options = wanted
+    if wanted == nil or wanted == true then
+        options = M.options_of(req.httpd, req.route)
+    end
+    if wanted then
+        options = wanted == true and options or M.options(wanted, 'req:stream')
+    end
+    local fields = options and has_whole_body(status) and fields_of(headers)
+    local kind = fields and (fields['content-type'] or text_type)
+    if type(kind) ~= 'string' or
+       not wanted and not is_compressible(kind, options.types) then
+        return headers
+    end
+    fields['content-type'] = kind
+    return fields, choose(req, fields, options)
+end
+
+local function pour(writer, chunk, last)
+    local at, size = 1, #chunk
+    repeat
+        local piece = size > PIECE and chunk:sub(at, at + PIECE - 1) or chunk
+        at = at + PIECE
+        local ok, err = request.write(writer.req,
+            encode(writer.encoder, piece, last and at > size))
+        if not ok then
+            return nil, err
+        end
+    until at > size
+    return true
+end
+
+-- Send @chunk, encoded; @last: and the end. Writers take turns, and after one that has
+-- not sent all of its own there is nothing to go on with. True, or nil and an error.
+function M.write(writer, chunk, last)
+    while writer.writing do
+        writer.turn:wait()
+    end
+    if writer.encoder == nil then
+        return c.write(writer.req, '', 1) -- it has ended
+    elseif chunk == '' and not last then
+        return request.write(writer.req, '')
+    end
+    writer.writing = true
+    local done, ok, err = pcall(pour, writer, chunk, last)
+    writer.writing = false
+    writer.turn:signal()
+    if last or not (done and ok) then
+        c.release(writer.encoder)
+        writer.encoder = nil
+    end
+    if not done then
+        request.abort(writer.req)
+        error(ok, 0)
+    end
+    return ok, err
+end
+
+request.compress = M
 
 return M

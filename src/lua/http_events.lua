@@ -66,7 +66,9 @@ end
 --- req:events([options]) -> events
 -- Answer with a stream of events, as EventSource in a browser reads it. @options:
 -- `headers`; `heartbeat`, seconds (15) after which a line is sent that says nothing,
--- false: none; `retry`, seconds the peer is to wait before it comes again. What the
+-- false: none; `retry`, seconds the peer is to wait before it comes again; `compress` as
+-- of `req:stream()`: each event arrives at once all the same, but an encoder takes memory,
+-- from 256 KiB on, as long as the peer stays. What the
 -- peer had got when it lost the last connection, `req:header('last-event-id')` tells. A
 -- handler that returns ends the stream.
 --
@@ -100,7 +102,7 @@ function request.methods:events(options)
     local self = setmetatable({
         turn = fiber.cond(), clock = fiber.clock, last = fiber.clock(),
         heartbeat = heartbeat, ended = false, writing = false,
-        writer = self:stream({ headers = headers }),
+        writer = self:stream({ headers = headers, compress = options.compress }),
     }, events_mt)
     if retry then
         put(self, ('retry: %d\n\n'):format(retry * 1000))

@@ -65,12 +65,16 @@ M.write = write
 M.methods = request
 
 --- req:stream([options]) -> writer
--- Answer in pieces: the head, @options `{status=, headers=}`, is sent now, the body
--- by the writer. With a `content-length` among the headers exactly so many bytes must be
+-- Answer in pieces: the head, @options `{status=, headers=, compress=}`, is sent now, the
+-- body by the writer. With a `content-length` among the headers exactly so many bytes must be
 -- written; without one the body is chunked, or, to HTTP/1.0, ends with the
 -- connection. To HEAD no byte of it is sent. What a handler returns behind it must
 -- be nothing; if it has not called `writer:finish()`, its return does. An error
--- after the head cuts the connection.
+-- after the head cuts the connection. The body is compressed as the route, or the server,
+-- says; with `compress`, true or a table as of a route, whatever its type is, and with
+-- false not at all. Then each write can be read by the peer when it has come, a
+-- content-length is dropped, and what a cancel or a deadline has interrupted ends the
+-- answer.
 -- Yields: no. Throws: it has been answered; what cannot be sent.
 function request:stream(options)
     options = options or {}
@@ -83,13 +87,23 @@ function request:stream(options)
         usage('req:stream{status=, headers=}: a whole number and a table are '
             .. 'wanted')
     end
-    local ok, why = c_begin(self, status, headers, nil,
-        self.httpd.text_type)
+    local encoder
+    local kind = self.httpd.text_type
+    if options.compress ~= nil or self.httpd.compresses then
+        headers, encoder = M.compress.begin(self, status, headers,
+            options.compress, kind)
+    end
+    local ok, why = c_begin(self, status, headers, nil, kind)
     if ok == nil then
         usage('req:stream: ' .. why)
     end
     self._streamed = { status = status, headers = headers or {} }
-    return setmetatable({ req = self }, writer_mt)
+    local out = setmetatable({ req = self }, writer_mt)
+    if encoder then
+        out.encoded, out.encoder, out.turn = true, encoder, require('fiber').cond()
+        self._writer = out
+    end
+    return out
 end
 
 --- writer:write(chunk) -> true | nil, err
@@ -104,23 +118,40 @@ function writer:write(chunk)
         usage(('writer:write(chunk): a string is wanted, not %s')
             :format(type(chunk)))
     end
+    if self.encoded then
+        return M.compress.write(self, chunk, false)
+    end
     return write(self.req, chunk)
 end
 
 --- writer:finish([trailers]) -> true | nil, err
 -- The answer is complete; header fields @trailers are sent behind the last chunk,
 -- if there are chunks. Nil: the peer has gone, or the answer has ended.
--- Yields: no. Throws: less than the Content-Length, which cuts the connection;
--- trailers that cannot be sent.
+-- Yields: maybe, if it is compressed. Throws: less than the Content-Length, which cuts the
+-- connection; trailers that cannot be sent.
 function writer:finish(trailers)
     if trailers ~= nil and type(trailers) ~= 'table' then
         usage('writer:finish(trailers): a table is wanted')
+    end
+    if self.encoder then
+        local ok, err = M.compress.write(self, '', true)
+        if not ok then
+            return nil, err
+        end
     end
     local ok, err = c_finish(self.req, trailers)
     if ok == false then
         usage('writer:finish: ' .. err)
     end
     return ok, err
+end
+
+-- The handler has returned: so does what it has begun to write.
+function M.finish(req)
+    local out = req._writer
+    if out and out.encoder then
+        M.compress.write(out, '', true)
+    end
 end
 
 -- Answer with what @gen(param, state) gives until it gives nil: chunks, or, as

@@ -18,7 +18,7 @@ local compress, access = c.compress, c.access
 
 local type, error, pcall = type, error, pcall
 local reply, encode = request.reply, request.encode
-local generate, abort = request.generate, request.abort
+local generate, abort, finish = request.generate, request.abort, request.finish
 
 local M, server = {}, {}
 local server_mt = { __index = server }
@@ -110,7 +110,9 @@ local function answer(self, req, handler, resp)
             pour(self, req, handler, resp)
             return status
         end
-    elseif resp ~= nil and type(resp) ~= 'string' then
+    elseif resp == nil then
+        finish(req)
+    elseif type(resp) ~= 'string' then
         bad_response(handler, ('returned a %s: a response table, a string or '
             .. 'nothing is wanted'):format(type(resp)))
     end
@@ -182,10 +184,7 @@ local function serve_fully(self, req, method, key)
     local line = self.logs and req:request_line()
     local handler, resp = dispatch(self, req, method, key)
     if self.compresses then
-        local options, route = self.compress, req.route
-        if route and route.compress ~= nil then
-            options = route.compress
-        end
+        local options = compress.options_of(self, req.route)
         if options then
             resp = compress.apply(req, resp, options, self.text_type)
         end
@@ -484,7 +483,8 @@ end
 -- (or one of the list `types`, as "text/html" or "text/*") is sent as brotli, zstd or gzip,
 -- what the peer's Accept-Encoding likes better, on `level` 1 to 9 (5); a piece can be
 -- read when it has come. Not so to HEAD, with a content-encoding or "no-transform",
--- for 206, and what `req:stream()` sends. Large bodies are compressed on another thread.
+-- for 206, and events only if they are asked to be. Large bodies are compressed on
+-- another thread.
 --
 -- @handler(req) returns a response `{status=, headers=, body=}`; `body` is a
 -- string, or a table, which is sent as JSON; a value of `headers` may be a list.

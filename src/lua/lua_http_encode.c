@@ -138,7 +138,8 @@ static int l_encode(lua_State *L)
 	return lua_blocking_do(L, &o->base);
 }
 
-static int l_gc(lua_State *L)
+/* release(encoder): its memory goes when what is under way is done. */
+static int l_release(lua_State *L)
 {
 	struct encoder_box *box = lua_class_check(L, 1, LUA_CLASS_HTTP_ENCODER);
 
@@ -152,10 +153,11 @@ void lua_http_open_encode(lua_State *L)
 	static const luaL_Reg functions[] = {
 		{ "encoder", l_encoder },
 		{ "encode", l_encode },
+		{ "release", l_release },
 		{ NULL, NULL },
 	};
 	static const luaL_Reg meta[] = {
-		{ "__gc", l_gc },
+		{ "__gc", l_release },
 		{ NULL, NULL },
 	};
 
