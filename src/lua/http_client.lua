@@ -281,7 +281,8 @@ end
 -- and DELETE, else the body as a form), `timeout` in seconds for all of it (none),
 -- `connect_timeout` (30), `max_body` in bytes, decoded (64 MiB; of a stream: none), `follow_location` (true) and
 -- `max_redirects` (10), `http_version` ('1.0', '1.1', '2', '2-prior-knowledge'),
--- `accept_encoding` (which is undone: 'gzip, br', or '' for all that are known),
+-- `accept_encoding` (which is undone: 'gzip, br', or '' for all that are known; beside the
+-- body that keeps as much as the server asks for, up to 128 MiB with zstd, 16 with br),
 -- `username`, `password`, `unix_socket`, `interface`, `proxy`, `proxy_port`,
 -- `proxy_user_pwd`, `no_proxy`, `ca_file`, `ca_path`, `ssl_cert`, `ssl_key`,
 -- `ssl_key_password`, `verify_peer`, `verify_host`, `keepalive_idle`,

@@ -163,11 +163,16 @@ end
 -- part's header (8,192), `memory` (65,536), `field`, bytes of a part that is no file
 -- (1 MiB), `file`, bytes of a file (the limit of a body), `folder` for the temporary
 -- ones (`TMPDIR`). With a route's `stream` the body is taken apart while it comes. Nil: it
--- is no such form, a broken one, one past a limit; or it has not come.
+-- is no such form, a broken one, one past a limit; or it has not come. Asked again, also by
+-- `req:post_param()`, it gives the same.
 -- Yields: maybe. Throws: cancelled; the deadline; wrong options.
 function request.methods:multipart(options)
     local form = { req = self, limits = limits_of(options), parts = {},
                    files = 0 }
+    local known = self._form
+    if known then
+        return known.parts, known.err
+    end
     form.parser = c.form(self:header('content-type') or '', form.limits.parts,
         form.limits.header)
     if form.parser == nil then
@@ -181,5 +186,6 @@ function request.methods:multipart(options)
     if not ok then
         error(parts, 0)
     end
+    self._form = { parts = parts, err = err }
     return parts, err
 end

@@ -273,19 +273,49 @@ function request:query_param(name)
     return type(value) == 'table' and value[1] or value
 end
 
---- req:post_param([name]) -> string | nil | table
+-- The fields of a form in parts; files are none. Nil and an error: it is broken.
+local function fields_of_parts(self)
+    local parts, err = self:multipart()
+    if parts == nil then
+        return nil, err
+    end
+    local all = {}
+    for _, part in ipairs(parts) do
+        local name, value = part.name, part.body
+        local before = all[name]
+        if part.filename then
+            value = before
+        elseif type(before) == 'table' then
+            before[#before + 1] = value
+            value = before
+        elseif before ~= nil then
+            value = { before, value }
+        end
+        all[name] = value
+    end
+    return all
+end
+
+--- req:post_param([name]) -> string | nil | table, err
 -- The value of @name in a body of type application/x-www-form-urlencoded, or
--- without a type; other bodies have no parameters. Otherwise as
--- `req:query_param()`. Yields: maybe, for a route with `stream`. Throws: more than
--- 1,000 parameters.
+-- without a type, or of a field in one of type multipart/form-data, which is taken
+-- apart as by `req:multipart()`: files are no parameters, and a broken form is nil and
+-- an error. Other bodies have no parameters. Otherwise as `req:query_param()`. Yields:
+-- maybe, for a route with `stream`, or in parts. Throws: more than 1,000 parameters.
 function request:post_param(name)
     local all = self._post
     if all == nil then
-        local kind = self:header('content-type') or ''
+        local kind = (self:header('content-type') or ''):lower()
+        local err
         all = {}
         if kind == '' or
-           kind:lower():find('application/x-www-form-urlencoded', 1, true) then
+           kind:find('application/x-www-form-urlencoded', 1, true) then
             all = c_params(body_of(self) or '')
+        elseif kind:find('^multipart/form%-data') then
+            all, err = fields_of_parts(self)
+            if all == nil then
+                return nil, err
+            end
         end
         self._post = all
     end
@@ -298,7 +328,7 @@ end
 
 --- req:param([name]) -> string | nil | table
 -- Parameter @name of the body, or else of the query; without @name a table of
--- all. Yields: no.
+-- all. Yields: maybe, as `req:post_param()`.
 function request:param(name)
     if name ~= nil then
         local value = self:post_param(name)
@@ -311,7 +341,7 @@ function request:param(name)
     for k, v in pairs(self:query_param()) do
         all[k] = v
     end
-    for k, v in pairs(self:post_param()) do
+    for k, v in pairs(self:post_param() or {}) do
         all[k] = v
     end
     return all

@@ -145,5 +145,34 @@ local p = io.popen(('curl -s -F "a=b c" -F "f=@%s;type=x/y" '
 tap.is(p:read('*a'), 'b c upload x/y true')
 p:close()
 fio.rmtree(folder)
+-- Fields of a form are parameters, as of any other form; files are none.
+local form = part('name="a"', 'one') .. part('name="b"; filename="f"', 'file')
+    .. part('name="a"', 'two') .. part('name="c"', '') .. part('name=a', 'three')
+for _, path in ipairs({ '/', '/stream' }) do
+    for _, order in ipairs({ 'fields first', 'parts first' }) do
+        local r = post(function(req)
+            local parts = order == 'parts first' and req:multipart(options())
+            local all = req:post_param()
+            tap.is(req:post_param('a'), 'one', path .. ', ' .. order .. ': a field')
+            tap.is(table.concat(all.a, ' '), 'one two three', 'all of its name')
+            tap.is(req:post_param('c'), '', 'an empty one')
+            tap.is(req:post_param('b'), nil, 'a file is none')
+            tap.is(req:param('a'), 'one', 'by param()')
+            parts = parts or req:multipart()
+            tap.is(#parts, 5, 'and the parts are there')
+            tap.is(parts[2].body, 'file', 'with the file')
+            return 'ok'
+        end, form .. '--xX--\r\n', path, 'Multipart/Form-Data; boundary=xX')
+        tap.is(r.body, 'ok', path .. ', ' .. order)
+    end
+    local r = post(function(req)
+        local value, err = req:post_param('a')
+        tap.is(value, nil, 'a broken form has none')
+        tap.like(err, 'ends', 'and says why')
+        tap.is(req:post_param(), nil, 'nor a table')
+        return tostring(next(req:param()))
+    end, form .. '--x', path)
+    tap.is(r.body, 'nil', 'nor by param()')
+end
 tap.done()
 os.exit(0)

@@ -79,6 +79,44 @@ for _, coding in ipairs({ 'gzip', 'br', 'zstd' }) do
 end
 packer:stop(1)
 
+-- What a decoder itself keeps is its window, which the server chooses: of zstd up to
+-- 128 MiB, touched as it fills; a larger one is refused before a byte comes of it.
+local function zstd_frame(log, blocks)
+    local size = 131072
+    local block = 2 + size * 8 -- one byte, so often
+    local head = string.char(block % 256, math.floor(block / 256) % 256,
+        math.floor(block / 65536))
+    return '\x28\xb5\x2f\xfd\0' .. string.char((log - 10) * 8)
+        .. (head .. 'x'):rep(blocks) .. '\1\0\0'
+end
+local function windowed(log, blocks)
+    return server_of('HTTP/1.1 200 OK\r\nContent-Encoding: zstd\r\nConnection: close\r\n\r\n',
+        zstd_frame(log, blocks))
+end
+local url, server = windowed(27, 1200)
+local opts = { accept_encoding = 'zstd', chunked = true, timeout = 60 }
+local s, err = http.get(url, opts)
+if s == nil and tostring(err):find('content encoding', 1, true) then
+    tap.skip('windows of zstd', 'libcurl has none')
+else
+    local before, got, most, piece = tap.resident(), 0, 0, nil
+    repeat
+        piece = assert(s:read(1048576))
+        got = got + #piece
+        most = math.max(most, tap.resident() - before)
+    until piece == ''
+    tap.is(got, 1200 * 131072, '150 MiB of zstd come whole')
+    tap.ok(most < 128 + 48 * SLACK, ('with a window of 128: %.0f MiB are kept'):format(most))
+    s:close()
+    server:close()
+    url, server = windowed(28, 1)
+    opts.chunked = nil
+    s, err = http.get(url, opts)
+    tap.is(s, nil, 'a larger window')
+    tap.like(err, '[Ee]ncoding', 'is refused')
+end
+server:close()
+
 -- What is there at the limit comes, and one byte more is too much.
 for _, more in ipairs({ 0, 1 }) do
     local url, server = server_of(('HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n'):format(

@@ -106,6 +106,32 @@ local plain = assert(socket.tcp_connect('127.0.0.1', port))
 tap.is(plain:tls_info(), nil, 'no TLS, no info')
 plain:close()
 
+-- A folder of authorities: those whose names are hashed in it, as `openssl rehash` does.
+local empty = rig.path('nobody')
+local paths = rig.path('authorities')
+rig.shell(('mkdir %s %s; ln -s %s %s/$(openssl x509 -in %s -noout -hash).0')
+    :format(empty, paths, ca, paths, ca))
+s = assert(connect(port, {ca_path = paths}))
+tap.ok(echoes(s) and s:tls_info().verified, 'a folder of authorities')
+s:close()
+local nobody, why = connect(port, {ca_path = empty})
+tap.is(nobody, nil, 'one without this one')
+tap.like(why, 'certificate', 'is told')
+do
+    local strict, at = rig.serve(rig.own('server', {ca_path = paths, verify = 'required'}))
+    local ann = {ca_path = paths, cert_file = rig.pem('client'), key_file = rig.key('client')}
+    s = assert(connect(at, ann))
+    tap.ok(echoes(s), 'a server has one, too')
+    s:close()
+    ann.cert_file, ann.key_file = rig.pem('clients'), rig.key('clients')
+    s = connect(at, ann)
+    tap.ok(not s or not echoes(s), 'a client by another one is refused')
+    if s then
+        s:close()
+    end
+    strict:close()
+end
+
 -- Whom a client believes.
 local function denied(tls, host, pattern, code, name)
     local c, err = connect(port, tls, host)
