@@ -37,13 +37,14 @@ local function exists(pid)
 end
 
 local function wait_for(what, f)
-    for _ = 1, 1000 do
-        if f() then
-            return tap.ok(true, what)
+    local latest = fiber.clock() + 60
+    while not f() do
+        if fiber.clock() > latest then
+            return tap.ok(false, what)
         end
         fiber.sleep(0.01)
     end
-    return tap.ok(false, what)
+    return tap.ok(true, what)
 end
 
 -- Children of this process, dead ones not yet reaped included; what they are.
@@ -197,11 +198,11 @@ end
 
 -- The same process goes on when it can; when not, the next call starts one.
 do
-    local options = { timeout = 0.2 }
-    local nap = isolated('nap', options)
+    local nap = isolated('nap', { timeout = 0.2 })
     fails('too long a nap', { type = 'TimedOut', code = 78,
         message = '0.2 seconds' }, nap(100))
-    tap.is(select(2, nap(1)), 1, 'the next call works')
+    -- (A busy machine may take longer to begin it anew.)
+    wait_for('the next call works', function() return select(2, nap(1)) == 1 end)
     local twice = isolated('answers_twice')
     local ok = twice()
     tap.ok(ok ~= false, 'an answer of its own making hurts nobody')
@@ -357,10 +358,16 @@ do
     tap.ok(ok and n2 ~= n, 'killed between two calls: nobody notices')
     nap = isolated('nap')
     local err
-    local fb = fiber.new(function() _, err = nap(127) end)
+    -- Again when that was between two calls.
+    local fb = fiber.new(function()
+        repeat _, err = nap(127) until type(err) ~= 'number'
+    end)
     fb:set_joinable(true)
-    fiber.sleep(0.1)
-    os.execute('kill -9 $(pgrep -P ' .. C.getpid() .. ' -f "helper nap")')
+    while fb:status() ~= 'dead' do
+        fiber.sleep(0.1)
+        os.execute('kill -9 $(pgrep -P ' .. C.getpid() ..
+            ' -f "helper nap") 2>/dev/null')
+    end
     fb:join()
     tap.like(tostring(err), 'died of SIGKILL', 'killed during a call')
     tap.is(select(2, nap(1)), 1, 'the next one works')

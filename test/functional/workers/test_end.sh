@@ -133,8 +133,13 @@ run neap --workers 3 --cancel-timeout 0.2 -e '
 	ffi.cdef("int pipe(int *); long read(int, void *, size_t);")
 	local ends, byte = ffi.new("int[2]"), ffi.new("char[1]")
 	ffi.C.pipe(ends)
-	if w.id == 3 then ffi.C.read(ends[0], byte, 1) end
-	if w.id == 2 then require("fiber").sleep(0.2) os.exit(4) end'
+	local state, fiber = require("shared").dict("state"), require("fiber")
+	if w.id == 3 then state:set("kept", true) ffi.C.read(ends[0], byte, 1) end
+	if w.id == 2 then
+		while not state:get("kept") do fiber.sleep(0.01) end
+		fiber.sleep(0.2)
+		os.exit(4)
+	end'
 code_is 4
 err_has 'worker 3 does not end: the process leaves it after 0.2 s'
 
@@ -158,7 +163,7 @@ END
 # (The thread sanitizer keeps the signal back while the thread is in that code.)
 if [ "${NEAP_SANITIZE:-}" != thread ]; then
 	line="first.lua"
-	"$NEAP_BIN" --workers 3 --drain-timeout 0.1 --cancel-timeout 0.1 first.lua \
+	"$NEAP_BIN" --workers 3 --drain-timeout 0.1 --cancel-timeout 3 first.lua \
 		> server.out 2> server.err &
 	server=$!
 	for id in 1 2 3; do eventually test -e "up$id"; done
@@ -173,7 +178,7 @@ fi
 # A log that was rotated is opened once, and all write into the new one.
 cat > log.lua <<'END'
 local log, fiber = require('log'), require('fiber')
-for i = 1, 1000 do
+while true do
     log.info('line')
     fiber.sleep(0.01)
 end

@@ -40,7 +40,12 @@ err_counts 'Address already in use' 1
 
 # A worker listens twice at one address as little as before.
 cat > twice.lua <<'END'
-local http = require('http.server')
+local fiber, http = require('fiber'), require('http.server')
+local together = require('shared').dict('together')
+local function all(what) -- have come as far
+    together:incr(what, 1, 0)
+    while together:get(what) < require('neap').worker.count do fiber.sleep(0.01) end
+end
 local first = http.new('127.0.0.1', 0)
 first:start()
 local ok, err = pcall(function()
@@ -52,14 +57,13 @@ local second = http.new('127.0.0.1', 0)
 second:start()
 assert(first:port() ~= second:port())
 local port = first:port()
-local fiber = require('fiber')
-fiber.sleep(0.3) -- until the others have it too
+all('twice')
 first:stop()
 local again = http.new('127.0.0.1', port)
 again:start()
 assert(again:port() == port)
 print(port, second:port())
-fiber.sleep(0.5) -- until the others have it again
+all('again')
 os.exit(0)
 END
 for count in 1 3; do

@@ -111,10 +111,15 @@ case ${NEAP_SANITIZE:-} in
 *thread*) ;;
 *)
 	run neap --workers 3 -e 'local f, w = require("fiber"), require("neap").worker
+		local told = require("shared").dict("told")
 		f.create(function() while true do end end)
 		f.sleep(0.05)
 		print(w.id)
-		if w.id == 2 then f.sleep(0.3) os.exit(0) end'
+		told:incr("count", 1, 0)
+		while w.id == 2 do
+			f.sleep(0.01)
+			if told:get("count") == 3 then os.exit(0) end
+		end'
 	code_is 0
 	lines_are '1 2 3'
 	;;
