@@ -1,0 +1,401 @@
+/* All admin commands, and what is told of them. See admin_commands.h. */
+#include "console/admin_commands.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "port/json_encode.h"
+
+enum {
+	COMMANDS_MAX = 256,
+	NAME_MAX_SIZE = 64, /* of words that are compared */
+	LIKE_MAX = 5,       /* that are offered for one that is not there */
+};
+
+static const struct admin_command *const *const lists[] = {
+	admin_commands_session,
+	admin_commands_show,
+};
+
+const char *const admin_level_names[ADMIN_LEVEL_COUNT] = { "user", "operator",
+							   "admin" };
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp((*(const struct admin_command *const *)a)->words,
+		      (*(const struct admin_command *const *)b)->words);
+}
+
+/* Sorted once, by the thread that serves consoles. */
+static unsigned sorted(const struct admin_command ***ret)
+{
+	static const struct admin_command *all[COMMANDS_MAX];
+	static unsigned count;
+
+	if (count == 0) {
+		for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++)
+			for (unsigned i = 0; lists[l][i] != NULL; i++)
+				if (count < COMMANDS_MAX)
+					all[count++] = lists[l][i];
+		qsort(all, count, sizeof(all[0]), compare);
+	}
+	*ret = all;
+	return count;
+}
+
+void admin_commands_each(enum admin_level level,
+			 bool (*fn)(const struct admin_command *c, void *arg),
+			 void *arg)
+{
+	const struct admin_command **all;
+	unsigned count = sorted(&all);
+
+	for (unsigned i = 0; i < count; i++)
+		if (all[i]->level <= level && !fn(all[i], arg))
+			return;
+}
+
+/* How many of @a words are @a name; 0: they do not begin with it. */
+static unsigned match_name(const char *name, char *const *words,
+			   unsigned count)
+{
+	unsigned used = 0;
+
+	for (;;) {
+		size_t size = strcspn(name, " ");
+
+		if (used == count || strlen(words[used]) != size ||
+		    memcmp(words[used], name, size) != 0)
+			return 0;
+		used++;
+		if (name[size] == '\0')
+			return used;
+		name += size + 1;
+	}
+}
+
+const struct admin_command *admin_commands_find(char *const *words,
+						unsigned count,
+						unsigned *ret_used)
+{
+	const struct admin_command **all, *best = NULL;
+	unsigned all_count = sorted(&all);
+
+	*ret_used = 0;
+	for (unsigned i = 0; i < all_count; i++) {
+		unsigned used = match_name(all[i]->words, words, count);
+
+		if (used > *ret_used) {
+			*ret_used = used;
+			best = all[i];
+		}
+	}
+	return best;
+}
+
+static int put_arg(const struct admin_arg *a, struct buf *out)
+{
+	const char *open = a->kind == ADMIN_FLAG ? "" : "<";
+	const char *close = a->kind == ADMIN_FLAG ? "" : ">";
+	const char *name = a->name;
+
+	if (a->choices != NULL) {
+		name = a->choices;
+		open = close = "";
+	}
+	return buf_printf(out, a->optional ? " [%s%s%s]" : " %s%s%s", open,
+			  name, close);
+}
+
+int admin_usage(const struct admin_command *c, struct buf *out)
+{
+	if (buf_puts(out, c->words) != 0)
+		return -1;
+	for (const struct admin_arg *a = c->args; a != NULL && a->name != NULL;
+	     a++)
+		if (put_arg(a, out) != 0)
+			return -1;
+	if (c->collect != NULL && buf_puts(out, " [worker <n>]") != 0)
+		return -1;
+	if (c->columns != NULL && buf_puts(out, " [json]") != 0)
+		return -1;
+	return c->payload ? buf_puts(out, " <<") : 0;
+}
+
+/* --- what is like what was typed --- */
+
+static unsigned least(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* Levenshtein's distance between @a a and the beginning of @a b. */
+static unsigned distance(const char *a, size_t a_size, const char *b,
+			 size_t b_size)
+{
+	unsigned row[NAME_MAX_SIZE + 1], best;
+
+	a_size = a_size < NAME_MAX_SIZE ? a_size : NAME_MAX_SIZE;
+	b_size = b_size < NAME_MAX_SIZE ? b_size : NAME_MAX_SIZE;
+	for (unsigned j = 0; j <= a_size; j++)
+		row[j] = j;
+	best = row[a_size];
+	for (unsigned i = 1; i <= b_size; i++) {
+		unsigned diagonal = row[0];
+
+		row[0] = i;
+		for (unsigned j = 1; j <= a_size; j++) {
+			unsigned above = row[j];
+
+			row[j] = least(least(row[j], row[j - 1]) + 1,
+				       diagonal + (a[j - 1] != b[i - 1]));
+			diagonal = above;
+		}
+		best = least(best, row[a_size]);
+	}
+	return best;
+}
+
+static size_t join(char *const *words, unsigned count, char *to)
+{
+	size_t size = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		size_t n = strlen(words[i]);
+
+		if (size + n + 1 > NAME_MAX_SIZE)
+			break;
+		if (size > 0)
+			to[size++] = ' ';
+		memcpy(to + size, words[i], n);
+		size += n;
+	}
+	to[size] = '\0';
+	return size;
+}
+
+struct likeness {
+	const struct admin_command *command;
+	unsigned distance;
+};
+
+static int by_distance(const void *a, const void *b)
+{
+	const struct likeness *x = a, *y = b;
+
+	if (x->distance != y->distance)
+		return x->distance < y->distance ? -1 : 1;
+	return strcmp(x->command->words, y->command->words);
+}
+
+/* The commands most like @a words. Returns how many. */
+static unsigned find_like(char *const *words, unsigned count,
+			  enum admin_level level,
+			  const struct admin_command **ret)
+{
+	struct likeness found[COMMANDS_MAX];
+	const struct admin_command **all;
+	char typed[NAME_MAX_SIZE + 1];
+	size_t size = join(words, count, typed);
+	unsigned all_count = sorted(&all), n = 0;
+
+	for (unsigned i = 0; i < all_count; i++) {
+		unsigned d = distance(typed, size, all[i]->words,
+				      strlen(all[i]->words));
+
+		if (all[i]->level <= level && d <= 1 + size / 3)
+			found[n++] = (struct likeness){ all[i], d };
+	}
+	qsort(found, n, sizeof(found[0]), by_distance);
+	n = n < LIKE_MAX ? n : LIKE_MAX;
+	for (unsigned i = 0; i < n; i++)
+		ret[i] = found[i].command;
+	return n;
+}
+
+/* --- help --- */
+
+/* Does the name begin with the words, the last of which may be a part? */
+static bool begins_with(const char *name, char *const *words, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		size_t size = strcspn(name, " "), n = strlen(words[i]);
+		bool last = i + 1 == count;
+
+		if (last ? n > size : n != size)
+			return false;
+		if (memcmp(name, words[i], n) != 0)
+			return false;
+		if (!last && name[size] == '\0')
+			return false;
+		name += size + (name[size] != '\0');
+	}
+	return true;
+}
+
+static int put_help(const struct admin_command *c, struct buf *out)
+{
+	enum { COLUMN = 38 };
+	size_t before = out->size, size;
+
+	if (buf_puts(out, "  ") != 0 || admin_usage(c, out) != 0)
+		return -1;
+	size = out->size - before;
+	return buf_printf(out, "%*s %s\n",
+			  size < COLUMN ? (int)(COLUMN - size) : 0, "",
+			  c->help);
+}
+
+static const char *const kind_names[] = {
+	[ADMIN_TEXT] = "text",       [ADMIN_NUMBER] = "number",
+	[ADMIN_COUNTER] = "counter", [ADMIN_BYTES] = "bytes",
+	[ADMIN_SECONDS] = "seconds", [ADMIN_PERCENT] = "percent",
+	[ADMIN_FLAG] = "flag",
+};
+
+static int tell_text(struct port_sink *s, const char *key, const char *text)
+{
+	return port_str(s, key, strlen(key)) != 0 ||
+			       port_str(s, text, strlen(text)) != 0
+		       ? -1
+		       : 0;
+}
+
+static int tell_args(struct port_sink *s, const struct admin_arg *a)
+{
+	if (port_str(s, "arguments", 9) != 0 ||
+	    port_array(s, PORT_COUNT_UNKNOWN, PORT_STYLE_FLOW) != 0)
+		return -1;
+	for (; a != NULL && a->name != NULL; a++) {
+		if (port_map(s, PORT_COUNT_UNKNOWN, PORT_STYLE_FLOW) != 0 ||
+		    tell_text(s, "name", a->name) != 0 ||
+		    tell_text(s, "type", kind_names[a->kind]) != 0 ||
+		    (a->choices != NULL &&
+		     tell_text(s, "choices", a->choices) != 0) ||
+		    tell_text(s, "help", a->help) != 0 ||
+		    port_str(s, "optional", 8) != 0 ||
+		    port_boolean(s, a->optional) != 0 || port_end(s) != 0)
+			return -1;
+	}
+	return port_end(s);
+}
+
+static int tell_columns(struct port_sink *s, const struct admin_column *c)
+{
+	if (port_str(s, "columns", 7) != 0 ||
+	    port_array(s, PORT_COUNT_UNKNOWN, PORT_STYLE_FLOW) != 0)
+		return -1;
+	for (; c != NULL && c->name != NULL; c++) {
+		if (port_map(s, PORT_COUNT_UNKNOWN, PORT_STYLE_FLOW) != 0 ||
+		    tell_text(s, "name", c->name) != 0 ||
+		    tell_text(s, "type", kind_names[c->kind]) != 0 ||
+		    tell_text(s, "help", c->help) != 0 || port_end(s) != 0)
+			return -1;
+	}
+	return port_end(s);
+}
+
+static int put_help_json(const struct admin_command *c, struct buf *out)
+{
+	struct buf usage = { 0 };
+	struct json_encoder e;
+	struct port_sink *s = &e.sink;
+	int rc = -1;
+
+	json_encoder_create(&e, out, &json_encode_default);
+	if (admin_usage(c, &usage) == 0 && buf_putc(&usage, '\0') == 0 &&
+	    port_map(s, PORT_COUNT_UNKNOWN, PORT_STYLE_FLOW) == 0 &&
+	    tell_text(s, "name", c->words) == 0 &&
+	    tell_text(s, "usage", usage.data) == 0 &&
+	    tell_text(s, "level", admin_level_names[c->level]) == 0 &&
+	    tell_text(s, "help", c->help) == 0 && tell_args(s, c->args) == 0 &&
+	    tell_columns(s, c->columns) == 0)
+		rc = port_end(s);
+	buf_destroy(&usage);
+	return rc;
+}
+
+static int put_one(const struct admin_command *c, bool json, unsigned nth,
+		   struct buf *out)
+{
+	if (!json)
+		return put_help(c, out);
+	return buf_puts(out, nth == 0 ? "[" : ",\n") != 0
+		       ? -1
+		       : put_help_json(c, out);
+}
+
+static int put_like(char *const *words, unsigned count, enum admin_level level,
+		    bool json, struct buf *out)
+{
+	const struct admin_command *like[LIKE_MAX];
+	unsigned n = find_like(words, count, level, like);
+
+	if (!json && buf_puts(out, n > 0 ? "No such command. Do you mean:\n"
+					 : "No such command: see help.\n"))
+		return -1;
+	for (unsigned i = 0; i < n; i++)
+		if (put_one(like[i], json, i, out) != 0)
+			return -1;
+	return json ? buf_puts(out, n == 0 ? "[]\n" : "]\n") : 0;
+}
+
+int admin_help(char *const *words, unsigned count, enum admin_level level,
+	       bool json, struct buf *out)
+{
+	const struct admin_command **all;
+	unsigned all_count = sorted(&all), n = 0;
+
+	for (unsigned i = 0; i < all_count; i++) {
+		if (all[i]->level > level ||
+		    !begins_with(all[i]->words, words, count))
+			continue;
+		if (put_one(all[i], json, n++, out) != 0)
+			return -1;
+	}
+	if (n == 0)
+		return put_like(words, count, level, json, out);
+	return json ? buf_puts(out, "]\n") : 0;
+}
+
+/* --- completion --- */
+
+/* The word of @a name at @a nth into @a to. */
+static bool word_at(const char *name, unsigned nth, char *to, size_t room)
+{
+	size_t size;
+
+	for (; nth > 0; nth--) {
+		name += strcspn(name, " ");
+		if (*name++ == '\0')
+			return false;
+	}
+	size = strcspn(name, " ");
+	if (size >= room)
+		return false;
+	memcpy(to, name, size);
+	to[size] = '\0';
+	return true;
+}
+
+void admin_complete(char *const *words, unsigned count, enum admin_level level,
+		    void (*fn)(const char *candidate, void *arg), void *arg)
+{
+	const struct admin_command **all;
+	unsigned all_count = sorted(&all);
+	char word[NAME_MAX_SIZE], before[NAME_MAX_SIZE] = "";
+
+	if (count == 0)
+		return;
+	for (unsigned i = 0; i < all_count; i++) {
+		if (all[i]->level > level ||
+		    !begins_with(all[i]->words, words, count) ||
+		    !word_at(all[i]->words, count - 1, word, sizeof(word)) ||
+		    strcmp(word, before) == 0)
+			continue;
+		memcpy(before, word, sizeof(before));
+		fn(word, arg);
+	}
+}

@@ -1,0 +1,40 @@
+/*
+ * All admin commands there are: the server's own, each file's list, and those that
+ * scripts register.
+ */
+#pragma once
+
+#include "console/admin.h"
+
+struct buf;
+
+/* Lists end with NULL. */
+extern const struct admin_command *const admin_commands_session[];
+extern const struct admin_command *const admin_commands_show[];
+
+/** Call @a fn with each command that @a level may run, in the order of their words,
+ * until it returns false. */
+void admin_commands_each(enum admin_level level,
+			 bool (*fn)(const struct admin_command *c, void *arg),
+			 void *arg);
+
+/** The command with the longest name that @a words begin with; *ret_used of them
+ * are its name. NULL: there is none. */
+const struct admin_command *admin_commands_find(char *const *words,
+						unsigned count,
+						unsigned *ret_used);
+
+/** Append how @a c is called: "show fibers [worker] [json]". Returns 0 or -1. */
+int admin_usage(const struct admin_command *c, struct buf *out);
+
+/**
+ * Append help, a line for each command whose name begins with @a words; when there is
+ * none, for those whose name is most like it, five at most. With @a json all that is
+ * known of them. Returns 0 or -1: no memory.
+ */
+int admin_help(char *const *words, unsigned count, enum admin_level level,
+	       bool json, struct buf *out);
+
+/** Tell @a fn what may be typed in the place of the last of @a words. */
+void admin_complete(char *const *words, unsigned count, enum admin_level level,
+		    void (*fn)(const char *candidate, void *arg), void *arg);

@@ -1,0 +1,24 @@
+/*
+ * Rows of all workers, each collected on its own thread: a command's collect(), for
+ * one worker after the other, a buffer at a time.
+ */
+#pragma once
+
+#include "console/admin_rows.h"
+
+struct admin_gather;
+
+/** Rows for @a run by @a command, from worker @a only, or 0: all. NULL: no memory. */
+struct admin_gather *admin_gather_new(struct admin_run *run,
+				      const struct admin_command *command,
+				      unsigned only);
+
+/** The next row. ADMIN_WAIT: the run is woken when there is more. *ret_worker is
+ * whose it is; *ret_error is set instead of the cells when that one does not answer. */
+enum admin_step admin_gather_next(struct admin_gather *g,
+				  struct admin_cell *cells,
+				  unsigned *ret_worker,
+				  const char **ret_error);
+
+/** Nobody waits any more. NULL is fine. */
+void admin_gather_free(struct admin_gather *g);

@@ -1,0 +1,359 @@
+/* Admin commands of the session itself: help, prompts, levels, waiting. */
+#include <limits.h>
+#include <string.h>
+#include <uv.h>
+
+#include "base/buf.h"
+#include "console/admin_commands.h"
+#include "console/admin_session.h"
+
+/* --- text that is made at once, and told in pieces --- */
+
+struct text {
+	struct buf buf;
+	size_t told;
+};
+
+static enum admin_step tell_text(struct admin_run *run)
+{
+	enum { PIECE = 4096 };
+	struct text *t = admin_context(run);
+
+	while (t->told < t->buf.size) {
+		size_t size = t->buf.size - t->told;
+
+		size = size < PIECE ? size : PIECE;
+		if (!admin_print(run, "%.*s", (int)size,
+				 t->buf.data + t->told))
+			return ADMIN_MORE;
+		t->told += size;
+	}
+	return ADMIN_DONE;
+}
+
+static void release_text(struct admin_run *run)
+{
+	struct text *t = admin_context(run);
+
+	buf_destroy(&t->buf);
+}
+
+/* --- help --- */
+
+static int parse_help(struct admin_run *run)
+{
+	struct text *t = admin_context(run);
+	const struct admin_value *name = admin_arg(run, 1);
+	char *words[ADMIN_WORDS_MAX], *rest = NULL;
+	unsigned count = 0;
+	int rc;
+
+	if (name->given) {
+		for (char *w = strtok_r((char *)name->text, " ", &rest);
+		     w != NULL && count < ADMIN_WORDS_MAX;
+		     w = strtok_r(NULL, " ", &rest))
+			words[count++] = w;
+	}
+	rc = admin_help(words, count, admin_run_level(run),
+			admin_arg(run, 0)->given, &t->buf);
+	if (rc != 0) {
+		buf_destroy(&t->buf);
+		admin_fail(run, "not enough memory");
+	}
+	return rc;
+}
+
+static const struct admin_arg help_args[] = {
+	{ "json", ADMIN_FLAG, true, NULL, "all that is declared, as JSON" },
+	{ "command", ADMIN_TEXT, true, NULL, "how its name begins" },
+	{ .name = NULL },
+};
+
+static const struct admin_command help = {
+	.words = "help",
+	.help = "the commands, or those whose name begins so",
+	.args = help_args,
+	.context = ADMIN_CONTEXT(struct text),
+	.parse = parse_help,
+	.io = tell_text,
+	.release = release_text,
+};
+
+/* --- prompts and marks --- */
+
+static int parse_prompt(struct admin_run *run)
+{
+	struct admin_session *a = admin_run_session(run);
+	const struct admin_value *mode = admin_arg(run, 0);
+	char letter = mode->given ? mode->text[0] : '\0';
+
+	switch (letter) {
+	case 'n':
+		admin_session_set_mode(a, ADMIN_PROMPT_ONCE);
+		break;
+	case 'i':
+		admin_session_set_mode(a, ADMIN_PROMPT_SILENT);
+		break;
+	case 't':
+		admin_session_set_mode(a, ADMIN_PROMPT_TIMED);
+		break;
+	case 'p':
+		admin_session_set_mode(a, ADMIN_PROMPT_SHOWN);
+		break;
+	default:
+		admin_session_set_mode(a, admin_session_mode(a) ==
+							  ADMIN_PROMPT_SHOWN
+						  ? ADMIN_PROMPT_SILENT
+						  : ADMIN_PROMPT_SHOWN);
+	}
+	return 0;
+}
+
+static const struct admin_arg prompt_args[] = {
+	{ "mode", ADMIN_TEXT, true, "p|i|timed|n",
+	  "p: shown; i: silent; timed: with the session's age; n: the session "
+	  "ends behind this line" },
+	{ .name = NULL },
+};
+
+static const struct admin_command prompt = {
+	.words = "prompt",
+	.help = "show a prompt, or none",
+	.args = prompt_args,
+	.parse = parse_prompt,
+};
+
+static int parse_severity(struct admin_run *run)
+{
+	const char *text = admin_arg(run, 0)->text;
+
+	admin_session_set_severity(
+		admin_run_session(run),
+		strcmp(text, "number") == 0   ? ADMIN_SEVERITY_NUMBER
+		: strcmp(text, "string") == 0 ? ADMIN_SEVERITY_STRING
+					      : ADMIN_SEVERITY_NONE);
+	return 0;
+}
+
+static const struct admin_arg severity_args[] = {
+	{ "how", ADMIN_TEXT, false, "none|number|string",
+	  "\"error: \", \"[3]: \" or \"[error]: \"" },
+	{ .name = NULL },
+};
+
+static const struct admin_command set_severity = {
+	.words = "set severity-output",
+	.help = "how failures are marked",
+	.args = severity_args,
+	.parse = parse_severity,
+};
+
+/* --- levels --- */
+
+static enum admin_step tell_level(struct admin_run *run)
+{
+	return admin_print(run, "%s\n",
+			   admin_level_names[admin_run_level(run)])
+		       ? ADMIN_DONE
+		       : ADMIN_MORE;
+}
+
+static const struct admin_command show_level = {
+	.words = "show cli level",
+	.help = "the level of this session",
+	.io = tell_level,
+};
+
+static int lower(struct admin_run *run, enum admin_level level)
+{
+	if (admin_run_level(run) < level) {
+		admin_fail(run, "there is no way up");
+		return -1;
+	}
+	admin_session_set_level(admin_run_session(run), level);
+	return 0;
+}
+
+static int parse_operator(struct admin_run *run)
+{
+	return lower(run, ADMIN_OPERATOR);
+}
+
+static int parse_user(struct admin_run *run)
+{
+	return lower(run, ADMIN_USER);
+}
+
+static const struct admin_command to_operator = {
+	.words = "operator",
+	.help = "lower this session's level to operator",
+	.parse = parse_operator,
+};
+
+static const struct admin_command to_user = {
+	.words = "user",
+	.help = "lower this session's level to user",
+	.parse = parse_user,
+};
+
+/* --- leaving --- */
+
+static int parse_quit(struct admin_run *run)
+{
+	admin_session_leave(admin_run_session(run));
+	return 0;
+}
+
+static const struct admin_command quit = {
+	.words = "quit",
+	.help = "leave",
+	.parse = parse_quit,
+};
+
+static int parse_lua(struct admin_run *run)
+{
+	struct admin_session *a = admin_run_session(run);
+
+	if (!admin_session_has_lua(a)) {
+		admin_fail(run, "there is no Lua on this connection");
+		return -1;
+	}
+	admin_session_to_lua(a);
+	return 0;
+}
+
+static const struct admin_command to_lua = {
+	.words = "lua",
+	.level = ADMIN_ADMIN,
+	.help = "Lua from here on; \\set language admin comes back",
+	.parse = parse_lua,
+};
+
+/* --- small ones --- */
+
+static enum admin_step tell_echo(struct admin_run *run)
+{
+	const struct admin_value *text = admin_arg(run, 0);
+
+	return admin_print(run, "%s\n", text->given ? text->text : "")
+		       ? ADMIN_DONE
+		       : ADMIN_MORE;
+}
+
+static const struct admin_arg echo_args[] = {
+	{ "text", ADMIN_TEXT, true, NULL, "what comes back" },
+	{ .name = NULL },
+};
+
+static const struct admin_command echo = {
+	.words = "echo",
+	.help = "says it",
+	.args = echo_args,
+	.io = tell_echo,
+};
+
+struct waiting {
+	uint64_t due_ns;
+};
+
+static int parse_wait(struct admin_run *run)
+{
+	struct waiting *w = admin_context(run);
+	double ns = admin_arg(run, 0)->number * 1e9;
+
+	if (ns > 86400e9) {
+		admin_fail(run, "at most a day");
+		return -1;
+	}
+	w->due_ns = uv_hrtime() + (uint64_t)ns;
+	return 0;
+}
+
+static enum admin_step wait_on(struct admin_run *run)
+{
+	const struct waiting *w = admin_context(run);
+
+	if (admin_is_interrupted(run) || uv_hrtime() >= w->due_ns)
+		return ADMIN_DONE;
+	admin_wake_at(run, w->due_ns);
+	return ADMIN_WAIT;
+}
+
+static const struct admin_arg wait_args[] = {
+	{ "time", ADMIN_SECONDS, false, NULL, "as 500ms or 10s" },
+	{ .name = NULL },
+};
+
+static const struct admin_command wait_command = {
+	.words = "wait",
+	.help = "wait before the next command",
+	.args = wait_args,
+	.context = ADMIN_CONTEXT(struct waiting),
+	.parse = parse_wait,
+	.io = wait_on,
+};
+
+/* --- who is here --- */
+
+struct sessions {
+	uint64_t last; /* that was told */
+};
+
+struct find_session {
+	uint64_t above;
+	struct admin_session *found;
+};
+
+static bool find_session(struct admin_session *a, void *arg)
+{
+	struct find_session *f = arg;
+
+	if (admin_session_id(a) <= f->above)
+		return true;
+	f->found = a; /* they stand in the order of their ids */
+	return false;
+}
+
+static enum admin_step next_session(struct admin_run *run,
+				    struct admin_cell *cells)
+{
+	struct sessions *s = admin_context(run);
+	struct find_session f = { .above = s->last };
+	struct admin_session_info info;
+
+	admin_session_each(find_session, &f);
+	if (f.found == NULL)
+		return ADMIN_DONE;
+	admin_session_look(f.found, &info);
+	s->last = info.id;
+	cells[0] = admin_number((double)info.id);
+	cells[1] = admin_text(admin_level_names[info.level]);
+	cells[2] = admin_number((double)(uv_hrtime() - info.since_ns) / 1e9);
+	cells[3] = admin_number((double)info.commands);
+	cells[4] = admin_text(info.command);
+	return ADMIN_MORE;
+}
+
+static const struct admin_column session_columns[] = {
+	{ "id", ADMIN_NUMBER, 4, "of the session" },
+	{ "level", ADMIN_TEXT, -8, "what it may do" },
+	{ "age", ADMIN_SECONDS, 10, "since it began" },
+	{ "commands", ADMIN_COUNTER, 8, "run so far" },
+	{ "runs", ADMIN_TEXT, -20, "the command that runs now" },
+	{ .name = NULL },
+};
+
+static const struct admin_command show_sessions = {
+	.words = "show cli sessions",
+	.level = ADMIN_OPERATOR,
+	.help = "the sessions of admin commands",
+	.columns = session_columns,
+	.context = ADMIN_CONTEXT(struct sessions),
+	.next = next_session,
+};
+
+const struct admin_command *const admin_commands_session[] = {
+	&help,	  &prompt, &set_severity, &show_level,   &to_operator,
+	&to_user, &quit,   &to_lua,	  &echo,	 &wait_command,
+	&show_sessions, NULL,
+};
