@@ -70,8 +70,8 @@ struct admin_column {
 /** What a call of a command has come to. */
 enum admin_step {
 	ADMIN_DONE,
-	ADMIN_MORE, /* next: here is a row; io: there was no room */
-	ADMIN_WAIT, /* for admin_wake(), or the time of admin_wake_at() */
+	ADMIN_MORE,   /* next: here is a row; io: there was no room */
+	ADMIN_WAIT,   /* for admin_wake(), or the time of admin_wake_at() */
 	ADMIN_FAILED, /* admin_fail() said why */
 };
 
@@ -89,11 +89,11 @@ struct admin_cell {
 };
 
 struct admin_command {
-	const char *words;      /* "show fibers" */
-	enum admin_level level; /* the least */
-	const char *help;       /* a line */
+	const char *words;            /* "show fibers" */
+	enum admin_level level;       /* the least */
+	const char *help;             /* a line */
 	const struct admin_arg *args; /* ends with a name of NULL; or NULL */
-	bool payload; /* takes lines behind "<<" */
+	bool payload;                 /* takes lines behind "<<" */
 
 	const struct admin_column *columns; /* ends likewise; NULL: text */
 	bool single; /* one row, told as lines "name: value" */
@@ -118,15 +118,13 @@ struct admin_command {
 };
 
 /** The size of a context, that it fits checked by the compiler. */
-#define ADMIN_CONTEXT(type)                                                 \
-	(sizeof(type) + 0 * sizeof(char[sizeof(type) <= ADMIN_CONTEXT_MAX   \
-						? 1                         \
-						: -1]))
-#define ADMIN_CURSOR(type, cursor)                                         \
-	((type *)((char *)(cursor) + 0 * sizeof(char[sizeof(type) <=       \
-							 ADMIN_CURSOR_MAX \
-						     ? 1                   \
-						     : -1])))
+#define ADMIN_CONTEXT(type) \
+	(sizeof(type) +     \
+	 0 * sizeof(char[sizeof(type) <= ADMIN_CONTEXT_MAX ? 1 : -1]))
+#define ADMIN_CURSOR(type, cursor)                                     \
+	((type *)((char *)(cursor) +                                   \
+		  0 * sizeof(char[sizeof(type) <= ADMIN_CURSOR_MAX ? 1 \
+								   : -1])))
 
 /* --- what a command may call --- */
 

@@ -16,18 +16,17 @@ struct unit {
 };
 
 static const struct unit time_units[] = {
-	{ "", 1 },    { "s", 1 },    { "ms", 1e-3 },   { "us", 1e-6 },
-	{ "m", 60 },  { "h", 3600 }, { "d", 86400 },   { NULL, 0 },
+	{ "", 1 },   { "s", 1 },    { "ms", 1e-3 }, { "us", 1e-6 },
+	{ "m", 60 }, { "h", 3600 }, { "d", 86400 }, { NULL, 0 },
 };
 
 static const struct unit size_units[] = {
-	{ "", 1 },          { "k", 1024.0 },       { "m", 1048576.0 },
-	{ "g", 0x1p30 },    { NULL, 0 },
+	{ "", 1 },       { "k", 1024.0 }, { "m", 1048576.0 },
+	{ "g", 0x1p30 }, { NULL, 0 },
 };
 
 /* A number with a unit of @a units. Returns 0 or -1. */
-static int read_number(const char *text, const struct unit *units,
-		       double *ret)
+static int read_number(const char *text, const struct unit *units, double *ret)
 {
 	char *end;
 

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/diag.h"
+#include "console/admin_line.h"
 #include "port/json_encode.h"
 
 enum {
@@ -58,8 +60,7 @@ void admin_commands_each(enum admin_level level,
 }
 
 /* How many of @a words are @a name; 0: they do not begin with it. */
-static unsigned match_name(const char *name, char *const *words,
-			   unsigned count)
+static unsigned match_name(const char *name, char *const *words, unsigned count)
 {
 	unsigned used = 0;
 
@@ -76,9 +77,8 @@ static unsigned match_name(const char *name, char *const *words,
 	}
 }
 
-const struct admin_command *admin_commands_find(char *const *words,
-						unsigned count,
-						unsigned *ret_used)
+const struct admin_command *
+admin_commands_find(char *const *words, unsigned count, unsigned *ret_used)
 {
 	const struct admin_command **all, *best = NULL;
 	unsigned all_count = sorted(&all);
@@ -380,15 +380,15 @@ static bool word_at(const char *name, unsigned nth, char *to, size_t room)
 	return true;
 }
 
-void admin_complete(char *const *words, unsigned count, enum admin_level level,
-		    void (*fn)(const char *candidate, void *arg), void *arg)
+static void complete_words(char *const *words, unsigned count,
+			   enum admin_level level,
+			   void (*fn)(const char *candidate, void *arg),
+			   void *arg)
 {
 	const struct admin_command **all;
 	unsigned all_count = sorted(&all);
 	char word[NAME_MAX_SIZE], before[NAME_MAX_SIZE] = "";
 
-	if (count == 0)
-		return;
 	for (unsigned i = 0; i < all_count; i++) {
 		if (all[i]->level > level ||
 		    !begins_with(all[i]->words, words, count) ||
@@ -398,4 +398,34 @@ void admin_complete(char *const *words, unsigned count, enum admin_level level,
 		memcpy(before, word, sizeof(before));
 		fn(word, arg);
 	}
+}
+
+size_t admin_complete(const char *text, size_t size, enum admin_level level,
+		      void (*fn)(const char *candidate, void *arg), void *arg)
+{
+	struct buf copy = { 0 };
+	struct admin_words w = { 0 };
+	char nothing[] = "", *at;
+	size_t start = size;
+
+	if (buf_append(&copy, text, size) != 0 || buf_putc(&copy, '\0') != 0) {
+		buf_destroy(&copy);
+		return size;
+	}
+	for (at = copy.data; *at != '\0';)
+		if (admin_line_next(&at, &w) < 0) {
+			diag_clear(); /* inside quotes */
+			w.count = ADMIN_WORDS_MAX;
+			break;
+		}
+	while (start > 0 && strchr(" \t;", text[start - 1]) == NULL)
+		start--;
+	if (start > 0 && start == size && text[start - 1] == ';')
+		w.count = 0;
+	if (start == size && w.count < ADMIN_WORDS_MAX)
+		w.word[w.count++] = nothing; /* a new word */
+	if (w.count < ADMIN_WORDS_MAX)
+		complete_words(w.word, w.count, level, fn, arg);
+	buf_destroy(&copy);
+	return start;
 }

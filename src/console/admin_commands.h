@@ -20,9 +20,8 @@ void admin_commands_each(enum admin_level level,
 
 /** The command with the longest name that @a words begin with; *ret_used of them
  * are its name. NULL: there is none. */
-const struct admin_command *admin_commands_find(char *const *words,
-						unsigned count,
-						unsigned *ret_used);
+const struct admin_command *
+admin_commands_find(char *const *words, unsigned count, unsigned *ret_used);
 
 /** Append how @a c is called: "show fibers [worker] [json]". Returns 0 or -1. */
 int admin_usage(const struct admin_command *c, struct buf *out);
@@ -35,6 +34,9 @@ int admin_usage(const struct admin_command *c, struct buf *out);
 int admin_help(char *const *words, unsigned count, enum admin_level level,
 	       bool json, struct buf *out);
 
-/** Tell @a fn what may be typed in the place of the last of @a words. */
-void admin_complete(char *const *words, unsigned count, enum admin_level level,
-		    void (*fn)(const char *candidate, void *arg), void *arg);
+/**
+ * Tell @a fn what may be typed in the place of the end of @a text, a line of
+ * commands. Returns where the word begins that it replaces.
+ */
+size_t admin_complete(const char *text, size_t size, enum admin_level level,
+		      void (*fn)(const char *candidate, void *arg), void *arg);

@@ -90,8 +90,7 @@ static void on_there(struct mail *m, bool delivered)
 	struct batch *b = list_entry(m, struct batch, mail);
 
 	b->closed = !delivered;
-	b->more = delivered &&
-		  b->command->collect(b->to, b->cursor, &b->rows);
+	b->more = delivered && b->command->collect(b->to, b->cursor, &b->rows);
 	m->run = on_back;
 	if (mailbox_post(&b->from->mailbox, m, 0) != 0)
 		batch_free(b); /* that one has ended, and its session */

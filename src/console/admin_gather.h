@@ -17,8 +17,7 @@ struct admin_gather *admin_gather_new(struct admin_run *run,
  * whose it is; *ret_error is set instead of the cells when that one does not answer. */
 enum admin_step admin_gather_next(struct admin_gather *g,
 				  struct admin_cell *cells,
-				  unsigned *ret_worker,
-				  const char **ret_error);
+				  unsigned *ret_worker, const char **ret_error);
 
 /** Nobody waits any more. NULL is fine. */
 void admin_gather_free(struct admin_gather *g);

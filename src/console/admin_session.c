@@ -20,9 +20,9 @@
 enum {
 	LINE_MAX_SIZE = 16 << 10,
 	PAYLOAD_MAX = 128 << 10,
-	OUT_ROOM = 16 << 10, /* of an answer, before it is handed on */
-	OUT_MAX = 1 << 20,   /* of one print, or row */
-	TURN_NS = 1000000,   /* then others come first */
+	OUT_ROOM = 16 << 10,   /* of an answer, before it is handed on */
+	OUT_MAX = 1 << 20,     /* of one print, or row */
+	TURN_NS = 1000000,     /* then others come first */
 	IDLE_CALLS_MAX = 1000, /* of a command that neither writes nor waits */
 	WHY_MAX = 1024,
 };
@@ -66,10 +66,10 @@ struct admin_session {
 	bool collecting; /* those lines */
 	bool too_long;   /* they were */
 	bool has_payload;
-	bool busy;   /* a line runs */
-	bool going;  /* inside go() */
+	bool busy;    /* a line runs */
+	bool going;   /* inside go() */
 	bool waiting; /* the command, for a wake */
-	bool woken;  /* since it was called */
+	bool woken;   /* since it was called */
 	bool interrupted;
 	bool full; /* the client's */
 	bool leaving;
@@ -357,8 +357,8 @@ static bool begin_command(struct admin_session *a)
 	run->command = c;
 	if (run->only > a->worker->app->count) {
 		run->command = NULL;
-		diag_set(IllegalParams, "there are %u workers",
-			 a->worker->app->count);
+		diag_set(IllegalParams, "there is no worker %u, but 1 to %u",
+			 run->only, a->worker->app->count);
 		refuse(a);
 		return false;
 	}
@@ -393,8 +393,7 @@ static bool step_command(struct admin_session *a)
 	else
 		step = ADMIN_DONE; /* parse() has done all */
 	run->idle_calls = a->out.size > before ? 0 : run->idle_calls + 1;
-	if (a->out.size >= OUT_ROOM || step == ADMIN_WAIT ||
-	    step == ADMIN_MORE)
+	if (a->out.size >= OUT_ROOM || step == ADMIN_WAIT || step == ADMIN_MORE)
 		hand_on(a);
 	switch (step) {
 	case ADMIN_MORE:
@@ -535,8 +534,7 @@ static void fail_line(struct admin_session *a, const char *why)
 	finish_line(a);
 }
 
-static void feed_payload(struct admin_session *a, const char *line,
-			 size_t size)
+static void feed_payload(struct admin_session *a, const char *line, size_t size)
 {
 	bool ends = size == strlen(a->mark) && memcmp(line, a->mark, size) == 0;
 
@@ -596,6 +594,11 @@ void admin_session_feed(struct admin_session *a, const char *line, size_t size)
 bool admin_session_is_busy(const struct admin_session *a)
 {
 	return a->busy;
+}
+
+bool admin_session_is_collecting(const struct admin_session *a)
+{
+	return a->collecting;
 }
 
 void admin_session_drained(struct admin_session *a)
@@ -666,9 +669,9 @@ void admin_session_free(struct admin_session *a)
 
 static void put_time(char *to, size_t room, uint64_t seconds)
 {
-	snprintf(to, room, "[%u:%02u:%02u:%02u]> ",
-		 (unsigned)(seconds / 86400), (unsigned)(seconds / 3600 % 24),
-		 (unsigned)(seconds / 60 % 60), (unsigned)(seconds % 60));
+	snprintf(to, room, "[%u:%02u:%02u:%02u]> ", (unsigned)(seconds / 86400),
+		 (unsigned)(seconds / 3600 % 24), (unsigned)(seconds / 60 % 60),
+		 (unsigned)(seconds % 60));
 }
 
 const char *admin_session_prompt(struct admin_session *a)
@@ -682,11 +685,6 @@ const char *admin_session_prompt(struct admin_session *a)
 	put_time(a->prompt, sizeof(a->prompt),
 		 (uv_hrtime() - a->since_ns) / 1000000000);
 	return a->prompt;
-}
-
-void admin_session_set_prompt(struct admin_session *a)
-{
-	a->mode = ADMIN_PROMPT_SHOWN;
 }
 
 void admin_session_set_mode(struct admin_session *a, enum admin_prompt mode)
@@ -717,6 +715,11 @@ void admin_session_leave(struct admin_session *a)
 void admin_session_to_lua(struct admin_session *a)
 {
 	a->to_lua = true;
+}
+
+enum admin_level admin_session_level(const struct admin_session *a)
+{
+	return a->level;
 }
 
 bool admin_session_has_lua(const struct admin_session *a)

@@ -29,18 +29,19 @@ struct admin_ops {
  * knows it. */
 struct admin_session *admin_session_new(struct worker *w,
 					enum admin_level level,
-					const struct admin_ops *ops,
-					void *arg);
+					const struct admin_ops *ops, void *arg);
 
 /** The client has gone: what runs is released. Nothing of ops is called any more.
  * NULL is fine. */
 void admin_session_free(struct admin_session *a);
 
 /** A line, without its newline; NULL: no more come. The session is not busy. */
-void admin_session_feed(struct admin_session *a, const char *line,
-			size_t size);
+void admin_session_feed(struct admin_session *a, const char *line, size_t size);
 
 bool admin_session_is_busy(const struct admin_session *a);
+
+/** The next line is one behind "<<". */
+bool admin_session_is_collecting(const struct admin_session *a);
 
 /** There is room again. */
 void admin_session_drained(struct admin_session *a);
@@ -51,9 +52,6 @@ void admin_session_interrupt(struct admin_session *a);
 /** Before the next line: "> ", "+ " for lines behind "<<", "" as long as nobody
  * asked for one; valid until the next call. */
 const char *admin_session_prompt(struct admin_session *a);
-
-/** As after "prompt p", for people. */
-void admin_session_set_prompt(struct admin_session *a);
 
 /* --- for the commands of the session itself --- */
 
@@ -74,13 +72,13 @@ enum admin_severity {
 struct admin_session *admin_run_session(struct admin_run *run);
 void admin_session_set_mode(struct admin_session *a, enum admin_prompt mode);
 enum admin_prompt admin_session_mode(const struct admin_session *a);
-void admin_session_set_severity(struct admin_session *a,
-				enum admin_severity s);
+void admin_session_set_severity(struct admin_session *a, enum admin_severity s);
 /** A lower one; there is no way back. */
 void admin_session_set_level(struct admin_session *a, enum admin_level level);
 /** Behind this command. */
 void admin_session_leave(struct admin_session *a);
 void admin_session_to_lua(struct admin_session *a);
+enum admin_level admin_session_level(const struct admin_session *a);
 bool admin_session_has_lua(const struct admin_session *a);
 uint64_t admin_session_id(const struct admin_session *a);
 

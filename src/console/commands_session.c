@@ -23,8 +23,7 @@ static enum admin_step tell_text(struct admin_run *run)
 		size_t size = t->buf.size - t->told;
 
 		size = size < PIECE ? size : PIECE;
-		if (!admin_print(run, "%.*s", (int)size,
-				 t->buf.data + t->told))
+		if (!admin_print(run, "%.*s", (int)size, t->buf.data + t->told))
 			return ADMIN_MORE;
 		t->told += size;
 	}
@@ -43,9 +42,10 @@ static void release_text(struct admin_run *run)
 static int parse_help(struct admin_run *run)
 {
 	struct text *t = admin_context(run);
-	const struct admin_value *name = admin_arg(run, 1);
+	const struct admin_value *name = admin_arg(run, 0);
 	char *words[ADMIN_WORDS_MAX], *rest = NULL;
 	unsigned count = 0;
+	bool json;
 	int rc;
 
 	if (name->given) {
@@ -54,8 +54,9 @@ static int parse_help(struct admin_run *run)
 		     w = strtok_r(NULL, " ", &rest))
 			words[count++] = w;
 	}
-	rc = admin_help(words, count, admin_run_level(run),
-			admin_arg(run, 0)->given, &t->buf);
+	json = count > 0 && strcmp(words[count - 1], "json") == 0;
+	rc = admin_help(words, count - json, admin_run_level(run), json,
+			&t->buf);
 	if (rc != 0) {
 		buf_destroy(&t->buf);
 		admin_fail(run, "not enough memory");
@@ -64,8 +65,8 @@ static int parse_help(struct admin_run *run)
 }
 
 static const struct admin_arg help_args[] = {
-	{ "json", ADMIN_FLAG, true, NULL, "all that is declared, as JSON" },
-	{ "command", ADMIN_TEXT, true, NULL, "how its name begins" },
+	{ "command [json]", ADMIN_TEXT, true, NULL,
+	  "how its name begins; json: all that is declared" },
 	{ .name = NULL },
 };
 
@@ -152,8 +153,7 @@ static const struct admin_command set_severity = {
 
 static enum admin_step tell_level(struct admin_run *run)
 {
-	return admin_print(run, "%s\n",
-			   admin_level_names[admin_run_level(run)])
+	return admin_print(run, "%s\n", admin_level_names[admin_run_level(run)])
 		       ? ADMIN_DONE
 		       : ADMIN_MORE;
 }
@@ -353,7 +353,6 @@ static const struct admin_command show_sessions = {
 };
 
 const struct admin_command *const admin_commands_session[] = {
-	&help,	  &prompt, &set_severity, &show_level,   &to_operator,
-	&to_user, &quit,   &to_lua,	  &echo,	 &wait_command,
-	&show_sessions, NULL,
+	&help, &prompt, &set_severity, &show_level,   &to_operator,   &to_user,
+	&quit, &to_lua, &echo,         &wait_command, &show_sessions, NULL,
 };

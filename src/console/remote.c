@@ -308,8 +308,19 @@ static void on_write(struct session *s, const char *data, size_t size)
 
 static void on_ready(struct session *s, const char *entry)
 {
+	const char *prompt = s->in_admin ? admin_session_prompt(s->admin) : "";
+
 	(void)entry;
+	if (*prompt != '\0')
+		write_text(s->arg, prompt, strlen(prompt));
 	work(s->arg);
+}
+
+static bool is_full(struct session *s)
+{
+	const struct connection *c = s->arg;
+
+	return stream_unsent(&c->stream) > UNSENT_MAX;
 }
 
 static void on_leave(struct session *s)
@@ -317,7 +328,8 @@ static void on_leave(struct session *s)
 	leave(s->arg);
 }
 
-static const struct session_ops session_ops = { on_write, on_ready, on_leave };
+static const struct session_ops session_ops = { on_write, on_ready, on_leave,
+						is_full };
 
 static void on_read(struct stream *s, char *data, ssize_t size)
 {
@@ -357,8 +369,10 @@ static void on_drained(struct stream *s, int status)
 		close_connection(c);
 	else if (c->leaving)
 		leave(c);
-	else
+	else {
+		session_drained(&c->session);
 		work(c);
+	}
 }
 
 static void greet(struct connection *c)

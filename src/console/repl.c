@@ -19,6 +19,7 @@
 #include "base/inject.h"
 #include "base/log.h"
 #include "config/settings.h"
+#include "console/admin_commands.h"
 #include "console/history.h"
 #include "console/reader.h"
 #include "console/session.h"
@@ -69,13 +70,25 @@ static void leave(struct repl *p)
 		p->on_left(p, p->arg);
 }
 
+/* Of a terminal there always is one. */
+static const char *admin_prompt(struct repl *p)
+{
+	struct admin_session *a = p->session.admin;
+
+	if (p->on_terminal && admin_session_mode(a) == ADMIN_PROMPT_SILENT)
+		admin_session_set_mode(a, ADMIN_PROMPT_SHOWN);
+	return p->on_terminal ? admin_session_prompt(a) : "";
+}
+
 static void ask(struct repl *p, const char *remember)
 {
 	const char *prompt = "";
 
 	if (p->leaving || app_is_ending(p->app))
 		return;
-	if (p->on_terminal)
+	if (p->session.in_admin)
+		prompt = admin_prompt(p);
+	else if (p->on_terminal)
 		prompt = p->session.continuing ? prompt_more : prompt_first;
 	reader_ask(&p->reader, prompt, remember);
 }
@@ -152,6 +165,10 @@ static size_t on_complete(struct reader *r, const char *text, size_t size,
 	struct repl *p = r->arg;
 	size_t start = size;
 
+	if (p->session.in_admin)
+		return admin_complete(text, size,
+				      admin_session_level(p->session.admin),
+				      add_candidate, out);
 	if (session_complete(p->session.vm, text, size, &start, add_candidate,
 			     out) != 0)
 		diag_clear();

@@ -10,7 +10,9 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "app/worker.h"
 #include "base/diag.h"
+#include "base/log.h"
 #include "console/lua_parts.h"
 #include "lua/lua_call.h"
 #include "lua/lua_error.h"
@@ -53,6 +55,9 @@ void session_destroy(struct session *s)
 {
 	struct lua_fiber *f = s->fiber;
 
+	admin_session_free(s->admin);
+	s->admin = NULL;
+	s->in_admin = false;
 	buf_destroy(&s->input);
 	luaL_unref(s->vm->L, LUA_REGISTRYINDEX, s->state_ref);
 	s->state_ref = LUA_NOREF;
@@ -108,6 +113,106 @@ static void go_on(struct session *s)
 		s->vain++;
 }
 
+/* --- admin commands --- */
+
+static void on_admin_write(void *arg, const char *data, size_t size)
+{
+	struct session *s = arg;
+
+	s->ops->write(s, data, size);
+}
+
+static bool on_admin_full(void *arg)
+{
+	struct session *s = arg;
+
+	return s->ops->is_full != NULL && s->ops->is_full(s);
+}
+
+/* The line that was dealt with is the entry, but for those behind "<<". */
+static void on_admin_ready(void *arg)
+{
+	struct session *s = arg;
+
+	s->ops->ready(s, s->input.size > 0 ? s->input.data : NULL);
+}
+
+static void on_admin_leave(void *arg)
+{
+	struct session *s = arg;
+
+	s->ops->leave(s);
+}
+
+static void on_admin_lua(void *arg)
+{
+	struct session *s = arg;
+
+	s->in_admin = false;
+	forget(s);
+	s->ops->ready(s, NULL);
+}
+
+int session_use_admin(struct session *s, enum admin_level level)
+{
+	static const struct admin_ops with_lua = {
+		on_admin_write, on_admin_full, on_admin_ready,
+		on_admin_leave, on_admin_lua,
+	};
+	static const struct admin_ops without = {
+		on_admin_write, on_admin_full, on_admin_ready,
+		on_admin_leave, NULL,
+	};
+
+	if (s->admin == NULL)
+		s->admin = admin_session_new(
+			worker_of(s->vm->L), level,
+			level == ADMIN_ADMIN ? &with_lua : &without, s);
+	if (s->admin == NULL)
+		return -1;
+	s->in_admin = true;
+	return 0;
+}
+
+void session_drained(struct session *s)
+{
+	if (s->in_admin)
+		admin_session_drained(s->admin);
+}
+
+/* What the Lua half has said comes next. */
+static void change_language(struct session *s, const char *next)
+{
+	struct error *e;
+
+	if (strcmp(next, "lua") == 0)
+		s->in_admin = false;
+	if (strcmp(next, "admin") != 0 ||
+	    session_use_admin(s, ADMIN_ADMIN) == 0)
+		return;
+	e = diag_take();
+	log_error("console: %s", e->message);
+	error_unref(e);
+}
+
+static void feed_admin(struct session *s, const char *line, size_t size)
+{
+	s->input.size = 0;
+	if (line != NULL && !admin_session_is_collecting(s->admin) &&
+	    (buf_append(&s->input, line, size) != 0 ||
+	     buf_putc(&s->input, '\0') != 0))
+		s->input.size = 0; /* it is not remembered */
+	admin_session_feed(s->admin, line, size);
+}
+
+/* A backslash speaks to the console itself, where Lua can be had. */
+static bool is_for_admin(const struct session *s, const char *line, size_t size)
+{
+	return s->in_admin && (line == NULL || size == 0 || *line != '\\' ||
+			       !admin_session_has_lua(s->admin) ||
+			       admin_session_is_collecting(s->admin));
+}
+
 static void on_end(struct lua_fiber *f, bool ok, void *arg)
 {
 	struct session *s = arg;
@@ -136,6 +241,7 @@ static void on_end(struct lua_fiber *f, bool ok, void *arg)
 		forget(s);
 	if (text != NULL && size > 0)
 		s->ops->write(s, text, size);
+	change_language(s, next);
 	if (strcmp(next, "leave") == 0)
 		s->ops->leave(s);
 	else
@@ -210,6 +316,12 @@ int session_feed(struct session *s, const char *line, size_t size)
 {
 	bool at_end = line == NULL;
 
+	if (is_for_admin(s, line, size)) {
+		feed_admin(s, line, size);
+		return 0;
+	}
+	if (s->in_admin)
+		forget(s);
 	if (!at_end && add_line(s, line, size) != 0) {
 		forget(s);
 		return -1;
@@ -227,7 +339,9 @@ int session_feed(struct session *s, const char *line, size_t size)
 
 void session_interrupt(struct session *s)
 {
-	if (s->fiber != NULL)
+	if (s->fiber == NULL && s->in_admin)
+		admin_session_interrupt(s->admin);
+	else if (s->fiber != NULL)
 		fiber_cancel(&s->fiber->base);
 	else
 		forget(s);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "console/admin_session.h"
 #include "console/scan.h"
 
 struct lua_fiber;
@@ -36,6 +37,9 @@ struct session_ops {
 	void (*ready)(struct session *s, const char *entry);
 	/** The user wants to leave; the session takes no more lines. */
 	void (*leave)(struct session *s);
+	/** Is so much unread that no more is to be written for now? Then
+	 * session_drained() follows. NULL: never. */
+	bool (*is_full)(struct session *s);
 };
 
 struct session {
@@ -51,6 +55,8 @@ struct session {
 	size_t tried_size;       /* how much there was when last compiled */
 	size_t tried_tokens;     /* the same in tokens */
 	unsigned vain; /* compiled with nothing open, and found unfinished */
+	struct admin_session *admin; /* NULL: was never asked for */
+	bool in_admin;               /* lines are admin commands */
 };
 
 /** Returns 0, or -1 with diag set. The memory is the caller's. */
@@ -82,8 +88,19 @@ void session_interrupt(struct session *s);
 
 static inline bool session_is_busy(const struct session *s)
 {
-	return s->fiber != NULL;
+	return s->fiber != NULL ||
+	       (s->in_admin && admin_session_is_busy(s->admin));
 }
+
+/**
+ * Lines are admin commands from here on, of level @a level at most. With the level
+ * admin, Lua can be had back: by the command `lua`, or as `\\set language lua`.
+ * Returns 0, or -1 with diag set.
+ */
+int session_use_admin(struct session *s, enum admin_level level);
+
+/** There is room again: see is_full(). */
+void session_drained(struct session *s);
 
 /**
  * What could stand in the place of the end of @a text: tell @a fn of each

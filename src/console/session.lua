@@ -27,7 +27,7 @@ Lua is evaluated line by line; an expression shows its values.
 
   \help                   this text
   \set output yaml|lua    how values are shown
-  \set language lua       the language of the lines
+  \set language lua|admin the language of the lines: Lua, or admin commands
   \quit, \q               leave the console
 ]]
 
@@ -127,10 +127,10 @@ function set.output(state, value)
 end
 
 function set.language(_, value)
-    if value ~= 'lua' then
-        return false, 'language: lua'
+    if value ~= 'lua' and value ~= 'admin' then
+        return false, 'language: lua or admin'
     end
-    return true, true
+    return true, true, value
 end
 
 local commands = {}
@@ -143,7 +143,7 @@ function commands.set(state, rest)
     local name, value = rest:match('^(%w+)%s+(%S+)$')
     local f = name ~= nil and set[name] or nil
     if f == nil then
-        return false, '\\set output yaml|lua, or \\set language lua'
+        return false, '\\set output yaml|lua, or \\set language lua|admin'
     end
     return f(state, value)
 end
@@ -159,7 +159,8 @@ local function command(state, line)
         return answer(state, false, format(
             'Invalid command %s. Type \\help for help.', line))
     end
-    return answer(state, f(state, rest))
+    local ok, result, language = f(state, rest)
+    return answer(state, ok, result), language
 end
 
 local M = {}

@@ -85,9 +85,9 @@ out_is 'true;' '1, {[1] = "x", a = 2}, nil;' '{error = "e"};' ';' --- '- true' .
 printf '\\set output table\n\\set\n\\nosuch\n  \\set language lua\n\\set language sql\n' | given
 console
 out_is --- "- error: 'output: yaml or lua'" ... \
-	--- '- error: \set output yaml|lua, or \set language lua' ... \
+	--- '- error: \set output yaml|lua, or \set language lua|admin' ... \
 	--- '- error: Invalid command \nosuch. Type \help for help.' ... \
-	--- '- true' ... --- "- error: 'language: lua'" ...
+	--- '- true' ... --- "- error: 'language: lua or admin'" ...
 printf '\\help\n' | given
 console
 out_has '\set output yaml|lua'
