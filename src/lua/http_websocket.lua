@@ -81,6 +81,10 @@ local function request_of(place, options, key)
         'Sec-WebSocket-Key: ' .. key,
         'Sec-WebSocket-Version: 13',
     }
+    if options.compress then
+        lines[#lines + 1] = 'Sec-WebSocket-Extensions: '
+            .. c.offer(options.compress.window, options.compress.context)
+    end
     if options.protocols and #options.protocols > 0 then
         lines[#lines + 1] = 'Sec-WebSocket-Protocol: '
             .. table.concat(options.protocols, ', ')
@@ -129,20 +133,25 @@ local function has_token(value, token)
 end
 
 -- Is that what a server says who speaks it? Nil, or why not.
-local function judge(headers, accept, protocols)
+local function judge(box, headers, accept, options)
+    local compress = options.compress or {}
+    local extensions = headers['sec-websocket-extensions']
     if not has_token(headers.upgrade, 'websocket') or
        not has_token(headers.connection, 'upgrade') then
         return 'its 101 is for another protocol'
     elseif headers['sec-websocket-accept'] ~= accept then
         return 'its Sec-WebSocket-Accept is not for our key'
-    elseif headers['sec-websocket-extensions'] then
-        return 'it wants an extension nobody has asked for'
+    elseif extensions and
+           not c.agree(box, extensions, compress.window, compress.context) then
+        return options.compress and
+            'it answers another extension than was offered' or
+            'it wants an extension nobody has asked for'
     end
     local chosen = headers['sec-websocket-protocol']
     if chosen == nil then
         return nil
     end
-    for _, name in ipairs(protocols or {}) do
+    for _, name in ipairs(options.protocols or {}) do
         if name == chosen then
             return nil
         end
@@ -151,7 +160,7 @@ local function judge(headers, accept, protocols)
 end
 
 -- Ask, and read the answer. Its headers; or nil and an error.
-local function greet(s, place, options, due)
+local function greet(s, box, place, options, due)
     local key, accept = c.key()
     local function left()
         return math.max(0, due - fiber.clock())
@@ -176,7 +185,7 @@ local function greet(s, place, options, due)
         return c.fail(('%sthe server answers %d %s'):format(what, status,
             reason))
     end
-    local why = judge(headers, accept, options.protocols)
+    local why = judge(box, headers, accept, options)
     if why then
         return c.fail(what .. why)
     end
@@ -223,13 +232,14 @@ local function more(self, timeout)
 end
 
 local function feed(box, data)
-    local taken = 0
-    while taken < #data do
-        taken = c.feed(box, data, taken)
-        if taken < #data then
+    local taken, behind = 0, false
+    repeat
+        taken, behind = c.feed(box, data, taken)
+        if behind then
             c.wait(box, c.READ)
+            fiber.sleep(0) -- also when there was nothing to wait for
         end
-    end
+    until taken == #data and not behind
 end
 
 -- Nothing has come for the time that was waited, and for that before: the server has
@@ -293,6 +303,7 @@ end
 -- | `max_message` | 1048576 | bytes of a message; a larger one ends the connection with 1009 |
 -- | `heartbeat` | 30 | seconds of silence after which a ping is sent, and after as many the connection is taken for dead; false: never |
 -- | `close_timeout` | 5 | seconds for the server's answer to `ws:close()` |
+-- | `compress` | false | offer to compress messages, [as a server has it](http.server.md#reqwebsocket) |
 --
 -- `ws.headers` has the fields of the answer. Nil: no connection, no certificate that is
 -- trusted, no time left, or an answer that is no WebSocket; redirects are not
@@ -304,6 +315,7 @@ function M.connect(url, options)
     class.check_protocols(options.protocols, 'http.websocket.connect')
     request_of(place, options, '') -- what is wrong with it is told before
     local due = fiber.clock() + (options.timeout or TIMEOUT)
+    local box = c.new(options.max_message)
     local tls
     if place.secure then
         tls = options.tls
@@ -327,7 +339,7 @@ function M.connect(url, options)
     if s == nil then
         return nil, err
     end
-    local ran, headers, why = pcall(greet, s, place, options, due)
+    local ran, headers, why = pcall(greet, s, box, place, options, due)
     if not ran or headers == nil then
         s:close()
         if not ran then
@@ -335,7 +347,7 @@ function M.connect(url, options)
         end
         return nil, why
     end
-    local self = class.new(c.new(options.max_message), options)
+    local self = class.new(box, options)
     self.protocol = headers['sec-websocket-protocol']
     self.headers, self.socket = headers, s
     self.written, self.pinged = false, false

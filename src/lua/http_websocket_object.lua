@@ -3,7 +3,7 @@ local c = ...
 
 local fiber = require('fiber')
 
-local usage = c.usage
+local usage, deflating = c.usage, c.deflating
 local c_take, c_wait, c_send = c.take, c.wait, c.send
 local MESSAGE, ROOM = c.MESSAGE, c.ROOM
 local PIECE, ETIMEDOUT = 65536, -110
@@ -17,6 +17,10 @@ local class = {
 }
 
 local defaults = { max_message = 1048576, heartbeat = 30, close_timeout = 5 }
+local kinds = {
+    max_message = 'number', heartbeat = 'number', close_timeout = 'number',
+    compress = 'boolean or table',
+}
 local most = { max_message = 2 ^ 30, heartbeat = 1e6, close_timeout = 1e6 }
 
 -- A copy of @options with what is not given; @known are those of @what alone.
@@ -26,7 +30,7 @@ function class.options(options, known, what)
         usage(('%s: options are a table, not %s'):format(what, type(options)))
     end
     for name, value in pairs(options or {}) do
-        local kind = known[name] or defaults[name] and 'number'
+        local kind = known[name] or kinds[name]
         if kind == nil then
             usage(("%s: there is no option '%s'"):format(what, tostring(name)))
         elseif name == 'heartbeat' and value == false then
@@ -47,6 +51,7 @@ function class.options(options, known, what)
             out[name] = value
         end
     end
+    out.compress = deflating.options(out.compress, what)
     return out
 end
 
@@ -59,10 +64,12 @@ function class.check_protocols(protocols, what)
 end
 
 function class.new(box, options)
-    return setmetatable({
+    local self = setmetatable({
         box = box, options = options, sending = false,
         turn = fiber.cond(),
     }, ws_mt)
+    deflating.begin(self)
+    return self
 end
 
 -- How it ended stays known when the request is over.
@@ -124,10 +131,18 @@ function ws:messages()
     return next_message, self
 end
 
--- From @taken on. True; nil: it is closed.
-local function send_rest(box, is_text, data, taken)
+-- A whole message. True; nil: it is closed.
+local function send_whole(self, is_text, data)
+    local box, taken, deflated = self.box, 0, nil
+    if #data >= self.deflate_from then
+        if is_text then
+            c.check_text(data)
+        end
+        deflated = deflating.deflate(self, data)
+        data = deflated or data
+    end
     while true do
-        local n = c_send(box, is_text, data, taken)
+        local n = c_send(box, is_text, data, taken, deflated)
         if n == #data then
             return true
         elseif n == nil then
@@ -164,12 +179,11 @@ local function send_in_turn(self, is_text, data)
         self.turn:wait()
     end
     self.sending = true
-    local done, ok = pcall(send_rest, self.box, is_text, data, 0)
+    local done, ok = pcall(send_whole, self, is_text, data)
     self.sending = false
     self.turn:signal()
     if not done then
-        if #data > PIECE then
-            c.close(self.box, 1011, 'a message was cut short')
+        if c.cut(self.box) then
             fiber.new(await_end, self)
         end
         error(ok, 0)
@@ -196,7 +210,7 @@ function ws:send(data, kind)
     if not is_text and kind ~= 'binary' then
         usage("ws:send(data, kind): kind is 'text' or 'binary'")
     end
-    if #data <= PIECE and not self.sending then
+    if #data <= PIECE and #data < self.deflate_from and not self.sending then
         local n = c_send(self.box, is_text, data, 0)
         if n then
             return true
@@ -257,6 +271,10 @@ end
 
 --- ws.protocol -> string | nil
 -- The protocol that both sides have agreed on.
+
+--- ws.compressed -> boolean
+-- Both sides have agreed to compress messages. Those that are small, or do not become
+-- smaller, are not.
 
 --- ws.close_code -> number | nil
 -- How it ended, known when `ws:receive()` or another call has said that it did: the code

@@ -103,8 +103,10 @@ return function(req, reply, options, handler)
         return refuse(req, reply, status, why)
     end
     local protocol = choose(req, options.protocols)
+    local compress = options.compress or {}
     local box = c.accept(req, fields_of(options.headers, protocol),
-        options.max_message, options.heartbeat or 0, options.close_timeout)
+        options.max_message, options.heartbeat or 0, options.close_timeout,
+        compress.window, compress.context)
     if box == false then
         return refuse(req, reply, 503, 'the server stops')
     end

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <lauxlib.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lua/lua_state.h"
@@ -16,6 +17,12 @@
  */
 void lua_class_new(lua_State *L, enum lua_class id, const char *name,
 		   const luaL_Reg *methods);
+
+/** Has that been done? */
+static inline bool lua_class_is_there(lua_State *L, enum lua_class id)
+{
+	return lua_vm_of(L)->classes[id].metatable != NULL;
+}
 
 /** Push the metatable of @a id. Throws: no. */
 static inline void lua_class_metatable(lua_State *L, enum lua_class id)

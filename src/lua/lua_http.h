@@ -67,7 +67,7 @@ void lua_http_open_condition(lua_State *L);
 /** The same for those of files. */
 void lua_http_open_file(lua_State *L);
 
-/** The same for those of encoders. */
+/** The same for those of encoders; for several tables. */
 void lua_http_open_encode(lua_State *L);
 
 /** The same for those of forms. */

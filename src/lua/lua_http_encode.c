@@ -1,6 +1,6 @@
 /*
- * Encoders of bodies, for Lua: little is encoded on the spot, much on a thread
- * of the pool.
+ * Encoders of bodies and messages, for Lua: little is encoded on the spot, much on a
+ * thread of the pool.
  */
 #include <lauxlib.h>
 #include <string.h>
@@ -42,11 +42,25 @@ static void shared_unref(struct shared_encoder *s)
 	mem_free(s);
 }
 
-/* encoder("b" | "z" | "g", level) -> object | nil, why */
+static enum http_coding coding_of(char letter)
+{
+	switch (letter) {
+	case 'b':
+		return HTTP_CODING_BROTLI;
+	case 'z':
+		return HTTP_CODING_ZSTD;
+	case 'd':
+		return HTTP_CODING_DEFLATE;
+	default:
+		return HTTP_CODING_GZIP;
+	}
+}
+
+/* encoder("b" | "z" | "g" | "d", level, bits of "d") -> object | nil, why */
 static int l_encoder(lua_State *L)
 {
 	const char *coding = luaL_checkstring(L, 1);
-	int level = luaL_checkint(L, 2);
+	int level = luaL_checkint(L, 2), bits = luaL_optint(L, 3, 0);
 	struct encoder_box *box =
 		lua_class_box(L, LUA_CLASS_HTTP_ENCODER, sizeof *box);
 	const char *why = "not enough memory";
@@ -55,10 +69,7 @@ static int l_encoder(lua_State *L)
 	if (box->shared != NULL) {
 		box->shared->refs = 1;
 		box->shared->encoder =
-			http_encoder_new(*coding == 'b'   ? HTTP_CODING_BROTLI
-					 : *coding == 'z' ? HTTP_CODING_ZSTD
-							  : HTTP_CODING_GZIP,
-					 level, &why);
+			http_encoder_new(coding_of(*coding), level, bits, &why);
 		if (box->shared->encoder != NULL)
 			return 1;
 		mem_free(box->shared);
@@ -107,7 +118,7 @@ static void encode_destroy(struct lua_blocking *op)
 }
 
 static const struct lua_blocking_kind encode_kind = {
-	.name = "compressing an answer",
+	.name = "compressing",
 	.step = encode_step,
 	.run = encode_run,
 	.push = encode_push,
@@ -161,7 +172,9 @@ void lua_http_open_encode(lua_State *L)
 		{ NULL, NULL },
 	};
 
-	lua_class_new(L, LUA_CLASS_HTTP_ENCODER, "http encoder", meta);
-	lua_pop(L, 1);
+	if (!lua_class_is_there(L, LUA_CLASS_HTTP_ENCODER)) {
+		lua_class_new(L, LUA_CLASS_HTTP_ENCODER, "http encoder", meta);
+		lua_pop(L, 1);
+	}
 	luaL_register(L, NULL, functions);
 }

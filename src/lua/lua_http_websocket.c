@@ -13,6 +13,7 @@
 
 #include "base/diag.h"
 #include "base/utf8.h"
+#include "lua/lua_blocking.h"
 #include "lua/lua_call.h"
 #include "lua/lua_class.h"
 #include "lua/lua_error.h"
@@ -20,6 +21,7 @@
 #include "lua/lua_lean.h"
 #include "lua_src/lua.h"
 #include "net/http_websocket.h"
+#include "net/zlib_library.h"
 
 enum {
 	PIECE = 65536,    /* of a message, in a frame of its own */
@@ -116,8 +118,7 @@ static bool is_full(const struct box *box, const struct http_request *req)
 			   : box->out.size >= OUT_HIGH;
 }
 
-static ssize_t send_own(struct box *box, enum websocket_kind kind,
-			struct http_text piece)
+static ssize_t send_own(struct box *box, unsigned kind, struct http_text piece)
 {
 	bool last = piece.size <= PIECE;
 	int rc;
@@ -131,13 +132,29 @@ static ssize_t send_own(struct box *box, enum websocket_kind kind,
 	return rc != 0 ? rc : (ssize_t)piece.size;
 }
 
-/* send(ws, is_text, data, taken) -> how much of it was taken by now | false: wait
- * for room | nil: nothing is sent any more */
+static void check_text(lua_State *L, const char *data, size_t size)
+{
+	if (utf8_valid(data, size) != size)
+		lua_error_usage(L, "ws:send(data): the text is no UTF-8: send "
+				   "it as 'binary'");
+}
+
+/* check_text(data): throws unless it is UTF-8. */
+static int l_check_text(lua_State *L)
+{
+	size_t size;
+	const char *data = luaL_checklstring(L, 1, &size);
+
+	check_text(L, data, size);
+	return 0;
+}
+
+/* send(ws, is_text, data, taken, deflated) -> how much of it was taken by now | false:
+ * wait for room | nil: nothing is sent any more. What is deflated was checked. */
 static int l_send(lua_State *L)
 {
 	struct box *box = check(L);
-	enum websocket_kind kind = lua_toboolean(L, 2) ? WEBSOCKET_TEXT
-						       : WEBSOCKET_BINARY;
+	unsigned kind = lua_toboolean(L, 2) ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
 	size_t taken = (size_t)lua_tonumber(L, 4);
 	struct http_text piece;
 	struct http_request *req;
@@ -147,11 +164,10 @@ static int l_send(lua_State *L)
 	piece.data = luaL_checklstring(L, 3, &piece.size);
 	if (ws == NULL || taken > piece.size)
 		return 0;
-	if (taken == 0 && kind == WEBSOCKET_TEXT &&
-	    utf8_valid(piece.data, piece.size) != piece.size)
-		return lua_error_usage(L,
-				       "ws:send(data): the text is no UTF-8: "
-				       "send it as 'binary'");
+	if (lua_toboolean(L, 5))
+		kind |= WEBSOCKET_DEFLATED;
+	else if (taken == 0 && kind == WEBSOCKET_TEXT)
+		check_text(L, piece.data, piece.size);
 	piece.data += taken;
 	piece.size -= taken;
 	n = req != NULL ? http_websocket_write(req, kind, piece)
@@ -229,6 +245,24 @@ static int l_close(lua_State *L)
 	return 1;
 }
 
+/* cut(ws) -> boolean: a message was begun and will not end: it is closing now. */
+static int l_cut(lua_State *L)
+{
+	static const struct http_text why = { "a message was cut short", 23 };
+	struct box *box = check(L);
+	struct http_request *req;
+	struct websocket *ws = find(box, &req);
+	bool begun = ws != NULL && ws->sending;
+
+	if (begun && req != NULL)
+		http_websocket_close(req, WEBSOCKET_SERVER_ERROR, why);
+	else if (begun)
+		websocket_close(ws, WEBSOCKET_SERVER_ERROR, why.data, why.size);
+	cond_broadcast(&box->ready);
+	lua_pushboolean(L, begun);
+	return 1;
+}
+
 /* state(ws) -> "open" | "closing" | "closed" | nil: it is long over, code, reason,
  * by the peer, clean */
 static int l_state(lua_State *L)
@@ -277,6 +311,20 @@ static bool has_come(const struct box *box, const struct websocket *ws,
 	}
 }
 
+/* deflate(ws) -> bits of our window, whether it is kept between messages | nil: both
+ * sides have not agreed on it */
+static int l_deflate(lua_State *L)
+{
+	struct http_request *req;
+	struct websocket *ws = find(check(L), &req);
+
+	if (ws == NULL || !ws->deflate.agreed)
+		return 0;
+	lua_pushinteger(L, ws->deflate.our_bits);
+	lua_pushboolean(L, ws->deflate.keep_ours);
+	return 2;
+}
+
 /* wait(ws, event, due | nil, number | nil) -> status */
 static int l_wait(lua_State *L)
 {
@@ -312,6 +360,16 @@ static uint32_t ms_of(lua_State *L, int idx)
 	double ms = luaL_checknumber(L, idx) * 1000;
 
 	return ms <= 0 ? 0 : ms < 1 ? 1 : ms < 2e9 ? (uint32_t)ms : 2000000000;
+}
+
+/* The bits of a window and "keep it", at @a idx; nil: it is not wished for. */
+static struct websocket_deflate_wish wish_of(lua_State *L, int idx)
+{
+	return (struct websocket_deflate_wish){
+		.wanted = !lua_isnoneornil(L, idx),
+		.bits = (uint8_t)luaL_optint(L, idx, 0),
+		.context = lua_toboolean(L, idx + 1),
+	};
 }
 
 /* check(req) -> nil | status, why */
@@ -358,8 +416,8 @@ static size_t fields_of(lua_State *L, int idx, struct http_field *fields)
 	return count;
 }
 
-/* accept(req, fields, max_message, heartbeat, close_timeout) -> ws | nil: the peer
- * has gone | false: the server stops */
+/* accept(req, fields, max_message, heartbeat, close_timeout, bits | nil, keep) -> ws |
+ * nil: the peer has gone | false: the server stops */
 static int l_accept(lua_State *L)
 {
 	struct lua_http_request *request =
@@ -369,6 +427,7 @@ static int l_accept(lua_State *L)
 		.message_bytes = (uint32_t)luaL_checknumber(L, 3),
 		.heartbeat_ms = ms_of(L, 4),
 		.close_ms = ms_of(L, 5),
+		.deflate = wish_of(L, 6),
 	};
 	struct http_request *req;
 	struct box *box;
@@ -439,8 +498,41 @@ static struct box *check_own(lua_State *L)
 	return box;
 }
 
-/* feed(ws, data, from) -> how much of it was taken by now. Throws: out of memory,
- * and it is over. */
+/* offer(bits, keep) -> Sec-WebSocket-Extensions of a request */
+static int l_offer(lua_State *L)
+{
+	char text[WEBSOCKET_DEFLATE_TEXT];
+
+	websocket_deflate_offer(wish_of(L, 1), text);
+	lua_pushstring(L, text);
+	return 1;
+}
+
+/* agree(ws, answer, bits | nil, keep) -> boolean: it is one to that offer. */
+static int l_agree(lua_State *L)
+{
+	struct box *box = check_own(L);
+	size_t size;
+	const char *answer = luaL_checklstring(L, 2, &size);
+
+	lua_pushboolean(L, websocket_deflate_check(answer, size, wish_of(L, 3),
+						   &box->own.deflate));
+	return 1;
+}
+
+/* no_deflate() -> nil | why there is none */
+static int l_no_deflate(lua_State *L)
+{
+	const char *why = zlib_library_load();
+
+	if (why == NULL)
+		return 0;
+	lua_pushstring(L, why);
+	return 1;
+}
+
+/* feed(ws, data, from) -> how much of it was taken by now, whether there is more to do
+ * all the same. Throws: out of memory, and it is over. */
 static int l_feed(lua_State *L)
 {
 	struct box *box = check_own(L);
@@ -457,7 +549,8 @@ static int l_feed(lua_State *L)
 		return lua_error_throw(L);
 	}
 	lua_pushnumber(L, (lua_Number)(from + (size_t)n));
-	return 1;
+	lua_pushboolean(L, box->own.behind);
+	return 2;
 }
 
 /* out(ws) -> bytes to be sent, perhaps none */
@@ -512,6 +605,13 @@ static int open_http_websocket(lua_State *L)
 	static const luaL_Reg functions[] = {
 		{ "take", l_take },
 		{ "send", l_send },
+		{ "check_text", l_check_text },
+		{ "cut", l_cut },
+		{ "deflate", l_deflate },
+		{ "offer", l_offer },
+		{ "agree", l_agree },
+		{ "no_deflate", l_no_deflate },
+		{ "blocking_failed", lua_blocking_failed },
 		{ "ping", l_ping },
 		{ "ponged", l_ponged },
 		{ "close", l_close },
@@ -544,10 +644,13 @@ static int open_http_websocket(lua_State *L)
 	lua_newtable(L);
 	idx = lua_gettop(L);
 	luaL_register(L, NULL, functions);
+	lua_http_open_encode(L);
 	for (int i = 0; i < EVENT_COUNT; i++) {
 		lua_pushinteger(L, i);
 		lua_setfield(L, idx, events[i]);
 	}
+	open_half(L, idx, lua_src_http_websocket_deflate,
+		  "=neap/http_websocket_deflate.lua", "deflating");
 	open_half(L, idx, lua_src_http_websocket_object,
 		  "=neap/http_websocket_object.lua", "class");
 	open_half(L, idx, lua_src_http_websocket_server,

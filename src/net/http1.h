@@ -308,10 +308,11 @@ int http1__write_response(struct http_server *server,
 			  struct http_text body, unsigned minor,
 			  bool keep_alive, bool *ret_direct);
 
-/** Append a 101 with those fields. Returns 0 or UV_ENOMEM. */
+/** Append a 101 with those fields, and @a extension if it is not "". Returns 0 or
+ * UV_ENOMEM. */
 int http1__write_switch(struct http_server *server,
 			const struct http_field *fields, size_t count,
-			const char *accept);
+			const char *accept, const char *extension);
 
 /** What a Date field says now: 29 bytes. */
 const char *http1__date(struct http_server *server);
@@ -438,6 +439,9 @@ static inline void http1__unwatch(struct http_request *req)
 
 /** What has come for c->req's, of which c->in is the rest. */
 void http1__websocket_read(struct http1_conn *c, const char *data, size_t size);
+
+/** Is there something to do without more to read? */
+bool http1__websocket_is_behind(const struct http1_conn *c);
 
 /** May more be read? */
 bool http1__websocket_has_room(const struct http1_conn *c);

@@ -117,7 +117,11 @@ void http1__settle(struct http1_conn *c)
 	if (c->closing || c->wait == HTTP1_WAIT_LINGER)
 		return;
 	unsent = stream_unsent(&c->stream);
-	if (c->busy) {
+	if (http1__is_upgraded(c) && http1__websocket_is_behind(c)) {
+		http1__set_reading(c, false);
+		http1__wait(c, HTTP1_WAIT_TURN);
+		http1__want_turn(c->server);
+	} else if (c->busy) {
 		if (c->req->framing != HTTP1_NOT_BEGUN && unsent > 0)
 			http1__wait_for_peer(c);
 		else if (c->req->receiving && !c->req->expect &&

@@ -243,21 +243,27 @@ int http1__write_response(struct http_server *server,
 
 int http1__write_switch(struct http_server *server,
 			const struct http_field *fields, size_t count,
-			const char *accept)
+			const char *accept, const char *extension)
 {
 	static const char start[] = "HTTP/1.1 101 Switching Protocols\r\n"
 				    "Upgrade: websocket\r\n"
 				    "Connection: Upgrade\r\n"
 				    "Sec-WebSocket-Accept: ";
 	struct http_response resp = { .fields = fields, .field_count = count };
-	char *to = buf_reserve(&server->out,
-			       sizeof(start) + LINE_ROOM + fields_size(&resp));
+	char *to = buf_reserve(&server->out, sizeof(start) + 2 * LINE_ROOM +
+						     strlen(extension) +
+						     fields_size(&resp));
 
 	if (to == NULL)
 		return UV_ENOMEM;
 	to = PUT(to, start);
 	to = put(to, accept, strlen(accept));
 	to = PUT(to, "\r\n");
+	if (extension[0] != '\0') {
+		to = PUT(to, "Sec-WebSocket-Extensions: ");
+		to = put(to, extension, strlen(extension));
+		to = PUT(to, "\r\n");
+	}
 	to = put_fields(to, &resp);
 	to = PUT(to, "\r\n");
 	server->out.size = to - server->out.data;

@@ -283,7 +283,9 @@ void http1__resume(struct http1_conn *c)
 		return;
 	}
 	http1__wait(c, HTTP1_WAIT_HANDLER); /* any that is not TURN */
-	if (may_serve(c))
+	if (http1__is_upgraded(c))
+		http1__websocket_read(c, NULL, 0);
+	else if (may_serve(c))
 		feed(c, c->in.data, c->in.size);
 	else
 		http1__settle(c);

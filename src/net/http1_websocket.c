@@ -69,6 +69,26 @@ struct greeting {
 	struct http_text key;
 };
 
+/* The first offer that suits; *ret_text: the answer, or "". */
+static struct websocket_deflate
+choose_extension(const struct http_request *req,
+		 struct websocket_deflate_wish wish,
+		 char ret_text[static WEBSOCKET_DEFLATE_TEXT])
+{
+	struct websocket_deflate agreed = { 0 };
+
+	ret_text[0] = '\0';
+	for (size_t i = 0; i < http_request_field_count(req); i++) {
+		struct http_field f = http_request_field(req, i);
+
+		if (is_named(f.name, "sec-websocket-extensions") &&
+		    websocket_deflate_answer(f.value.data, f.value.size, wish,
+					     &agreed, ret_text))
+			break;
+	}
+	return agreed;
+}
+
 static struct greeting greeting_of(const struct http_request *req)
 {
 	struct greeting g = { false, false, 0, false, 0, { NULL, 0 } };
@@ -177,6 +197,7 @@ int http_websocket_accept(struct http_request *req,
 	struct greeting g = greeting_of(req);
 	size_t mark = server->out.size;
 	char accept[WEBSOCKET_ACCEPT_SIZE + 1];
+	char extension[WEBSOCKET_DEFLATE_TEXT];
 	struct http1_websocket *w;
 	int rc;
 
@@ -192,8 +213,9 @@ int http_websocket_accept(struct http_request *req,
 	if (websocket_create(&w->ws, WEBSOCKET_SERVER, options->message_bytes,
 			     &server->out) != 0)
 		goto fail_create;
+	w->ws.deflate = choose_extension(req, options->deflate, extension);
 	if (websocket_accept(g.key.data, g.key.size, accept) != 0 ||
-	    http1__write_switch(server, fields, count, accept) != 0)
+	    http1__write_switch(server, fields, count, accept, extension) != 0)
 		goto fail_write;
 	w->req = req;
 	w->heartbeat_ms = options->heartbeat_ms;
@@ -230,6 +252,11 @@ bool http1__websocket_has_room(const struct http1_conn *c)
 	       stream_unsent(&c->stream) <= HTTP1_OUT_HIGH;
 }
 
+bool http1__websocket_is_behind(const struct http1_conn *c)
+{
+	return c->req->websocket->ws.behind && http1__websocket_has_room(c);
+}
+
 /* Give the protocol what it takes of @a data. Returns how much that was. */
 static size_t feed(struct http1_conn *c, const char *data, size_t size)
 {
@@ -247,12 +274,12 @@ static size_t feed(struct http1_conn *c, const char *data, size_t size)
 	return n < 0 ? size : (size_t)n;
 }
 
-/* The same with what was kept. */
+/* The same with what was kept, here or there. */
 static void pump(struct http1_conn *c)
 {
 	size_t used;
 
-	if (c->in.size == 0)
+	if (c->in.size == 0 && !c->req->websocket->ws.behind)
 		return;
 	used = feed(c, c->in.data, c->in.size);
 	if (used == c->in.size)
@@ -293,7 +320,7 @@ void http_websocket_taken(struct http_request *req)
 	leave(c, mark, 0);
 }
 
-ssize_t http_websocket_write(struct http_request *req, enum websocket_kind kind,
+ssize_t http_websocket_write(struct http_request *req, unsigned kind,
 			     struct http_text piece)
 {
 	struct http_server *server = req->server;

@@ -5,22 +5,27 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <string.h>
 #include <uv.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #include "base/buf.h"
 #include "base/inject.h"
+#include "net/zlib_library.h"
 
 enum {
 	GZIP_WINDOW = 15 + 16, /* with a header of gzip, not of zlib */
 	GZIP_MEMORY = 8,
+	BITS_MIN = 9, /* of zlib's windows */
 	WINDOW = 18,  /* 256 KiB: the others' defaults take megabytes */
 	STEP = 16384, /* the least room for output */
 };
 
 struct http_encoder {
 	const struct coding *coding;
+	int level;
+	int bits;   /* of the window, where it may be chosen */
+	bool begun; /* it has the memory that it works with */
 	z_stream z;
 	BrotliEncoderState *brotli;
 	ZSTD_CCtx *zstd;
@@ -28,10 +33,6 @@ struct http_encoder {
 
 /** What is used of the libraries. */
 static struct {
-	__typeof__(deflateInit2_) *deflate_init;
-	__typeof__(deflate) *deflate;
-	__typeof__(deflateEnd) *deflate_end;
-	bool has_zlib;
 	__typeof__(BrotliEncoderCreateInstance) *brotli_create;
 	__typeof__(BrotliEncoderSetParameter) *brotli_set;
 	__typeof__(BrotliEncoderCompressStream) *brotli_compress;
@@ -54,31 +55,26 @@ static bool find(void *dl, const char *name, void *ret_symbol)
 	return symbol != NULL;
 }
 
-/* --- gzip --- */
-
-static void load_zlib(void)
-{
-	void *dl = dlopen("libz.so.1", RTLD_NOW | RTLD_LOCAL);
-
-	lib.has_zlib = dl != NULL &&
-		       find(dl, "deflateInit2_", &lib.deflate_init) &&
-		       find(dl, "deflate", &lib.deflate) &&
-		       find(dl, "deflateEnd", &lib.deflate_end);
-}
+/* --- gzip, and what it is made of --- */
 
 static bool has_zlib(void)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, load_zlib);
-	return lib.has_zlib;
+	return zlib_library_load() == NULL;
 }
 
-static bool start_gzip(struct http_encoder *e, int level)
+static bool start_zlib(struct http_encoder *e, int window, int memory)
 {
-	return lib.deflate_init(&e->z, level, Z_DEFLATED, GZIP_WINDOW,
-				GZIP_MEMORY, Z_DEFAULT_STRATEGY, ZLIB_VERSION,
-				(int)sizeof(e->z)) == Z_OK;
+	e->z.zalloc = zlib_library_alloc;
+	e->z.zfree = zlib_library_free;
+	return zlib_library.deflateInit2_(&e->z, e->level, Z_DEFLATED, window,
+					  memory, Z_DEFAULT_STRATEGY,
+					  ZLIB_VERSION,
+					  (int)sizeof(e->z)) == Z_OK;
+}
+
+static bool start_gzip(struct http_encoder *e)
+{
+	return start_zlib(e, GZIP_WINDOW, GZIP_MEMORY);
 }
 
 static int feed_gzip(struct http_encoder *e, const char *data, size_t size,
@@ -102,8 +98,8 @@ static int feed_gzip(struct http_encoder *e, const char *data, size_t size,
 				return UV_ENOMEM;
 			e->z.next_out = (Bytef *)to;
 			e->z.avail_out = STEP;
-			rc = lib.deflate(&e->z,
-					 final ? Z_FINISH : Z_SYNC_FLUSH);
+			rc = zlib_library.deflate(&e->z, final ? Z_FINISH
+							       : Z_SYNC_FLUSH);
 			if (rc == Z_STREAM_ERROR)
 				return UV_ENOMEM;
 			out->size += STEP - e->z.avail_out;
@@ -114,7 +110,34 @@ static int feed_gzip(struct http_encoder *e, const char *data, size_t size,
 
 static void end_gzip(struct http_encoder *e)
 {
-	lib.deflate_end(&e->z); /* one that did not begin is no harm */
+	zlib_library.deflateEnd(&e->z); /* one that did not begin is no harm */
+}
+
+/* A window of @a bits, and beside it as little as keeps up with that. */
+static bool start_deflate(struct http_encoder *e)
+{
+	int window = e->bits < BITS_MIN ? BITS_MIN : e->bits;
+	int memory = window - 6 < GZIP_MEMORY ? window - 6 : GZIP_MEMORY;
+
+	return start_zlib(e, -window, memory);
+}
+
+/* A message: what it ends with is known and left out. */
+static int feed_deflate(struct http_encoder *e, const char *data, size_t size,
+			bool last, struct buf *out)
+{
+	static const char tail[] = { 0, 0, '\xff', '\xff' };
+	int rc = feed_gzip(e, data, size, false, out);
+
+	(void)last;
+	if (rc != 0)
+		return rc;
+	if (out->size < sizeof(tail) ||
+	    memcmp(out->data + out->size - sizeof(tail), tail, sizeof(tail)) !=
+		    0)
+		return UV_ENOMEM; /* it had none for all of it */
+	out->size -= sizeof(tail);
+	return 0;
 }
 
 /* --- brotli --- */
@@ -140,12 +163,12 @@ static bool has_brotli(void)
 	return lib.has_brotli;
 }
 
-static bool start_brotli(struct http_encoder *e, int level)
+static bool start_brotli(struct http_encoder *e)
 {
 	e->brotli = lib.brotli_create(NULL, NULL, NULL);
 	return e->brotli != NULL &&
 	       lib.brotli_set(e->brotli, BROTLI_PARAM_QUALITY,
-			      (uint32_t)level) &&
+			      (uint32_t)e->level) &&
 	       lib.brotli_set(e->brotli, BROTLI_PARAM_LGWIN, WINDOW);
 }
 
@@ -198,12 +221,12 @@ static bool has_zstd(void)
 	return lib.has_zstd;
 }
 
-static bool start_zstd(struct http_encoder *e, int level)
+static bool start_zstd(struct http_encoder *e)
 {
 	e->zstd = lib.zstd_create();
 	return e->zstd != NULL &&
-	       !lib.zstd_failed(
-		       lib.zstd_set(e->zstd, ZSTD_c_compressionLevel, level)) &&
+	       !lib.zstd_failed(lib.zstd_set(e->zstd, ZSTD_c_compressionLevel,
+					     e->level)) &&
 	       !lib.zstd_failed(
 		       lib.zstd_set(e->zstd, ZSTD_c_windowLog, WINDOW));
 }
@@ -238,13 +261,16 @@ static void end_zstd(struct http_encoder *e)
 static const struct coding {
 	bool (*is_there)(void);
 	const char *missing;
-	bool (*start)(struct http_encoder *e, int level);
+	bool (*start)(struct http_encoder *e);
 	int (*feed)(struct http_encoder *e, const char *data, size_t size,
 		    bool last, struct buf *out);
 	void (*end)(struct http_encoder *e); /* also after a failed start */
 } codings[] = {
 	[HTTP_CODING_GZIP] = { has_zlib, "libz.so.1 is missing: install zlib1g",
 			       start_gzip, feed_gzip, end_gzip },
+	[HTTP_CODING_DEFLATE] = { has_zlib,
+				  "libz.so.1 is missing: install zlib1g",
+				  start_deflate, feed_deflate, end_gzip },
 	[HTTP_CODING_BROTLI] = { has_brotli,
 				 "libbrotlienc.so.1 is missing: install "
 				 "libbrotli1",
@@ -255,7 +281,7 @@ static const struct coding {
 };
 
 struct http_encoder *http_encoder_new(enum http_coding coding, int level,
-				      const char **ret_why)
+				      int bits, const char **ret_why)
 {
 	struct http_encoder *e;
 
@@ -267,22 +293,36 @@ struct http_encoder *http_encoder_new(enum http_coding coding, int level,
 	if (e == NULL)
 		return NULL;
 	e->coding = &codings[coding];
-	if (e->coding->start(e, level))
-		return e;
-	http_encoder_delete(e);
-	return NULL;
+	e->level = level;
+	e->bits = bits;
+	return e;
+}
+
+static void end(struct http_encoder *e)
+{
+	if (e->begun)
+		e->coding->end(e);
+	e->begun = false;
 }
 
 int http_encoder_feed(struct http_encoder *e, const char *data, size_t size,
 		      bool last, struct buf *out)
 {
-	return e->coding->feed(e, data, size, last, out);
+	bool started = e->begun || e->coding->start(e);
+	int rc = UV_ENOMEM;
+
+	e->begun = true; /* half, perhaps */
+	if (started)
+		rc = e->coding->feed(e, data, size, last, out);
+	if (last || rc != 0)
+		end(e);
+	return rc;
 }
 
 void http_encoder_delete(struct http_encoder *e)
 {
 	if (e == NULL)
 		return;
-	e->coding->end(e);
+	end(e);
 	mem_free(e);
 }

@@ -27,6 +27,7 @@ struct http_websocket_options {
 	 * long again the connection is closed. 0: never. */
 	uint32_t heartbeat_ms;
 	uint32_t close_ms; /* for the peer's Close behind ours */
+	struct websocket_deflate_wish deflate;
 };
 
 /**
@@ -53,11 +54,12 @@ struct websocket *http_request_websocket(const struct http_request *req);
 void http_websocket_taken(struct http_request *req);
 
 /**
- * Send of @a piece, the rest of a message of that kind, what is to be taken at once.
+ * Send of @a piece, the rest of a message of that kind, what is to be taken at once;
+ * the kind is as websocket_send() has it.
  * Returns how many bytes; all of them: it is sent. UV_EAGAIN: wait until
  * http_request_is_full() is false; UV_EPIPE: it is closing, or closed; UV_ENOMEM.
  */
-ssize_t http_websocket_write(struct http_request *req, enum websocket_kind kind,
+ssize_t http_websocket_write(struct http_request *req, unsigned kind,
 			     struct http_text piece);
 
 /** As websocket_ping() and websocket_close(). */

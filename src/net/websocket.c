@@ -7,7 +7,9 @@
  *
  * The queue is one buffer: heads and bytes of the messages that are whole, and
  * behind them what has come of the next one, which so is never moved when it
- * ends. Fragments cost nothing of their own, however small they are.
+ * ends. Fragments cost nothing of their own, however small they are. What was
+ * deflated goes through the inflater on its way there, so a message is never larger
+ * than its limit, whatever it was made of.
  */
 #include "net/websocket.h"
 
@@ -25,6 +27,7 @@ enum {
 	OPCODE_CLOSE = WSLAY_CONNECTION_CLOSE,
 	OPCODE_PING = WSLAY_PING,
 	OPCODE_PONG = WSLAY_PONG,
+	RSV1 = 4, /* the first frame of a message that was deflated */
 	PING_SIZE = 8,
 	QUEUE_KEEP = 1024, /* of the queue's memory, when it is empty */
 };
@@ -41,7 +44,7 @@ static ssize_t frame_recv(uint8_t *to, size_t room, int flags, void *arg)
 	size_t size = ws->in_size < room ? ws->in_size : room;
 
 	(void)flags;
-	if (size == 0 || !websocket_has_room(ws))
+	if (size == 0)
 		return -1;
 	memcpy(to, ws->in, size);
 	ws->in += size;
@@ -93,22 +96,30 @@ int websocket_create(struct websocket *ws, enum websocket_role role,
 	return 0;
 }
 
+static void drop_inflater(struct websocket *ws)
+{
+	websocket_inflater_delete(ws->inflater);
+	ws->inflater = NULL;
+}
+
 void websocket_destroy(struct websocket *ws)
 {
 	wslay_frame_context_free(ws->frames); /* NULL is fine */
 	ws->frames = NULL;
+	drop_inflater(ws);
 	buf_destroy(&ws->queue);
 }
 
 /* --- sending --- */
 
 /* One frame, whole. */
-static int put_frame(struct websocket *ws, uint8_t opcode, bool last,
+static int put_frame(struct websocket *ws, unsigned opcode, bool last,
 		     const char *data, size_t size)
 {
 	struct wslay_frame_iocb frame = {
 		.fin = last,
-		.opcode = opcode,
+		.rsv = opcode & WEBSOCKET_DEFLATED ? RSV1 : 0,
+		.opcode = opcode & ~WEBSOCKET_DEFLATED,
 		.payload_length = size,
 		.mask = ws->role == WEBSOCKET_CLIENT,
 		.data = (const uint8_t *)data,
@@ -132,9 +143,10 @@ static void note_end(struct websocket *ws, unsigned code, const char *reason,
 		memcpy(ws->reason, reason, size);
 }
 
-/* What of the next message has come is of no use any more. */
+/* What of the next message has come is of no use any more, nor what would come. */
 static void drop_partial(struct websocket *ws)
 {
+	drop_inflater(ws);
 	ws->queue.size = ws->whole;
 	if (ws->whole == ws->start) {
 		buf_reset(&ws->queue, 0);
@@ -156,10 +168,10 @@ static int put_close(struct websocket *ws, unsigned code, const char *reason,
 	return put_frame(ws, OPCODE_CLOSE, true, payload, 2 + size);
 }
 
-int websocket_send(struct websocket *ws, enum websocket_kind kind,
-		   const char *data, size_t size, bool last)
+int websocket_send(struct websocket *ws, unsigned kind, const char *data,
+		   size_t size, bool last)
 {
-	uint8_t opcode = ws->sending ? OPCODE_CONTINUE : (uint8_t)kind;
+	unsigned opcode = ws->sending ? OPCODE_CONTINUE : kind;
 
 	if (ws->state != WEBSOCKET_OPEN)
 		return UV_EPIPE;
@@ -241,8 +253,17 @@ static size_t message_size(const struct websocket *ws)
 	return ws->queue.size > begin ? ws->queue.size - begin : 0;
 }
 
+static bool begin_inflating(struct websocket *ws)
+{
+	if (ws->inflater == NULL)
+		ws->inflater = websocket_inflater_new(ws->deflate.their_bits);
+	else if (!ws->deflate.keep_theirs)
+		websocket_inflater_reset(ws->inflater);
+	return ws->inflater != NULL;
+}
+
 /* A data frame begins, and with it perhaps a message. */
-static bool begin_data(struct websocket *ws, uint64_t size)
+static bool begin_data(struct websocket *ws, uint64_t size, bool deflated)
 {
 	if (ws->opcode == OPCODE_CONTINUE && ws->kind == 0)
 		return fail(ws, WEBSOCKET_PROTOCOL_ERROR,
@@ -250,20 +271,34 @@ static bool begin_data(struct websocket *ws, uint64_t size)
 	if (ws->opcode != OPCODE_CONTINUE && ws->kind != 0)
 		return fail(ws, WEBSOCKET_PROTOCOL_ERROR,
 			    "a message inside a message");
-	if (ws->kind == 0)
+	if (ws->opcode != OPCODE_CONTINUE) {
 		ws->kind = ws->opcode;
+		ws->deflated = deflated;
+	}
 	if (ws->state != WEBSOCKET_OPEN)
 		return true; /* it is dropped */
-	if (size > ws->message_max - message_size(ws))
+	/* Of what was deflated its size says nothing. */
+	if (!ws->deflated && size > ws->message_max - message_size(ws))
 		return fail(ws, WEBSOCKET_TOO_LARGE,
 			    "the message is too large");
 	if (ws->opcode == OPCODE_CONTINUE)
 		return true;
+	if (deflated && !begin_inflating(ws))
+		return false;
 	ws->checked = ws->whole + sizeof(struct head);
 	if (buf_reserve(&ws->queue, sizeof(struct head)) == NULL)
 		return false;
 	ws->queue.size += sizeof(struct head);
 	return true;
+}
+
+/* Of messages that were deflated the first frame has a bit of its own. */
+static bool is_bit_allowed(const struct websocket *ws,
+			   const struct wslay_frame_iocb *frame)
+{
+	return frame->rsv == 0 || (frame->rsv == RSV1 && ws->deflate.agreed &&
+				   (frame->opcode == WEBSOCKET_TEXT ||
+				    frame->opcode == WEBSOCKET_BINARY));
 }
 
 static bool begin_frame(struct websocket *ws,
@@ -273,7 +308,7 @@ static bool begin_frame(struct websocket *ws,
 	ws->last = frame->fin;
 	ws->left = frame->payload_length;
 	ws->control_size = 0;
-	if (frame->rsv != 0)
+	if (!is_bit_allowed(ws, frame))
 		return fail(ws, WEBSOCKET_PROTOCOL_ERROR,
 			    "a reserved bit is set");
 	if (frame->mask != (ws->role == WEBSOCKET_SERVER))
@@ -288,7 +323,7 @@ static bool begin_frame(struct websocket *ws,
 	case OPCODE_CONTINUE:
 	case WEBSOCKET_TEXT:
 	case WEBSOCKET_BINARY:
-		return begin_data(ws, frame->payload_length);
+		return begin_data(ws, frame->payload_length, frame->rsv != 0);
 	default:
 		return fail(ws, WEBSOCKET_PROTOCOL_ERROR,
 			    "an unknown kind of frame");
@@ -310,9 +345,46 @@ static bool check_text(struct websocket *ws, bool end)
 	return fail(ws, WEBSOCKET_BAD_TEXT, "the text is no UTF-8");
 }
 
-static bool add_bytes(struct websocket *ws, const char *data, size_t size)
+/* Is what has come of the message at work such as may be? */
+static bool check_message(struct websocket *ws, bool end)
 {
-	ws->left -= size;
+	if (message_size(ws) > ws->message_max)
+		return fail(ws, WEBSOCKET_TOO_LARGE,
+			    "the message is too large");
+	return ws->kind != WEBSOCKET_TEXT || check_text(ws, end);
+}
+
+/* More of the message at work: @a size bytes of the peer, *ret_used of which were
+ * needed; all of them, unless it is others' turn. */
+static bool inflate(struct websocket *ws, const char *data, size_t size,
+		    size_t *ret_used)
+{
+	size_t begin = ws->queue.size, at = 0, used, made;
+	int rc;
+
+	do {
+		made = ws->queue.size;
+		rc = websocket_inflate(ws->inflater, data + at, size - at,
+				       &used, &ws->queue);
+		if (rc == UV_ENOMEM || !check_message(ws, false))
+			return false;
+		if (rc != 0)
+			return fail(ws, WEBSOCKET_BAD_TEXT,
+				    "what was deflated is no such thing");
+		at += used;
+		made = ws->queue.size - made;
+	} while (made == WEBSOCKET_INFLATE_STEP &&
+		 (at == size || ws->queue.size - begin < ws->turn));
+	made = ws->queue.size - begin;
+	ws->turn -= made < ws->turn ? made : ws->turn;
+	*ret_used = at;
+	return true;
+}
+
+static bool add_bytes(struct websocket *ws, const char *data, size_t size,
+		      size_t *ret_used)
+{
+	*ret_used = size;
 	if (is_control(ws->opcode)) {
 		/* wslay has looked at the size. */
 		memcpy(ws->control + ws->control_size, data, size);
@@ -321,21 +393,40 @@ static bool add_bytes(struct websocket *ws, const char *data, size_t size)
 	}
 	if (ws->state != WEBSOCKET_OPEN || size == 0)
 		return true;
-	if (buf_append(&ws->queue, data, size) != 0)
-		return false;
-	return ws->kind != WEBSOCKET_TEXT || check_text(ws, false);
+	if (ws->deflated)
+		return inflate(ws, data, size, ret_used);
+	return buf_append(&ws->queue, data, size) == 0 &&
+	       check_message(ws, false);
 }
 
-static void end_message(struct websocket *ws)
+/* What all end with that were deflated was not sent. */
+static bool end_inflating(struct websocket *ws)
 {
-	struct head head = { (uint32_t)message_size(ws), ws->kind };
+	static const char tail[] = { 0, 0, '\xff', '\xff' };
+	size_t used;
 
-	if (ws->state == WEBSOCKET_OPEN &&
-	    (ws->kind != WEBSOCKET_TEXT || check_text(ws, true))) {
+	for (size_t at = 0; at < sizeof(tail); at += used) {
+		if (!inflate(ws, tail + at, sizeof(tail) - at, &used))
+			return false;
+	}
+	return websocket_inflater_is_even(ws->inflater) ||
+	       fail(ws, WEBSOCKET_BAD_TEXT, "what was deflated has no end");
+}
+
+static bool end_message(struct websocket *ws)
+{
+	struct head head = { .kind = ws->kind };
+
+	if (ws->state == WEBSOCKET_OPEN) {
+		if ((ws->deflated && !end_inflating(ws)) ||
+		    !check_message(ws, true))
+			return false;
+		head.size = (uint32_t)message_size(ws);
 		memcpy(ws->queue.data + ws->whole, &head, sizeof(head));
 		ws->whole = ws->queue.size;
 	}
 	ws->kind = 0;
+	return true;
 }
 
 /* The peer's Close: the answer to ours, or the first one, which is answered. */
@@ -392,45 +483,68 @@ static bool end_frame(struct websocket *ws)
 	case OPCODE_PONG:
 		return pong(ws);
 	default:
-		if (ws->last)
-			end_message(ws);
-		return ws->state != WEBSOCKET_CLOSED;
+		return !ws->last || end_message(ws);
 	}
 }
 
-/* A frame, or some of it. False: no more is to be read. */
-static bool take(struct websocket *ws, const struct wslay_frame_iocb *frame)
+/* Bytes of the frame at work. False: no more is to be read. */
+static bool take_bytes(struct websocket *ws, const char *data, size_t size)
 {
-	if (!ws->in_frame && !begin_frame(ws, frame))
+	size_t used;
+
+	if (!add_bytes(ws, data, size, &used))
 		return false;
-	ws->in_frame = true;
-	if (!add_bytes(ws, (const char *)frame->data, frame->data_length))
-		return false;
+	ws->rest = data + used;
+	ws->rest_size = size - used;
+	ws->left -= used;
 	if (ws->left > 0)
 		return true;
 	ws->in_frame = false;
 	return end_frame(ws);
 }
 
+/* A frame, or some of it. */
+static bool take(struct websocket *ws, const struct wslay_frame_iocb *frame)
+{
+	if (!ws->in_frame && !begin_frame(ws, frame))
+		return false;
+	ws->in_frame = true;
+	return take_bytes(ws, (const char *)frame->data, frame->data_length);
+}
+
+/* What was left last time, or more of what wslay finds in the input. False: no more
+ * is to be read; *ret_dry: no more can be. */
+static bool step(struct websocket *ws, bool *ret_dry)
+{
+	struct wslay_frame_iocb frame = { 0 };
+	ssize_t n;
+
+	if (ws->rest_size > 0)
+		return take_bytes(ws, ws->rest, ws->rest_size);
+	n = wslay_frame_recv(ws->frames, &frame);
+	*ret_dry = n == WSLAY_ERR_WANT_READ;
+	if (*ret_dry)
+		return true;
+	return n >= 0 ? take(ws, &frame)
+		      : fail(ws, WEBSOCKET_PROTOCOL_ERROR, "a malformed frame");
+}
+
 ssize_t websocket_feed(struct websocket *ws, const char *data, size_t size)
 {
-	struct wslay_frame_iocb frame;
-	ssize_t n;
-	bool go_on = ws->state != WEBSOCKET_CLOSED;
+	bool go_on = ws->state != WEBSOCKET_CLOSED, dry = false;
 
 	ws->in = data;
 	ws->in_size = size;
-	while (go_on) {
-		memset(&frame, 0, sizeof(frame));
-		n = wslay_frame_recv(ws->frames, &frame);
-		if (n == WSLAY_ERR_WANT_READ)
-			break;
-		go_on = n >= 0 ? take(ws, &frame)
-			       : fail(ws, WEBSOCKET_PROTOCOL_ERROR,
-				      "a malformed frame");
-	}
-	if (go_on)
+	ws->turn = WEBSOCKET_TURN;
+	while (go_on && !dry && ws->turn > 0 && websocket_has_room(ws))
+		go_on = step(ws, &dry);
+	ws->behind = go_on && !dry;
+	if (go_on) {
+		/* An idle one is small. */
+		if (ws->kind == 0 && !ws->deflate.keep_theirs)
+			drop_inflater(ws);
 		return (ssize_t)(size - ws->in_size);
+	}
 	if (ws->state == WEBSOCKET_CLOSED)
 		return (ssize_t)size;
 	websocket_lost(ws);

@@ -10,6 +10,9 @@
  * Messages nobody takes hold the peer back: when WEBSOCKET_QUEUE bytes of them are
  * there, no more is read. Pings are answered, and a Close is, by websocket_feed().
  * What the peer does wrong ends the connection with the Close that says why.
+ *
+ * What the peer has deflated (websocket_deflate.h) is inflated as it comes, as much in
+ * one call as keeps nobody waiting. What we send is deflated by who sends it.
  */
 #pragma once
 
@@ -19,12 +22,14 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "net/websocket_deflate.h"
 
 struct wslay_frame_context;
 
 enum {
 	WEBSOCKET_QUEUE =
 		65536, /* of messages not taken; then no more is read */
+	WEBSOCKET_TURN = 262144, /* bytes inflated in one call */
 	WEBSOCKET_CONTROL_MAX = 125,
 	WEBSOCKET_REASON_MAX = 123,
 	WEBSOCKET_MESSAGE_MAX = 1 << 30, /* the most that a limit may be */
@@ -51,6 +56,8 @@ enum websocket_role {
 enum websocket_kind {
 	WEBSOCKET_TEXT = 1,
 	WEBSOCKET_BINARY = 2,
+	/** To be sent, with one of these: it was deflated. */
+	WEBSOCKET_DEFLATED = 16,
 };
 
 enum websocket_state {
@@ -71,6 +78,12 @@ struct websocket {
 	size_t checked;   /* of the text behind that: valid UTF-8 up to here */
 	size_t message_max;
 
+	struct websocket_deflate deflate; /* the owner's to set, before all */
+	struct websocket_inflater *inflater; /* NULL: nothing to inflate */
+	const char *rest; /* of the frame's bytes: not inflated yet */
+	size_t rest_size;
+	size_t turn; /* what may still be inflated in this call */
+
 	uint64_t left;       /* bytes of the frame at work */
 	uint64_t pings;      /* sent; each has its number */
 	uint64_t ponged;     /* the highest that was answered */
@@ -80,6 +93,8 @@ struct websocket {
 	uint8_t opcode;      /* of the frame at work */
 	bool in_frame : 1;   /* of which something has come, not all */
 	bool last : 1;       /* it ends the message */
+	bool deflated : 1;   /* the message being received */
+	bool behind : 1;     /* there is more in here; feed it again */
 	bool sending : 1;    /* a message was begun, and not ended */
 	bool by_peer : 1;    /* the peer's Close was the first */
 	bool clean : 1;      /* both have said it */
@@ -108,12 +123,13 @@ void websocket_destroy(struct websocket *ws);
 
 /**
  * Take bytes of the peer. Returns how many; less than @a size when messages must
- * be taken first. The rest is fed again, then. UV_ENOMEM: it is over, see
+ * be taken first, or it was others' turn. The rest is fed again, then. UV_ENOMEM: it is over, see
  * websocket_lost(). What comes after the end is taken and dropped.
  */
 ssize_t websocket_feed(struct websocket *ws, const char *data, size_t size);
 
-/** Would more be taken? */
+/** Would more be taken? And with ws->behind, which says that websocket_feed() has not
+ * done all: something is done also with nothing more to feed. */
 static inline bool websocket_has_room(const struct websocket *ws)
 {
 	return ws->state != WEBSOCKET_OPEN ||
@@ -128,11 +144,12 @@ void websocket_taken(struct websocket *ws);
 
 /**
  * Send a piece of a message, as a frame of its own: the first one says what kind
- * it is, @a last ends it. Text must be UTF-8 as a whole, which is not looked at.
+ * it is, @a last ends it. Text must be UTF-8 as a whole, which is not looked at. With
+ * WEBSOCKET_DEFLATED it is a piece of what http_encoder_feed() has made of the message.
  * Returns 0; UV_EPIPE: it is closing, or closed; UV_ENOMEM: it is over.
  */
-int websocket_send(struct websocket *ws, enum websocket_kind kind,
-		   const char *data, size_t size, bool last);
+int websocket_send(struct websocket *ws, unsigned kind, const char *data,
+		   size_t size, bool last);
 
 /** Send a ping; *ret_number: websocket::ponged will be that, or more. As
  * websocket_send(). */

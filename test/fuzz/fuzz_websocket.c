@@ -1,8 +1,8 @@
 /*
  * Fuzzes the protocol of WebSocket: bytes of a peer in, messages and an answer out.
  *
- * The first byte says which side reads them, how they are cut and when messages are
- * taken. Whole, byte by byte and in such pieces the same messages must come out, the
+ * The first byte says which side reads them, how they are cut, when messages are
+ * taken, and whether they may be deflated, and refer to those before. Whole, byte by byte and in such pieces the same messages must come out, the
  * same end, and answers that the other side of ours takes without complaint.
  *
  * fuzz: layer net
@@ -61,10 +61,16 @@ static void feed(struct websocket *ws, const char *data, size_t size,
 	while (at < size) {
 		n = websocket_feed(ws, copy + at, size - at);
 		assert(n >= 0 && (size_t)n <= size - at);
-		assert(n > 0 || !websocket_has_room(ws));
+		assert(n > 0 || ws->behind);
+		assert(ws->queue.size - ws->start <
+		       WEBSOCKET_QUEUE + 4 * LIMIT);
 		at += (size_t)n;
 		if (!late || !websocket_has_room(ws))
 			take(ws, r);
+	}
+	while (ws->behind) {
+		take(ws, r);
+		assert(websocket_feed(ws, NULL, 0) == 0);
 	}
 	free(copy);
 }
@@ -90,7 +96,7 @@ static void check_answer(struct buf *out, enum websocket_role role)
 }
 
 static struct run run(const char *data, size_t size, size_t step,
-		      enum websocket_role role, bool late)
+		      enum websocket_role role, bool late, unsigned deflate)
 {
 	struct run r = { 0 };
 	struct websocket ws;
@@ -98,11 +104,15 @@ static struct run run(const char *data, size_t size, size_t step,
 
 	if (websocket_create(&ws, role, LIMIT, &out) != 0)
 		abort();
+	ws.deflate.agreed = deflate > 0;
+	ws.deflate.keep_theirs = deflate > 1;
+	ws.deflate.their_bits = WEBSOCKET_BITS_MAX;
 	for (size_t at = 0; at < size; at += step)
 		feed(&ws, data + at, size - at < step ? size - at : step, &r,
 		     late);
 	take(&ws, &r);
-	assert(r.bytes <= size);
+	assert(r.bytes <= size || deflate > 0);
+	assert(ws.inflater == NULL || ws.kind != 0 || deflate > 1);
 	assert((ws.code == 0) == (ws.state == WEBSOCKET_OPEN));
 	r.code = ws.code;
 	r.state = ws.state;
@@ -118,13 +128,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	const char *data = (const char *)bytes + 1;
 	enum websocket_role role;
 	struct run whole, steps, cut;
+	unsigned deflate;
 
 	if (size < 2)
 		return 0;
 	role = bytes[0] & 1 ? WEBSOCKET_CLIENT : WEBSOCKET_SERVER;
-	whole = run(data, size - 1, size, role, false);
-	steps = run(data, size - 1, 1, role, false);
-	cut = run(data, size - 1, 1 + (bytes[0] >> 2), role, bytes[0] & 2);
+	deflate = bytes[0] >> 6;
+	whole = run(data, size - 1, size, role, false, deflate);
+	steps = run(data, size - 1, 1, role, false, deflate);
+	cut = run(data, size - 1, 1 + (bytes[0] >> 2 & 15), role, bytes[0] & 2,
+		  deflate);
 	assert(whole.hash == steps.hash && whole.hash == cut.hash);
 	assert(whole.code == steps.code && whole.code == cut.code);
 	assert(whole.state == steps.state && whole.state == cut.state);

@@ -83,7 +83,8 @@ function M.connect(where, path, lines, options)
     return peer, head or text
 end
 
--- The first frame in @text: opcode, data, fin, how long it is; nil: not whole.
+-- The first frame in @text: opcode, data, fin, the reserved bits, how long it is; nil:
+-- not whole.
 local function parse(text)
     if #text < 2 then
         return nil
@@ -106,19 +107,20 @@ local function parse(text)
         return nil
     end
     return first % 16, text:sub(at, at + size - 1), first >= 128,
-        at + size - 1
+        math.floor(first / 16) % 8 * 16, at + size - 1
 end
 
---- The next frame of a server: opcode, data, fin; nil: the connection has ended.
+--- The next frame of a server: opcode, data, fin, the reserved bits as frame() has them;
+-- nil: the connection has ended.
 function M.read(peer)
     local ffi, fiber = require('ffi'), require('fiber')
     local buffer = ffi.new('char[65536]')
     local deadline = fiber.clock() + 20
     while true do
-        local opcode, data, fin, used = parse(peer.kept)
+        local opcode, data, fin, rsv, used = parse(peer.kept)
         if opcode then
             peer.kept = peer.kept:sub(used + 1)
-            return opcode, data, fin
+            return opcode, data, fin, rsv
         end
         local n = tonumber(ffi.C.recv(peer.fd, buffer, 65536, 0x40))
         if n > 0 then

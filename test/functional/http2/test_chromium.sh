@@ -100,29 +100,35 @@ const tests = {
 		source.close();
 		is(got.join(), '1a,2a\nb,3a,4a,5a\nb,6a', 'events, and they come again');
 	},
-	async socket() {
-		const ws = new WebSocket('wss://' + location.host + '/ws', ['x', 'echo']);
-		ws.binaryType = 'arraybuffer';
-		await until(ws, 'open');
-		is(ws.protocol, 'echo', 'a WebSocket');
-		is(ws.extensions, '', 'without extensions');
-		for (const size of [0, 1, 125, 126, 70000, 1000000]) {
-			ws.send('\u2603'.repeat(size));
-			is((await until(ws, 'message')).data, '\u2603'.repeat(size),
-				'a text of ' + size);
-			ws.send(new Uint8Array(size).fill(255));
-			is((await until(ws, 'message')).data.byteLength, size,
-				'bytes: ' + size);
-		}
-		ws.send('close');
-		const end = await until(ws, 'close');
-		is(end.code + end.reason + end.wasClean, '4001enoughtrue', 'its end');
-		const mine = new WebSocket('wss://' + location.host + '/ws');
-		await until(mine, 'open');
-		mine.close(3001, 'mine');
-		is((await until(mine, 'close')).code, 3001, 'or an end of ours');
-	},
+	socket: () => socket('/ws', ''),
+	deflate: () => socket('/ws/deflate', 'permessage-deflate; ' +
+		'server_no_context_takeover; client_no_context_takeover'),
+	context: () => socket('/ws/context', 'permessage-deflate; ' +
+		'server_max_window_bits=12; client_max_window_bits=12'),
 };
+
+async function socket(path, extensions) {
+	const ws = new WebSocket('wss://' + location.host + path, ['x', 'echo']);
+	ws.binaryType = 'arraybuffer';
+	await until(ws, 'open');
+	is(ws.protocol, 'echo', 'a WebSocket');
+	is(ws.extensions, extensions, 'its extensions');
+	for (const size of [0, 1, 125, 126, 70000, 1000000]) {
+		ws.send('\u2603'.repeat(size));
+		is((await until(ws, 'message')).data, '\u2603'.repeat(size),
+			'a text of ' + size);
+		ws.send(new Uint8Array(size).fill(255));
+		is((await until(ws, 'message')).data.byteLength, size,
+			'bytes: ' + size);
+	}
+	ws.send('close');
+	const end = await until(ws, 'close');
+	is(end.code + end.reason + end.wasClean, '4001enoughtrue', 'its end');
+	const mine = new WebSocket('wss://' + location.host + path);
+	await until(mine, 'open');
+	mine.close(3001, 'mine');
+	is((await until(mine, 'close')).code, 3001, 'or an end of ours');
+}
 
 (async () => {
 	for (const name in tests)
@@ -175,8 +181,11 @@ httpd:route({path = '/events'}, function(req)
         events:send({id = tostring(id), event = 'news', data = i == 2 and 'a\nb' or 'a'})
     end
 end)
-httpd:route({path = '/ws'}, function(req)
-    return req:websocket({protocols = {'echo'}, max_message = 4000000}, function(ws)
+for path, compress in pairs({['/ws'] = false, ['/ws/deflate'] = true,
+                             ['/ws/context'] = {context = true, min_size = 1}}) do
+httpd:route({path = path}, function(req)
+    return req:websocket({protocols = {'echo'}, max_message = 4000000,
+                          compress = compress}, function(ws)
         for data, kind in ws:messages() do
             if data == 'close' then
                 ws:close(4001, 'enough')
@@ -186,6 +195,7 @@ httpd:route({path = '/ws'}, function(req)
         end
     end)
 end)
+end
 httpd:route({path = '/result', method = 'POST'}, function(req)
     local file = io.open('result', 'w')
     file:write(req.body, '\n')

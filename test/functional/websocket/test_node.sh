@@ -13,8 +13,9 @@ trap '[ -z "$server" ] || kill "$server" 2> /dev/null || :' EXIT
 
 cat > server.lua << 'END'
 local httpd = require('http.server').new('127.0.0.1', 0)
-httpd:route({path = '/echo'}, function(req)
-    return req:websocket({protocols = {'echo'}, max_message = 2000000}, function(ws)
+local function serve(path, compress) httpd:route({path = path}, function(req)
+    return req:websocket({protocols = {'echo'}, max_message = 2000000,
+        compress = compress}, function(ws)
         for data, kind in ws:messages() do
             if data == 'ping me' then
                 ws:send(ws:ping(20) and 'pinged' or 'lost')
@@ -27,7 +28,10 @@ httpd:route({path = '/echo'}, function(req)
             end
         end
     end)
-end)
+end) end
+serve('/echo', false)
+serve('/deflate', {min_size = 1})
+serve('/context', {context = true, min_size = 1})
 httpd:start()
 print(httpd:port())
 io.stdout:flush()
@@ -35,9 +39,9 @@ END
 
 cat > client.js << 'END'
 const WebSocket = require('ws'), assert = require('assert');
-const url = 'ws://127.0.0.1:' + process.argv[2] + '/echo';
-const open = (protocols, options) => new Promise((resolve, reject) => {
-	const ws = new WebSocket(url, protocols, options);
+const url = 'ws://127.0.0.1:' + process.argv[2];
+const open = (protocols, options, path) => new Promise((resolve, reject) => {
+	const ws = new WebSocket(url + (path || '/echo'), protocols, options);
 	ws.on('open', () => resolve(ws));
 	ws.on('error', reject);
 });
@@ -48,17 +52,57 @@ const say = async (ws, data, options) => {
 	ws.send(data, options || {});
 	return answer;
 };
-(async () => {
-	let ws = await open(['x', 'echo']);
-	assert.strictEqual(ws.protocol, 'echo');
-	assert.strictEqual(ws.extensions, '');
-	for (const size of [0, 1, 125, 126, 65535, 65536, 65537, 1000000]) {
+const sizes = async ws => {
+	for (const size of [0, 1, 125, 126, 16384, 65535, 65536, 65537, 1000000]) {
 		const text = 'x'.repeat(size), bytes = Buffer.alloc(size, 255);
 		let [data, binary] = await say(ws, text);
 		assert(!binary && data.toString() === text);
 		[data, binary] = await say(ws, bytes);
 		assert(binary && data.equals(bytes));
 	}
+};
+/* What is offered, and with or without a context. */
+const deflate = async (path, options, answer) => {
+	const ws = await open([], { perMessageDeflate: { threshold: 10, ...options } },
+		path);
+	assert.strictEqual(ws.extensions, 'permessage-deflate');
+	assert.deepStrictEqual({ ...ws._extensions['permessage-deflate'].params }, answer);
+	await sizes(ws);
+	/* Noise, of which nothing becomes smaller, among what does. */
+	for (let i = 0; i < 30; i++) {
+		const bytes = Buffer.alloc(i * 3000, 'words, words, ');
+		if (i % 3 === 0)
+			require('crypto').randomFillSync(bytes);
+		const [data] = await say(ws, bytes, { compress: i % 4 !== 0 });
+		assert(data.equals(bytes));
+	}
+	let end = once(ws, 'message');
+	ws.send('one '.repeat(100), { fin: false });
+	ws.ping('between');
+	ws.send('', { fin: false });
+	ws.send('two '.repeat(100), { fin: true });
+	assert.strictEqual((await end)[0].toString(),
+		'one '.repeat(100) + 'two '.repeat(100));
+	end = once(ws, 'close');
+	ws.send('y'.repeat(2000001));
+	assert.strictEqual((await end)[0], 1009);
+};
+const none = { server_no_context_takeover: true, client_no_context_takeover: true };
+(async () => {
+	let ws = await open(['x', 'echo']);
+	assert.strictEqual(ws.protocol, 'echo');
+	assert.strictEqual(ws.extensions, '');
+	await sizes(ws);
+	await deflate('/deflate', {}, none);
+	await deflate('/deflate', { serverMaxWindowBits: 9, clientMaxWindowBits: 9 },
+		{ ...none, server_max_window_bits: 9, client_max_window_bits: 9 });
+	await deflate('/context', {},
+		{ server_max_window_bits: 12, client_max_window_bits: 12 });
+	await deflate('/context', { serverMaxWindowBits: 9, clientMaxWindowBits: 15 },
+		{ server_max_window_bits: 9, client_max_window_bits: 12 });
+	await deflate('/context', { serverNoContextTakeover: true,
+		clientNoContextTakeover: true }, { ...none, server_max_window_bits: 12,
+		client_max_window_bits: 12 });
 	const [snow] = await say(ws, '\u2603\u{1f600}');
 	assert.strictEqual(snow.toString(), '\u2603\u{1f600}');
 	/* In fragments. */
@@ -104,6 +148,7 @@ END
 cat > server.js << 'END'
 const { WebSocketServer } = require('ws');
 const server = new WebSocketServer({ port: 0, host: '127.0.0.1',
+	perMessageDeflate: { threshold: 10, ...JSON.parse(process.argv[2]) },
 	handleProtocols: set => set.has('echo') ? 'echo' : false });
 server.on('connection', ws => {
 	ws.on('message', (data, binary) => {
@@ -127,8 +172,16 @@ END
 cat > client.lua << 'END'
 local websocket = require('http.websocket')
 local url = 'ws://127.0.0.1:' .. arg[1] .. '/'
-local ws = assert(websocket.connect(url, {protocols = {'x', 'echo'}, max_message = 2000000}))
-assert(ws.protocol == 'echo')
+local ws
+for _, compress in ipairs({false, true, {min_size = 1}, {context = true, min_size = 1},
+                           {context = true, window = 9}}) do
+ws = assert(websocket.connect(url, {protocols = {'x', 'echo'}, max_message = 2000000,
+    compress = compress}))
+assert(ws.protocol == 'echo' and ws.compressed == (compress and true or false))
+for i = 1, 30 do
+    local data = ('words, and words; '):rep(i * 100)
+    assert(ws:send(data, 'binary') and ws:receive(20) == data)
+end
 for _, size in ipairs({0, 1, 125, 126, 65535, 65536, 65537, 1000000}) do
     for _, kind in ipairs({'text', 'binary'}) do
         local data = (kind == 'text' and 'x' or '\255'):rep(size)
@@ -136,6 +189,7 @@ for _, size in ipairs({0, 1, 125, 126, 65535, 65536, 65537, 1000000}) do
         local got, got_kind = ws:receive(20)
         assert(got == data and got_kind == kind, size)
     end
+end
 end
 ws:send('fragments')
 assert(ws:receive(20) == 'part 0part 1part 2')
@@ -169,5 +223,10 @@ start "$NEAP_BIN" server.lua
 timeout 60 node client.js "$port"
 kill "$server"
 wait "$server" || :
-start node server.js
-timeout 60 "$NEAP_BIN" client.lua "$port"
+for options in '{}' '{ "serverNoContextTakeover": true, "clientNoContextTakeover": true }' \
+	'{ "serverMaxWindowBits": 9, "clientMaxWindowBits": 9 }'; do
+	start node server.js "$options"
+	timeout 60 "$NEAP_BIN" client.lua "$port"
+	kill "$server"
+	wait "$server" || :
+done

@@ -5,6 +5,8 @@
 #include "http_rig.h"
 
 #include "base/inject.h"
+#include "net/http_encoder.h"
+#include "net/http_websocket.h"
 
 #define HOST "Host: a\r\n"
 
@@ -65,6 +67,105 @@ static void do_large(void)
 	rig.answer.status = 0;
 }
 
+/* Bytes of @a size as a masked frame of a client. */
+static void send_frame(int fd, unsigned first, const char *bytes, size_t size)
+{
+	static char frame[70000];
+	size_t n = 2;
+
+	frame[0] = (char)first;
+	frame[1] = (char)(0x80 | (size < 126 ? size : 126));
+	if (size >= 126) {
+		frame[n++] = (char)(size >> 8);
+		frame[n++] = (char)size;
+	}
+	memset(frame + n, 0, 4); /* a mask that changes nothing */
+	memcpy(frame + n + 4, bytes, size);
+	rig_send(&rig, fd, frame, n + 4 + size);
+}
+
+/* What a handler does: echo all that has come, deflated as it came. */
+static void echo(http_handle handle, bool end)
+{
+	struct http_request *req = http_request_find(rig.server, handle);
+	struct websocket_message m;
+	uint64_t number;
+
+	if (req == NULL)
+		return;
+	http_websocket_ping(req, &number);
+	while (websocket_next(http_request_websocket(req), &m)) {
+		struct buf out = { NULL, 0, 0, 0 };
+		const char *why;
+		struct http_encoder *e =
+			http_encoder_new(HTTP_CODING_DEFLATE, 5, 12, &why);
+
+		if (e != NULL &&
+		    http_encoder_feed(e, m.data, m.size, true, &out) == 0)
+			http_websocket_write(req, m.kind | WEBSOCKET_DEFLATED,
+					     (struct http_text){ out.data,
+								 out.size });
+		http_encoder_delete(e);
+		buf_destroy(&out);
+		http_websocket_taken(req);
+	}
+	if (end)
+		http_request_end(req, NULL, 0);
+}
+
+/* A WebSocket, compressed: messages both ways, and the end by @a how: the handler's, the
+ * peer's, or neither's. */
+static void do_websocket(int how)
+{
+	static const char greeting[] =
+		"GET / HTTP/1.1\r\n" HOST "Upgrade: websocket\r\n"
+		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+		"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+	static const struct http_websocket_options options = {
+		.message_bytes = 100000,
+		.heartbeat_ms = 100000,
+		.close_ms = 100000,
+		.deflate = { true, true, 12 },
+	};
+	struct http_request *req;
+	http_handle handle;
+	int fd = rig_connect(&rig);
+
+	rig.keep = true;
+	rig_puts(&rig, fd, greeting);
+	rig_quiet(&rig);
+	rig.keep = false;
+	if (rig.kept_count == 0) {
+		close(fd);
+		return;
+	}
+	req = rig.kept[--rig.kept_count];
+	handle = http_request_handle(req);
+	if (http_websocket_accept(req, NULL, 0, &options) != 0) {
+		if (http_request_find(rig.server, handle) != NULL)
+			rig_answer(&rig, req);
+		close(fd);
+		return;
+	}
+	for (int i = 0; i < 2; i++) {
+		send_frame(fd, 0xc2, "\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
+		send_frame(fd, 0x89, "p", 1);
+		send_frame(fd, 0x02, large, 30000);
+		send_frame(fd, 0x80, large, 1000);
+		rig_quiet(&rig);
+		echo(handle, false);
+	}
+	if (how == 0)
+		echo(handle, true);
+	if (how != 2)
+		send_frame(fd, 0x88, "", 0);
+	rig_quiet(&rig);
+	close(fd);
+	rig_quiet(&rig);
+	echo(handle, true);
+}
+
 static void test_each_allocation(void **state)
 {
 	long asked, n = 0;
@@ -97,6 +198,29 @@ static void test_each_allocation(void **state)
 	assert_true(n > 10);
 }
 
+static void test_each_allocation_of_websockets(void **state)
+{
+	long asked, n;
+
+	(void)state;
+	if (inject_arm("none", 0, 0) != 0)
+		skip();
+	for (int how = 0; how < 3; how++) {
+		n = 0;
+		do {
+			rig_start(&rig, NULL);
+			assert_int_equal(inject_arm("malloc", n, 1), 0);
+			do_websocket(how);
+			asked = inject_asked("malloc");
+			inject_reset();
+			rig_until_open(&rig, 0);
+			assert_int_equal(rig_stat(&rig).waiting, 0);
+			rig_stop(&rig);
+		} while (asked > n++);
+		assert_true(n > 20);
+	}
+}
+
 /* Answers that the kernel does not take at once. */
 static void test_writes_wait(void **state)
 {
@@ -125,6 +249,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_allocation),
+		cmocka_unit_test(test_each_allocation_of_websockets),
 		cmocka_unit_test(test_writes_wait),
 	};
 
