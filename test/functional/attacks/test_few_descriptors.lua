@@ -21,8 +21,8 @@ end
 -- By itself a server takes what is free when it starts: several share by max_connections.
 for _, limit in ipairs(tap.soak({ 40, 48, 64, 100 }, { 48 })) do
     local name = ('%d descriptors: '):format(limit)
-    local server = rig.start({ prefix = 'ulimit -n ' .. limit, handshake_timeout = 0.5,
-        header_timeout = 0.5, body_timeout = 0.5, idle_timeout = 0.5, max_connections = 6 })
+    local server = rig.start({ prefix = 'ulimit -n ' .. limit, handshake_timeout = 2,
+        header_timeout = 2, body_timeout = 2, idle_timeout = 2, max_connections = 6 })
     tap.is(server:ask(), 4, name .. 'served')
     local before = server:rest()
     -- Those who say nothing, and those who begin: some are told that it is full.

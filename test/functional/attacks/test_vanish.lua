@@ -211,8 +211,9 @@ tap.ok(server:stop(), 'and ends')
 
 -- --- they say nothing more ---
 
-server = rig.start({ header_timeout = 0.3, body_timeout = 0.3, idle_timeout = 0.3,
-    send_timeout = 0.3, handshake_timeout = 0.3 })
+-- (Long enough for each to begin on a busy machine.)
+server = rig.start({ header_timeout = 1, body_timeout = 1, idle_timeout = 1,
+    send_timeout = 1, handshake_timeout = 1 })
 local function silence()
     local silent = all(server, { 'close' }, 'busy')
     raw.until_true(function() return server:level().connections == 0 end)
