@@ -221,6 +221,7 @@ int app_create(struct app *app, const struct settings *settings,
 
 	memset(app, 0, sizeof *app);
 	app->settings = settings;
+	app->started_ns = uv_hrtime();
 	app->modules = modules;
 	if (make_workers(app) != 0)
 		return -1;

@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "app/handlers.h"
 #include "runtime/signals.h"
@@ -78,6 +79,7 @@ enum app_phase {
 
 struct app {
 	const struct settings *settings;
+	uint64_t started_ns;                     /* on uv_hrtime()'s clock */
 	const struct lua_module *const *modules; /* of upper layers */
 	const struct app_script *script;
 	struct worker *workers; /* the first is worker 1, and so on; behind them

@@ -97,6 +97,7 @@ struct admin_command {
 
 	const struct admin_column *columns; /* ends likewise; NULL: text */
 	bool single; /* one row, told as lines "name: value" */
+	bool plain;  /* one column of text, a line each, without a head */
 
 	size_t context; /* bytes of it: ADMIN_CONTEXT(type) */
 
@@ -107,8 +108,9 @@ struct admin_command {
 	enum admin_step (*next)(struct admin_run *run,
 				struct admin_cell *cells);
 	/** Add rows of @a w, on its thread, until it has told all (false) or
-	 * @a rows has no room (true). @a cursor is zero at the first time of each
-	 * worker, and kept between the calls. Throws: no. */
+	 * @a rows has no room (true). @a cursor is what admin_set_cursor() gave,
+	 * or zero, at the first time of each worker, and kept between the calls.
+	 * Throws: no. */
 	bool (*collect)(struct worker *w, void *cursor,
 			struct admin_rows *rows);
 	/** Write by admin_print(); again when there is room. */
@@ -138,6 +140,12 @@ const struct admin_value *admin_arg(const struct admin_run *run, unsigned i);
 const char *admin_payload(const struct admin_run *run, size_t *ret_size);
 
 enum admin_level admin_run_level(const struct admin_run *run);
+
+/** What the cursor of collect() begins as, for each worker; from parse(). */
+void admin_set_cursor(struct admin_run *run, const void *data, size_t size);
+
+/** The number behind "worker"; 0: none was given. */
+unsigned admin_only(const struct admin_run *run);
 
 /** The worker of the session. */
 struct worker *admin_worker(const struct admin_run *run);

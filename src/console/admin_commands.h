@@ -10,7 +10,10 @@ struct buf;
 
 /* Lists end with NULL. */
 extern const struct admin_command *const admin_commands_session[];
-extern const struct admin_command *const admin_commands_show[];
+extern const struct admin_command *const admin_commands_process[];
+extern const struct admin_command *const admin_commands_workers[];
+extern const struct admin_command *const admin_commands_fibers[];
+extern const struct admin_command *const admin_commands_modules[];
 
 /** Call @a fn with each command that @a level may run, in the order of their words,
  * until it returns false. */

@@ -36,6 +36,7 @@ struct batch {
 struct admin_gather {
 	struct admin_run *run;
 	const struct admin_command *command;
+	const void *cursor; /* at the beginning */
 	struct app *app;
 	struct batch *batch; /* NULL: to be made */
 	unsigned worker;     /* whose rows these are */
@@ -64,6 +65,7 @@ static struct batch *batch_new(struct admin_gather *g)
 	b->rows.room = ROOM;
 	b->rows.columns = admin_column_count(g->command->columns);
 	b->more = true;
+	memcpy(b->cursor, g->cursor, sizeof(b->cursor));
 	return b;
 }
 
@@ -132,7 +134,7 @@ static void drop_batch(struct admin_gather *g)
 
 struct admin_gather *admin_gather_new(struct admin_run *run,
 				      const struct admin_command *command,
-				      unsigned only)
+				      unsigned only, const void *cursor)
 {
 	struct admin_gather *g = mem_zalloc(sizeof(*g));
 
@@ -140,6 +142,7 @@ struct admin_gather *admin_gather_new(struct admin_run *run,
 		return NULL;
 	g->run = run;
 	g->command = command;
+	g->cursor = cursor;
 	g->app = admin_worker(run)->app;
 	g->worker = only != 0 ? only : 1;
 	g->last = only != 0 ? only : g->app->count;

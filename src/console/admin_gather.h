@@ -8,10 +8,11 @@
 
 struct admin_gather;
 
-/** Rows for @a run by @a command, from worker @a only, or 0: all. NULL: no memory. */
+/** Rows for @a run by @a command, from worker @a only, or 0: all. Each begins with a
+ * copy of @a cursor, ADMIN_CURSOR_MAX bytes, which stay. NULL: no memory. */
 struct admin_gather *admin_gather_new(struct admin_run *run,
 				      const struct admin_command *command,
-				      unsigned only);
+				      unsigned only, const void *cursor);
 
 /** The next row. ADMIN_WAIT: the run is woken when there is more. *ret_worker is
  * whose it is; *ret_error is set instead of the cells when that one does not answer. */

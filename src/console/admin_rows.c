@@ -147,6 +147,8 @@ static int put_head(const struct admin_format *f, struct buf *b)
 	const struct admin_column *c = f->columns;
 	size_t start = b->size;
 
+	if (f->plain)
+		return 0;
 	if (f->worker != 0 && buf_puts(b, "worker ") != 0)
 		return -1;
 	for (; c->name != NULL; c++) {
@@ -163,7 +165,8 @@ static int put_line(const struct admin_format *f,
 	const struct admin_column *c = f->columns;
 	size_t start = b->size;
 
-	if (f->worker != 0 && buf_printf(b, "%6u ", f->worker) != 0)
+	if (f->worker != 0 && !f->plain &&
+	    buf_printf(b, "%6u ", f->worker) != 0)
 		return -1;
 	for (unsigned i = 0; c[i].name != NULL; i++) {
 		if (put_cell(b, &c[i], &cells[i], c[i].width) != 0 ||

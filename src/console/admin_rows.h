@@ -31,6 +31,7 @@ struct admin_format {
 	const struct admin_column *columns;
 	bool json;
 	bool single;     /* one row, lines "name: value" */
+	bool plain;      /* lines of text, without a head */
 	unsigned worker; /* the rows' own; 0: no column for it */
 	uint64_t count;  /* of rows that were written */
 };

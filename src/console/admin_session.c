@@ -43,6 +43,7 @@ struct admin_run {
 	unsigned idle_calls;
 	char why[WHY_MAX]; /* it failed; "": not */
 	_Alignas(16) char context[ADMIN_CONTEXT_MAX];
+	_Alignas(16) char cursor[ADMIN_CURSOR_MAX];
 };
 
 struct admin_session {
@@ -354,6 +355,7 @@ static bool begin_command(struct admin_session *a)
 	run->format.columns = c->columns;
 	run->format.json = args.json;
 	run->format.single = c->single;
+	run->format.plain = c->plain;
 	run->command = c;
 	if (run->only > a->worker->app->count) {
 		run->command = NULL;
@@ -368,7 +370,7 @@ static bool begin_command(struct admin_session *a)
 		return false;
 	}
 	if (c->collect != NULL) {
-		run->gather = admin_gather_new(run, c, run->only);
+		run->gather = admin_gather_new(run, c, run->only, run->cursor);
 		if (run->gather == NULL) {
 			admin_fail(run, "not enough memory");
 			finish_command(a);
@@ -777,6 +779,17 @@ const char *admin_payload(const struct admin_run *run, size_t *ret_size)
 	*ret_size = a->payload.size;
 	return a->has_payload ? (a->payload.data != NULL ? a->payload.data : "")
 			      : NULL;
+}
+
+void admin_set_cursor(struct admin_run *run, const void *data, size_t size)
+{
+	assert(size <= sizeof(run->cursor));
+	memcpy(run->cursor, data, size);
+}
+
+unsigned admin_only(const struct admin_run *run)
+{
+	return run->only;
 }
 
 enum admin_level admin_run_level(const struct admin_run *run)

@@ -1,0 +1,309 @@
+/* Admin commands of the process as a whole. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "app/app.h"
+#include "app/worker.h"
+#include "base/log.h"
+#include "config/settings.h"
+#include "console/admin_commands.h"
+#include "versions.h"
+
+extern char **environ;
+
+/* --- show env --- */
+
+struct env {
+	unsigned next;
+};
+
+static enum admin_step next_variable(struct admin_run *run,
+				     struct admin_cell *cells)
+{
+	struct env *e = admin_context(run);
+	const struct admin_value *name = admin_arg(run, 0);
+
+	while (environ != NULL && environ[e->next] != NULL) {
+		const char *text = environ[e->next++];
+		size_t size = strcspn(text, "=");
+
+		if (name->given && (strlen(name->text) != size ||
+				    memcmp(name->text, text, size) != 0))
+			continue;
+		cells[0] = admin_text(text);
+		return ADMIN_MORE;
+	}
+	return ADMIN_DONE;
+}
+
+static const struct admin_column env_columns[] = {
+	{ "variable", ADMIN_TEXT, -8, "NAME=VALUE" },
+	{ .name = NULL },
+};
+
+static const struct admin_arg env_args[] = {
+	{ "name", ADMIN_TEXT, true, NULL, "of one variable" },
+	{ .name = NULL },
+};
+
+static const struct admin_command show_env = {
+	.words = "show env",
+	.level = ADMIN_OPERATOR,
+	.help = "the environment",
+	.args = env_args,
+	.columns = env_columns,
+	.context = ADMIN_CONTEXT(struct env),
+	.next = next_variable,
+};
+
+/* --- show version, show libs --- */
+
+struct nth {
+	unsigned next;
+};
+
+struct part {
+	const char *name, *version, *licence, *origin;
+};
+
+static const struct part parts[] = {
+#define X(name, version, licence, origin) { name, version, licence, origin },
+	NEAP_PARTS(X)
+#undef X
+};
+
+static enum admin_step next_part(struct admin_run *run,
+				 struct admin_cell *cells)
+{
+	struct nth *n = admin_context(run);
+	const struct part *p = &parts[n->next++];
+
+	if (p == parts + sizeof(parts) / sizeof(parts[0]))
+		return ADMIN_DONE;
+	cells[0] = admin_text(p->name);
+	cells[1] = admin_text(p->version);
+	cells[2] = admin_text(p->licence);
+	cells[3] = admin_text(p->origin);
+	return ADMIN_MORE;
+}
+
+static const struct admin_column lib_columns[] = {
+	{ "name", ADMIN_TEXT, -12, "of the outside part" },
+	{ "version", ADMIN_TEXT, -26, "that neap was built with" },
+	{ "licence", ADMIN_TEXT, -14, "SPDX" },
+	{ "origin", ADMIN_TEXT, -20, "where it came from" },
+	{ .name = NULL },
+};
+
+static const struct admin_command show_libs = {
+	.words = "show libs",
+	.help = "the libraries that neap was built with",
+	.columns = lib_columns,
+	.context = ADMIN_CONTEXT(struct nth),
+	.next = next_part,
+};
+
+static enum admin_step next_version(struct admin_run *run,
+				    struct admin_cell *cells)
+{
+	struct nth *n = admin_context(run);
+
+	if (n->next++ > 0)
+		return ADMIN_DONE;
+	cells[0] = admin_text("neap");
+	cells[1] = admin_text(NEAP_VERSION);
+	cells[2] = admin_text(NEAP_BUILD);
+	cells[3] = admin_text(NEAP_COMPILER);
+	return ADMIN_MORE;
+}
+
+static const struct admin_column version_columns[] = {
+	{ "name", ADMIN_TEXT, 0, "of the program" },
+	{ "version", ADMIN_TEXT, 0, "of it" },
+	{ "build", ADMIN_TEXT, 0, "how it was built" },
+	{ "compiler", ADMIN_TEXT, 0, "and by what" },
+	{ .name = NULL },
+};
+
+static const struct admin_command show_version = {
+	.words = "show version",
+	.help = "the version, and how it was built",
+	.columns = version_columns,
+	.single = true,
+	.context = ADMIN_CONTEXT(struct nth),
+	.next = next_version,
+};
+
+/* --- show info --- */
+
+static double count_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	double count = 0;
+
+	if (dir == NULL)
+		return -1;
+	while (readdir(dir) != NULL)
+		count++;
+	closedir(dir);
+	return count - 3; /* ".", "..", and the folder's own */
+}
+
+static struct admin_cell known(double number)
+{
+	return number < 0 ? admin_text(NULL) : admin_number(number);
+}
+
+static double limit_of(int resource)
+{
+	struct rlimit limit;
+
+	if (getrlimit((__rlimit_resource_t)resource, &limit) != 0 ||
+	    limit.rlim_cur == RLIM_INFINITY)
+		return -1;
+	return (double)limit.rlim_cur;
+}
+
+static double resident_memory(void)
+{
+	size_t bytes;
+
+	return uv_resident_set_memory(&bytes) == 0 ? (double)bytes : -1;
+}
+
+static enum admin_step next_info(struct admin_run *run,
+				 struct admin_cell *cells)
+{
+	struct nth *n = admin_context(run);
+	const struct app *app = admin_worker(run)->app;
+	struct rusage used = { 0 };
+
+	if (n->next++ > 0)
+		return ADMIN_DONE;
+	getrusage(RUSAGE_SELF, &used);
+	cells[0] = admin_text(NEAP_VERSION);
+	cells[1] = admin_number(getpid());
+	cells[2] = admin_number((double)(uv_hrtime() - app->started_ns) / 1e9);
+	cells[3] = admin_number(app->count);
+	cells[4] = known(resident_memory());
+	cells[5] = admin_number((double)used.ru_maxrss * 1024);
+	cells[6] = known(count_descriptors());
+	cells[7] = known(limit_of(RLIMIT_NOFILE));
+	cells[8] = admin_number((double)used.ru_utime.tv_sec +
+				(double)used.ru_utime.tv_usec / 1e6);
+	cells[9] = admin_number((double)used.ru_stime.tv_sec +
+				(double)used.ru_stime.tv_usec / 1e6);
+	cells[10] = admin_number((double)used.ru_nvcsw);
+	cells[11] = admin_number((double)used.ru_nivcsw);
+	cells[12] = admin_number((double)log_lost());
+	cells[13] = admin_number(app_is_ending(app));
+	return ADMIN_MORE;
+}
+
+static const struct admin_column info_columns[] = {
+	{ "version", ADMIN_TEXT, 0, "of neap" },
+	{ "pid", ADMIN_NUMBER, 0, "of the process" },
+	{ "uptime", ADMIN_SECONDS, 0, "since the start" },
+	{ "workers", ADMIN_NUMBER, 0, "threads that serve" },
+	{ "memory", ADMIN_BYTES, 0, "resident" },
+	{ "memory_peak", ADMIN_BYTES, 0, "the most that was" },
+	{ "descriptors", ADMIN_NUMBER, 0, "open" },
+	{ "descriptors_limit", ADMIN_NUMBER, 0, "ulimit -n" },
+	{ "cpu_user", ADMIN_SECONDS, 0, "of all threads, in the program" },
+	{ "cpu_system", ADMIN_SECONDS, 0, "and in the kernel" },
+	{ "switches", ADMIN_COUNTER, 0, "of threads, that waited" },
+	{ "switches_forced", ADMIN_COUNTER, 0, "of threads, by the kernel" },
+	{ "log_lost", ADMIN_COUNTER, 0, "lines that could not be written" },
+	{ "ending", ADMIN_FLAG, 0, "the process has been told to end" },
+	{ .name = NULL },
+};
+
+static const struct admin_command show_info = {
+	.words = "show info",
+	.help = "the process: age, memory, descriptors, CPU time",
+	.columns = info_columns,
+	.single = true,
+	.context = ADMIN_CONTEXT(struct nth),
+	.next = next_info,
+};
+
+/* --- show config --- */
+
+static enum admin_step next_setting(struct admin_run *run,
+				    struct admin_cell *cells)
+{
+	static const char *const origins[] = {
+		[ORIGIN_DEFAULT] = "default",
+		[ORIGIN_ENV] = "environment",
+		[ORIGIN_FLAG] = "command line",
+	};
+	struct nth *n = admin_context(run);
+	const struct settings *s = admin_worker(run)->app->settings;
+	unsigned id = n->next++;
+
+	if (id == SETTING_COUNT)
+		return ADMIN_DONE;
+	cells[0] = admin_text(settings_table[id].name);
+	cells[1] = admin_text(settings_text(s, (enum setting_id)id));
+	cells[2] = admin_text(
+		origins[s->values[id].text == NULL ? ORIGIN_DEFAULT
+						   : s->values[id].origin]);
+	cells[3] = admin_text(settings_table[id].help);
+	return ADMIN_MORE;
+}
+
+static const struct admin_column config_columns[] = {
+	{ "name", ADMIN_TEXT, -18, "of the setting" },
+	{ "value", ADMIN_TEXT, -12, "as it was given" },
+	{ "origin", ADMIN_TEXT, -12, "where that came from" },
+	{ "help", ADMIN_TEXT, -20, "what it is" },
+	{ .name = NULL },
+};
+
+static const struct admin_command show_config = {
+	.words = "show config",
+	.level = ADMIN_OPERATOR,
+	.help = "the settings, and where each came from",
+	.columns = config_columns,
+	.context = ADMIN_CONTEXT(struct nth),
+	.next = next_setting,
+};
+
+/* --- set log level --- */
+
+static int parse_log_level(struct admin_run *run)
+{
+	const char *name = admin_arg(run, 0)->text;
+	int level = log_level_parse(name);
+
+	if (level < 0) {
+		admin_fail(run, "no level of the log: '%s'", name);
+		return -1;
+	}
+	log_set_level((enum log_level)level);
+	return 0;
+}
+
+static const struct admin_arg log_level_args[] = {
+	{ "level", ADMIN_TEXT, false, NULL,
+	  "fatal, syserror, error, crit, warn, info, verbose or debug" },
+	{ .name = NULL },
+};
+
+static const struct admin_command set_log_level = {
+	.words = "set log level",
+	.level = ADMIN_ADMIN,
+	.help = "what is logged from now on, by all workers",
+	.args = log_level_args,
+	.parse = parse_log_level,
+};
+
+const struct admin_command *const admin_commands_process[] = {
+	&show_env,    &show_libs,     &show_version, &show_info,
+	&show_config, &set_log_level, NULL,
+};
