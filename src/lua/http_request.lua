@@ -300,8 +300,9 @@ end
 -- The value of @name in a body of type application/x-www-form-urlencoded, or
 -- without a type, or of a field in one of type multipart/form-data, which is taken
 -- apart as by `req:multipart()`: files are no parameters, and a broken form is nil and
--- an error. Other bodies have no parameters. Otherwise as `req:query_param()`. Yields:
--- maybe, for a route with `stream`, or in parts. Throws: more than 1,000 parameters.
+-- an error. Other bodies have no parameters. Otherwise as `req:query_param()`.
+-- Yields: maybe, for a route with `stream`, or in parts. Throws: more than 1,000
+-- parameters.
 function request:post_param(name)
     local all = self._post
     if all == nil then
