@@ -212,7 +212,7 @@ local function write_all(self)
         end
     end
     self.written = true
-    self.turn:broadcast()
+    self.all_written:broadcast()
 end
 
 -- What has come; nil: nothing in time; false: no more will.
@@ -275,7 +275,7 @@ local function read_all(self)
     local due = fiber.clock() + FLUSH
     c.lost(self.box)
     while not self.written and fiber.clock() < due do
-        self.turn:wait(due - fiber.clock())
+        self.all_written:wait(due - fiber.clock())
     end
     self:_disconnect()
     if not ok then
@@ -351,6 +351,7 @@ function M.connect(url, options)
     self.protocol = headers['sec-websocket-protocol']
     self.headers, self.socket = headers, s
     self.written, self.pinged = false, false
+    self.all_written = fiber.cond() -- not `turn`, whose signals are for senders
     fiber.new(write_all, self)
     fiber.new(read_all, self)
     return self

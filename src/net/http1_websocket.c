@@ -422,6 +422,12 @@ static void on_timer(struct timer *t)
 		beat(w, http1__now_ms());
 		return;
 	}
+	/* Who still reads what came before our Close has the time from then on;
+	 * whether it does is for another deadline. */
+	if (stream_unsent(&c->stream) > 0) {
+		start_timer(w, http1__now_ms() + w->close_ms);
+		return;
+	}
 	/* There is no Close of the peer. */
 	c->server->stat.timeouts++;
 	stream_end(&c->stream);

@@ -14,10 +14,12 @@ local MANY = 1000
 -- A sanitizer keeps what was freed for a while.
 local SLACK = (os.getenv('NEAP_SANITIZE') or '') == '' and 1 or 8
 
-local run
+local run, close_timeout
 local httpd = http_server.new('127.0.0.1', 0, { log_errors = false,
     send_timeout = 2, max_connections = 3000 })
-httpd:route({ path = '/' }, function(req) return req:websocket(run) end)
+httpd:route({ path = '/' }, function(req)
+    return req:websocket({ close_timeout = close_timeout }, run)
+end)
 httpd:start()
 local port = httpd:port()
 
@@ -90,6 +92,41 @@ tap.is(joined, false)
 tap.is(ready[1], nil, 'a message cut short ends the connection')
 tap.is(w.read_close(peer), 1011)
 peer:close()
+
+-- A handler that returns while its peer reads slowly: the deadline for the peer's Close is
+-- no deadline for what comes before ours.
+local given, returned = 0, false
+run = function(ws)
+    fiber.create(function()
+        while ws:send(('z'):rep(10000), 'binary') do
+            given = given + 1
+        end
+    end)
+    local before
+    repeat
+        before = given
+        fiber.sleep(0.2)
+    until given == before
+    returned = true
+end
+close_timeout = 0.05
+peer = w.connect(port, '/', nil, { rcvbuf = 65536 })
+raw.until_true(function() return returned end)
+fiber.sleep(0.3) -- long over
+local whole, code = 0, nil
+repeat
+    local opcode, data = w.read(peer)
+    if opcode == 8 then
+        code = data:byte(1) * 256 + data:byte(2)
+    elseif opcode ~= nil then
+        whole = whole + 1
+    end
+until opcode == 8 or opcode == nil
+tap.is(whole, given, 'nothing is cut')
+tap.is(code, 1000)
+tap.is(w.read(peer), nil, 'and then there is a deadline')
+peer:close()
+close_timeout = nil
 
 -- --- one that is not received from ---
 
