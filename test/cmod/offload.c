@@ -145,6 +145,9 @@ FUNCTION(poll_on)
 FUNCTION(hang)
 {
 	(void)call, (void)args, (void)args_end;
+	pthread_mutex_lock(&lock);
+	inside++;
+	pthread_mutex_unlock(&lock);
 	for (;;)
 		pause();
 }

@@ -30,6 +30,9 @@ ends() {
 			repeat fiber.sleep(0.001)
 			until select(2, inside()) == n
 		end
+		local function wait_for_file(path)
+			repeat fiber.sleep(0.001) until io.open(path)
+		end
 		$4" > out 2>&1
 	code=$?
 	[ "$code" = "$2" ] || fail "$1: exit code $code, wanted $2"
@@ -56,7 +59,7 @@ silent "one that ends soon"
 ends "the end by itself" 0 30 "call(calls, 'nap', 30)"
 silent "the end by itself"
 ends "an abandoned call does not keep the loop" 0 0.1 "
-	local x = call(m, 'hang') fiber.sleep(0.05) x:cancel()"
+	local x = call(m, 'hang') wait_inside(1) x:cancel()"
 said "C function 'hang' of module '$file' does not end: the process leaves \
 it after 0.1 s"
 
@@ -77,13 +80,16 @@ silent "work that waits for a thread"
 ends "work that fails once its call was given up" 0 1 "$work
 	work('call_fail_late', 1500) fiber.sleep(0.01) os.exit(0)"
 ends "work that does not end" 0 0.1 "$work work('call_gate')
-	fiber.sleep(0.05) os.exit(0)"
+	local entered = m:load('count_entered')
+	repeat fiber.sleep(0.001) until select(2, entered()) == 1
+	os.exit(0)"
 said "work of C function 'call_gate' of module '$coio_file' does not end: \
 the process leaves it after 0.1 s"
 
 # Its destructors must not run under it: the module's would say so.
 cat > loud.c << 'END'
 #include <neap/module.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 static void say(const char *text) { write(1, text, 4); }
@@ -91,13 +97,13 @@ static void at_exit(void) { say("bye\n"); }
 __attribute__((destructor)) static void down(void) { say("bye\n"); }
 __attribute__((constructor)) static void up(void) { atexit(at_exit); }
 int hang(neap_call_t *c, const char *a, const char *e)
-{ for (;;) pause(); }
+{ close(creat("hangs", 0600)); for (;;) pause(); }
 int fine(neap_call_t *c, const char *a, const char *e)
 { return 0; }
 END
 $CC -shared -fPIC -w -I"$NEAP_SOURCE_DIR/src/include" -o loud.so loud.c || exit 1
 ends "exit code and output" 7 0.1 "call(cmod.load('./loud'), 'hang')
-	fiber.sleep(0.05) io.write('all of it') os.exit(7)"
+	wait_for_file('hangs') io.write('all of it') os.exit(7)"
 said "C function 'hang' of module '.*loud.so' does not end"
 said "all of it"
 if grep -q "bye" out; then fail "destructors ran under a call:"; fi
@@ -105,34 +111,38 @@ ends "otherwise they run" 0 30 "cmod.load('./loud'):load('fine',
 	{offload = true})() os.exit(0)"
 said "bye"
 ends "a hundred hang, few are threads" 0 0.2 "for i = 1, 100 do
-	call(m, 'hang') end fiber.sleep(0.05) os.exit(0)"
+	call(m, 'hang') end wait_inside(16) os.exit(0)"
 [ "$(grep -c "does not end" out)" = 16 ] || fail "not all 16 are named:"
 
 # What holds a stream for ever must not hold up the end.
 cat > reads.c << 'END'
 #include <neap/module.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 int hold(neap_call_t *c, const char *a, const char *e)
-{ flockfile(stdout); for (;;) pause(); }
+{ flockfile(stdout); close(creat("holds", 0600)); for (;;) pause(); }
 END
 $CC -shared -fPIC -w -I"$NEAP_SOURCE_DIR/src/include" -o reads.so reads.c ||
 	exit 1
 # (The thread sanitizer flushes all streams itself.)
 if [ "${NEAP_SANITIZE:-}" != thread ]; then
 	ends "a stream that is held" 0 0.1 "call(cmod.load('./reads'), 'hold')
-		fiber.sleep(0.05) os.exit(0)"
+		wait_for_file('holds') os.exit(0)"
 	said "C function 'hold' of module '.*reads.so' does not end"
 fi
 
 # SIGTERM while one hangs
 NEAP_CANCEL_TIMEOUT=0.2 "$NEAP_BIN" -e "
-	local f = require('cmod').load('$module'):load('hang', {offload = true})
-	io.stderr:write('ready\n')
-	f()" > out 2>&1 &
+	local fiber, m = require('fiber'), require('cmod').load('$module')
+	local inside = m:load('count_inside')
+	fiber.create(function()
+		repeat fiber.sleep(0.001) until select(2, inside()) == 1
+		io.stderr:write('ready\n')
+	end)
+	m:load('hang', {offload = true})()" > out 2>&1 &
 pid=$!
 while ! grep -q ready out; do sleep 0.05; done
-sleep 0.1
 kill -TERM $pid
 wait $pid
 code=$?
