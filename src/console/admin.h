@@ -94,6 +94,7 @@ struct admin_command {
 	const char *help;             /* a line */
 	const struct admin_arg *args; /* ends with a name of NULL; or NULL */
 	bool payload;                 /* takes lines behind "<<" */
+	bool raw; /* takes its words as they are: admin_words() */
 
 	const struct admin_column *columns; /* ends likewise; NULL: text */
 	bool single; /* one row, told as lines "name: value" */
@@ -136,6 +137,12 @@ void *admin_context(struct admin_run *run);
 /** The value of argument @a i of the declaration. */
 const struct admin_value *admin_arg(const struct admin_run *run, unsigned i);
 
+/** All words, those of the name among them. */
+char *const *admin_words(const struct admin_run *run, unsigned *ret_count);
+
+/** The declaration that runs. */
+const struct admin_command *admin_run_command(const struct admin_run *run);
+
 /** The lines behind "<<"; NULL: none were given. */
 const char *admin_payload(const struct admin_run *run, size_t *ret_size);
 
@@ -157,6 +164,9 @@ struct worker *admin_worker(const struct admin_run *run);
  */
 bool admin_print(struct admin_run *run, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/** As admin_print(), bytes. */
+bool admin_put(struct admin_run *run, const char *text, size_t size);
 
 /** What the answer is instead: why there is none. Returns ADMIN_FAILED. */
 enum admin_step admin_fail(struct admin_run *run, const char *fmt, ...)

@@ -30,21 +30,58 @@ static int compare(const void *a, const void *b)
 		      (*(const struct admin_command *const *)b)->words);
 }
 
+static const struct admin_command *all_commands[COMMANDS_MAX];
+static unsigned all_count;
+
 /* Sorted once, by the thread that serves consoles. */
 static unsigned sorted(const struct admin_command ***ret)
 {
-	static const struct admin_command *all[COMMANDS_MAX];
-	static unsigned count;
+	*ret = all_commands;
+	if (all_count > 0)
+		return all_count;
+	for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++)
+		for (unsigned i = 0; lists[l][i] != NULL; i++)
+			if (all_count < COMMANDS_MAX)
+				all_commands[all_count++] = lists[l][i];
+	qsort(all_commands, all_count, sizeof(all_commands[0]), compare);
+	return all_count;
+}
 
-	if (count == 0) {
-		for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++)
-			for (unsigned i = 0; lists[l][i] != NULL; i++)
-				if (count < COMMANDS_MAX)
-					all[count++] = lists[l][i];
-		qsort(all, count, sizeof(all[0]), compare);
+int admin_commands_add(const struct admin_command *c)
+{
+	const struct admin_command **all;
+	unsigned count = sorted(&all);
+
+	if (bsearch(&c, all, count, sizeof(all[0]), compare) != NULL) {
+		diag_set(IllegalParams, "there is a command '%s' already",
+			 c->words);
+		return -1;
 	}
-	*ret = all;
-	return count;
+	if (count == COMMANDS_MAX) {
+		diag_set(ClientError, "there are %d commands already",
+			 COMMANDS_MAX);
+		return -1;
+	}
+	all[all_count++] = c;
+	qsort(all, all_count, sizeof(all[0]), compare);
+	return 0;
+}
+
+const struct admin_command *
+admin_commands_remove(bool (*is_it)(const struct admin_command *c))
+{
+	const struct admin_command **all, *found;
+	unsigned count = sorted(&all);
+
+	for (unsigned i = 0; i < count; i++) {
+		if (!is_it(all[i]))
+			continue;
+		found = all[i];
+		memmove(&all[i], &all[i + 1], (count - i - 1) * sizeof(all[0]));
+		all_count--;
+		return found;
+	}
+	return NULL;
 }
 
 void admin_commands_each(enum admin_level level,

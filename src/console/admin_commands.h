@@ -15,6 +15,14 @@ extern const struct admin_command *const admin_commands_workers[];
 extern const struct admin_command *const admin_commands_fibers[];
 extern const struct admin_command *const admin_commands_modules[];
 
+/** One more; what it is stays the caller's. Returns 0, or -1 with diag set: there is
+ * one of that name, or there are too many. */
+int admin_commands_add(const struct admin_command *c);
+
+/** Take one that was added away, for which @a is_it is true. NULL: there is none. */
+const struct admin_command *
+admin_commands_remove(bool (*is_it)(const struct admin_command *c));
+
 /** Call @a fn with each command that @a level may run, in the order of their words,
  * until it returns false. */
 void admin_commands_each(enum admin_level level,

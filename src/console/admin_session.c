@@ -160,19 +160,25 @@ static void put_failure(struct admin_session *a, const char *why, bool json)
 	put(a, "\n", 1);
 }
 
-bool admin_print(struct admin_run *run, const char *fmt, ...)
+bool admin_put(struct admin_run *run, const char *text, size_t size)
 {
 	struct admin_session *a = run->session;
+
+	if (a->out.size >= OUT_ROOM ||
+	    (a->out.size > 0 && a->out.size + size > OUT_ROOM))
+		return false;
+	return put(a, text, size) == 0;
+}
+
+bool admin_print(struct admin_run *run, const char *fmt, ...)
+{
 	struct buf text = { .limit = OUT_MAX };
 	bool ok;
 	va_list ap;
 
-	if (a->out.size >= OUT_ROOM)
-		return false;
 	va_start(ap, fmt);
 	ok = buf_vprintf(&text, fmt, ap) == 0 &&
-	     (a->out.size == 0 || a->out.size + text.size <= OUT_ROOM) &&
-	     put(a, text.data, text.size) == 0;
+	     admin_put(run, text.data, text.size);
 	va_end(ap);
 	buf_destroy(&text);
 	return ok;
@@ -340,7 +346,8 @@ static bool begin_command(struct admin_session *a)
 	a->commands++;
 	args.values = run->values;
 	if (!may_run(a, c) ||
-	    admin_args_read(c, w->word + used, w->count - used, &args) != 0) {
+	    (!c->raw &&
+	     admin_args_read(c, w->word + used, w->count - used, &args) != 0)) {
 		run->json = args.json;
 		refuse(a);
 		return false;
@@ -770,6 +777,17 @@ void *admin_context(struct admin_run *run)
 const struct admin_value *admin_arg(const struct admin_run *run, unsigned i)
 {
 	return &run->values[i];
+}
+
+char *const *admin_words(const struct admin_run *run, unsigned *ret_count)
+{
+	*ret_count = run->session->words.count;
+	return run->session->words.word;
+}
+
+const struct admin_command *admin_run_command(const struct admin_run *run)
+{
+	return run->command;
 }
 
 const char *admin_payload(const struct admin_run *run, size_t *ret_size)

@@ -6,6 +6,7 @@
 
 #include "app/worker.h"
 #include "base/diag.h"
+#include "console/lua_command.h"
 #include "console/remote.h"
 #include "console/repl.h"
 #include "lua/lua_call.h"
@@ -131,6 +132,7 @@ static int luaopen_neap_console(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
 		{ "listen", l_console_listen },
+		{ "register_command", l_console_register_command },
 		{ "start_begin", l_console_start_begin },
 		{ "start_end", l_console_start_end },
 		{ "failed", lua_wait_failed },
@@ -151,6 +153,8 @@ static int luaopen_neap_console(lua_State *L)
 	lua_setfield(L, -2, "__metatable");
 	lua_newtable(L);
 	luaL_register(L, NULL, functions);
+	lua_command_push_functions(L);
+	lua_setfield(L, -2, "command");
 	return 1;
 }
 

@@ -17,6 +17,7 @@
 #include "cmod/isolate_child.h"
 #include "config/settings.h"
 #include "console/console_module.h"
+#include "console/lua_command.h"
 #include "console/remote.h"
 #include "console/repl.h"
 #include "lua/lua_state.h"
@@ -259,6 +260,7 @@ static int run(const struct options *o, int argc, char **argv,
 		leave(code);
 	repl_stop(repl_running());
 	remote_close_all();
+	lua_commands_end();
 	leaks_set_handles(&leaks, app_destroy(&app));
 	if (!stop_pool(settings))
 		leave(code);

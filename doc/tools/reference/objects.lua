@@ -113,6 +113,22 @@ return {
     ['errors/err'] = function()
         return select(2, pcall(fiber.sleep, 'soon'))
     end,
+    ['console/command'] = function()
+        local path, found = os.tmpname(), nil
+        os.remove(path)
+        console.register_command({ 'find' }, function(command)
+            found = command
+        end)
+        local server = assert(console.listen(path))
+        local s = require('socket').tcp_connect('unix/', path)
+        s:write('\\set language admin\nfind\n')
+        while found == nil do
+            fiber.sleep(0.01)
+        end
+        s:close()
+        server:close()
+        return found
+    end,
     ['console/console_server'] = function()
         local path = os.tmpname()
         os.remove(path)
