@@ -117,8 +117,8 @@ local function fetch(entry, offset, size, keep)
     return whole, text
 end
 
-local function wait(req)
-    local status = c_wait(req)
+local function wait(req, total)
+    local status = c_wait(req, total)
     if status ~= 0 then
         c.failed(status)
     end
@@ -126,17 +126,17 @@ end
 
 -- Send @size bytes of the file. Nil, or why that did not go.
 local function send_part(req, entry, offset, size)
-    local fetched = false
+    local fetched, total = false, c.total()
     while size > 0 do
         local n, what = c_send(req, entry.file, offset, size, fetched)
         fetched = false
         if n then
             offset, size = offset + n, size - n
             if size > 0 then
-                wait(req)
+                wait(req, total)
             end
         elseif what == 'wait' then
-            wait(req)
+            wait(req, total)
         elseif what == 'fetch' then
             if not fetch(entry, offset, size, false) then
                 return 'short'

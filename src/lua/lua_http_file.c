@@ -426,17 +426,25 @@ static int l_send_file(lua_State *L)
 	return 2;
 }
 
-/* wait_sent(req) -> status: until all has left; if it has, until the others
- * have had their turn. */
+/* total() -> how long the running fiber has computed */
+static int l_total(lua_State *L)
+{
+	lua_pushnumber(L, (lua_Number)lua_wait_check(L)->total_ns);
+	return 1;
+}
+
+/* wait_sent(req, total) -> status: until all has left; if it has, until the others
+ * have had their turn. @total: how long the fiber had computed before. */
 static int l_wait_sent(lua_State *L)
 {
 	struct http_request *req = lua_http_find_request(L, 1);
+	uint64_t before = (uint64_t)luaL_checknumber(L, 2);
 	struct fiber *self = lua_wait_check(L);
 
 	/* Moving the bytes is the system's work, not the script's: the limit of
 	 * all its time is not for files, however large. */
-	if (!(self->flags & FIBER_CANCELLED))
-		self->total_ns = 0;
+	if (!(self->flags & FIBER_CANCELLED) && self->total_ns > before)
+		self->total_ns = before;
 	if (req == NULL || http_request_is_sent(req))
 		fiber_yield_begin(self);
 	else
@@ -513,6 +521,7 @@ void lua_http_open_file(lua_State *L)
 		{ "fetch", l_fetch },
 		{ "send_file", l_send_file },
 		{ "wait_sent", l_wait_sent },
+		{ "total", l_total },
 		{ "shut", l_shut },
 		{ "adopt", l_adopt },
 		{ "open_max", l_open_max },
