@@ -334,7 +334,7 @@ end
 -- | `max_header_size` | 16384 | bytes of a header (at most 100 fields); else 431 |
 -- | `max_uri_size` | 8192 | bytes of a URI; else 414 |
 -- | `max_body_size` | 8388608 | bytes of a body; else 413. More than 1 GiB only for routes with `stream` |
--- | `max_connections` | by `ulimit -n` | open at once; else 503 |
+-- | `max_connections` | by `ulimit -n` | open at once; else 503. Servers without one share what a worker's descriptors allow |
 -- | `max_requests` | none | on a connection, which then is closed |
 -- | `http2` | with `tls` | speak HTTP/2, too: by ALPN, or in plain text with who begins so |
 -- | `max_streams` | 128 | requests at once on a connection of HTTP/2 |

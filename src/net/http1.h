@@ -44,6 +44,7 @@ enum {
 	HTTP1_STREAM_HIGH = 65536,     /* unsent of a streamed answer: wait */
 	HTTP1_STREAM_PIECE = 65536,    /* of a body taken at once */
 	HTTP1_STREAM_COST = 256,       /* what an unsent piece costs besides */
+	HTTP1_CONNECTIONS_MAX = 1 << 20,
 };
 
 /** A range of the message, from its first byte. */
@@ -179,9 +180,8 @@ struct http_server {
 
 	struct listener listener;
 	bool listening; /* the listener's handle is open */
-	uint32_t max_connections;
-	uint32_t max_refusing; /* over these, to be told so */
-	bool accept_paused;    /* a connection waits to be accepted */
+	struct list in_room;
+	bool accept_paused; /* a connection waits to be accepted */
 	bool running;
 	bool draining;
 	bool streaming; /* requests are handed over before they are whole */
@@ -504,10 +504,29 @@ void http1__timeouts_stop(struct http_server *server);
 /** Put @a c into the list of @a wait, its deadline counted from now. */
 void http1__wait(struct http1_conn *c, enum http1_wait wait);
 
-/* http_server.c */
+/* http_room.c: how many connections there may be. */
+
+/** It listens, or runs no more. */
+void http1__room_join(struct http_server *server);
+void http1__room_leave(struct http_server *server);
+
+/** Who comes now is only let in to be refused; or not even that. */
+bool http1__room_is_full(const struct http_server *server);
+bool http1__room_is_over(const struct http_server *server);
+
+/** There is one connection more. */
+void http1__room_enter(struct http_server *server);
 
 /** A connection's memory is about to go: room for another. */
 void http1__forget(struct http_server *server);
+
+/* http_server.c */
+
+/** There may be room to accept again. */
+void http1__room_given(struct http_server *server);
+
+/** A connection of its own has gone: @a server may be freed. */
+void http1__left(struct http_server *server);
 
 /** Have http1__resume() called for those that wait their turn. */
 void http1__want_turn(struct http_server *server);

@@ -348,7 +348,7 @@ int http1__accept(struct http_server *server, int fd, bool full)
 		mem_free(c);
 		return rc;
 	}
-	server->stat.connections++;
+	http1__room_enter(server);
 	if (rc != 0) {
 		http1__close(c);
 		return rc;

@@ -7,9 +7,7 @@
 #include "net/http_server.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/inject.h"
@@ -17,9 +15,6 @@
 #include "runtime/loop.h"
 
 enum {
-	SPARE_MIN = 2, /* descriptors that are not for connections */
-	SPARE_MAX = 128,
-	MAX_CONNECTIONS = 1 << 20,
 	MAX_HEADER = 1 << 24,
 	FRESH_MS = 500,  /* for a connection's first request, draining */
 	GREET_MS = 2000, /* for its handshake before that */
@@ -27,38 +22,6 @@ enum {
 	BUSY_MS = 1000,  /* since the last connection came: more are coming */
 	LATE_MS = 100,   /* for who has knocked to come in, before closing */
 };
-
-/* Descriptors that the process may still open. */
-static uint32_t free_descriptors(void)
-{
-	struct rlimit limit;
-	uint32_t n = 0;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
-	    limit.rlim_cur > MAX_CONNECTIONS)
-		return MAX_CONNECTIONS;
-	/* Where there are many it is enough to know of the lowest ones. */
-	for (int fd = 0; fd < (int)limit.rlim_cur && fd < 1024; fd++)
-		n += fcntl(fd, F_GETFD) < 0;
-	return limit.rlim_cur > 1024 ? n + (uint32_t)limit.rlim_cur - 1024 : n;
-}
-
-/* How many connections there may be, and how many over that which are taken
- * to be refused: without a descriptor nobody can be told why. What is left is
- * for files. */
-static void set_room(struct http_server *server)
-{
-	/* Each worker has as many. */
-	uint32_t n = free_descriptors() / listener_sharers();
-	uint32_t spare = n / 4 < SPARE_MIN   ? SPARE_MIN
-			 : n / 4 < SPARE_MAX ? n / 4
-					     : SPARE_MAX;
-
-	server->max_connections = server->limits.connections;
-	if (server->max_connections == 0)
-		server->max_connections = n > spare ? n - spare : 1;
-	server->max_refusing = spare / 2;
-}
 
 static void set_limit(uint32_t *limit, uint32_t normal, uint32_t max)
 {
@@ -74,7 +37,8 @@ static void set_limits(struct http_limits *l)
 	set_limit(&l->uri_bytes, 8192, MAX_HEADER);
 	if (l->body_bytes == 0)
 		l->body_bytes = 8 << 20;
-	set_limit(&l->connections, 0, MAX_CONNECTIONS); /* 0: set_room() */
+	set_limit(&l->connections, 0,
+		  HTTP1_CONNECTIONS_MAX); /* 0: set_room() */
 	set_limit(&l->streams, HTTP2_STREAMS, HTTP2_STREAMS_MAX);
 	set_limit(&l->idle_ms, 60000, INT32_MAX);
 	set_limit(&l->header_ms, 10000, INT32_MAX);
@@ -142,6 +106,7 @@ static void check_drained(struct http_server *server)
 	buf_destroy(&server->out);
 	server->draining = false;
 	server->running = false;
+	http1__room_leave(server);
 	server->on_drained = NULL;
 	if (server->disposed) {
 		http_server_free(server);
@@ -154,14 +119,12 @@ static void check_drained(struct http_server *server)
 /* Accept what the listener has announced, if there is room. */
 static void accept_next(struct http_server *server)
 {
-	uint32_t open = server->stat.connections;
-	uint32_t limit = server->max_connections;
 	int rc;
 
-	server->accept_paused = open >= limit + server->max_refusing;
+	server->accept_paused = http1__room_is_over(server);
 	if (server->accept_paused)
 		return;
-	rc = http1__accept(server, -1, open >= limit);
+	rc = http1__accept(server, -1, http1__room_is_full(server));
 	if (rc == 0)
 		return;
 	server->stat.accept_failed++;
@@ -185,14 +148,12 @@ static void on_accept_timer(struct timer *t)
  * connected: they are served like the others. @a announced: libuv holds one. */
 static void let_in(struct http_server *server, bool announced)
 {
-	uint32_t limit = server->max_connections;
 	int fd;
 
 	if (announced)
-		http1__accept(server, -1, server->stat.connections >= limit);
+		http1__accept(server, -1, http1__room_is_full(server));
 	while ((fd = listener_take(&server->listener)) >= 0) {
-		if (http1__accept(server, fd,
-				  server->stat.connections >= limit) != 0)
+		if (http1__accept(server, fd, http1__room_is_full(server)) != 0)
 			close(fd);
 	}
 }
@@ -209,13 +170,16 @@ static void on_connection(struct listener *l, int status)
 		let_in(server, true);
 }
 
-void http1__forget(struct http_server *server)
+void http1__room_given(struct http_server *server)
 {
-	server->stat.connections--;
+	if (server->accept_paused && !server->draining)
+		accept_next(server);
+}
+
+void http1__left(struct http_server *server)
+{
 	if (server->draining)
 		check_drained(server);
-	else if (server->accept_paused)
-		accept_next(server);
 }
 
 static void on_turn(uv_idle_t *idle)
@@ -283,7 +247,7 @@ int http_server_listen(struct http_server *server,
 	open_handles(server);
 	server->accept_timer.fn = on_accept_timer;
 	server->listening = server->running = true;
-	set_room(server); /* what the server itself needs is open */
+	http1__room_join(server); /* what the server itself needs is open */
 	server->wait_ms[HTTP1_WAIT_IDLE] = server->limits.idle_ms;
 	server->wait_ms[HTTP1_WAIT_GREET] = server->limits.handshake_ms;
 	if (rc != 0)

@@ -26,7 +26,8 @@ struct http_limits {
 	uint64_t body_bytes;   /* 8 MiB; 413, also for more than 1 GiB that is
 				* not taken in pieces */
 	uint32_t requests;     /* per connection; then it is closed */
-	uint32_t connections;  /* from the descriptor limit; 503 */
+	uint32_t
+		connections; /* what descriptors allow all servers of the worker; 503 */
 	uint32_t streams;      /* 128 at once on a connection of HTTP/2 */
 	uint32_t idle_ms;      /* 60 s without a request: closed */
 	uint32_t header_ms;    /* 10 s from a request's first byte; 408 */

@@ -18,7 +18,7 @@ local function cpu_of(pid)
     return (tonumber(user) + tonumber(system)) / 100
 end
 
--- By itself a server takes what is free when it starts: several share by max_connections.
+-- The servers of the program share what is free; these must leave some for its control.
 for _, limit in ipairs(tap.soak({ 40, 48, 64, 100 }, { 48 })) do
     local name = ('%d descriptors: '):format(limit)
     local server = rig.start({ prefix = 'ulimit -n ' .. limit, handshake_timeout = 2,
