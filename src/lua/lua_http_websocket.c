@@ -1,10 +1,4 @@
-/*
- * WebSockets in Lua, C half: one object for both sides.
- *
- * A server's is that of a request, which it knows by number, so that it may be kept
- * for longer; its environment is the request's, which holds the server. A client's
- * has the protocol in itself: its Lua half brings the bytes to and from a socket.
- */
+/* WebSockets in Lua, C half: what both sides do. See lua_http_websocket.h. */
 #include "lua/lua_http_websocket.h"
 
 #include <lauxlib.h>
@@ -21,23 +15,12 @@
 #include "lua/lua_lean.h"
 #include "lua_src/lua.h"
 #include "net/http_websocket.h"
-#include "net/zlib_library.h"
 
 enum {
 	PIECE = 65536,    /* of a message, in a frame of its own */
 	OUT_HIGH = 65536, /* a client's bytes that wait to be sent: no more */
 	OUT_STOP =
 		262144, /* no more is read, whose answers would add to them */
-};
-
-/** The userdata. */
-struct box {
-	struct lua_http_server *server; /* NULL: a client's */
-	http_handle handle;
-	bool created;
-	struct websocket own;
-	struct buf out;
-	struct cond ready;
 };
 
 /** What may be waited for. */
@@ -48,24 +31,24 @@ enum event {
 	EVENT_CLOSED,
 	EVENT_READ, /* a client's: what comes can be taken, or it is over */
 	EVENT_OUT,  /* a client's: there is something to send, or it is over */
-	EVENT_SENT, /* a client's: it was taken to be sent */
 	EVENT_COUNT,
 };
 
-static struct http_request *request_of(const struct box *box)
+static struct http_request *request_of(const struct lua_websocket *box)
 {
 	if (box->server == NULL || box->server->http == NULL)
 		return NULL;
 	return http_request_find(box->server->http, box->handle);
 }
 
-static struct box *check(lua_State *L)
+static struct lua_websocket *check(lua_State *L)
 {
 	return lua_class_check(L, 1, LUA_CLASS_WEBSOCKET);
 }
 
 /* *ret_req: of a server's. NULL: it is long over. */
-static struct websocket *find(struct box *box, struct http_request **ret_req)
+static struct websocket *find(struct lua_websocket *box,
+			      struct http_request **ret_req)
 {
 	*ret_req = request_of(box);
 	if (*ret_req != NULL)
@@ -73,17 +56,10 @@ static struct websocket *find(struct box *box, struct http_request **ret_req)
 	return box->created ? &box->own : NULL;
 }
 
-static void push_text(lua_State *L, const char *data, size_t size)
-{
-	lua_pushlstring(L, data, size);
-}
-
-/* --- what both sides do --- */
-
 /* take(ws) -> data, kind | nil: there is none | false: none will come */
 static int l_take(lua_State *L)
 {
-	struct box *box = check(L);
+	struct lua_websocket *box = check(L);
 	struct http_request *req;
 	struct websocket *ws = find(box, &req);
 	struct websocket_message m;
@@ -98,7 +74,7 @@ static int l_take(lua_State *L)
 			lua_pushnil(L);
 		return 1;
 	}
-	push_text(L, m.data, m.size);
+	lua_pushlstring(L, m.data, m.size);
 	if (m.kind == WEBSOCKET_TEXT)
 		lua_pushliteral(L, "text");
 	else
@@ -112,13 +88,15 @@ static int l_take(lua_State *L)
 	return 2;
 }
 
-static bool is_full(const struct box *box, const struct http_request *req)
+static bool is_full(const struct lua_websocket *box,
+		    const struct http_request *req)
 {
 	return req != NULL ? http_request_is_full(req)
 			   : box->out.size >= OUT_HIGH;
 }
 
-static ssize_t send_own(struct box *box, unsigned kind, struct http_text piece)
+static ssize_t send_own(struct lua_websocket *box, unsigned kind,
+			struct http_text piece)
 {
 	bool last = piece.size <= PIECE;
 	int rc;
@@ -153,7 +131,7 @@ static int l_check_text(lua_State *L)
  * wait for room | nil: nothing is sent any more. What is deflated was checked. */
 static int l_send(lua_State *L)
 {
-	struct box *box = check(L);
+	struct lua_websocket *box = check(L);
 	unsigned kind = lua_toboolean(L, 2) ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
 	size_t taken = (size_t)lua_tonumber(L, 4);
 	struct http_text piece;
@@ -184,7 +162,7 @@ static int l_send(lua_State *L)
 /* ping(ws) -> its number | nil: nothing is sent any more */
 static int l_ping(lua_State *L)
 {
-	struct box *box = check(L);
+	struct lua_websocket *box = check(L);
 	struct http_request *req;
 	struct websocket *ws = find(box, &req);
 	uint64_t number;
@@ -212,16 +190,29 @@ static int l_ponged(lua_State *L)
 	return 1;
 }
 
+/* Begin to end. Returns 0 or UV_E*. */
+static int begin_close(struct lua_websocket *box, unsigned code,
+		       struct http_text reason)
+{
+	struct http_request *req;
+	struct websocket *ws = find(box, &req);
+	int rc = UV_EPIPE;
+
+	if (req != NULL)
+		rc = http_websocket_close(req, code, reason);
+	else if (ws != NULL)
+		rc = websocket_close(ws, code, reason.data, reason.size);
+	cond_broadcast(&box->ready);
+	return rc;
+}
+
 /* close(ws, code | nil, reason | nil) -> boolean: it is closing now; false: it was
  * before */
 static int l_close(lua_State *L)
 {
-	struct box *box = check(L);
+	struct lua_websocket *box = check(L);
 	double code = luaL_optnumber(L, 2, WEBSOCKET_NORMAL);
 	struct http_text reason;
-	struct http_request *req;
-	struct websocket *ws = find(box, &req);
-	int rc = UV_EPIPE;
 
 	reason.data = luaL_optlstring(L, 3, "", &reason.size);
 	if (!(code >= 1000 && code <= 4999) || code != (unsigned)code ||
@@ -235,30 +226,22 @@ static int l_close(lua_State *L)
 				       "ws:close(code, reason): the reason "
 				       "is UTF-8 of at most %d bytes",
 				       WEBSOCKET_REASON_MAX);
-	if (req != NULL)
-		rc = http_websocket_close(req, (unsigned)code, reason);
-	else if (ws != NULL)
-		rc = websocket_close(ws, (unsigned)code, reason.data,
-				     reason.size);
-	cond_broadcast(&box->ready);
-	lua_pushboolean(L, rc == 0);
+	lua_pushboolean(L, begin_close(box, (unsigned)code, reason) == 0);
 	return 1;
 }
 
 /* cut(ws) -> boolean: a message was begun and will not end: it is closing now. */
 static int l_cut(lua_State *L)
 {
-	static const struct http_text why = { "a message was cut short", 23 };
-	struct box *box = check(L);
+	static const char why[] = "a message was cut short";
+	struct lua_websocket *box = check(L);
 	struct http_request *req;
 	struct websocket *ws = find(box, &req);
 	bool begun = ws != NULL && ws->sending;
 
-	if (begun && req != NULL)
-		http_websocket_close(req, WEBSOCKET_SERVER_ERROR, why);
-	else if (begun)
-		websocket_close(ws, WEBSOCKET_SERVER_ERROR, why.data, why.size);
-	cond_broadcast(&box->ready);
+	if (begun)
+		begin_close(box, WEBSOCKET_SERVER_ERROR,
+			    (struct http_text){ why, sizeof(why) - 1 });
 	lua_pushboolean(L, begun);
 	return 1;
 }
@@ -279,15 +262,15 @@ static int l_state(lua_State *L)
 		return 0;
 	lua_pushstring(L, names[ws->state]);
 	lua_pushinteger(L, ws->code);
-	push_text(L, ws->reason, ws->reason_size);
+	lua_pushlstring(L, ws->reason, ws->reason_size);
 	lua_pushboolean(L, ws->by_peer);
 	lua_pushboolean(L, ws->clean);
 	return 5;
 }
 
-static bool has_come(const struct box *box, const struct websocket *ws,
-		     const struct http_request *req, enum event event,
-		     double number)
+static bool has_come(const struct lua_websocket *box,
+		     const struct websocket *ws, const struct http_request *req,
+		     enum event event, double number)
 {
 	struct websocket_message m;
 
@@ -304,8 +287,6 @@ static bool has_come(const struct box *box, const struct websocket *ws,
 		       (websocket_has_room(ws) && box->out.size < OUT_STOP);
 	case EVENT_OUT:
 		return ws->state == WEBSOCKET_CLOSED || box->out.size > 0;
-	case EVENT_SENT:
-		return box->out.size == 0;
 	default:
 		return ws->state == WEBSOCKET_CLOSED;
 	}
@@ -325,10 +306,19 @@ static int l_deflate(lua_State *L)
 	return 2;
 }
 
+struct websocket_deflate_wish lua_websocket_wish(lua_State *L, int idx)
+{
+	return (struct websocket_deflate_wish){
+		.wanted = !lua_isnoneornil(L, idx),
+		.bits = (uint8_t)luaL_optint(L, idx, 0),
+		.context = lua_toboolean(L, idx + 1),
+	};
+}
+
 /* wait(ws, event, due | nil, number | nil) -> status */
 static int l_wait(lua_State *L)
 {
-	struct box *box = check(L);
+	struct lua_websocket *box = check(L);
 	struct fiber *self = lua_wait_check(L);
 	int event = luaL_checkint(L, 2);
 	struct http_request *req;
@@ -353,240 +343,15 @@ static int l_fail(lua_State *L)
 	return lua_error_fail(L);
 }
 
-/* --- a server's --- */
-
-static uint32_t ms_of(lua_State *L, int idx)
-{
-	double ms = luaL_checknumber(L, idx) * 1000;
-
-	return ms <= 0 ? 0 : ms < 1 ? 1 : ms < 2e9 ? (uint32_t)ms : 2000000000;
-}
-
-/* The bits of a window and "keep it", at @a idx; nil: it is not wished for. */
-static struct websocket_deflate_wish wish_of(lua_State *L, int idx)
-{
-	return (struct websocket_deflate_wish){
-		.wanted = !lua_isnoneornil(L, idx),
-		.bits = (uint8_t)luaL_optint(L, idx, 0),
-		.context = lua_toboolean(L, idx + 1),
-	};
-}
-
-/* check(req) -> nil | status, why */
-static int l_check(lua_State *L)
-{
-	struct http_request *req = lua_http_find_request(L, 1);
-	const char *why;
-	int status;
-
-	if (req == NULL || http_request_is_begun(req))
-		return lua_error_usage(L, "req:websocket: the request has been "
-					  "answered");
-	status = http_websocket_check(req, &why);
-	if (status == 0)
-		return 0;
-	lua_pushinteger(L, status);
-	lua_pushstring(L, why);
-	return 2;
-}
-
-/* The fields of the array at @a idx, names and values in turn. */
-static size_t fields_of(lua_State *L, int idx, struct http_field *fields)
-{
-	struct http_response resp = { .status = 200, .fields = fields };
-	size_t count = lua_objlen(L, idx) / 2, bad;
-	const char *why;
-
-	if (count > HTTP_FIELDS_MAX)
-		lua_error_usage(L, "req:websocket: too many header fields");
-	for (size_t i = 0; i < count; i++) {
-		struct http_field *f = &fields[i];
-
-		lua_rawgeti(L, idx, (int)(2 * i + 1));
-		lua_rawgeti(L, idx, (int)(2 * i + 2));
-		f->name.data = lua_tolstring(L, -2, &f->name.size);
-		f->value.data = lua_tolstring(L, -1, &f->value.size);
-		lua_pop(L, 2); /* the array keeps them */
-	}
-	resp.field_count = count;
-	why = http_response_check(&resp, &bad);
-	if (why != NULL)
-		lua_error_usage(L, "req:websocket: header field %d: %s",
-				(int)bad + 1, why);
-	return count;
-}
-
-/* accept(req, fields, max_message, heartbeat, close_timeout, bits | nil, keep) -> ws |
- * nil: the peer has gone | false: the server stops */
-static int l_accept(lua_State *L)
-{
-	struct lua_http_request *request =
-		lua_class_check(L, 1, LUA_CLASS_HTTP_REQUEST);
-	struct http_field fields[HTTP_FIELDS_MAX];
-	struct http_websocket_options options = {
-		.message_bytes = (uint32_t)luaL_checknumber(L, 3),
-		.heartbeat_ms = ms_of(L, 4),
-		.close_ms = ms_of(L, 5),
-		.deflate = wish_of(L, 6),
-	};
-	struct http_request *req;
-	struct box *box;
-	size_t count;
-	int rc;
-
-	luaL_checktype(L, 2, LUA_TTABLE);
-	count = fields_of(L, 2, fields);
-	box = lua_class_box(L, LUA_CLASS_WEBSOCKET, sizeof *box);
-	memset(box, 0, sizeof *box);
-	cond_create(&box->ready);
-	lua_getfenv(L, 1);
-	lua_setfenv(L, -2);
-	req = lua_http_find_request(L, 1);
-	if (req == NULL)
-		return 0;
-	box->server = request->server;
-	box->handle = request->handle;
-	rc = http_websocket_accept(req, fields, count, &options);
-	if (rc == 0)
-		return 1;
-	if (rc == UV_ENOMEM) {
-		diag_set_oom(sizeof(struct websocket), "a WebSocket");
-		return lua_error_throw(L);
-	}
-	if (rc == UV_ESHUTDOWN)
-		lua_pushboolean(L, 0);
-	else
-		lua_pushnil(L);
-	return 1;
-}
-
-/* --- a client's --- */
-
-/* new(max_message) -> ws */
-static int l_new(lua_State *L)
-{
-	size_t max = (size_t)luaL_checknumber(L, 1);
-	struct box *box = lua_class_box(L, LUA_CLASS_WEBSOCKET, sizeof *box);
-
-	memset(box, 0, sizeof *box);
-	cond_create(&box->ready);
-	box->created = websocket_create(&box->own, WEBSOCKET_CLIENT, max,
-					&box->out) == 0;
-	if (box->created)
-		return 1;
-	diag_set_oom(sizeof *box, "a WebSocket");
-	return lua_error_throw(L);
-}
-
 static int l_gc(lua_State *L)
 {
-	struct box *box = check(L);
+	struct lua_websocket *box = check(L);
 
 	if (box->created)
 		websocket_destroy(&box->own);
 	box->created = false;
 	buf_destroy(&box->out);
 	return 0;
-}
-
-static struct box *check_own(lua_State *L)
-{
-	struct box *box = check(L);
-
-	if (!box->created)
-		lua_error_usage(L, "a client's WebSocket is wanted");
-	return box;
-}
-
-/* offer(bits, keep) -> Sec-WebSocket-Extensions of a request */
-static int l_offer(lua_State *L)
-{
-	char text[WEBSOCKET_DEFLATE_TEXT];
-
-	websocket_deflate_offer(wish_of(L, 1), text);
-	lua_pushstring(L, text);
-	return 1;
-}
-
-/* agree(ws, answer, bits | nil, keep) -> boolean: it is one to that offer. */
-static int l_agree(lua_State *L)
-{
-	struct box *box = check_own(L);
-	size_t size;
-	const char *answer = luaL_checklstring(L, 2, &size);
-
-	lua_pushboolean(L, websocket_deflate_check(answer, size, wish_of(L, 3),
-						   &box->own.deflate));
-	return 1;
-}
-
-/* no_deflate() -> nil | why there is none */
-static int l_no_deflate(lua_State *L)
-{
-	const char *why = zlib_library_load();
-
-	if (why == NULL)
-		return 0;
-	lua_pushstring(L, why);
-	return 1;
-}
-
-/* feed(ws, data, from) -> how much of it was taken by now, whether there is more to do
- * all the same. Throws: out of memory, and it is over. */
-static int l_feed(lua_State *L)
-{
-	struct box *box = check_own(L);
-	size_t size, from = (size_t)luaL_checknumber(L, 3);
-	const char *data = luaL_checklstring(L, 2, &size);
-	ssize_t n;
-
-	if (from > size)
-		from = size;
-	n = websocket_feed(&box->own, data + from, size - from);
-	cond_broadcast(&box->ready);
-	if (n < 0) {
-		diag_set_oom(size, "a message of a WebSocket");
-		return lua_error_throw(L);
-	}
-	lua_pushnumber(L, (lua_Number)(from + (size_t)n));
-	lua_pushboolean(L, box->own.behind);
-	return 2;
-}
-
-/* out(ws) -> bytes to be sent, perhaps none */
-static int l_out(lua_State *L)
-{
-	struct box *box = check_own(L);
-
-	push_text(L, box->out.data != NULL ? box->out.data : "", box->out.size);
-	buf_reset(&box->out, 1024);
-	cond_broadcast(&box->ready);
-	return 1;
-}
-
-/* lost(ws): the connection has ended. */
-static int l_lost(lua_State *L)
-{
-	struct box *box = check_own(L);
-
-	websocket_lost(&box->own);
-	cond_broadcast(&box->ready);
-	return 0;
-}
-
-/* key() -> a new Sec-WebSocket-Key, the Sec-WebSocket-Accept for it */
-static int l_key(lua_State *L)
-{
-	char key[WEBSOCKET_KEY_SIZE + 1], accept[WEBSOCKET_ACCEPT_SIZE + 1];
-
-	if (websocket_new_key(key) != 0 ||
-	    websocket_accept(key, WEBSOCKET_KEY_SIZE, accept) != 0) {
-		diag_set(ClientError, "http.websocket: no random bytes");
-		return lua_error_throw(L);
-	}
-	lua_pushstring(L, key);
-	lua_pushstring(L, accept);
-	return 2;
 }
 
 /* Run a Lua half with the C half, which is at @a idx, and the module's class. */
@@ -608,9 +373,6 @@ static int open_http_websocket(lua_State *L)
 		{ "check_text", l_check_text },
 		{ "cut", l_cut },
 		{ "deflate", l_deflate },
-		{ "offer", l_offer },
-		{ "agree", l_agree },
-		{ "no_deflate", l_no_deflate },
 		{ "blocking_failed", lua_blocking_failed },
 		{ "ping", l_ping },
 		{ "ponged", l_ponged },
@@ -620,13 +382,6 @@ static int open_http_websocket(lua_State *L)
 		{ "due", lua_wait_due },
 		{ "give_up", lua_wait_give_up },
 		{ "fail", l_fail },
-		{ "check", l_check },
-		{ "accept", l_accept },
-		{ "new", l_new },
-		{ "feed", l_feed },
-		{ "out", l_out },
-		{ "lost", l_lost },
-		{ "key", l_key },
 		{ "failed", lua_wait_failed },
 		{ "usage", lua_error_usage_text },
 		{ NULL, NULL },
@@ -635,7 +390,6 @@ static int open_http_websocket(lua_State *L)
 		[EVENT_MESSAGE] = "MESSAGE", [EVENT_ROOM] = "ROOM",
 		[EVENT_PONG] = "PONG",       [EVENT_CLOSED] = "CLOSED",
 		[EVENT_READ] = "READ",       [EVENT_OUT] = "OUT",
-		[EVENT_SENT] = "SENT",
 	};
 	int idx;
 
@@ -645,6 +399,8 @@ static int open_http_websocket(lua_State *L)
 	idx = lua_gettop(L);
 	luaL_register(L, NULL, functions);
 	lua_http_open_encode(L);
+	lua_websocket_open_server(L);
+	lua_websocket_open_client(L);
 	for (int i = 0; i < EVENT_COUNT; i++) {
 		lua_pushinteger(L, i);
 		lua_setfield(L, idx, events[i]);

@@ -18,6 +18,7 @@
 #include "net/http_request.h"
 #include "net/http_server.h"
 #include "net/stream.h"
+#include "net/websocket_deflate.h"
 #include "runtime/cond.h"
 #include "runtime/fd_watch.h"
 #include "runtime/timer.h"
@@ -434,6 +435,15 @@ static inline void http1__unwatch(struct http_request *req)
 	if (req->watch.in != NULL)
 		fd_watch_stop(&req->watch);
 }
+
+/* http1_handshake.c */
+
+/** Append the answer that makes @a req, which was checked, a WebSocket; *ret: what was
+ * agreed on of compression. Returns 0 or UV_ENOMEM. */
+int http1__websocket_answer(struct http_request *req,
+			    const struct http_field *fields, size_t count,
+			    struct websocket_deflate_wish wish,
+			    struct websocket_deflate *ret);
 
 /* http1_websocket.c: connections that were upgraded. */
 

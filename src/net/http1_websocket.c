@@ -1,6 +1,6 @@
 /*
- * WebSockets on connections of the HTTP/1 server: the handshake, and then between the
- * connection's bytes and the protocol (websocket.h), with the time that limits it.
+ * WebSockets on connections of the HTTP/1 server: between the connection's bytes and the
+ * protocol (websocket.h), with the time that limits it.
  *
  * The connection stays the server's, with its limits and deadlines: it is BUSY with
  * the request that was upgraded until either ends. Frames are gathered in the server's
@@ -10,9 +10,6 @@
  * One timer each: for the next ping, for the end of one that does not answer, or
  * for the peer's Close.
  */
-#include <string.h>
-#include <strings.h>
-
 #include "base/inject.h"
 #include "net/http1.h"
 #include "net/http_websocket.h"
@@ -30,114 +27,6 @@ struct http1_websocket {
 };
 
 static const struct http_text nothing = { NULL, 0 };
-
-/* --- the handshake --- */
-
-static bool is_named(struct http_text t, const char *name)
-{
-	return t.size == strlen(name) && strncasecmp(t.data, name, t.size) == 0;
-}
-
-/* Is @a token one of the list in @a value? */
-static bool has_token(struct http_text value, const char *token)
-{
-	const char *p = value.data, *end = p + value.size;
-
-	while (p < end) {
-		const char *comma = memchr(p, ',', end - p), *to;
-		const char *next = comma != NULL ? comma + 1 : end;
-
-		to = comma != NULL ? comma : end;
-		while (p < to && (*p == ' ' || *p == '\t'))
-			p++;
-		while (to > p && (to[-1] == ' ' || to[-1] == '\t'))
-			to--;
-		if (is_named((struct http_text){ p, to - p }, token))
-			return true;
-		p = next;
-	}
-	return false;
-}
-
-/** What of the header matters. */
-struct greeting {
-	bool upgrade;
-	bool connection;
-	unsigned versions;
-	bool version; /* it is ours */
-	unsigned keys;
-	struct http_text key;
-};
-
-/* The first offer that suits; *ret_text: the answer, or "". */
-static struct websocket_deflate
-choose_extension(const struct http_request *req,
-		 struct websocket_deflate_wish wish,
-		 char ret_text[static WEBSOCKET_DEFLATE_TEXT])
-{
-	struct websocket_deflate agreed = { 0 };
-
-	ret_text[0] = '\0';
-	for (size_t i = 0; i < http_request_field_count(req); i++) {
-		struct http_field f = http_request_field(req, i);
-
-		if (is_named(f.name, "sec-websocket-extensions") &&
-		    websocket_deflate_answer(f.value.data, f.value.size, wish,
-					     &agreed, ret_text))
-			break;
-	}
-	return agreed;
-}
-
-static struct greeting greeting_of(const struct http_request *req)
-{
-	struct greeting g = { false, false, 0, false, 0, { NULL, 0 } };
-
-	for (size_t i = 0; i < http_request_field_count(req); i++) {
-		struct http_field f = http_request_field(req, i);
-
-		if (is_named(f.name, "upgrade")) {
-			g.upgrade |= has_token(f.value, "websocket");
-		} else if (is_named(f.name, "connection")) {
-			g.connection |= has_token(f.value, "upgrade");
-		} else if (is_named(f.name, "sec-websocket-version")) {
-			g.versions++;
-			g.version = is_named(f.value, "13");
-		} else if (is_named(f.name, "sec-websocket-key")) {
-			g.keys++;
-			g.key = f.value;
-		}
-	}
-	return g;
-}
-
-static int refuse(const char **ret_why, int status, const char *why)
-{
-	*ret_why = why;
-	return status;
-}
-
-int http_websocket_check(const struct http_request *req, const char **ret_why)
-{
-	struct greeting g = greeting_of(req);
-
-	if (req->method != HTTP_GET)
-		return refuse(ret_why, 405, "a WebSocket begins with GET");
-	if (!g.upgrade || !g.connection)
-		return refuse(ret_why, 426, "this is for WebSockets");
-	if (req->minor == 0)
-		return refuse(ret_why, 400, "a WebSocket needs HTTP/1.1");
-	if (req->receiving || req->body.size > 0 || req->consumed > 0)
-		return refuse(ret_why, 400,
-			      "a request for a WebSocket has no body");
-	if (g.versions != 1 || !g.version)
-		return refuse(ret_why, 426, "the version of WebSocket is 13");
-	if (g.keys != 1 || !websocket_is_key(g.key.data, g.key.size))
-		return refuse(ret_why, 400,
-			      "Sec-WebSocket-Key is 16 bytes as "
-			      "base64");
-	return 0;
-}
 
 static void on_timer(struct timer *t);
 
@@ -194,10 +83,7 @@ int http_websocket_accept(struct http_request *req,
 {
 	struct http_server *server = req->server;
 	struct http1_conn *c = req->conn;
-	struct greeting g = greeting_of(req);
 	size_t mark = server->out.size;
-	char accept[WEBSOCKET_ACCEPT_SIZE + 1];
-	char extension[WEBSOCKET_DEFLATE_TEXT];
 	struct http1_websocket *w;
 	int rc;
 
@@ -213,10 +99,9 @@ int http_websocket_accept(struct http_request *req,
 	if (websocket_create(&w->ws, WEBSOCKET_SERVER, options->message_bytes,
 			     &server->out) != 0)
 		goto fail_create;
-	w->ws.deflate = choose_extension(req, options->deflate, extension);
-	if (websocket_accept(g.key.data, g.key.size, accept) != 0 ||
-	    http1__write_switch(server, fields, count, accept, extension) != 0)
-		goto fail_write;
+	if (http1__websocket_answer(req, fields, count, options->deflate,
+				    &w->ws.deflate) != 0)
+		goto fail_answer;
 	w->req = req;
 	w->heartbeat_ms = options->heartbeat_ms;
 	w->close_ms = options->close_ms;
@@ -232,7 +117,7 @@ int http_websocket_accept(struct http_request *req,
 		http1__websocket_read(c, NULL, 0);
 	return rc;
 
-fail_write:
+fail_answer:
 	websocket_destroy(&w->ws);
 fail_create:
 	mem_free(w);

@@ -123,6 +123,32 @@ static struct run run(const char *data, size_t size, size_t step,
 	return r;
 }
 
+/* The same bytes as what is said of the extension. */
+static void agree(const char *data, size_t size, unsigned how)
+{
+	struct websocket_deflate_wish wish = { true, how & 1,
+					       (uint8_t)(9 + how % 7) };
+	struct websocket_deflate ours = { 0 }, theirs = { 0 };
+	char text[WEBSOCKET_DEFLATE_TEXT], *copy = malloc(size);
+
+	assert(copy != NULL);
+	memcpy(copy, data, size);
+	if (websocket_deflate_answer(copy, size, wish, &ours, text)) {
+		assert(strlen(text) < sizeof(text) && ours.agreed);
+		assert(ours.our_bits >= 8 && ours.our_bits <= wish.bits);
+		assert(ours.their_bits >= 8 && ours.their_bits <= 15);
+		assert(wish.context || (!ours.keep_ours && !ours.keep_theirs));
+		/* Who could have asked so takes the answer. */
+		wish.bits = WEBSOCKET_BITS_MAX;
+		assert(websocket_deflate_check(text, strlen(text), wish,
+					       &theirs));
+		assert(theirs.keep_theirs == ours.keep_ours &&
+		       theirs.our_bits == ours.their_bits);
+	}
+	websocket_deflate_check(copy, size, wish, &theirs);
+	free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	const char *data = (const char *)bytes + 1;
@@ -132,6 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
 	if (size < 2)
 		return 0;
+	agree(data, size - 1, bytes[0]);
 	role = bytes[0] & 1 ? WEBSOCKET_CLIENT : WEBSOCKET_SERVER;
 	deflate = bytes[0] >> 6;
 	whole = run(data, size - 1, size, role, false, deflate);
