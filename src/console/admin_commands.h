@@ -14,6 +14,7 @@ extern const struct admin_command *const admin_commands_process[];
 extern const struct admin_command *const admin_commands_workers[];
 extern const struct admin_command *const admin_commands_fibers[];
 extern const struct admin_command *const admin_commands_modules[];
+extern const struct admin_command *const admin_commands_http[];
 
 /** One more; what it is stays the caller's. Returns 0, or -1 with diag set: there is
  * one of that name, or there are too many. */

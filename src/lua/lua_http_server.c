@@ -117,6 +117,9 @@ static void on_fiber_end(struct lua_fiber *f, bool ok, void *arg)
 		if (http_request_owner(req) == f)
 			reply_failure(req, 500, "Internal Server Error\n");
 	}
+	/* Whatever is left of it, nobody finds this fiber there. */
+	if (http_request_owner(req) == f)
+		http_request_set_owner(req, NULL);
 }
 
 static void on_request(struct http_request *req, void *arg)

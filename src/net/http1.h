@@ -172,6 +172,8 @@ struct http1_conn {
 };
 
 struct http_server {
+	struct list link; /* in the thread's; see http_look.h */
+	uint32_t id;
 	struct loop *loop;
 	struct timers *timers;
 	struct http_limits limits;
@@ -219,6 +221,9 @@ struct http_server {
 
 	struct http_stat stat;
 };
+
+/** The servers of this thread. */
+struct list *http1__servers(void);
 
 static inline uint64_t http1__now_ms(void)
 {

@@ -47,6 +47,22 @@ static void set_limits(struct http_limits *l)
 	set_limit(&l->handshake_ms, 10000, INT32_MAX);
 }
 
+struct list *http1__servers(void)
+{
+	static __thread struct list servers;
+
+	if (servers.next == NULL)
+		list_init(&servers);
+	return &servers;
+}
+
+static uint32_t next_id(void)
+{
+	static __thread uint32_t last;
+
+	return ++last;
+}
+
 struct http_server *http_server_new(struct loop *loop, struct timers *timers,
 				    const struct http_limits *limits,
 				    http_request_f on_request, void *arg)
@@ -63,6 +79,8 @@ struct http_server *http_server_new(struct loop *loop, struct timers *timers,
 		mem_free(server);
 		return NULL;
 	}
+	list_add_tail(http1__servers(), &server->link);
+	server->id = next_id();
 	server->loop = loop;
 	server->timers = timers;
 	server->limits = *limits;
@@ -390,6 +408,7 @@ void http_server_free(struct http_server *server)
 	if (server == NULL)
 		return;
 	assert(!server->running);
+	list_del(&server->link);
 	http1__request_pool_free(server);
 	http2__shared_free(server);
 	buf_destroy(&server->out);
