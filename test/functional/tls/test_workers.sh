@@ -3,6 +3,7 @@
 # certificates are loaded again in all of them meanwhile, and nobody is refused.
 # test: timeout 120, threads
 . "$NEAP_SOURCE_DIR/test/lib/cli.sh"
+. "$NEAP_SOURCE_DIR/test/lib/workers.sh"
 
 "$NEAP_SOURCE_DIR/test/lib/certs.sh" certs
 
@@ -52,18 +53,9 @@ end
 for id in pairs(whole) do print(id) end
 END
 
-"$NEAP_BIN" --workers 3 server.lua 2> log &
-server=$!
-trap 'kill -s KILL "$server" 2> /dev/null || true' EXIT
-has_three() { [ "$(wc -l 2> /dev/null < ports)" = 3 ]; }
-eventually has_three
-port=$(sort -u ports)
-run neap client.lua "$port"
+serve 3 server.lua
+run neap client.lua "$ports"
 code_is 0
 [ "$(printf '%s' "$out" | grep -c '^[123]')" = 3 ] || fail "three workers wanted: $out"
-kill -s TERM "$server"
-code=0
-wait "$server" || code=$?
-trap - EXIT
-[ "$code" = 0 ] || fail "ended with $code: $(cat log)"
+end_served
 ! grep -v 'no new work' log || fail "something was logged"

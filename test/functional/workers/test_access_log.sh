@@ -5,6 +5,7 @@
 #
 # test: timeout 120, threads, soak 600
 . "$NEAP_SOURCE_DIR/test/lib/cli.sh"
+. "$NEAP_SOURCE_DIR/test/lib/workers.sh"
 
 rotations=6
 if [ -n "${NEAP_SOAK:-}" ]; then rotations=300; fi
@@ -83,13 +84,9 @@ while running > 0 do fiber.sleep(0.01) end
 for _, mine in ipairs(said) do print(mine) end
 END_OF_CLIENT
 
-"$NEAP_BIN" --workers 4 --drain-timeout 60 server.lua 2> log &
-server=$!
-trap 'kill -s KILL "$server" 2> /dev/null || true' EXIT
-has_four() { [ "$(wc -l 2> /dev/null < ports)" = 4 ]; }
-eventually has_four
-# shellcheck disable=SC2046
-"$NEAP_BIN" client.lua $(head -n 1 ports) > said &
+serve 4 --drain-timeout 60 server.lua
+# shellcheck disable=SC2086 # two ports
+"$NEAP_BIN" client.lua $ports > said &
 client=$!
 eventually test -e busy
 n=0
@@ -99,11 +96,7 @@ while [ $n -lt $rotations ]; do
 	kill -s USR1 "$server"
 	eventually test -s access.log
 done
-kill -s TERM "$server"
-code=0
-wait "$server" || code=$?
-trap - EXIT
-[ "$code" = 0 ] || fail "ended with $code: $(cat log)"
+end_served
 wait "$client" || fail "the client"
 ! grep -v -e 'no new work' -e ' seen$' log || fail "something was logged"
 [ "$(grep -c ' seen$' log)" = 4 ] || fail "four workers wanted: $(cat log)"

@@ -2,10 +2,8 @@
  * HTTP/2: peers that cost more than they bring, and those that do nothing. Each
  * loses what it is entitled to, and no other connection notices.
  */
-#include "http2_peer.h"
+#include "http2_fixture.h"
 
-static struct rig rig;
-static struct peer peer;
 static char large[1 << 20];
 
 enum { LIMIT_MS = 100 };
@@ -21,24 +19,8 @@ static int start(void **state)
 	};
 
 	(void)state;
-	rig_start(&rig, &limits);
-	assert_int_equal(http_server_set_http2(rig.server, true), 0);
 	memset(large, 'x', sizeof(large));
-	peer_open(&peer, &rig);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	peer_close(&peer);
-	rig_stop(&rig);
-	return 0;
-}
-
-static struct peer_stream *stream(uint32_t id)
-{
-	return peer_at(&peer, id);
+	return fixture_start(&limits);
 }
 
 /* The connection has been ended, and it was said why. */

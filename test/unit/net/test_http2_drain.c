@@ -2,12 +2,10 @@
  * HTTP/2 on the way down: whoever was promised an answer gets it, whoever was
  * not is told which of his requests nobody has seen.
  */
-#include "http2_peer.h"
+#include "http2_fixture.h"
 
 #include "base/inject.h"
 
-static struct rig rig;
-static struct peer peer;
 static char large[300000];
 
 enum { SHUTDOWN_NOTICE = INT32_MAX };
@@ -15,23 +13,7 @@ enum { SHUTDOWN_NOTICE = INT32_MAX };
 static int start(void **state)
 {
 	(void)state;
-	rig_start(&rig, NULL);
-	assert_int_equal(http_server_set_http2(rig.server, true), 0);
-	peer_open(&peer, &rig);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	peer_close(&peer);
-	rig_stop(&rig);
-	return 0;
-}
-
-static struct peer_stream *stream(uint32_t id)
-{
-	return peer_at(&peer, id);
+	return fixture_start(NULL);
 }
 
 static void begin_drain(uint64_t ms)

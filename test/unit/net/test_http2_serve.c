@@ -1,10 +1,8 @@
 /* HTTP/2: requests in, answers out, and what holds back whom. */
-#include "http2_peer.h"
+#include "http2_fixture.h"
 
 #include "runtime/cond.h"
 
-static struct rig rig;
-static struct peer peer;
 static char large[1 << 20];
 
 static int start(void **state)
@@ -12,24 +10,8 @@ static int start(void **state)
 	struct http_limits limits = { .body_bytes = 400000, .send_ms = 200 };
 
 	(void)state;
-	rig_start(&rig, &limits);
-	assert_int_equal(http_server_set_http2(rig.server, true), 0);
 	memset(large, 'x', sizeof(large));
-	peer_open(&peer, &rig);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	peer_close(&peer);
-	rig_stop(&rig);
-	return 0;
-}
-
-static struct peer_stream *stream(uint32_t id)
-{
-	return peer_at(&peer, id);
+	return fixture_start(&limits);
 }
 
 /* An answer has come before the request's end: a moment later its stream ends. */
