@@ -139,6 +139,11 @@ static void on_signal(int signo, void *arg)
 		signals_withdraw(signo);
 		return;
 	}
+	if (signo == SIGQUIT) {
+		if (app->on_quit != NULL)
+			app->on_quit(app);
+		return;
+	}
 	if (!reopens_log(app, signo)) {
 		app_ask(app, signo);
 		return;

@@ -99,6 +99,8 @@ struct app {
 	/* Takes SIGINT instead of the end; returns false to leave it. */
 	bool (*on_interrupt)(struct app *app, void *arg);
 	void *on_interrupt_arg;
+	/* SIGQUIT: says what the process is at. May be NULL. */
+	void (*on_quit)(struct app *app);
 
 	pthread_mutex_t lock;          /* of what follows */
 	enum app_end end;              /* read without the lock */

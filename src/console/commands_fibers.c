@@ -163,15 +163,16 @@ struct dump {
 };
 
 /* Line @a level of what is told of @a f. False: there are no more. */
-static bool dump_line(const struct lua_fiber *f, unsigned level, char *to)
+static bool dump_line(unsigned worker, const struct lua_fiber *f,
+		      unsigned level, char *to)
 {
 	lua_Debug ar;
 
 	if (level == 0) {
 		snprintf(to, LINE_ROOM,
-			 "fiber %llu '%s' %s, %.3f s of CPU time, resumed %llu "
-			 "times",
-			 (unsigned long long)f->base.id, f->name,
+			 "worker %u fiber %llu '%s' %s, %.3f s of CPU time, "
+			 "resumed %llu times",
+			 worker, (unsigned long long)f->base.id, f->name,
 			 state_of(&f->base), (double)f->base.total_ns / 1e9,
 			 (unsigned long long)f->base.switches);
 		return true;
@@ -193,12 +194,13 @@ static bool dump_line(const struct lua_fiber *f, unsigned level, char *to)
 }
 
 /* All lines of @a f from at->level on. False: there is no room. */
-static bool dump_fiber(const struct fiber *f, struct dump *at,
+static bool dump_fiber(unsigned worker, const struct fiber *f, struct dump *at,
 		       struct admin_rows *rows)
 {
 	char line[LINE_ROOM];
 
-	while (dump_line((const struct lua_fiber *)f, at->level, line)) {
+	while (dump_line(worker, (const struct lua_fiber *)f, at->level,
+			 line)) {
 		struct admin_cell cell = admin_text(line);
 
 		if (!admin_rows_add(rows, &cell))
@@ -218,7 +220,7 @@ static bool collect_dump(struct worker *w, void *cursor,
 	for (; link != &s->all; link = link->next) {
 		const struct fiber *f = list_entry(link, struct fiber, all);
 
-		if (!dump_fiber(f, at, rows))
+		if (!dump_fiber(w->id, f, at, rows))
 			return true;
 		at->last = f->id;
 		at->level = 0;

@@ -17,6 +17,7 @@
 #include "cmod/isolate_child.h"
 #include "config/settings.h"
 #include "console/console_module.h"
+#include "console/dump.h"
 #include "console/lua_command.h"
 #include "console/remote.h"
 #include "console/repl.h"
@@ -255,11 +256,13 @@ static int run(const struct options *o, int argc, char **argv,
 		app.on_main_end = open_console;
 		app.on_main_end_arg = (void *)o;
 	}
+	app.on_quit = dump_begin;
 	code = app_run(&app, &script);
 	if (app.left_behind > 0)
 		leave(code);
 	repl_stop(repl_running());
 	remote_close_all();
+	dump_end();
 	lua_commands_end();
 	leaks_set_handles(&leaks, app_destroy(&app));
 	if (!stop_pool(settings))

@@ -16,7 +16,7 @@
 
 #include "runtime/loop.h"
 
-static const int taken[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
+static const int taken[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGQUIT };
 
 enum { TAKEN = sizeof taken / sizeof *taken };
 
@@ -82,6 +82,14 @@ static void on_first_request(int signo)
 		on_request(signo);
 }
 
+/* Asked what it is at, the loop has not said: what it was would be lost with the
+ * process, but a core has it. */
+static void give_up(int signo)
+{
+	signal(signo, SIG_DFL);
+	raise(signo);
+}
+
 static void on_signal(int signo)
 {
 	/* NULL on another thread, when signals_stop() comes between. */
@@ -96,6 +104,8 @@ static void on_signal(int signo)
 		}
 		on_first_request(signo);
 	}
+	if (signo == SIGQUIT && state.pending[i])
+		give_up(signo);
 	if (i >= 0) {
 		state.pending[i] = true;
 		if (self != NULL)
@@ -170,7 +180,7 @@ int signals_start(struct signals *s, struct loop *loop, signals_f fn, void *arg)
 	sa.sa_handler = on_signal;
 	for (int i = 0; i < TAKEN; i++) {
 		state.pending[i] = false;
-		state.fatal[i] = taken[i] != SIGUSR1;
+		state.fatal[i] = taken[i] != SIGUSR1 && taken[i] != SIGQUIT;
 		sigaction(taken[i], NULL, &state.old[i]);
 		/* nohup's wish is kept. */
 		if (taken[i] != SIGHUP || state.old[i].sa_handler != SIG_IGN)

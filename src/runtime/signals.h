@@ -5,7 +5,8 @@
  * SIGINT and SIGTERM ask for the end; so does SIGHUP, unless the owner says
  * otherwise. The second such request ends the process at once with 128+N, from
  * the signal handler itself, so that a loop that is stuck is no hindrance. The
- * first may have a deadline for the same reason.
+ * first may have a deadline for the same reason. SIGQUIT asks what the process is at;
+ * a second one, while the loop has not heard of the first, ends it with a core.
  */
 #pragma once
 
@@ -24,7 +25,7 @@ struct signals {
 };
 
 /**
- * Take SIGINT, SIGTERM, SIGHUP and SIGUSR1; SIGPIPE is caught and does
+ * Take SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGQUIT; SIGPIPE is caught and does
  * nothing, so that writes fail with EPIPE, and programs started from here have
  * it as usual. Returns 0, or UV_E*.
  */
