@@ -256,6 +256,15 @@ request.has_ended = c.has_ended
 -- `verified` and `peer`. Nil: there is none, or the peer has gone. Yields: no.
 request.tls_info = c.tls_info
 
+-- The first value of @name; all of all without one.
+local function one_of(all, name)
+    if name == nil then
+        return all
+    end
+    local value = all[name]
+    return type(value) == 'table' and value[1] or value
+end
+
 --- req:query_param([name]) -> string | nil | table
 -- The value of @name in the query, the first one if there are several; without
 -- @name a table of all, where a name that is repeated has a list of its values.
@@ -266,11 +275,7 @@ function request:query_param(name)
         all = c_params(self.query)
         self._query = all
     end
-    if name == nil then
-        return all
-    end
-    local value = all[name]
-    return type(value) == 'table' and value[1] or value
+    return one_of(all, name)
 end
 
 -- The fields of a form in parts; files are none. Nil and an error: it is broken.
@@ -320,11 +325,7 @@ function request:post_param(name)
         end
         self._post = all
     end
-    if name == nil then
-        return all
-    end
-    local value = all[name]
-    return type(value) == 'table' and value[1] or value
+    return one_of(all, name)
 end
 
 --- req:param([name]) -> string | nil | table

@@ -179,10 +179,12 @@ function tap.check()
     return count == planned
 end
 
---- Resident memory in MiB, garbage collected.
-function tap.resident()
-    collectgarbage()
-    collectgarbage()
+--- Resident memory in MiB, garbage collected, unless @as_it_is.
+function tap.resident(as_it_is)
+    if not as_it_is then
+        collectgarbage()
+        collectgarbage()
+    end
     local f = assert(io.open('/proc/self/statm'))
     local pages = f:read('*a'):match('^%d+ (%d+)')
     f:close()

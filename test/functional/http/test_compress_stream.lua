@@ -222,19 +222,11 @@ tap.unlike(peer:read(), '\r\n0\r\n\r\n$', 'and the answer is cut')
 peer:close()
 
 -- An encoder is gone with its answer, not with the collector.
-local function resident()
-    for line in io.lines('/proc/self/status') do
-        local kb = line:match('^VmRSS:%s*(%d+)')
-        if kb then
-            return tonumber(kb)
-        end
-    end
-end
 local function round(count)
     for i = 1, count do
         ask(i % 2 == 0 and once() or function(req) req:stream():write(text) end, 'br')
     end
-    return resident()
+    return tap.resident(true)
 end
 if (os.getenv('NEAP_SANITIZE') or '') == '' then
     collectgarbage()
@@ -242,7 +234,7 @@ if (os.getenv('NEAP_SANITIZE') or '') == '' then
     local before = round(20)
     local now = round(100)
     collectgarbage('restart')
-    tap.ok(now - before < 30000, ('resident: %d KiB, then %d'):format(before, now))
+    tap.ok(now - before < 30, ('resident: %d MiB, then %d'):format(before, now))
 end
 raw.until_true(function() return httpd:stat().waiting == 0 end)
 tap.ok(httpd:stop(1), 'nothing is left')

@@ -3,6 +3,7 @@
 -- never reaches a handler, and is gone without a trace.
 local fiber = require('fiber')
 local fio = require('fio')
+local headers = require('proxy_headers')
 local http_server = require('http.server')
 local raw = require('raw')
 local rig = require('tls_rig')
@@ -24,14 +25,7 @@ local function new_server(options, host)
 end
 
 local REQUEST = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
-local SIGNATURE = '\r\n\r\n\0\r\nQUIT\n'
-local V1 = 'PROXY TCP4 198.51.100.1 203.0.113.7 35646 443\r\n'
-local V1_SIX = 'PROXY TCP6 2001:db8::1 ::1 4000 80\r\n'
-local V2 = SIGNATURE .. '\x21\x11\0\x0c\xc6\x33\x64\x01\xcb\0\x71\x07\x8b\x3e\x01\xbb'
-local V2_MORE = SIGNATURE .. '\x21\x11\x04\x0c\xc6\x33\x64\x01\xcb\0\x71\x07\x8b\x3e\x01\xbb'
-    .. ('x'):rep(1024)
-local V2_LOCAL = SIGNATURE .. '\x20\0\0\0'
-local V2_UNIX = SIGNATURE .. '\x21\x31\0\xd8/run/client.sock' .. ('\0'):rep(200)
+local V1, V2 = headers.V1, headers.V2
 
 local function body_of(text)
     return text:match('\r\n\r\n(.*)$')
@@ -55,14 +49,14 @@ end
 do
     local httpd, port = new_server()
     tap.is(peer_of(port, V1 .. REQUEST), '198.51.100.1 35646 AF_INET', 'a line of text')
-    tap.is(peer_of(port, V1_SIX .. REQUEST), '2001:db8::1 4000 AF_INET6', 'of IPv6')
+    tap.is(peer_of(port, headers.V1_SIX .. REQUEST), '2001:db8::1 4000 AF_INET6', 'of IPv6')
     tap.is(peer_of(port, V2 .. REQUEST), '198.51.100.1 35646 AF_INET', 'binary')
-    tap.is(peer_of(port, V2_MORE, REQUEST), '198.51.100.1 35646 AF_INET',
+    tap.is(peer_of(port, headers.V2_MORE, REQUEST), '198.51.100.1 35646 AF_INET',
         'with what is skipped')
-    for name, header in pairs({UNKNOWN = 'PROXY UNKNOWN\r\n', LOCAL = V2_LOCAL}) do
+    for name, header in pairs({UNKNOWN = 'PROXY UNKNOWN\r\n', LOCAL = headers.V2_LOCAL}) do
         tap.like(peer_of(port, header .. REQUEST), '^127%.0%.0%.1 %d+ AF_INET$', name)
     end
-    tap.like(peer_of(port, V2_UNIX .. REQUEST), 'AF_UNIX$', 'a unix socket')
+    tap.like(peer_of(port, headers.V2_UNIX .. REQUEST), 'AF_UNIX$', 'a unix socket')
     for _, header in ipairs({V1, V2}) do
         local all, wrong = header .. REQUEST, nil
         for at = 1, #header + 1 do
@@ -95,14 +89,10 @@ end
 -- What is none.
 do
     local httpd, port = new_server({header_timeout = 0.2})
-    local bad = {
-        REQUEST, '\r\n' .. REQUEST, V1:gsub('PROXY', 'proxy') .. REQUEST,
-        (V1:gsub('443', '65536')) .. REQUEST, (V1:gsub('\r', '')) .. REQUEST,
-        'PROXY TCP4 198.51.100.1 203.0.113.7 35646\r\n' .. REQUEST,
-        'PROXY ' .. ('x'):rep(2000), SIGNATURE .. '\x11\x11\0\x0c' .. ('\0'):rep(12),
-        SIGNATURE .. '\x21\x11\xff\xff' .. ('\0'):rep(70000),
-        SIGNATURE .. '\x21\x11\0\x04\1\2\3\4' .. REQUEST,
-    }
+    local bad = {REQUEST}
+    for i, header in ipairs(headers.BAD) do
+        bad[i + 1] = header .. REQUEST
+    end
     local before = served
     local answered = 0
     for _, text in ipairs(bad) do
