@@ -16,6 +16,7 @@
 #include "base/diag.h"
 #include "base/escape.h"
 #include "base/inject.h"
+#include "base/log_ring.h"
 
 enum log_level log_level = LOG_INFO;
 
@@ -313,6 +314,7 @@ static void write_line(enum log_level level, const char *file, unsigned line,
 		return;
 	}
 	put_line(&sink.line, level, file, line, text, size);
+	log_ring_put(level, sink.line.data, sink.line.size);
 	emit(&sink.line);
 }
 

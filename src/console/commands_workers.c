@@ -3,6 +3,7 @@
 #include "app/worker.h"
 #include "console/admin_commands.h"
 #include "console/admin_rows.h"
+#include "lua/lua_look.h"
 #include "runtime/fiber.h"
 
 /* --- show workers --- */
@@ -48,7 +49,63 @@ static const struct admin_command show_workers = {
 	.collect = collect_worker,
 };
 
+/* --- show lua --- */
+
+static bool collect_lua(struct worker *w, void *cursor, struct admin_rows *rows)
+{
+	const struct lua_memory *m = &w->vm.memory;
+	struct lua_look look;
+
+	(void)cursor;
+	lua_look(&w->vm, &look);
+	{
+		struct admin_cell cells[] = {
+			admin_number((double)m->used),
+			admin_number((double)m->peak),
+			admin_number((double)m->limit),
+			admin_number((double)m->failures),
+			admin_text(look.phase),
+			admin_number(m->cycles),
+			admin_number((double)m->soft),
+			admin_number((double)m->longest_ns / 1e9),
+			admin_number(look.strings),
+			admin_number(w->sched.count),
+			admin_number((double)w->sched.preempted),
+			admin_number(look.traces),
+			admin_number((double)look.machine_code),
+		};
+
+		return !admin_rows_add(rows, cells);
+	}
+}
+
+static const struct admin_column lua_columns[] = {
+	{ "memory", ADMIN_BYTES, 0, "of the state" },
+	{ "peak", ADMIN_BYTES, 0, "the most it has had" },
+	{ "limit", ADMIN_BYTES, 0, "of it; 0: none" },
+	{ "refused", ADMIN_COUNTER, 0, "allocations, at the limit" },
+	{ "phase", ADMIN_TEXT, 0, "of the collector" },
+	{ "collections", ADMIN_COUNTER, 0, "that marked all, near the limit" },
+	{ "early", ADMIN_COUNTER, 0, "collections begun for the limit's sake" },
+	{ "longest_step", ADMIN_SECONDS, 0, "of a collection, near the limit" },
+	{ "strings", ADMIN_NUMBER, 0, "different ones" },
+	{ "fibers", ADMIN_NUMBER, 0, "alive" },
+	{ "forced", ADMIN_COUNTER, 0, "switches because a slice was over" },
+	{ "traces", ADMIN_NUMBER, 0, "pieces of compiled code" },
+	{ "machine_code", ADMIN_BYTES, 0, "set aside for them" },
+	{ .name = NULL },
+};
+
+static const struct admin_command show_lua = {
+	.words = "show lua",
+	.help = "each Lua state: memory, collector, compiled code",
+	.columns = lua_columns,
+	.single = true,
+	.collect = collect_lua,
+};
+
 const struct admin_command *const admin_commands_workers[] = {
 	&show_workers,
+	&show_lua,
 	NULL,
 };

@@ -1,0 +1,17 @@
+/* What a Lua state is at, for operators. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct lua_vm;
+
+struct lua_look {
+	const char *phase;   /* of the collector; NULL: it is not known */
+	uint32_t strings;    /* interned; of a system's LuaJIT 0, as below */
+	uint32_t traces;     /* compiled, that exist now */
+	size_t machine_code; /* bytes set aside for them */
+};
+
+/** On the state's thread, while it runs nothing. Throws: no. */
+void lua_look(const struct lua_vm *vm, struct lua_look *ret);
