@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "config/settings.h"
 #include "console/admin_commands.h"
+#include "runtime/pool.h"
 #include "versions.h"
 
 extern char **environ;
@@ -274,6 +275,41 @@ static const struct admin_command show_config = {
 	.next = next_setting,
 };
 
+/* --- show pools --- */
+
+static enum admin_step next_pool(struct admin_run *run,
+				 struct admin_cell *cells)
+{
+	struct nth *n = admin_context(run);
+	struct pool_limits limits = pool_get_limits();
+
+	if (n->next++ > 0)
+		return ADMIN_DONE;
+	cells[0] = admin_text("offload");
+	cells[1] = admin_number(pool_threads());
+	cells[2] = admin_number(limits.threads);
+	cells[3] = admin_number(pool_queued());
+	cells[4] = admin_number(limits.queue);
+	return ADMIN_MORE;
+}
+
+static const struct admin_column pool_columns[] = {
+	{ "pool", ADMIN_TEXT, -10, "of threads for what blocks" },
+	{ "threads", ADMIN_NUMBER, 8, "alive" },
+	{ "threads_limit", ADMIN_NUMBER, 13, "at once" },
+	{ "queued", ADMIN_NUMBER, 8, "jobs that wait for a thread" },
+	{ "queue_limit", ADMIN_NUMBER, 11, "of those" },
+	{ .name = NULL },
+};
+
+static const struct admin_command show_pools = {
+	.words = "show pools",
+	.help = "the threads for work off the loop",
+	.columns = pool_columns,
+	.context = ADMIN_CONTEXT(struct nth),
+	.next = next_pool,
+};
+
 /* --- set log level --- */
 
 static int parse_log_level(struct admin_run *run)
@@ -305,5 +341,5 @@ static const struct admin_command set_log_level = {
 
 const struct admin_command *const admin_commands_process[] = {
 	&show_env,    &show_libs,     &show_version, &show_info,
-	&show_config, &set_log_level, NULL,
+	&show_config, &set_log_level, &show_pools,   NULL,
 };
