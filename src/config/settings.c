@@ -79,6 +79,11 @@ const struct setting settings_table[SETTING_COUNT] = {
 		"NEAP_HISTORY", NULL, NULL, "PATH",
 		"the console's history; empty: none",
 	},
+	[SETTING_CONSOLE_INIT] = {
+		"console.init", SETTING_TEXT, NULL,
+		"NEAP_INIT", "--init", NULL, "FILE",
+		"Lua that a console on a terminal runs first; empty: none",
+	},
 	[SETTING_CHECK_LEAKS] = {
 		"check.leaks", SETTING_SWITCH, "0",
 		"NEAP_CHECK_LEAKS", NULL, NULL, "0|1",

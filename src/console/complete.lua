@@ -3,6 +3,10 @@
 -- Nothing of the user's is called: tables are read raw, and of metatables only
 -- those __index that are tables are followed.
 
+local c = ...
+
+local commands = c.part('session_commands').words
+
 local type, next, rawget, pairs = type, next, rawget, pairs
 local sort, getmetatable = table.sort, debug.getmetatable
 local loaded, preload = package.loaded, package.preload
@@ -16,9 +20,6 @@ local keywords = {
     'goto', 'if', 'in', 'local', 'nil', 'not', 'or', 'repeat', 'return',
     'then', 'true', 'until', 'while',
 }
-
-local commands = { '\\help', '\\quit', '\\set language lua',
-    '\\set output lua', '\\set output yaml' }
 
 -- The table behind `v`, by __index; nil when there is none to look into.
 local function behind(v)

@@ -25,6 +25,7 @@ struct editor {
 	struct history entries;
 	char prompt[64];
 	bool called_away; /* the last read ended by a want */
+	struct buf pasted;
 };
 
 static struct editor *editor_of(EditLine *el)
@@ -176,6 +177,96 @@ static unsigned char on_complete(EditLine *el, int ch)
 	return CC_REFRESH;
 }
 
+/* The next byte of a paste; INPUT_EOF: the line is to be left. */
+static int pasted_byte(struct editor *e)
+{
+	for (;;) {
+		int c = input_byte(&e->reader->input);
+
+		if (c != INPUT_WOKEN)
+			return c;
+		if (heed_wants(e)) {
+			e->called_away = true;
+			return INPUT_EOF;
+		}
+	}
+}
+
+static bool ends_with(const struct buf *b, const char *tail, size_t size)
+{
+	return b->size >= size &&
+	       memcmp(b->data + b->size - size, tail, size) == 0;
+}
+
+/* A paste into e->pasted, up to the mark behind it, without that. What is too much
+ * is dropped. Returns false: the line is to be left. */
+static bool take_paste(struct editor *e)
+{
+	static const char mark[] = "\033[201~";
+	struct buf *b = &e->pasted;
+	size_t size = sizeof mark - 1;
+	int c;
+
+	buf_reset(b, 4096);
+	do {
+		c = pasted_byte(e);
+		if (c == INPUT_EOF)
+			return false;
+		if (b->size > READER_LINE_MAX + size)
+			b->size -= size; /* room to find the mark in */
+		if (buf_putc(b, (char)c) != 0)
+			return false;
+	} while (!ends_with(b, mark, size));
+	b->size -= size;
+	return true;
+}
+
+/* As it is typed: lines end in newlines, what is no text goes, and the end of the
+ * last line is the user's to type. */
+static void clean_paste(struct buf *b)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->size; i++) {
+		unsigned char c = (unsigned char)b->data[i];
+
+		if (c == '\r' && i + 1 < b->size && b->data[i + 1] == '\n')
+			continue;
+		if (c == '\r')
+			c = '\n';
+		if ((c >= ' ' && c != 0x7f) || c == '\n' || c == '\t')
+			b->data[n++] = (char)c;
+	}
+	while (n > 0 && b->data[n - 1] == '\n')
+		n--;
+	b->size = n;
+}
+
+/* The terminal says that a paste begins: it is one text, whatever keys its bytes
+ * would be. */
+static unsigned char on_paste(EditLine *el, int ch)
+{
+	struct editor *e = editor_of(el);
+
+	(void)ch;
+	if (!take_paste(e))
+		return CC_EOF;
+	clean_paste(&e->pasted);
+	if (e->pasted.size == 0)
+		return CC_NORM;
+	if (buf_putc(&e->pasted, '\0') != 0 ||
+	    el_insertstr(el, e->pasted.data) != 0)
+		return CC_ERROR;
+	return CC_REFRESH;
+}
+
+/* Terminals that know of it mark what is pasted. */
+static void mark_pastes(struct editor *e, bool on)
+{
+	fputs(on ? "\033[?2004h" : "\033[?2004l", e->reader->out);
+	fflush(e->reader->out);
+}
+
 static void fill_history(struct editor *e)
 {
 	HistEvent ev;
@@ -229,6 +320,7 @@ static void bind_keys(EditLine *el)
 		{ "\033[3~", "ed-delete-next-char" },
 		{ "\033[1;5C", "em-next-word" },
 		{ "\033[1;5D", "ed-prev-word" },
+		{ "\033[200~", "neap-paste" },
 	};
 
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
@@ -261,6 +353,8 @@ static int editor_open(struct editor *e, struct reader *r)
 	 * copies that nobody frees. */
 	el_wset(e->el, EL_ADDFN, L"neap-complete", L"complete a name",
 		on_complete);
+	el_wset(e->el, EL_ADDFN, L"neap-paste", L"take what is pasted",
+		on_paste);
 	bind_keys(e->el);
 	el_source(e->el, NULL); /* the user's ~/.editrc */
 	fill_history(e);
@@ -272,6 +366,7 @@ static void editor_close(struct editor *e)
 	history_end(e->hist);
 	history_destroy(&e->entries);
 	el_end(e->el);
+	buf_destroy(&e->pasted);
 }
 
 /* The line that was typed into r->line. */
@@ -286,7 +381,9 @@ static enum reader_result edit_line(struct editor *e)
 	/* Before the prompt, not after it as libedit would: what is typed at
 	 * once is for the editor, not for the terminal's own line. */
 	el_set(e->el, EL_PREP_TERM, 1);
+	mark_pastes(e, true);
 	line = el_gets(e->el, &count);
+	mark_pastes(e, false);
 	if (line == NULL || count <= 0) {
 		fputs(e->called_away ? "^C\n" : "\n", r->out);
 		fflush(r->out);

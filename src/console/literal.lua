@@ -1,12 +1,12 @@
 -- Values as Lua literals: the output mode `lua` of the console.
 
 local type, tostring, tonumber = type, tostring, tonumber
-local next, rawget = next, rawget
+local next, rawget, error = next, rawget, error
 local concat, sort, format = table.concat, table.sort, string.format
 local getmetatable = debug.getmetatable
 
-local DEPTH_MAX = 16
-local SIZE_MAX = 1024 * 1024
+local DEPTH_MAX = 128
+local SIZE_MAX = 16 * 1024 * 1024
 
 local keywords = {}
 for word in ([[and break do else elseif end false for function goto if in local
@@ -70,6 +70,12 @@ end
 
 local put
 
+local function new_line(out, depth)
+    if out.block then
+        out:put('\n' .. ('  '):rep(depth))
+    end
+end
+
 local function put_table(out, v, depth, open)
     if open[v] then
         out:put('"table: it contains itself"')
@@ -94,18 +100,21 @@ local function put_table(out, v, depth, open)
     out:put('{')
     for i = 1, count do
         if i > 1 then
-            out:put(', ')
+            out:put(out.block and ',' or ', ')
         end
+        new_line(out, depth)
         if is_array then
             put(out, rawget(v, i), depth + 1, open)
         else
             out:put(key_text(keys[i]) .. ' = ')
             put(out, rawget(v, keys[i]), depth + 1, open)
         end
-        if out.size > SIZE_MAX then
-            out:put(', "..."')
-            break
+        if out.size > SIZE_MAX then -- by strings, and escapes in them
+            error('the result is too large to be shown', 0)
         end
+    end
+    if count > 0 then
+        new_line(out, depth - 1)
     end
     out:put('}')
     open[v] = nil
@@ -143,9 +152,12 @@ local function append(out, text)
     out[n] = text
 end
 
---- The text of results[1] to results[count]: "1, {a = 2};".
-return function(results, count)
-    local out = { count = 0, size = 0, put = append }
+local M = {}
+
+--- The text of results[1] to results[count]: "1, {a = 2};". @block: tables have
+-- a line for each of their fields.
+function M.text(results, count, block)
+    local out = {count = 0, size = 0, put = append, block = block}
     for i = 1, count do
         if i > 1 then
             out:put(', ')
@@ -155,3 +167,12 @@ return function(results, count)
     out:put(';\n')
     return concat(out, '', 1, out.count)
 end
+
+--- The text of one value.
+function M.value(v)
+    local out = {count = 0, size = 0, put = append}
+    put(out, v, 1, {})
+    return concat(out, '', 1, out.count)
+end
+
+return M

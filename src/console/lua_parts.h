@@ -1,14 +1,23 @@
-/* The Lua sources of this layer, loaded into a state when first wanted. */
+/* The Lua sources of this layer, run once in each state. */
 #pragma once
 
 #include <lua.h>
 
 enum lua_part {
-	LUA_PART_LITERAL,
-	LUA_PART_SESSION,
-	LUA_PART_COMPLETE,
+	LUA_PART_SESSION,  /* what a session does with its lines */
+	LUA_PART_COMPLETE, /* candidates for the editor */
+	LUA_PART_CLIENT,   /* lines to a console elsewhere */
+	LUA_PART_SETTINGS, /* what all sessions have in common */
+	LUA_PART_OUTPUT,   /* values as text */
+	LUA_PART_LITERAL,  /* ... as Lua */
+	LUA_PART_ROWS,     /* ... as rows and columns */
+	LUA_PART_CUT,      /* what a screen does not hold */
+	LUA_PART_COMMANDS, /* lines that begin with a backslash */
 	LUA_PART_COUNT,
 };
 
-/** Push what the source returned. Throws: out of memory, and its errors. */
+/** Push what the source gave back. Throws: out of memory. */
 void lua_parts_push(lua_State *L, enum lua_part part);
+
+/** The same as a Lua function of the part's name. */
+int lua_parts_part(lua_State *L);

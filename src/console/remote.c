@@ -328,8 +328,12 @@ static void on_leave(struct session *s)
 	leave(s->arg);
 }
 
-static const struct session_ops session_ops = { on_write, on_ready, on_leave,
-						is_full };
+static const struct session_ops session_ops = {
+	.write = on_write,
+	.ready = on_ready,
+	.leave = on_leave,
+	.is_full = is_full,
+};
 
 static void on_read(struct stream *s, char *data, ssize_t size)
 {

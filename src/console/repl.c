@@ -21,6 +21,7 @@
 #include "config/settings.h"
 #include "console/admin_commands.h"
 #include "console/history.h"
+#include "console/init_file.h"
 #include "console/reader.h"
 #include "console/session.h"
 
@@ -45,6 +46,10 @@ struct repl {
 };
 
 static struct repl *running;
+
+/* What Ctrl-C is to end, for the signal handler, which may run on any thread. */
+static _Atomic(struct sched *) evaluating_sched; /* NULL: nothing */
+static _Atomic uint64_t evaluating_id;
 
 /* What the terminal was like, for an end inside a signal handler. */
 static struct termios terminal_before;
@@ -88,8 +93,11 @@ static void ask(struct repl *p, const char *remember)
 		return;
 	if (p->session.in_admin)
 		prompt = admin_prompt(p);
+	else if (p->on_terminal && p->session.continuing)
+		prompt = prompt_more;
 	else if (p->on_terminal)
-		prompt = p->session.continuing ? prompt_more : prompt_first;
+		prompt = *p->session.prompt != '\0' ? p->session.prompt
+						    : prompt_first;
 	reader_ask(&p->reader, prompt, remember);
 }
 
@@ -119,7 +127,23 @@ static void on_leave(struct session *s)
 	leave(s->arg);
 }
 
-static const struct session_ops session_ops = { on_write, on_ready, on_leave };
+static void on_begin(struct session *s)
+{
+	evaluating_id = s->fiber_id;
+}
+
+/* In the signal handler: the loop may not turn, be it that C code has the thread,
+ * as that which matches patterns. */
+static void on_signal_interrupt(void)
+{
+	struct sched *sched = evaluating_sched;
+
+	if (sched != NULL)
+		sched_end_computing(sched, evaluating_id);
+}
+
+static const struct session_ops session_ops = { on_write, on_ready, on_leave,
+						NULL, on_begin };
 
 static void on_line(struct reader *r, enum reader_result result,
 		    const char *line, size_t size)
@@ -165,6 +189,8 @@ static size_t on_complete(struct reader *r, const char *text, size_t size,
 	struct repl *p = r->arg;
 	size_t start = size;
 
+	if (p->session.elsewhere)
+		return start;
 	if (p->session.in_admin)
 		return admin_complete(text, size,
 				      admin_session_level(p->session.admin),
@@ -216,6 +242,9 @@ static void watch_terminal(struct repl *p)
 	terminal_known = tcgetattr(STDIN_FILENO, &terminal_before) == 0;
 	signals_set_last_words(give_terminal_back);
 	signals_set_fatal(SIGINT, false);
+	evaluating_id = 0;
+	evaluating_sched = &p->worker->sched;
+	signals_set_on_interrupt(on_signal_interrupt);
 	p->app->on_interrupt = on_interrupt;
 	p->app->on_interrupt_arg = p;
 }
@@ -238,67 +267,117 @@ static FILE *choose_terminal(void)
 	return isatty(STDERR_FILENO) ? stderr : NULL;
 }
 
-struct repl *repl_start(struct worker *w, const char *greeting,
-			repl_left_f on_left, void *arg)
+/* Answers go to a terminal: somebody looks at them. */
+static int set_screen(struct repl *p, const char *history)
 {
-	struct reader_options opts = { 0 };
-	struct app *app = w->app;
-	struct repl *p;
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+	struct session_screen screen = {
+		.colours = (no_color == NULL || *no_color == '\0') &&
+			   term != NULL && strcmp(term, "dumb") != 0,
+		.history = history,
+	};
+
+	if (!p->airy)
+		return 0;
+	return session_set_screen(&p->session, &screen);
+}
+
+static int start_reader(struct repl *p, const char *history, FILE **ret_out)
+{
+	struct reader_options opts = { .out = choose_terminal() };
+
+	opts.use_editor = p->editing = opts.out != NULL;
+	if (opts.out == NULL)
+		opts.out = isatty(STDOUT_FILENO) ? stdout : stderr;
+	if (p->editing) {
+		repl_set_locale();
+		opts.history_path = history;
+	}
+	*ret_out = opts.out;
+	return reader_start(&p->reader, &p->worker->loop, &opts, &reader_ops,
+			    p);
+}
+
+/* The first prompt comes when the user's own file has run. */
+static void begin(struct repl *p)
+{
+	char *init = init_file_path(
+		settings_text(p->app->settings, SETTING_CONSOLE_INIT));
+	int rc = session_begin(&p->session, init);
+
+	mem_free(init);
+	if (rc == 0)
+		return;
+	log_error("console: %s", diag_last()->message);
+	diag_clear();
+	ask(p, NULL);
+}
+
+static int open_parts(struct repl *p, FILE **ret_out)
+{
 	char *history;
 	int rc;
 
-	if (w->id != 1) {
+	if (session_create(&p->session, &p->worker->vm, &session_ops, p) != 0)
+		return -1;
+	history = history_default_path(
+		settings_text(p->app->settings, SETTING_HISTORY));
+	rc = set_screen(p, history);
+	if (rc == 0)
+		rc = start_reader(p, history, ret_out);
+	mem_free(history);
+	if (rc != 0)
+		session_destroy(&p->session);
+	return rc;
+}
+
+static int check_start(const struct worker *w)
+{
+	if (w->id != 1)
 		diag_set(ClientError, "the console on standard input is "
 				      "worker 1's");
-		return NULL;
-	}
-	if (running != NULL) {
+	else if (running != NULL)
 		diag_set(IllegalParams, "the console is open already");
+	else
+		return 0;
+	return -1;
+}
+
+struct repl *repl_start(struct worker *w, const char *greeting,
+			repl_left_f on_left, void *arg)
+{
+	struct repl *p;
+	FILE *out;
+
+	if (check_start(w) != 0)
 		return NULL;
-	}
 	p = mem_zalloc(sizeof *p);
 	if (p == NULL) {
 		diag_set_oom(sizeof *p, "the console");
 		return NULL;
 	}
-	p->app = app;
+	p->app = w->app;
 	p->worker = w;
 	p->on_left = on_left;
 	p->arg = arg;
 	p->on_terminal = isatty(STDIN_FILENO);
 	p->airy = p->on_terminal && isatty(STDOUT_FILENO);
-	if (session_create(&p->session, &w->vm, &session_ops, p) != 0)
-		goto fail_session;
-	opts.out = choose_terminal();
-	opts.use_editor = p->editing = opts.out != NULL;
-	if (opts.out == NULL)
-		opts.out = isatty(STDOUT_FILENO) ? stdout : stderr;
-	if (p->editing)
-		repl_set_locale();
-	history = p->editing
-			  ? history_default_path(settings_text(app->settings,
-							       SETTING_HISTORY))
-			  : NULL;
-	opts.history_path = history;
-	rc = reader_start(&p->reader, &w->loop, &opts, &reader_ops, p);
-	mem_free(history);
-	if (rc != 0)
-		goto fail_reader;
-	running = p;
-	app->interactive = true;
-	p->handles_open = 1;
-	if (p->on_terminal) {
-		watch_terminal(p);
-		if (greeting != NULL)
-			fprintf(opts.out, "%s\n", greeting);
+	if (open_parts(p, &out) != 0) {
+		mem_free(p);
+		return NULL;
 	}
-	ask(p, NULL);
+	running = p;
+	p->app->interactive = true;
+	p->handles_open = 1;
+	if (!p->on_terminal) {
+		ask(p, NULL);
+		return p;
+	}
+	watch_terminal(p);
+	if (greeting != NULL)
+		fprintf(out, "%s\n", greeting);
+	begin(p);
 	return p;
-fail_reader:
-	session_destroy(&p->session);
-fail_session:
-	mem_free(p);
-	return NULL;
 }
 
 static void free_when_closed(struct repl *p)
@@ -328,6 +407,8 @@ void repl_stop(struct repl *p)
 	session_destroy(&p->session);
 	if (p->on_terminal) {
 		p->app->on_interrupt = NULL;
+		evaluating_sched = NULL;
+		signals_set_on_interrupt(NULL);
 		signals_set_fatal(SIGINT, true);
 		signals_set_last_words(NULL);
 		uv_close((uv_handle_t *)&p->resized, on_handle_closed);

@@ -1,13 +1,14 @@
 /*
  * A console session. See session.h; what it says is made in session.lua.
  *
- * The fiber of a line runs step(state, input, at_end) and leaves three results:
- * the answer, the input when it was complete, and what comes next. A line that
- * surely leaves the input unfinished has no fiber.
+ * The fiber of a line runs step(state, input, at_end) and leaves what
+ * enum step_result says. A line that surely leaves the input unfinished has no
+ * fiber.
  */
 #include "console/session.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "app/worker.h"
@@ -18,6 +19,18 @@
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_state.h"
+
+/* Where they lie on the fiber's coroutine. */
+enum step_result {
+	STEP_ANSWER = 1, /* text */
+	STEP_ENTRY,      /* the input, when it was complete */
+	STEP_NEXT,       /* "more", "leave", a language, or nothing */
+	STEP_FAILED,     /* the answer is an error */
+	STEP_MARKER,     /* the session's, from now on */
+	STEP_FRAMED,
+	STEP_PROMPT,
+	STEP_ELSEWHERE,
+};
 
 static void open_state(lua_State *L, void *arg)
 {
@@ -39,6 +52,31 @@ int session_create(struct session *s, struct lua_vm *vm,
 		.state_ref = LUA_NOREF,
 	};
 	return lua_vm_protect(vm, open_state, s);
+}
+
+struct screen_call {
+	struct session *session;
+	const struct session_screen *screen;
+};
+
+static void set_screen(lua_State *L, void *arg)
+{
+	const struct screen_call *call = arg;
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, call->session->state_ref);
+	lua_pushboolean(L, true);
+	lua_setfield(L, -2, "screen");
+	lua_pushboolean(L, call->screen->colours);
+	lua_setfield(L, -2, "colours");
+	lua_pushstring(L, call->screen->history);
+	lua_setfield(L, -2, "history");
+}
+
+int session_set_screen(struct session *s, const struct session_screen *screen)
+{
+	struct screen_call call = { s, screen };
+
+	return lua_vm_protect(s->vm, set_screen, &call);
 }
 
 /* The next line begins an input. */
@@ -88,8 +126,27 @@ static const char *failure_text(struct lua_fiber *f)
 		       : "the line could not be evaluated";
 }
 
+/* The whole answer to an input, in one write. */
+static void write_answer(struct session *s, const char *text, size_t size,
+			 const char *status)
+{
+	struct buf framed = { 0 };
+
+	if (!s->framed) {
+		if (size > 0)
+			s->ops->write(s, text, size);
+		return;
+	}
+	if (buf_append(&framed, text, size) == 0 &&
+	    buf_printf(&framed, "%s %s\n", s->marker, status) == 0)
+		s->ops->write(s, framed.data, framed.size);
+	else /* whoever waits for the end of the answer waits in vain */
+		s->ops->leave(s);
+	buf_destroy(&framed);
+}
+
 /* What the user would not see otherwise: the fiber itself failed, most likely at
- * a limit that no script can catch. One write, as for every answer. */
+ * a limit that no script can catch. */
 static void write_failure(struct session *s, struct lua_fiber *f)
 {
 	static const char no_memory[] =
@@ -97,9 +154,9 @@ static void write_failure(struct session *s, struct lua_fiber *f)
 	struct buf answer = { 0 };
 
 	if (put_failure(&answer, failure_text(f)) == 0)
-		s->ops->write(s, answer.data, answer.size);
+		write_answer(s, answer.data, answer.size, "error");
 	else
-		s->ops->write(s, no_memory, sizeof no_memory - 1);
+		write_answer(s, no_memory, sizeof no_memory - 1, "error");
 	buf_destroy(&answer);
 }
 
@@ -213,44 +270,87 @@ static bool is_for_admin(const struct session *s, const char *line, size_t size)
 			       admin_session_is_collecting(s->admin));
 }
 
-static void on_end(struct lua_fiber *f, bool ok, void *arg)
-{
-	struct session *s = arg;
-	const char *entry = NULL, *next = "";
-	const char *text;
-	size_t size;
+/* --- Lua --- */
 
-	if (s == NULL)
-		return;
-	s->fiber = NULL;
-	if (!ok) {
-		forget(s);
-		write_failure(s, f);
-		s->ops->ready(s, NULL);
-		return;
-	}
-	lua_settop(f->co, 3); /* within the stack's own slack: cannot throw */
-	text = lua_tolstring(f->co, 1, &size);
-	if (lua_type(f->co, 2) == LUA_TSTRING)
-		entry = lua_tostring(f->co, 2);
-	if (lua_type(f->co, 3) == LUA_TSTRING)
-		next = lua_tostring(f->co, 3);
-	if (strcmp(next, "more") == 0)
-		go_on(s);
-	else
-		forget(s);
-	if (text != NULL && size > 0)
-		s->ops->write(s, text, size);
-	change_language(s, next);
-	if (strcmp(next, "leave") == 0)
+static void copy_result(lua_State *co, enum step_result i, char *to,
+			size_t size)
+{
+	*to = '\0';
+	if (lua_type(co, i) == LUA_TSTRING)
+		snprintf(to, size, "%s", lua_tostring(co, i));
+}
+
+/* The input is dealt with. */
+static void settle(struct session *s, lua_State *co)
+{
+	const char *entry = NULL, *text;
+	size_t size = 0;
+	bool leave;
+
+	/* Within the stack's own slack: cannot throw. */
+	lua_settop(co, STEP_ELSEWHERE);
+	text = lua_tolstring(co, STEP_ANSWER, &size);
+	if (text == NULL)
+		text = "";
+	if (lua_type(co, STEP_ENTRY) == LUA_TSTRING)
+		entry = lua_tostring(co, STEP_ENTRY);
+	leave = lua_type(co, STEP_NEXT) == LUA_TSTRING &&
+		strcmp(lua_tostring(co, STEP_NEXT), "leave") == 0;
+	copy_result(co, STEP_PROMPT, s->prompt, sizeof s->prompt);
+	s->elsewhere = lua_toboolean(co, STEP_ELSEWHERE);
+	forget(s);
+	write_answer(s, text, size,
+		     leave                            ? "leave"
+		     : lua_toboolean(co, STEP_FAILED) ? "error"
+						      : "ok");
+	if (lua_type(co, STEP_NEXT) == LUA_TSTRING)
+		change_language(s, lua_tostring(co, STEP_NEXT));
+	/* For the next input. */
+	copy_result(co, STEP_MARKER, s->marker, sizeof s->marker);
+	s->framed = lua_toboolean(co, STEP_FRAMED);
+	if (leave)
 		s->ops->leave(s);
 	else
 		s->ops->ready(s, entry);
 }
 
+/* It never came to its end; what it was is worth remembering all the same. */
+static void settle_failed(struct session *s, struct lua_fiber *f)
+{
+	struct buf input = s->input;
+	bool told = buf_putc(&input, '\0') == 0;
+
+	s->input = (struct buf){ 0 };
+	forget(s);
+	write_failure(s, f);
+	s->ops->ready(s, told ? input.data : NULL);
+	buf_destroy(&input);
+}
+
+static void on_end(struct lua_fiber *f, bool ok, void *arg)
+{
+	struct session *s = arg;
+
+	if (s == NULL)
+		return;
+	s->fiber = NULL;
+	if (!ok) {
+		settle_failed(s, f);
+	} else if (lua_type(f->co, STEP_NEXT) == LUA_TSTRING &&
+		   strcmp(lua_tostring(f->co, STEP_NEXT), "more") == 0) {
+		go_on(s);
+		s->ops->ready(s, NULL);
+	} else {
+		settle(s, f->co);
+	}
+}
+
 struct evaluation {
 	struct session *session;
 	struct lua_fiber *fiber;
+	const char *method; /* of the Lua half */
+	const char *text;
+	size_t size;
 	bool at_end;
 };
 
@@ -260,30 +360,55 @@ static void push_step(lua_State *L, void *arg)
 	struct session *s = ev->session;
 
 	lua_parts_push(L, LUA_PART_SESSION);
-	lua_getfield(L, -1, "step");
+	lua_getfield(L, -1, ev->method);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, s->state_ref);
-	lua_pushlstring(L, s->input.data, s->input.size);
+	lua_pushlstring(L, ev->text, ev->size);
 	lua_pushboolean(L, ev->at_end);
 	lua_xmove(L, ev->fiber->co, 4);
 }
 
-static int evaluate(struct session *s, bool at_end)
+static int start(struct session *s, struct evaluation *ev)
 {
-	struct evaluation ev = { s, lua_fiber_get(s->vm), at_end };
-
-	if (ev.fiber == NULL)
+	ev->session = s;
+	ev->fiber = lua_fiber_get(s->vm);
+	if (ev->fiber == NULL)
 		return -1;
-	if (lua_vm_protect(s->vm, push_step, &ev) != 0) {
-		lua_fiber_drop(ev.fiber);
+	if (lua_vm_protect(s->vm, push_step, ev) != 0) {
+		lua_fiber_drop(ev->fiber);
 		return -1;
 	}
-	lua_fiber_name(ev.fiber, "console");
-	ev.fiber->on_end = on_end;
-	ev.fiber->on_end_arg = s;
-	s->fiber = ev.fiber;
-	s->fiber_id = ev.fiber->base.id;
-	lua_fiber_start(ev.fiber, 3);
+	lua_fiber_name(ev->fiber, "console");
+	ev->fiber->on_end = on_end;
+	ev->fiber->on_end_arg = s;
+	s->fiber = ev->fiber;
+	s->fiber_id = ev->fiber->base.id;
+	if (s->ops->begin != NULL)
+		s->ops->begin(s);
+	lua_fiber_start(ev->fiber, 3);
 	return 0;
+}
+
+static int evaluate(struct session *s, bool at_end)
+{
+	struct evaluation ev = {
+		.method = "step",
+		.text = s->input.data,
+		.size = s->input.size,
+		.at_end = at_end,
+	};
+
+	return start(s, &ev);
+}
+
+int session_begin(struct session *s, const char *init)
+{
+	struct evaluation ev = {
+		.method = "begin",
+		.text = init == NULL ? "" : init,
+		.size = init == NULL ? 0 : strlen(init),
+	};
+
+	return start(s, &ev);
 }
 
 static int add_line(struct session *s, const char *line, size_t size)
@@ -312,9 +437,58 @@ static bool is_unfinished(const struct session *s)
 	       s->vain >= SESSION_VAIN_MAX;
 }
 
-int session_feed(struct session *s, const char *line, size_t size)
+/* Does the line end an input that ends by a marker? That is no part of it. */
+static bool take_marker(const struct session *s, const char *line, size_t *size)
+{
+	size_t n = strlen(s->marker);
+
+	if (n == 0 || *size < n || (s->framed && *size != n) ||
+	    memcmp(line + *size - n, s->marker, n) != 0)
+		return false;
+	*size -= n;
+	return true;
+}
+
+/* A line of an input that ends by a marker. */
+static int feed_marked(struct session *s, const char *line, size_t size)
+{
+	bool whole = line == NULL || take_marker(s, line, &size);
+
+	/* What is too large is refused when it ends, and not kept until then. */
+	if (line != NULL && !(whole && s->framed) &&
+	    s->input.size <= SESSION_INPUT_MAX) {
+		if (add_line(s, line, size) != 0)
+			return -1;
+		s->continuing = true;
+	}
+	if (whole)
+		return evaluate(s, true);
+	s->ops->ready(s, NULL);
+	return 0;
+}
+
+static int feed(struct session *s, const char *line, size_t size)
 {
 	bool at_end = line == NULL;
+
+	if (at_end && !s->continuing) {
+		s->ops->ready(s, NULL);
+		return 0;
+	}
+	if (*s->marker != '\0')
+		return feed_marked(s, line, size);
+	if (!at_end && add_line(s, line, size) != 0)
+		return -1;
+	if (!at_end && is_unfinished(s)) {
+		s->ops->ready(s, NULL);
+		return 0;
+	}
+	return evaluate(s, at_end);
+}
+
+int session_feed(struct session *s, const char *line, size_t size)
+{
+	int rc;
 
 	if (is_for_admin(s, line, size)) {
 		feed_admin(s, line, size);
@@ -322,19 +496,10 @@ int session_feed(struct session *s, const char *line, size_t size)
 	}
 	if (s->in_admin)
 		forget(s);
-	if (!at_end && add_line(s, line, size) != 0) {
+	rc = feed(s, line, size);
+	if (rc != 0)
 		forget(s);
-		return -1;
-	}
-	if (at_end ? !s->continuing : is_unfinished(s)) {
-		s->ops->ready(s, NULL);
-		return 0;
-	}
-	if (evaluate(s, at_end) != 0) {
-		forget(s);
-		return -1;
-	}
-	return 0;
+	return rc;
 }
 
 void session_interrupt(struct session *s)

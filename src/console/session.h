@@ -24,6 +24,8 @@ enum {
 	SESSION_SMALL_MAX = 4096,
 	/* How often a larger one is, although that was in vain. */
 	SESSION_VAIN_MAX = 16,
+	SESSION_MARKER_MAX = 64, /* bytes of what ends an input, if not Lua */
+	SESSION_PROMPT_MAX = 64,
 };
 
 struct session_ops {
@@ -40,6 +42,8 @@ struct session_ops {
 	/** Is so much unread that no more is to be written for now? Then
 	 * session_drained() follows. NULL: never. */
 	bool (*is_full)(struct session *s);
+	/** A fiber, s->fiber_id, is about to evaluate. May be NULL. */
+	void (*begin)(struct session *s);
 };
 
 struct session {
@@ -57,11 +61,35 @@ struct session {
 	unsigned vain; /* compiled with nothing open, and found unfinished */
 	struct admin_session *admin; /* NULL: was never asked for */
 	bool in_admin;               /* lines are admin commands */
+	/* What the Lua half has asked for: */
+	char marker[SESSION_MARKER_MAX + 1]; /* "": Lua itself ends an input */
+	bool framed;    /* the marker is a line, and ends answers, too */
+	bool elsewhere; /* lines are evaluated by another process */
+	char prompt[SESSION_PROMPT_MAX + 1]; /* "": the carrier's own */
+};
+
+/** What a person in front of a screen gets. */
+struct session_screen {
+	bool colours;
+	const char *history; /* its file, for a look into it; NULL: none */
 };
 
 /** Returns 0, or -1 with diag set. The memory is the caller's. */
 int session_create(struct session *s, struct lua_vm *vm,
 		   const struct session_ops *ops, void *arg);
+
+/**
+ * A person reads the answers: large values are cut, errors come with where they
+ * happened. Without, they are whole and nothing else. Returns 0, or -1 with diag
+ * set.
+ */
+int session_set_screen(struct session *s, const struct session_screen *screen);
+
+/**
+ * Run the Lua file @a init (NULL: none) and what scripts want run at the start of
+ * a session; ready or leave follows as for a line. Returns 0, or -1 with diag set.
+ */
+int session_begin(struct session *s, const char *init);
 
 /**
  * Forget the session. A fiber that evaluates is cancelled, and nobody hears

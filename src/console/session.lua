@@ -1,94 +1,109 @@
--- The Lua half of a console session: lines to chunks, values to text.
+-- The Lua half of a console session: lines to chunks, and what becomes of them.
 --
--- Answers are, byte for byte, what users of Tarantool's console know.
+-- What is shown of a value is made in output.lua, a line that begins with a
+-- backslash is dealt with in session_commands.lua.
+
 local c = ...
 
-local loadstring, pcall, select = loadstring, pcall, select
-local next, type, tostring = next, type, tostring
-local format = string.format
-local yaml = require('yaml').new()
-yaml.cfg({
-    encode_invalid_numbers = true,
-    encode_load_metatables = true,
-    encode_use_tostring = true,
-    encode_invalid_as_nil = true,
-    encode_deep_as_nil = true,
-    encode_sparse_ratio = 0,
-})
-local null = yaml.NULL
-local lua_text = c.lua_text
+local output, commands = c.part('output'), c.part('session_commands')
+local settings = c.part('settings')
 local INPUT_MAX = c.input_max
-local ANSWER_MAX = 16 * 1024 * 1024
-local TOO_LARGE = 'the result is too large to be shown (over 16 MiB): '
-    .. 'look at a part of it'
 
-local HELP = [[
-Lua is evaluated line by line; an expression shows its values.
+local loadstring, loadfile, pcall, xpcall = loadstring, loadfile, pcall, xpcall
+local select, tostring, type = select, tostring, type
+local getinfo = debug.getinfo
+local format = string.format
+local fiber_id = require('fiber').id
+local null = require('yaml').NULL
 
-  \help                   this text
-  \set output yaml|lua    how values are shown
-  \set language lua|admin the language of the lines: Lua, or admin commands
-  \quit, \q               leave the console
-]]
+local FRAMES_MAX = 64 -- looked at
+local FRAMES_SHOWN = 20
 
--- Whether the values are more than anybody looks at. Tables are read raw.
-local function is_too_large(results)
-    local size, seen, stack, top = 0, {}, { results }, 1
-    while top > 0 do
-        local t = stack[top]
-        stack[top] = nil
-        top = top - 1
-        for k, v in next, t do
-            size = size + 8 + (type(k) == 'string' and #k or 0)
-                + (type(v) == 'string' and #v or 0)
-            if type(v) == 'table' and not seen[v] then
-                seen[v] = true
-                top = top + 1
-                stack[top] = v
-            end
-            if size > ANSWER_MAX then
-                return true
-            end
-        end
+-- The sessions whose lines are being evaluated, by their fiber.
+local running = {}
+
+local function frame_text(info)
+    local place = info.currentline > 0
+        and info.short_src .. ':' .. info.currentline .. ':'
+        or info.short_src .. ':'
+    if info.what == 'main' then
+        return place .. ' in main chunk'
+    elseif info.name ~= nil then
+        return format("%s in function '%s'", place, info.name)
+    elseif info.what == 'C' then
+        return place .. ' in function'
     end
-    return false
+    return format('%s in function <%s:%d>', place, info.short_src,
+        info.linedefined)
 end
 
-local function yaml_text(results, count)
-    if count == 0 then
-        return '---\n...\n'
-    end
-    for i = 1, count do
-        if results[i] == nil then
-            results[i] = null
+-- The marker below which nothing is the user's.
+local evaluate
+
+-- Where an error happens that has just been thrown: a list of lines, without
+-- frames of our own.
+local function place_of_error()
+    local lines, bottom = {}, nil
+    for level = 3, FRAMES_MAX do
+        local info = getinfo(level, 'Snlf')
+        if info == nil then
+            break
+        elseif info.func == evaluate then
+            bottom = true
+            lines[#lines] = nil -- xpcall
+            break
+        elseif not info.source:find('^=neap/') then
+            lines[#lines + 1] = frame_text(info)
         end
     end
-    local ok, text = pcall(yaml.encode, results)
-    if ok then
-        return text
+    if not bottom or #lines > FRAMES_SHOWN then
+        for i = #lines, FRAMES_SHOWN, -1 do
+            lines[i] = nil
+        end
+        lines[#lines + 1] = '...'
     end
-    return yaml.encode({ { error = 'the result cannot be shown: '
-        .. tostring(text) } })
+    return lines
 end
 
-local formats = {
-    yaml = yaml_text,
-    lua = lua_text,
-}
+-- With it as the handler of errors the value is not changed.
+local function tracer()
+    local trace = {}
+    return function(err)
+        local ok, lines = pcall(place_of_error)
+        trace.lines = ok and lines or nil
+        return err
+    end, trace
+end
 
-local function answer(state, ok, ...)
-    local results, count = { ... }, select('#', ...)
+local function keep(...)
+    return ...
+end
+
+function evaluate(chunk, handler)
+    if handler == nil then
+        return pcall(chunk)
+    end
+    return keep(xpcall(chunk, handler)) -- no tail call: see place_of_error()
+end
+
+local function answer(state, trace, ok, ...)
+    local results, count = {...}, select('#', ...)
     if not ok then
         local err = ...
         if err == nil then
             err = null
         end
-        results, count = { { error = err } }, 1
+        results, count = {{error = err}}, 1
     end
-    if is_too_large(results) then
-        results, count = { { error = TOO_LARGE } }, 1
+    return output.text(state, results, count, not ok, trace and trace.lines), ok
+end
+
+local function run(state, chunk)
+    local handler, trace
+    if state.screen then
+        handler, trace = tracer()
     end
-    return formats[state.output](results, count)
+    return answer(state, trace, evaluate(chunk, handler))
 end
 
 -- A syntax error that further lines may mend: all but a string that its line
@@ -116,80 +131,130 @@ local function compile(text)
     return nil, err, ends_early(err) or ends_early(first)
 end
 
-local set = {}
-
-function set.output(state, value)
-    if formats[value] == nil then
-        return false, 'output: yaml or lua'
-    end
-    state.output = value
-    return true, true
-end
-
-function set.language(_, value)
-    if value ~= 'lua' and value ~= 'admin' then
-        return false, 'language: lua or admin'
-    end
-    return true, true, value
-end
-
-local commands = {}
-
-function commands.help()
-    return true, HELP
-end
-
-function commands.set(state, rest)
-    local name, value = rest:match('^(%w+)%s+(%S+)$')
-    local f = name ~= nil and set[name] or nil
-    if f == nil then
-        return false, '\\set output yaml|lua, or \\set language lua|admin'
-    end
-    return f(state, value)
-end
-
--- A line that begins with a backslash. Returns text and an action.
+-- A line that begins with a backslash. Returns text, what comes next and whether
+-- it went well.
 local function command(state, line)
     local name, rest = line:match('^\\(%w*)%s*(.-)%s*$')
     if (name == 'q' or name == 'quit') and rest == '' then
-        return '', 'leave'
+        return '', 'leave', true
     end
-    local f = commands[name]
+    local f = commands.find(name)
     if f == nil then
-        return answer(state, false, format(
+        return answer(state, nil, false, format(
             'Invalid command %s. Type \\help for help.', line))
     end
-    local ok, result, language = f(state, rest)
-    return answer(state, ok, result), language
+    local text, ok
+    if f.plain then
+        text, ok = f.run(state, rest), true
+    else
+        text, ok = answer(state, nil, f.run(state, rest))
+    end
+    local next_step = state.next
+    state.next = nil
+    return text, next_step, ok
+end
+
+-- What the C half wants to know of the session after an input.
+local function outcome(state, text, entry, next_step, ok)
+    return text, entry, next_step, not ok, state.marker, state.framed,
+        state.prompt, state.remote ~= nil
+end
+
+local function step(state, text, at_end)
+    if text:find('^%s*\\') then
+        local line = text:match('^%s*(.*)$')
+        local out, next_step, ok = command(state, line)
+        return outcome(state, out, line, next_step, ok)
+    elseif #text > INPUT_MAX then
+        return outcome(state, (answer(state, nil, false, format(
+            'input of %d bytes: at most %d are taken', #text, INPUT_MAX))))
+    end
+    local chunk, err, unfinished = compile(text)
+    if chunk == nil and unfinished and not at_end then
+        return '', nil, 'more'
+    elseif state.remote ~= nil then
+        return outcome(state, c.part('client').ask(state, text))
+    end
+    local out, ok
+    if chunk ~= nil then
+        out, ok = run(state, chunk)
+    else
+        out, ok = answer(state, nil, false, err)
+    end
+    return outcome(state, out, text, nil, ok)
 end
 
 local M = {}
 
+-- Sessions begin with what console.on_start() was given.
+local function start(state)
+    state.started = true
+    if settings.on_start == nil then
+        return ''
+    end
+    local hook = settings.on_start
+    local text, ok = run(state, function()
+        hook(state.object)
+    end)
+    return ok and '' or text
+end
+
 --- The state of a session.
 function M.new()
-    return { output = 'yaml' }
+    return {
+        output = settings.output,
+        output_options = settings.output_options,
+        cut = true,
+        ac = true,
+        object = {},
+    }
+end
+
+local function enter(state, f, ...)
+    local id = fiber_id()
+    running[id] = state
+    return (function(...)
+        running[id] = nil
+        return ...
+    end)(f(state, ...))
+end
+
+--- Begin a session; @init: a file to be run, or "".
+function M.begin(state, init)
+    return enter(state, function()
+        local text = start(state)
+        if init ~= '' then
+            local chunk, err = loadfile(init)
+            local out, ok
+            if chunk ~= nil then
+                out, ok = run(state, chunk)
+            else
+                out, ok = answer(state, nil, false, err)
+            end
+            text = text .. (ok and '' or out)
+        end
+        return outcome(state, text, nil, nil, true)
+    end)
 end
 
 --- Deal with an input, or as much of one as there is; @at_end: no more will come.
--- Returns the text of the answer, the input when it was complete, and 'more' or
--- 'leave' when that is what comes next. Runs in a fiber of its own and waits as
--- long as the user's code does.
+-- Returns what session.c says. Runs in a fiber of its own and waits as long as the
+-- user's code does.
 function M.step(state, text, at_end)
-    if text:find('^%s*\\') then
-        text = text:match('^%s*(.*)$')
-        local out, action = command(state, text)
-        return out, text, action
-    elseif #text > INPUT_MAX then
-        return answer(state, false, format(
-            'input of %d bytes: at most %d are taken', #text, INPUT_MAX))
+    if state.started then
+        return enter(state, step, text, at_end)
     end
-    local chunk, err, unfinished = compile(text)
-    if chunk ~= nil then
-        return answer(state, pcall(chunk)), text
-    elseif unfinished and not at_end then
-        return '', nil, 'more'
-    end
-    return answer(state, false, err), text
+    return enter(state, function()
+        local before = start(state)
+        return (function(out, ...)
+            return before .. out, ...
+        end)(step(state, text, at_end))
+    end)
+end
+
+--- The session that the running fiber evaluates for, or nil.
+function M.current()
+    return running[fiber_id()]
 end
 
 return M

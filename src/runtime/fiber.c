@@ -2,6 +2,7 @@
 #include "runtime/fiber.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "runtime/loop.h"
@@ -48,6 +49,7 @@ int sched_create(struct sched *s, struct loop *loop)
 	s->count = s->depth = s->waiting = 0;
 	s->idling = s->late_turn = s->in_round = false;
 	s->far = false;
+	s->end_id = s->ending_id = 0;
 	rc = timers_create(&s->timers, loop);
 	if (rc != 0)
 		return rc;
@@ -319,6 +321,25 @@ void fiber_preempt_begin(struct fiber *f)
 	enqueue(f, &f->sched->spent);
 }
 
+void sched_end_computing(struct sched *s, uint64_t id)
+{
+	s->end_id = id;
+}
+
+/* It is wanted to end, and computes. */
+static void charge_ending(struct fiber *f)
+{
+	struct sched *s = f->sched;
+
+	if (s->ending_id != f->id) {
+		s->ending_id = f->id;
+		if (!(f->flags & FIBER_CANCELLED))
+			f->cancel_ns = f->total_ns;
+	} else if (f->total_ns > f->cancel_ns + s->cancel_grace_ns) {
+		f->over = FIBER_OVER_CANCEL;
+	}
+}
+
 void fiber_charge(struct fiber *f, uint64_t ns)
 {
 	const struct fiber_limits *l = f->limits;
@@ -332,6 +353,9 @@ void fiber_charge(struct fiber *f, uint64_t ns)
 	if ((f->flags & FIBER_CANCELLED) &&
 	    f->total_ns > f->cancel_ns + f->sched->cancel_grace_ns)
 		f->over = FIBER_OVER_CANCEL;
+	if (atomic_load_explicit(&f->sched->end_id, memory_order_relaxed) ==
+	    f->id)
+		charge_ending(f);
 }
 
 void fiber_tell_cancel(struct fiber *f)

@@ -132,11 +132,13 @@ struct sched {
 	uint64_t polled;    /* preempted, when the loop polled last */
 	uint64_t
 		cancel_grace_ns; /* CPU time between a cancel and a forced end */
-	unsigned count;          /* live fibers */
-	unsigned depth;          /* resumes inside resumes */
-	unsigned waiting;        /* parked fibers */
-	bool idling;             /* the idle handle is on */
-	bool in_round;           /* sched_run_ready() runs */
+	_Atomic uint64_t end_id;   /* see sched_end_computing(); 0: none */
+	uint64_t ending_id;        /* the same, when it was seen to compute */
+	unsigned count;            /* live fibers */
+	unsigned depth;            /* resumes inside resumes */
+	unsigned waiting;          /* parked fibers */
+	bool idling;               /* the idle handle is on */
+	bool in_round;             /* sched_run_ready() runs */
 	volatile sig_atomic_t far; /* the next tick is: see sched_changed() */
 	bool late_turn;   /* this round late ones run whatever came before */
 	uv_idle_t idle;   /* keeps the poll from blocking while ready */
@@ -215,6 +217,13 @@ void fiber_preempt_begin(struct fiber *f);
 
 /** @a f has used @a ns of CPU time. In a signal handler. */
 void fiber_charge(struct fiber *f, uint64_t ns);
+
+/**
+ * The fiber @a id is wanted to end. If it computes, and goes on with that where a
+ * cancel cannot reach it, for the loop does not turn, it is ended like one that
+ * was cancelled. On any thread, also in a signal handler.
+ */
+void sched_end_computing(struct sched *s, uint64_t id);
 
 /** @a f learns of its cancel. */
 void fiber_tell_cancel(struct fiber *f);

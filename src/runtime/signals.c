@@ -30,6 +30,7 @@ static struct {
 	atomic_int first; /* the signal of the first; 0: none */
 	atomic_uint deadline;
 	_Atomic(void (*)(int)) on_request;
+	_Atomic(void (*)(void)) on_interrupt;
 	_Atomic(void (*)(void)) last_words;
 } state;
 
@@ -103,6 +104,11 @@ static void on_signal(int signo)
 			_exit(128 + signo);
 		}
 		on_first_request(signo);
+	} else if (signo == SIGINT) {
+		void (*on_interrupt)(void) = state.on_interrupt;
+
+		if (on_interrupt != NULL)
+			on_interrupt();
 	}
 	if (signo == SIGQUIT && state.pending[i])
 		give_up(signo);
@@ -230,6 +236,11 @@ void signals_set_on_request(void (*fn)(int signo))
 	state.on_request = fn;
 	if (fn != NULL && state.first != 0)
 		fn(state.first);
+}
+
+void signals_set_on_interrupt(void (*fn)(void))
+{
+	state.on_interrupt = fn;
 }
 
 void signals_set_last_words(void (*fn)(void))

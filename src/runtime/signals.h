@@ -57,6 +57,10 @@ void signals_withdraw(int signo);
  */
 void signals_set_on_request(void (*fn)(int signo));
 
+/** Called in the signal handler, on any thread, at each SIGINT that is no request
+ * to end. NULL: no more. */
+void signals_set_on_interrupt(void (*fn)(void));
+
 /** Called in the signal handler before it ends the process: only what is safe
  * there, such as giving a terminal back. */
 void signals_set_last_words(void (*fn)(void));

@@ -82,15 +82,18 @@ out_is 1 2 --- ... --- '- 1' '- 2' ... --- '- 3' ... \
 printf '\\set output lua\n1, {a = 2, [1] = "x"}, nil\nerror("e")\nx = 1\n\\set output yaml\n1\n' | given
 console
 out_is 'true;' '1, {[1] = "x", a = 2}, nil;' '{error = "e"};' ';' --- '- true' ... --- '- 1' ...
-printf '\\set output table\n\\set\n\\nosuch\n  \\set language lua\n\\set language sql\n' | given
+printf '\\set output xml\n\\set\n\\nosuch\n  \\set language lua\n\\set language sql\n' | given
 console
-out_is --- "- error: 'output: yaml or lua'" ... \
-	--- '- error: \set output yaml|lua, or \set language lua|admin' ... \
+out_is --- "- error: 'Invalid format \"xml\", supported are: yaml, lua, json and table.'" ... \
+	--- '- error: \set output yaml|lua|json|table, \set language lua|admin, or \set cut on|off' ... \
 	--- '- error: Invalid command \nosuch. Type \help for help.' ... \
 	--- '- true' ... --- "- error: 'language: lua or admin'" ...
 printf '\\help\n' | given
 console
-out_has '\set output yaml|lua'
+out_has 'output yaml|lua|json|table'
+printf '\\help set\n' | given
+console
+out_has '\set output table'
 printf '1\n\\q\n2\n' | given
 console
 out_is --- '- 1' ...

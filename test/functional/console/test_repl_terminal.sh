@@ -9,7 +9,7 @@
 if [ "${NEAP_SANITIZE:-}" = thread ]; then exit 77; fi
 
 pty=$NEAP_BINARY_DIR/test/lib/pty
-export NEAP_HISTORY=$PWD/history
+export NEAP_HISTORY=$PWD/history NEAP_INIT= NO_COLOR=1
 unset NEAP_CHECK_LEAKS
 export NEAP_CHECK_LEAKS=1
 
@@ -116,15 +116,15 @@ rm -f history
 terminal -q << 'END'
 expect neap> 
 send a = 'first'\r
-expect ...\r\n\r\nneap> 
+expect ...\r\n\r\n\e[?2004hneap> 
 send if true then\r
 expect     > 
 send a = 'second' end\r
-expect ...\r\n\r\nneap> 
+expect ...\r\n\r\n\e[?2004hneap> 
 send a = 'first'\r
-expect ...\r\n\r\nneap> 
+expect ...\r\n\r\n\e[?2004hneap> 
 send \e[A\e[A\r
-expect ...\r\n\r\nneap> 
+expect ...\r\n\r\n\e[?2004hneap> 
 send a\r
 expect - second\r
 expect neap> 
@@ -141,12 +141,12 @@ cmp history want || fail "history: $(cat history)"
 terminal -q << 'END'
 expect neap> 
 send \e[A\e[A\e[A\r
-expect ...\r\n\r\nneap> 
+expect ...\r\n\r\n\e[?2004hneap> 
 send a\r
 expect - first\r
 expect neap> 
 send \x12tru\r
-expect ...\r\n\r\nneap> 
+expect ...\r\n\r\n\e[?2004hneap> 
 send \x04
 exit 0
 END

@@ -54,7 +54,8 @@ static void on_leave(struct session *s)
 	t.left++;
 }
 
-static const struct session_ops ops = { on_write, on_ready, on_leave };
+static const struct session_ops ops = { on_write, on_ready, on_leave, NULL,
+					NULL };
 
 static int l_loadstring(lua_State *L)
 {
@@ -249,7 +250,9 @@ static void test_commands(void **state)
 	feed("  \\set   output   yaml  ");
 	assert_out("---\n- true\n...\n");
 	feed("\\set output xml");
-	assert_out("---\n- error: 'output: yaml or lua'\n...\n");
+	assert_out(
+		"---\n- error: 'Invalid format \"xml\", supported are: yaml, "
+		"lua, json and table.'\n...\n");
 	feed("\\nosuch");
 	assert_out("---\n- error: Invalid command \\nosuch. Type \\help for "
 		   "help.\n...\n");
@@ -571,8 +574,10 @@ static void test_complete(void **state)
 	assert_completed("require('fib", 9, " fiber'");
 	assert_completed("x = require \"fib", 13, " fiber\"");
 	assert_completed("\\se", 0,
-			 " \\set language lua \\set output lua"
-			 " \\set output yaml");
+			 " \\set cut off \\set cut on \\set language admin"
+			 " \\set language lua"
+			 " \\set output json \\set output lua"
+			 " \\set output table \\set output yaml");
 	assert_completed("zzzz", 0, "");
 	buf_reset(&t.out, 4096);
 	feed("SPRUNG");

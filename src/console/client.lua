@@ -1,0 +1,5 @@
+-- Lines to a console elsewhere.
+
+local M = {}
+
+return M

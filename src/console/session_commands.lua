@@ -1,0 +1,360 @@
+-- The commands of a console session: lines that begin with a backslash.
+
+local c = ...
+
+local output = c.part('output')
+local read_history = c.read_history
+
+local fiber, json = require('fiber'), require('json')
+local loaded = package.loaded
+local type, tonumber, tostring, next, pairs = type, tonumber, tostring, next,
+    pairs
+local pcall, unpack = pcall, unpack
+local sort, concat, format = table.sort, table.concat, string.format
+local getinfo = debug.getinfo
+
+local HISTORY_SHOWN = 20
+local TOP_SECONDS = 1
+local TOP_SECONDS_MAX = 60
+
+local set = {}
+
+function set.output(state, value)
+    local fmt, options = output.parse(value)
+    if fmt == nil then
+        return false, options
+    end
+    state.output, state.output_options = fmt, options
+    state.chosen = true
+    return true, true
+end
+
+function set.language(state, value)
+    if value ~= 'lua' and value ~= 'admin' then
+        return false, 'language: lua or admin'
+    end
+    state.next = value
+    return true, true
+end
+
+function set.cut(state, value)
+    if value ~= 'on' and value ~= 'off' then
+        return false, 'cut: on or off'
+    end
+    state.cut = value == 'on'
+    return true, true
+end
+
+-- Rows for people: a table on a screen, unless they have said what they want.
+local function rows(state, list, columns)
+    state.once = {columns = columns}
+    if state.screen and not state.chosen then
+        state.once.output = 'table'
+    end
+    return true, list
+end
+
+local commands = {}
+
+-- Names in the order of the help.
+local order = {'help', 'set', 'all', 'history', 'fibers', 'top', 'modules',
+    'reload', 'quit'}
+
+local USAGE_SET = '\\set output yaml|lua|json|table, \\set language lua|admin, or '
+    .. '\\set cut on|off'
+
+commands.set = {
+    usage = '\\set NAME VALUE',
+    brief = 'output yaml|lua|json|table, language lua|admin, cut on|off',
+    text = [[
+  \set output yaml        YAML, as Tarantool's console shows values (default)
+  \set output lua         Lua: 1, {a = 2};   ("lua,block": a line for each field)
+  \set output json        a line of JSON: the list of the values, or {"error":..}
+  \set output table       rows and columns for lists of tables
+  \set language lua       lines are Lua ...
+  \set language admin     ... or admin commands
+  \set cut on|off         on a terminal: whether large values end in "..."
+]],
+    run = function(state, rest)
+        local name, value = rest:match('^(%w+)%s+(%S+)$')
+        local f = name ~= nil and set[name] or nil
+        if f == nil then
+            return false, USAGE_SET
+        end
+        return f(state, value)
+    end,
+}
+
+commands.all = {
+    usage = '\\all',
+    brief = 'the last value that was cut, whole',
+    text = [[
+A terminal shows the beginning of large values. \all shows the last one whole;
+"\set cut off" has none cut.
+]],
+    run = function(state)
+        local whole = state.whole
+        if whole == nil then
+            return false, 'nothing was cut'
+        end
+        state.whole = nil
+        state.once = {cut = false}
+        return true, unpack(whole.results, 1, whole.count)
+    end,
+}
+
+commands.history = {
+    usage = '\\history [COUNT]',
+    brief = 'the last inputs',
+    text = [[
+The last 20 inputs, or COUNT of them, of all consoles that share the history.
+]],
+    run = function(state, rest)
+        local count = rest == '' and HISTORY_SHOWN or tonumber(rest)
+        if count == nil or count < 1 or count % 1 ~= 0 then
+            return false, '\\history [COUNT]'
+        elseif state.history == nil then
+            return false, 'no history is kept here'
+        end
+        local list, err = read_history(state.history, count)
+        if list == nil then
+            return false, err
+        end
+        return true, list
+    end,
+}
+
+-- "f in @app.lua at line 5" -> "app.lua:5 f"; of typed text there is no file.
+local function short_place(text)
+    local name, source, line = text:match('^(.-) in (.*) at line (%-?%d+)$')
+    if name == nil then
+        return text
+    end
+    local kind = source:sub(1, 1)
+    source = (kind == '@' or kind == '=') and source:sub(2) or '(text)'
+    return format('%s:%s %s', source, line, name)
+end
+
+local function place_of(trace)
+    for i = 1, #trace do
+        local place = trace[i].L
+        if place ~= nil and not place:find(' in =neap/', 1, true) then
+            return short_place(place)
+        end
+    end
+    return trace[1] and short_place(trace[1].L or trace[1].C) or ''
+end
+
+commands.fibers = {
+    usage = '\\fibers',
+    brief = 'the fibers of this state',
+    text = [[
+The fibers of this state but for the console's: number, name, status, how often
+they were switched to, the memory of their stack, and where they are.
+]],
+    run = function(state)
+        local list, self = {}, fiber.id()
+        for id, info in pairs(fiber.info()) do
+            if id ~= self then
+                list[#list + 1] = {
+                    id = id,
+                    name = info.name,
+                    status = info.status,
+                    switches = info.csw,
+                    memory = info.memory and info.memory.used,
+                    at = place_of(info.backtrace or {}),
+                }
+            end
+        end
+        sort(list, function(a, b) return a.id < b.id end)
+        return rows(state, list, {'id', 'name', 'status', 'switches',
+            'memory', 'at'})
+    end,
+}
+
+commands.top = {
+    usage = '\\top [SECONDS]',
+    brief = 'who uses the processor',
+    text = [[
+Measures for a second, or SECONDS, and shows the fibers by what they have used of
+it: percent, seconds, slices, and how often they were made to give way.
+]],
+    run = function(state, rest)
+        local seconds = rest == '' and TOP_SECONDS or tonumber(rest)
+        if seconds == nil or seconds <= 0 or seconds > TOP_SECONDS_MAX then
+            return false, format('\\top [SECONDS], at most %d',
+                TOP_SECONDS_MAX)
+        end
+        local was_on = pcall(fiber.top)
+        fiber.top_enable()
+        local before = fiber.top().cpu
+        local ok, err = pcall(fiber.sleep, seconds)
+        local after = fiber.top().cpu
+        if not was_on then
+            fiber.top_disable()
+        end
+        if not ok then
+            return false, err
+        end
+        local list = {}
+        for name, t in pairs(after) do
+            local b = before[name] or {time = 0, slices = 0, preempted = 0}
+            list[#list + 1] = {
+                fiber = name,
+                percent = (t.time - b.time) / seconds * 100,
+                seconds = t.time - b.time,
+                slices = t.slices - b.slices,
+                preempted = t.preempted - b.preempted,
+            }
+        end
+        sort(list, function(a, b) return a.seconds > b.seconds end)
+        for _, row in next, list do
+            row.percent = tonumber(format('%.1f', row.percent))
+            row.seconds = tonumber(format('%.6f', row.seconds))
+        end
+        return rows(state, list, {'fiber', 'percent', 'seconds', 'slices',
+            'preempted'})
+    end,
+}
+
+local function source_of_function(f)
+    local info = getinfo(f, 'S')
+    if info.short_src:find('^%[builtin') or info.source:find('^=neap/') then
+        return 'neap'
+    elseif info.what == 'C' then
+        return 'C'
+    end
+    return info.source:match('^@(.*)') or info.short_src
+end
+
+-- Where a module is from: a file if one of its functions is from one. Nothing of
+-- its own is called.
+local function source_of(value)
+    if type(value) == 'function' then
+        return source_of_function(value)
+    elseif type(value) ~= 'table' then
+        return ''
+    end
+    local found = ''
+    for _, v in next, value do
+        local source = type(v) == 'function' and source_of_function(v) or ''
+        if source ~= '' and source ~= 'C' and source ~= 'neap' then
+            return source
+        elseif source == 'neap' or found == '' then
+            found = source
+        end
+    end
+    return found
+end
+
+commands.modules = {
+    usage = '\\modules',
+    brief = 'what was loaded: Lua modules and C modules',
+    text = [[
+The modules in package.loaded, with the file of their functions, and the C
+modules of cmod.load().
+]],
+    run = function(state)
+        local list = {}
+        for name, value in next, loaded do
+            list[#list + 1] = {kind = 'lua', name = tostring(name),
+                from = source_of(value)}
+        end
+        if loaded.cmod ~= nil then
+            for _, m in next, require('cmod').list() do
+                list[#list + 1] = {kind = 'cmod', name = m.path,
+                    from = m.file or '', state = m.state}
+            end
+        end
+        sort(list, function(a, b)
+            if a.kind ~= b.kind then
+                return a.kind > b.kind
+            end
+            return a.name < b.name
+        end)
+        return rows(state, list, {'kind', 'name', 'from', 'state'})
+    end,
+}
+
+commands.reload = {
+    usage = '\\reload',
+    brief = 'nothing to be reloaded yet',
+    text = [[
+Scripts are not reloaded: what they have started would remain beside what the
+new ones start. A single module: package.loaded[NAME] = nil, then require(NAME).
+C modules: cmod's live modules notice that their files have changed.
+]],
+    run = function()
+        return false, 'there is nothing that can be reloaded: a script is not; '
+            .. 'of a module: package.loaded[NAME] = nil, then require(NAME)'
+    end,
+}
+
+commands.quit = {
+    usage = '\\quit, \\q',
+    brief = 'leave the console',
+    text = [[
+On a terminal that ends the program, of a remote console the connection.
+]],
+}
+
+commands.help = {
+    usage = '\\help [COMMAND]',
+    brief = 'this text, or that of a command',
+    text = 'The commands, or what one of them does.\n',
+    run = function(_, rest)
+        if rest ~= '' then
+            local found = commands[rest:gsub('^\\', '')
+                :gsub('^q$', 'quit')]
+            if found == nil then
+                return false, format('there is no command %s', rest)
+            end
+            return true, found.usage .. '\n\n' .. found.text
+        end
+        local lines = {'Lua is evaluated line by line; an expression shows '
+            .. 'its values.\n'}
+        for i = 1, #order do
+            local h = commands[order[i]]
+            lines[#lines + 1] = format('  %-18s %s', h.usage, h.brief)
+        end
+        return true, concat(lines, '\n') .. '\n'
+    end,
+}
+
+-- For programs that ask and wait for the end of an answer.
+commands.frame = {
+    usage = '\\frame TOKEN',
+    brief = 'inputs and answers end with a line TOKEN',
+    text = '',
+    plain = true,
+    run = function(state, rest)
+        state.marker = rest ~= '' and rest or nil
+        state.framed = rest ~= ''
+        return ''
+    end,
+}
+
+local M = {}
+
+--- The command of this name, or nil.
+function M.find(name)
+    local found = commands[name]
+    return found ~= nil and found.run ~= nil and found or nil
+end
+
+--- What can stand behind a backslash, for completion.
+M.words = {}
+for i = 1, #order do
+    if order[i] ~= 'set' then
+        M.words[#M.words + 1] = '\\' .. order[i]
+    end
+end
+for _, name in next, {'cut off', 'cut on', 'language admin', 'language lua',
+        'output json', 'output lua', 'output table', 'output yaml'} do
+    M.words[#M.words + 1] = '\\set ' .. name
+end
+
+--- For whoever adds a language.
+M.languages = set
+
+return M
