@@ -10,6 +10,10 @@
 #include "base/diag.h"
 #include "console/admin_commands.h"
 
+#define WHOLE_MAX 0x1.fffffffffffffp52 /* which a double has exactly */
+
+enum { WORKER_MAX = 65535 };
+
 struct unit {
 	const char *name;
 	double factor;
@@ -25,22 +29,34 @@ static const struct unit size_units[] = {
 	{ "g", 0x1p30 }, { NULL, 0 },
 };
 
-/* A number with a unit of @a units. Returns 0 or -1. */
+static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
+
+/* A decimal number with a unit of @a units. Returns 0 or -1. */
 static int read_number(const char *text, const struct unit *units, double *ret)
 {
+	size_t size = strspn(text, "0123456789.");
 	char *end;
 
 	errno = 0;
 	*ret = strtod(text, &end);
-	if (end == text || errno != 0 || !isfinite(*ret) || *ret < 0)
+	if (size == 0 || end != text + size || errno != 0)
 		return -1;
 	for (; units->name != NULL; units++) {
 		if (strcmp(end, units->name) == 0) {
 			*ret *= units->factor;
-			return 0;
+			return isfinite(*ret) ? 0 : -1;
 		}
 	}
 	return -1;
+}
+
+/* A whole number of @a max at most. Returns 0 or -1. */
+static int read_whole(const char *text, double max, double *ret)
+{
+	if (text[strspn(text, "0123456789")] != '\0' ||
+	    read_number(text, no_units, ret) != 0)
+		return -1;
+	return *ret <= max ? 0 : -1;
 }
 
 static int wrong(const struct admin_command *c, const char *what,
@@ -83,13 +99,11 @@ static int read_value(const struct admin_command *c, const struct admin_arg *a,
 	switch (a->kind) {
 	case ADMIN_NUMBER:
 	case ADMIN_COUNTER:
-		if (read_number(text, time_units, &ret->number) != 0 ||
-		    floor(ret->number) != ret->number ||
-		    strspn(text, "0123456789") != strlen(text))
+		if (read_whole(text, WHOLE_MAX, &ret->number) != 0)
 			return wrong(c, "a whole number is wanted, not", text);
 		return 0;
 	case ADMIN_PERCENT:
-		if (read_number(text, time_units, &ret->number) != 0)
+		if (read_number(text, no_units, &ret->number) != 0)
 			return wrong(c, "a number is wanted, not", text);
 		return 0;
 	case ADMIN_BYTES:
@@ -121,8 +135,8 @@ static int take_common(const struct admin_command *c, char *const *words,
 	if (c->collect == NULL || *count < 2 ||
 	    strcmp(words[*count - 2], "worker") != 0)
 		return 0;
-	if (read_number(words[*count - 1], time_units, &number) != 0 ||
-	    number < 1 || number > 65535 || floor(number) != number)
+	if (read_whole(words[*count - 1], WORKER_MAX, &number) != 0 ||
+	    number < 1)
 		return wrong(c, "a worker's number is wanted, not",
 			     words[*count - 1]);
 	ret->worker = (unsigned)number;

@@ -134,12 +134,13 @@ static int put_cell(struct buf *b, const struct admin_column *column,
 	}
 }
 
-/* Blanks at the end of a line help nobody. */
+/* Blanks at the end of a line help nobody; but without any it would be the end of
+ * the answer. */
 static int end_line(struct buf *b, size_t start)
 {
 	while (b->size > start && b->data[b->size - 1] == ' ')
 		b->size--;
-	return buf_putc(b, '\n');
+	return buf_puts(b, b->size == start ? " \n" : "\n");
 }
 
 static int put_head(const struct admin_format *f, struct buf *b)

@@ -6,8 +6,7 @@
  */
 #pragma once
 
-#include "base/buf.h"
-#include "console/admin.h"
+#include "console/admin_run.h"
 
 struct admin_session;
 
@@ -46,6 +45,10 @@ bool admin_session_is_collecting(const struct admin_session *a);
 /** There is room again. */
 void admin_session_drained(struct admin_session *a);
 
+/** The client sends something while a line runs: what follows something ends, as
+ * admin_is_interrupted() tells it. */
+void admin_session_typed(struct admin_session *a);
+
 /** End what runs, or forget the lines that were begun. */
 void admin_session_interrupt(struct admin_session *a);
 
@@ -59,14 +62,7 @@ enum admin_prompt {
 	ADMIN_PROMPT_ONCE,   /* the session ends behind its first line */
 	ADMIN_PROMPT_SILENT, /* it goes on, without prompt */
 	ADMIN_PROMPT_SHOWN,
-	ADMIN_PROMPT_TIMED, /* shown, and how long the process runs */
-};
-
-/** How a failure is marked: "[3]: ", "error: " or not at all. */
-enum admin_severity {
-	ADMIN_SEVERITY_NONE,
-	ADMIN_SEVERITY_NUMBER,
-	ADMIN_SEVERITY_STRING,
+	ADMIN_PROMPT_TIMED, /* shown, and how old the session is */
 };
 
 struct admin_session *admin_run_session(struct admin_run *run);

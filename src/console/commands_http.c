@@ -1,4 +1,5 @@
 /* Admin commands of the HTTP servers. */
+#include <limits.h>
 #include <stdio.h>
 
 #include "app/app.h"
@@ -221,7 +222,8 @@ struct shut {
 
 static int parse_shut(struct admin_run *run)
 {
-	struct shut s = { .fd = (int)admin_arg(run, 0)->number };
+	double id = admin_arg(run, 0)->number;
+	struct shut s = { .fd = id <= INT_MAX ? (int)id : INT_MAX };
 
 	admin_set_cursor(run, &s, sizeof(s));
 	return 0;

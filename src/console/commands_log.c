@@ -13,7 +13,8 @@ enum {
 
 struct events {
 	uint64_t last; /* number of the line that was told */
-	uint64_t end;  /* the last one there was; 0: follow */
+	uint64_t end;  /* the last one there was */
+	bool follow;
 	unsigned level;
 };
 
@@ -23,8 +24,9 @@ static int begin(struct admin_run *run, unsigned level, bool follow,
 	struct events *e = admin_context(run);
 
 	e->level = level;
-	e->end = follow ? 0 : log_ring_last();
-	e->last = only_new ? log_ring_last() : 0;
+	e->end = log_ring_last();
+	e->follow = follow;
+	e->last = only_new ? e->end : 0;
 	return 0;
 }
 
@@ -52,9 +54,7 @@ static enum admin_step tell_events(struct admin_run *run)
 			return ADMIN_DONE;
 		number = log_ring_read(e->last, e->level, line, LINE_ROOM,
 				       &size, &level);
-		if (e->end != 0 && number > e->end)
-			number = 0;
-		if (number == 0)
+		if (number == 0 || (!e->follow && number > e->end))
 			break;
 		if (size == 0 || line[size - 1] != '\n')
 			line[size++] = '\n';
@@ -62,7 +62,7 @@ static enum admin_step tell_events(struct admin_run *run)
 			return ADMIN_MORE;
 		e->last = number;
 	}
-	if (e->end != 0 || log_ring_last() == 0)
+	if (!e->follow)
 		return ADMIN_DONE;
 	admin_wake_at(run, uv_hrtime() + FOLLOW_MS * 1000000ull);
 	return ADMIN_WAIT;
