@@ -15,6 +15,7 @@
 #include "app/app.h"
 #include "app/worker.h"
 #include "base/inject.h"
+#include "lua/lua_preempt.h"
 #include "runtime/mailbox.h"
 
 enum {
@@ -43,7 +44,7 @@ struct admin_gather {
 	unsigned last;
 	bool away; /* the batch */
 	uint64_t late_ns;
-	char error[80];
+	char error[128];
 };
 
 static void batch_free(struct batch *b)
@@ -149,10 +150,31 @@ struct admin_gather *admin_gather_new(struct admin_run *run,
 	return g;
 }
 
+/* What keeps the worker from answering, as far as its ticks have told. */
+static void say_late(struct admin_gather *g)
+{
+	const struct worker *w = &g->app->workers[g->worker - 1];
+	uint64_t asked_ns = g->late_ns - LATE_MS * 1000000ull;
+	struct lua_busy busy;
+
+	lua_preempt_look(&w->vm, &busy);
+	if (busy.seen_ns < asked_ns)
+		snprintf(g->error, sizeof(g->error), "does not answer");
+	else
+		snprintf(g->error, sizeof(g->error),
+			 "does not answer: fiber %llu '%s' has kept it for "
+			 "%.1f s",
+			 (unsigned long long)busy.fiber, busy.name,
+			 (double)(uv_hrtime() - busy.since_ns) / 1e9);
+}
+
 static enum admin_step give_up(struct admin_gather *g, const char *why,
 			       unsigned *ret_worker, const char **ret_error)
 {
-	snprintf(g->error, sizeof(g->error), "%s", why);
+	if (why != NULL)
+		snprintf(g->error, sizeof(g->error), "%s", why);
+	else
+		say_late(g);
 	*ret_error = g->error;
 	*ret_worker = g->worker++;
 	drop_batch(g);
@@ -176,8 +198,7 @@ enum admin_step admin_gather_next(struct admin_gather *g,
 		}
 		if (g->away) {
 			if (uv_hrtime() >= g->late_ns)
-				return give_up(g, "does not answer: it is busy",
-					       ret_worker, ret_error);
+				return give_up(g, NULL, ret_worker, ret_error);
 			admin_wake_at(g->run, g->late_ns);
 			return ADMIN_WAIT;
 		}

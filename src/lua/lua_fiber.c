@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <lauxlib.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/diag.h"
@@ -150,10 +151,14 @@ struct lua_fiber *lua_fiber_check_get(lua_State *L)
 
 void lua_fiber_name(struct lua_fiber *f, const char *name)
 {
-	if (__builtin_expect(f->owns_name, 0))
-		mem_free((void *)f->name);
+	void *old = f->owns_name ? (void *)f->name : NULL;
+
 	f->owns_name = false;
 	f->name = name;
+	/* A tick that comes in between reads the name: see note_busy(). */
+	atomic_signal_fence(memory_order_seq_cst);
+	if (__builtin_expect(old != NULL, 0))
+		mem_free(old);
 }
 
 int lua_fiber_set_name(struct lua_fiber *f, const char *name, size_t size)

@@ -41,6 +41,22 @@ bool lua_preempt_take(struct lua_vm *vm, lua_State *co)
 	       *ar.what != 'C';
 }
 
+void lua_preempt_look(const struct lua_vm *vm, struct lua_busy *ret)
+{
+	enum { TRIES = 1000 };
+	const atomic_uint *version = &vm->hook.busy_version;
+
+	for (int i = 0; i < TRIES; i++) {
+		unsigned before = atomic_load(version);
+
+		*ret = vm->hook.busy;
+		atomic_thread_fence(memory_order_acquire);
+		if (before % 2 == 0 && atomic_load(version) == before)
+			return;
+	}
+	*ret = (struct lua_busy){ 0 }; /* written all the time */
+}
+
 static double seconds(uint64_t ns)
 {
 	return (double)ns / 1e9;
@@ -223,12 +239,27 @@ static void forget(struct lua_vm *vm)
 	luaJIT_stopmatch = 0;
 }
 
-enum { OUTSIDE_MAX_NS = 100000000 };
+enum { OUTSIDE_MAX_NS = 100000000, BUSY_NS = 100000000 };
 
 /* Of what runs outside of its fiber. Its own time, not that of a busy machine. */
 static bool takes_too_long(const struct lua_vm *vm)
 {
 	return ticker_turn_age_cpu_ns(&vm->ticker) > OUTSIDE_MAX_NS;
+}
+
+/* Signal context. For other threads: this one may be in C code that does not end. */
+static void note_busy(struct lua_vm *vm)
+{
+	const struct lua_fiber *f = lua_fiber_of(vm->sched->current);
+	struct lua_busy *b = &vm->hook.busy;
+
+	atomic_fetch_add(&vm->hook.busy_version, 1);
+	b->since_ns = vm->ticker.begun;
+	b->seen_ns = uv_hrtime();
+	b->fiber = f->base.id;
+	memcpy(b->name, f->name, strnlen(f->name, sizeof(b->name) - 1));
+	b->name[strnlen(f->name, sizeof(b->name) - 1)] = '\0';
+	atomic_fetch_add(&vm->hook.busy_version, 1);
 }
 
 /* Signal context. */
@@ -245,6 +276,8 @@ static bool ask(void *arg, const void *ucontext)
 		if (vm->sched->current->over == FIBER_OVER_NONE)
 			return true;
 	}
+	if (ticker_turn_ns(&vm->ticker) >= BUSY_NS)
+		note_busy(vm);
 	if (vm->on_stall != NULL && ticker_turn_ns(&vm->ticker) >= vm->stall_ns)
 		vm->hook.armed = true; /* so that it is reported at the end */
 	else if (turn_is_over && !takes_too_long(vm))

@@ -16,6 +16,17 @@
 struct lua_fiber;
 struct lua_vm;
 
+/** Who has kept the others of a state waiting for a while, as ticks have found. */
+struct lua_busy {
+	uint64_t since_ns; /* uv_hrtime() when its turn began */
+	uint64_t seen_ns;  /* and when that was found; 0: never */
+	uint64_t fiber;
+	char name[32];
+};
+
+/** The last of them; it may be over by now. Any thread, while the state lives. */
+void lua_preempt_look(const struct lua_vm *vm, struct lua_busy *ret);
+
 /**
  * Slices of @a slice_ns for the fibers of this vm. Returns 0, or -1 with diag
  * set: ClientError when this build cannot (the system's LuaJIT, the thread

@@ -15,6 +15,7 @@
 #include "lua/lua_account.h"
 #include "lua/lua_limits.h"
 #include "lua/lua_memory.h"
+#include "lua/lua_preempt.h"
 #include "lua/lua_value.h"
 #include "runtime/ticker.h"
 
@@ -122,6 +123,8 @@ struct lua_vm {
 		int user_mask;
 		int user_count;
 		int user_left; /* instructions before its next call */
+		atomic_uint busy_version; /* of busy: odd while it is written */
+		struct lua_busy busy;
 	} hook;
 	struct {
 		uint64_t told_ns; /* when the last one was logged; 0: none */
