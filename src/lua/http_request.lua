@@ -6,6 +6,7 @@
 local c, _, router = ...
 
 local usage = c.usage
+local huge = math.huge
 
 local c_params, c_decode, c_is_request = c.params, c.decode, c.is_request
 
@@ -402,15 +403,17 @@ end
 -- time, and nothing is lost; or it never will: the peer has gone, or has been told
 -- why its body is refused. Yields: maybe. Throws: cancelled; the deadline.
 function request:read(what, timeout)
-    local size, delimiter = math.huge, nil
-    if type(what) == 'number' then
+    local size, delimiter = huge, nil
+    if what == nil then
+        size = huge -- all of it, as most want
+    elseif type(what) == 'number' then
         size = what
     elseif type(what) == 'string' then
         delimiter = what
     elseif type(what) == 'table' then
         size = what.chunk or what.size or size
         delimiter = what.delimiter
-    elseif what ~= nil then
+    else
         usage('req:read(what): bytes, a delimiter or a table is wanted')
     end
     local from, due = 0, timeout and c.due(timeout)
