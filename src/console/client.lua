@@ -1,5 +1,376 @@
--- Lines to a console elsewhere.
+-- Lines to a console elsewhere: the client of a remote console, and the sessions
+-- whose lines go there.
+--
+-- Inputs and answers are framed: each ends with a line of its own that nobody can
+-- guess ("\frame TOKEN"), so that neither can be taken for the other.
+
+local c = ...
+
+local settings = c.part('settings')
+
+local socket, digest = require('socket'), require('digest')
+local error, pcall, tonumber, tostring = error, pcall, tonumber, tostring
+local setmetatable, io, os = setmetatable, io, os
+local format = string.format
+
+local INPUT_MAX = c.input_max
+local TIMEOUT = 10 -- of the connection, the greeting and the password
+
+local Client = {}
+Client.__index = Client
+
+local function hex(bytes)
+    return (bytes:gsub('.', function(ch) return format('%02x', ch:byte()) end))
+end
+
+local function lost(self, why)
+    self:close()
+    return nil, format("%s: %s", self.name, why)
+end
+
+local function read(self, what, timeout)
+    local text, err = self.socket:read(what, timeout)
+    if text == nil or text == '' then
+        return nil, err and tostring(err) or 'the connection has ended'
+    end
+    return text
+end
+
+local function log_in(self, options)
+    if options.password == nil then
+        return nil, 'a password is wanted'
+    elseif options.password:find('\n', 1, true) then
+        return nil, 'a password has no line ends'
+    end
+    self.socket:write('\\login ' .. options.password .. '\n', self.timeout)
+    local answer, err = read(self, '...\n', self.timeout)
+    if answer == nil then
+        return nil, err
+    end
+    return answer:find('^%-%-%-\n%- true\n') ~= nil, 'wrong password'
+end
+
+local function greet(self, options)
+    local first, err = read(self, '\n', self.timeout)
+    if first == nil then
+        return nil, err
+    elseif not first:find('^neap ') then
+        return nil, 'this is no console of neap'
+    end
+    local second
+    second, err = read(self, '\n', self.timeout)
+    if second == nil then
+        return nil, err
+    elseif second:find('\\login', 1, true) then
+        local ok, why = log_in(self, options)
+        if not ok then
+            return nil, why
+        end
+    end
+    self.token = hex(digest.urandom(16))
+    return self.socket:write('\\frame ' .. self.token .. '\n', self.timeout)
+end
+
+-- Open it, again as well. Returns true | nil, err.
+function Client:open()
+    local options = self.options
+    local s, err = socket.tcp_connect(self.host, self.port,
+        {timeout = self.timeout, tls = options.tls})
+    if s == nil then
+        return nil, format('%s: %s', self.name, tostring(err))
+    end
+    self.socket, self.is_open = s, true
+    local ran, ok, why = pcall(greet, self, options)
+    if ran and ok then
+        return true
+    end
+    return lost(self, tostring(not ran and ok or why))
+end
+
+function Client:close()
+    if self.is_open then
+        self.is_open = false
+        self.socket:close()
+    end
+end
+
+-- Evaluate @text there. Returns its answer and "ok", "error" or "leave"; or nil and
+-- why the connection is lost.
+function Client:ask(text)
+    if #text > INPUT_MAX then
+        return format("---\n- error: 'input of %d bytes: at most %d are taken'\n"
+            .. "...\n", #text, INPUT_MAX), 'error'
+    end
+    local ok, err
+    if not self.is_open then
+        ok, err = self:open()
+        if not ok then
+            return nil, err
+        end
+    end
+    local ran, answer, status = pcall(function()
+        local sent, why = self.socket:write(text .. '\n' .. self.token .. '\n')
+        if not sent then
+            return nil, tostring(why)
+        end
+        local data
+        data, why = read(self, self.token .. ' ')
+        if data == nil then
+            return nil, why
+        end
+        local word
+        word, why = read(self, '\n')
+        if word == nil then
+            return nil, why
+        end
+        return data:sub(1, -#self.token - 2), word:sub(1, -2)
+    end)
+    if not ran then -- cancelled: what is asked there is, too
+        self:close()
+        error(answer, 0)
+    elseif answer == nil then
+        return lost(self, status)
+    end
+    self.is_admin = status:find(' admin$') ~= nil
+    return answer, (status:gsub(' admin$', ''))
+end
 
 local M = {}
+
+--- "unix/:PATH", "PATH", "HOST:PORT", "[ADDRESS]:PORT", "PORT" -> host, port or path,
+-- name; or nil.
+function M.parse(uri)
+    uri = tostring(uri)
+    local path = uri:match('^unix/:(.+)$')
+    if path == nil and uri:find('/', 1, true) then
+        path = uri
+    end
+    if path ~= nil then
+        return 'unix/', path, path
+    end
+    local host, port = uri:match('^%[(.+)%]:(%d+)$')
+    if host == nil then
+        host, port = uri:match('^([^:]*):(%d+)$')
+    end
+    if host == nil and uri:find('^%d+$') then
+        host, port = '', uri
+    end
+    if host == nil then
+        if uri == '' or uri:find(':', 1, true) then
+            return nil
+        end
+        return 'unix/', uri, uri
+    end
+    if tonumber(port) > 65535 then
+        return nil
+    end
+    host = host == '' and 'localhost' or host
+    return host, tonumber(port), format(host:find(':', 1, true) and '[%s]:%s'
+        or '%s:%s', host, port)
+end
+
+--- Connect: client | nil, err.
+function M.open(uri, options)
+    local host, port, name = M.parse(uri)
+    local client = setmetatable({host = host, port = port, name = name,
+        options = options, timeout = options.timeout or TIMEOUT}, Client)
+    local ok, err = client:open()
+    if not ok then
+        return nil, err
+    end
+    return client
+end
+
+--- From here on the session's lines go there. @only: the session has no lines of its
+-- own.
+function M.use(state, client, only)
+    state.remote, state.only = client, only
+    state.prompt = client.name:sub(-56) .. '> '
+end
+
+local function leave(state)
+    state.remote:close()
+    local only = state.only
+    state.remote, state.prompt = nil, nil
+    return only and 'leave' or nil
+end
+
+local function tell(text)
+    return format("---\n- error: '%s'\n...\n", (tostring(text):gsub("'", "''")))
+end
+
+--- What a session does with an input: answer, entry, what comes next, whether it
+-- went well.
+function M.ask(state, text)
+    local client = state.remote
+    if text:find('^\\q%s*$') or text:find('^\\quit%s*$') then
+        return '', text, leave(state), true
+    end
+    local ran, answer, status = pcall(client.ask, client, text)
+    if not ran then
+        return tell(tostring(answer) .. ', here and there'), text, nil, false
+    elseif answer == nil then
+        if state.only then
+            io.stderr:write('neap: ', status, '\n')
+            os.exit(3)
+        end
+        leave(state)
+        return tell(status), text, nil, false
+    elseif status == 'leave' then
+        return answer, text, leave(state), true
+    end
+    return answer, text, nil, status == 'ok'
+end
+
+-- An admin command with a payload goes on to an empty line.
+function M.is_unfinished(state, text)
+    return state.remote.is_admin and text:find('^[^\n]*<<%S*%s*\n?') ~= nil
+        and not text:find('\n$')
+end
+
+-- --- neap connect ---
+
+local USAGE = [[
+usage: neap connect [options] PATH|HOST:PORT
+
+Opens a console of a running program: lines from a terminal, or from standard
+input, are evaluated there.
+
+  -e CODE              evaluate this and leave; may be given several times
+  --password-file F    the password's file; else the variable NEAP_PASSWORD
+  --tls                with TLS; the server's certificate is verified
+  --tls-ca F           ... by this authority
+  --tls-cert F         ... and with this certificate of ours
+  --tls-key F          ... and its key
+  --tls-name NAME      ... of a server of this name
+  --timeout SECONDS    for the connection, and for its greeting (10)
+
+exit codes: 0; 1 a line has failed there; 2 a wrong command line; 3 no connection
+]]
+
+local function refuse(text)
+    io.stderr:write('neap: ', text, "\nTry 'neap connect --help'.\n")
+    os.exit(2)
+end
+
+local valued = {['-e'] = true, ['--password-file'] = true, ['--tls-ca'] = true,
+    ['--tls-cert'] = true, ['--tls-key'] = true, ['--tls-name'] = true,
+    ['--timeout'] = true}
+
+local function parse_words(words)
+    local o, i = {code = {}}, 1
+    while i <= #words do
+        local word, value = words[i], nil
+        if valued[word] then
+            i = i + 1
+            value = words[i]
+            if value == nil then
+                refuse(word .. ': a value is missing')
+            end
+        end
+        if word == '-e' then
+            o.code[#o.code + 1] = value
+        elseif word == '-h' or word == '--help' then
+            io.stdout:write(USAGE)
+            os.exit(0)
+        elseif value ~= nil then
+            o[word] = value
+        elseif word == '--tls' then
+            o.tls = true
+        elseif word:find('^%-.') or o.uri ~= nil then
+            refuse('connect: ' .. word .. ' is not understood')
+        else
+            o.uri = word
+        end
+        i = i + 1
+    end
+    if o.uri == nil or M.parse(o.uri) == nil then
+        refuse('connect: PATH or HOST:PORT is wanted')
+    end
+    return o
+end
+
+local function options_of(o)
+    local options = {password = os.getenv('NEAP_PASSWORD')}
+    if o['--password-file'] ~= nil then
+        local f, err = io.open(o['--password-file'])
+        if f == nil then
+            refuse(tostring(err))
+        end
+        options.password = f:read('*l')
+        f:close()
+    end
+    if o['--timeout'] ~= nil then
+        options.timeout = tonumber(o['--timeout'])
+        if options.timeout == nil or options.timeout <= 0 then
+            refuse('--timeout: seconds are wanted')
+        end
+    end
+    if o.tls or o['--tls-ca'] or o['--tls-cert'] then
+        options.tls = {ca_file = o['--tls-ca'], cert_file = o['--tls-cert'],
+            key_file = o['--tls-key'], server_name = o['--tls-name']}
+    end
+    return options
+end
+
+-- Returns the code to end with when the session is over, or nothing.
+local function run(client, text)
+    local answer, status = client:ask(text)
+    if answer == nil then
+        io.stdout:flush()
+        io.stderr:write('neap: ', status, '\n')
+        os.exit(3)
+    end
+    io.stdout:write(answer)
+    return status
+end
+
+local function run_lines(client)
+    local code, text = 0, nil
+    for line in io.lines() do
+        text = text == nil and line or text .. '\n' .. line
+        local whole = client.is_admin or line:find('^\\') or #text > INPUT_MAX
+            or not c.part('session').is_unfinished(text)
+        if whole then
+            local status = run(client, text)
+            text = nil
+            if status == 'leave' then
+                return code
+            elseif status ~= 'ok' then
+                code = 1
+            end
+        end
+    end
+    if text ~= nil and run(client, text) ~= 'ok' then
+        code = 1
+    end
+    return code
+end
+
+--- `neap connect`, the words behind that. Comes back when a console is to be opened.
+function M.command(words, on_terminal)
+    local o = parse_words(words)
+    local client, err = M.open(o.uri, options_of(o))
+    if client == nil then
+        io.stderr:write('neap: ', tostring(err), '\n')
+        os.exit(3)
+    end
+    if #o.code == 0 and on_terminal then
+        settings.adopt = client
+        return
+    end
+    local code = 0
+    for i = 1, #o.code do
+        if run(client, o.code[i]) == 'error' then
+            code = 1
+        end
+    end
+    if #o.code == 0 then
+        code = run_lines(client)
+    end
+    client:close()
+    io.stdout:flush()
+    os.exit(code)
+end
 
 return M

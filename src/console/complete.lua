@@ -6,6 +6,7 @@
 local c = ...
 
 local commands = c.part('session_commands').words
+local settings = c.part('settings')
 
 local type, next, rawget, pairs = type, next, rawget, pairs
 local sort, getmetatable = table.sort, debug.getmetatable
@@ -152,6 +153,9 @@ end
 --- Returns how many bytes of the end of `text` the candidates replace, and the
 -- candidates, sorted.
 return function(text)
+    if settings.no_completion then
+        return 0, {}
+    end
     local found = setmetatable({ count = 0, seen = {} }, Found)
     local size = search(found, text)
     local list = {}

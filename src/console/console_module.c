@@ -7,10 +7,12 @@
 #include "app/worker.h"
 #include "base/diag.h"
 #include "console/lua_command.h"
+#include "console/lua_parts.h"
 #include "console/remote.h"
 #include "console/repl.h"
 #include "lua/lua_call.h"
 #include "lua/lua_error.h"
+#include "lua/lua_socket.h"
 #include "lua_src/console.h"
 #include "runtime/fiber.h"
 
@@ -32,19 +34,55 @@ static void on_remote_close(void *arg)
 	box->remote = NULL;
 }
 
-/* listen(path) -> server | nil, err */
+/* Field @a name of the options at 1. */
+static const char *text_option(lua_State *L, const char *name)
+{
+	const char *text;
+
+	lua_getfield(L, 1, name);
+	text = lua_tostring(L, -1); /* stays in the table */
+	lua_pop(L, 1);
+	return text;
+}
+
+static lua_Number number_option(lua_State *L, const char *name)
+{
+	lua_Number v;
+
+	lua_getfield(L, 1, name);
+	v = lua_tonumber(L, -1);
+	lua_pop(L, 1);
+	return v;
+}
+
+/* listen({path | host, port, mode, password, connections, idle_timeout, audit},
+ * userdata of a TLS context | nil) -> server | nil, err. The Lua half has looked at
+ * them. */
 static int l_console_listen(lua_State *L)
 {
-	const char *path = luaL_checkstring(L, 1);
-	struct server_box *box = lua_newuserdata(L, sizeof *box);
+	struct remote_options o = {
+		.path = text_option(L, "path"),
+		.mode = (mode_t)number_option(L, "mode"),
+		.host = text_option(L, "host"),
+		.port = (unsigned)number_option(L, "port"),
+		.password = text_option(L, "password"),
+		.connections = (unsigned)number_option(L, "connections"),
+		.idle_ns = (uint64_t)(number_option(L, "idle_timeout") * 1e9),
+	};
+	struct server_box *box;
 	struct worker *w = worker_of(L);
 
+	lua_getfield(L, 1, "audit");
+	o.audit = lua_toboolean(L, -1);
+	if (!lua_isnil(L, 2))
+		o.tls = lua_socket_check_tls_context(L, 2);
+	box = lua_newuserdata(L, sizeof *box);
 	box->remote = NULL;
 	luaL_getmetatable(L, server_class);
 	lua_setmetatable(L, -2);
 	if (w->id != 1) /* the script asks for it in each of them */
 		return 1;
-	box->remote = remote_listen(w, path);
+	box->remote = remote_listen(w, &o);
 	if (box->remote == NULL)
 		return lua_error_fail(L);
 	remote_set_on_close(box->remote, on_remote_close, box);
@@ -78,7 +116,7 @@ static int l_server_gc(lua_State *L)
 
 /***
  * console_server.path -> string | nil
- * Where it listens; nil: it was closed.
+ * Where it listens: the path of the socket, or `HOST:PORT`; nil: it was closed.
  */
 static int l_server_index(lua_State *L)
 {
@@ -137,6 +175,7 @@ static int luaopen_neap_console(lua_State *L)
 		{ "start_end", l_console_start_end },
 		{ "failed", lua_wait_failed },
 		{ "usage", lua_error_usage_text },
+		{ "part", lua_parts_part },
 		{ NULL, NULL },
 	};
 	static const luaL_Reg meta[] = {

@@ -1,5 +1,9 @@
 -- Values as Lua literals: the output mode `lua` of the console.
 
+local c = ...
+
+local settings = c.part('settings')
+
 local type, tostring, tonumber = type, tostring, tonumber
 local next, rawget, error = next, rawget, error
 local concat, sort, format = table.concat, table.sort, string.format
@@ -164,7 +168,7 @@ function M.text(results, count, block)
         end
         put(out, results[i], 1, {})
     end
-    out:put(';\n')
+    out:put(settings.eos .. '\n')
     return concat(out, '', 1, out.count)
 end
 

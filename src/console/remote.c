@@ -1,4 +1,4 @@
-/* The console over a unix socket. See remote.h. */
+/* The console over sockets. See remote.h. */
 #include "console/remote.h"
 
 #include <errno.h>
@@ -8,22 +8,32 @@
 #include "app/worker.h"
 #include "base/buf.h"
 #include "base/diag.h"
+#include "base/escape.h"
 #include "base/inject.h"
 #include "base/log.h"
+#include "console/remote_peer.h"
 #include "console/session.h"
 #include "net/listener.h"
 #include "net/stream.h"
+#include "net/tls.h"
+#include "net/tls_context.h"
 
 enum {
-	CONNECTIONS_MAX = 100,
 	INPUT_MAX = SESSION_INPUT_MAX + 1, /* unread lines of a connection */
 	UNSENT_MAX = 1024 * 1024,
 	READ_SIZE = 64 * 1024,
-	FLUSH_MS = 5000,   /* for the last answer to a client that reads */
-	VANISHED_MS = 500, /* between two looks whether it is still there */
-	RETRY_MS = 100,    /* until a connection is tried again */
-	ROUND_MS = 5,      /* of the loop: when it lasts, others come first */
-	TURN_MS = 1,       /* a connection evaluates lines even then */
+	FLUSH_MS = 5000,    /* for the last answer to a client that reads */
+	VANISHED_MS = 500,  /* between two looks whether it is still there */
+	RETRY_MS = 100,     /* until a connection is tried again */
+	ROUND_MS = 5,       /* of the loop: when it lasts, others come first */
+	TURN_MS = 1,        /* a connection evaluates lines even then */
+	LOGIN_MS = 10000,   /* for the handshake of TLS and the password */
+	DENY_MS = 1000,     /* until a wrong password is told */
+	ATTEMPTS_MAX = 3,   /* of a connection */
+	STRANGERS_MAX = 20, /* connections that have not told the password */
+	STRANGER_INPUT_MAX = 64 * 1024,
+	REMOTE_PATH_MAX = 107, /* bytes of a unix socket's */
+	AUDIT_MAX = 1024,      /* bytes of a line that are logged */
 };
 
 struct remote {
@@ -40,9 +50,14 @@ struct remote {
 	bool draining;
 	bool closing;
 	bool told_of_memory; /* since the last connection that was taken */
+	bool audit;
+	unsigned connections_max;
+	unsigned strangers;
+	uint64_t idle_ns;
+	char password[REMOTE_PASSWORD_MAX + 1]; /* "": none is wanted */
 	void (*on_close)(void *arg);
 	void *on_close_arg;
-	char path[108];
+	char path[128]; /* or "HOST:PORT" */
 	char buffer[READ_SIZE];
 };
 
@@ -58,6 +73,12 @@ struct connection {
 	bool broken;        /* it cannot be written to */
 	bool leaving;       /* to be closed when all is sent; see leave() */
 	bool closing;       /* the handle is being closed */
+	bool stranger;      /* the password is not told yet */
+	bool denied;        /* a wrong password will be told */
+	unsigned attempts;
+	struct timer
+		patience; /* LOGIN_MS, or the time a client may be silent */
+	char who[REMOTE_PEER_SIZE];
 };
 
 static struct list all = { &all, &all };
@@ -75,6 +96,8 @@ static void free_when_done(struct remote *r)
 	drain_remove(&r->drainable);
 	timer_stop(&r->worker->sched.timers, &r->deadline);
 	list_del(&r->link);
+	stream_group_drop_tls(&r->group);
+	explicit_bzero(r->password, sizeof r->password);
 	mem_free(r);
 }
 
@@ -96,7 +119,10 @@ static void close_connection(struct connection *c)
 	if (c->closing)
 		return;
 	c->closing = true;
+	if (c->stranger)
+		c->remote->strangers--;
 	timer_stop(&c->remote->worker->sched.timers, &c->timer);
+	timer_stop(&c->remote->worker->sched.timers, &c->patience);
 	session_destroy(&c->session);
 	stream_close(&c->stream);
 }
@@ -118,6 +144,7 @@ static void leave(struct connection *c)
 
 	if (!c->leaving) {
 		c->leaving = true;
+		c->denied = false;
 		stream_read_stop(&c->stream);
 		timer_start(timers, &c->timer,
 			    uv_hrtime() + FLUSH_MS * 1000000ull, on_flush_late);
@@ -195,15 +222,113 @@ static bool next_line(struct connection *c, size_t done, size_t *ret_size,
 	return true;
 }
 
+/* --- who may, and what he does --- */
+
+static void work(struct connection *c);
+
+static void on_silent(struct timer *t)
+{
+	struct connection *c = list_entry(t, struct connection, patience);
+
+	if (session_is_busy(&c->session))
+		return; /* on_ready() begins to count again */
+	if (!c->stranger)
+		log_info("console '%s': %s: idle for too long", c->remote->path,
+			 c->who);
+	close_connection(c);
+}
+
+static void expect_within(struct connection *c, uint64_t ns)
+{
+	if (ns != 0)
+		timer_start(&c->remote->worker->sched.timers, &c->patience,
+			    uv_hrtime() + ns, on_silent);
+}
+
+static void note_activity(struct connection *c)
+{
+	if (!c->stranger && !c->closing)
+		expect_within(c, c->remote->idle_ns);
+}
+
+static void audit(struct connection *c, const char *line, size_t size)
+{
+	static const char frame[] = "\\frame "; /* runs nothing */
+	struct buf text = { 0 };
+	size_t shown = size < AUDIT_MAX ? size : AUDIT_MAX;
+
+	if (!c->remote->audit || line == NULL ||
+	    session_is_frame(&c->session, line, size) ||
+	    (size >= sizeof frame - 1 &&
+	     memcmp(line, frame, sizeof frame - 1) == 0))
+		return;
+	if (buf_reserve(&text, shown * ESCAPE_MAX + 1) != NULL) {
+		escape_json(&text, line, shown);
+		log_info("console '%s': %s runs \"%.*s\"%s", c->remote->path,
+			 c->who, (int)text.size, text.data,
+			 shown < size ? " and more" : "");
+	}
+	buf_destroy(&text);
+}
+
+static void on_denied(struct timer *t)
+{
+	struct connection *c = list_entry(t, struct connection, timer);
+
+	c->denied = false;
+	write_error(c, "wrong password");
+	if (++c->attempts >= ATTEMPTS_MAX)
+		leave(c);
+	else
+		work(c);
+}
+
+/* "\login PASSWORD", and nothing else, until it is right. A wrong one is told
+ * late: guessing takes its time. */
+static void log_in(struct connection *c, const char *line, size_t size)
+{
+	static const char word[] = "\\login ";
+	static const char good[] = "---\n- true\n...\n";
+	size_t n = sizeof word - 1;
+
+	if (size >= n && memcmp(line, word, n) == 0 &&
+	    remote_secret_is(c->remote->password, line + n, size - n)) {
+		c->stranger = false;
+		c->remote->strangers--;
+		timer_stop(&c->remote->worker->sched.timers, &c->patience);
+		note_activity(c);
+		log_info("console '%s': %s has logged in", c->remote->path,
+			 c->who);
+		write_text(c, good, sizeof good - 1);
+		return;
+	}
+	log_warn("console '%s': %s: wrong password", c->remote->path, c->who);
+	c->denied = true;
+	timer_start(&c->remote->worker->sched.timers, &c->timer,
+		    uv_hrtime() + DENY_MS * 1000000ull, on_denied);
+}
+
 static void feed(struct connection *c, const char *line, size_t size)
 {
 	struct error *e;
 
+	if (c->stranger) {
+		log_in(c, line == NULL ? "" : line, size);
+		return;
+	}
+	audit(c, line, size);
 	if (session_feed(&c->session, line, size) == 0)
 		return;
 	e = diag_take();
 	write_error(c, e->message);
 	error_unref(e);
+	if (c->session.framed) /* who waits for the end of an answer is told */
+		leave(c);
+}
+
+static bool has_too_much(const struct connection *c)
+{
+	return c->in.size >= (c->stranger ? STRANGER_INPUT_MAX : INPUT_MAX);
 }
 
 /* What is to be done when no line is being evaluated. */
@@ -218,7 +343,7 @@ static void settle(struct connection *c)
 		leave(c);
 	} else if (stream_unsent(&c->stream) > UNSENT_MAX) {
 		stream_read_stop(&c->stream); /* on_drained() goes on */
-	} else if (c->in.size >= INPUT_MAX) {
+	} else if (has_too_much(c)) {
 		write_error(c, "the line is too long");
 		leave(c);
 	} else if (stream_read_start(&c->stream) != 0) {
@@ -228,7 +353,7 @@ static void settle(struct connection *c)
 
 static bool may_evaluate(struct connection *c)
 {
-	return !c->broken && !c->leaving && !c->closing &&
+	return !c->broken && !c->leaving && !c->closing && !c->denied &&
 	       !c->remote->draining && !c->remote->closing &&
 	       !session_is_busy(&c->session) &&
 	       stream_unsent(&c->stream) <= UNSENT_MAX;
@@ -280,7 +405,8 @@ static void work(struct connection *c)
 {
 	bool over;
 
-	if (c->working || c->closing || c->leaving || is_pausing(c))
+	if (c->working || c->closing || c->leaving || c->denied ||
+	    is_pausing(c))
 		return;
 	timer_stop(&c->remote->worker->sched.timers, &c->timer);
 	c->working = true;
@@ -288,7 +414,9 @@ static void work(struct connection *c)
 	c->working = false;
 	if (c->closing)
 		return;
-	if (over)
+	if (c->denied)
+		stream_read_stop(&c->stream);
+	else if (over)
 		wait_turn(c);
 	else if (!session_is_busy(&c->session) && !c->leaving)
 		settle(c);
@@ -311,6 +439,7 @@ static void on_ready(struct session *s, const char *entry)
 	const char *prompt = s->in_admin ? admin_session_prompt(s->admin) : "";
 
 	(void)entry;
+	note_activity(s->arg);
 	if (*prompt != '\0')
 		write_text(s->arg, prompt, strlen(prompt));
 	work(s->arg);
@@ -344,6 +473,7 @@ static void on_read(struct stream *s, char *data, ssize_t size)
 			close_connection(c);
 		return;
 	}
+	note_activity(c);
 	if (size < 0) {
 		c->at_end = true;
 		stream_read_stop(s);
@@ -355,7 +485,7 @@ static void on_read(struct stream *s, char *data, ssize_t size)
 		write_error(c, "not enough memory");
 		leave(c);
 		return;
-	} else if (c->in.size >= INPUT_MAX) {
+	} else if (has_too_much(c)) {
 		stream_read_stop(s); /* settle() goes on, or refuses */
 	}
 	work(c);
@@ -383,14 +513,63 @@ static void greet(struct connection *c)
 {
 	static const char text[] = "neap (Lua console)\n"
 				   "type '\\help' for help\n";
+	static const char locked[] = "neap (Lua console)\n"
+				     "type '\\login PASSWORD' to log in\n";
 
-	write_text(c, text, sizeof text - 1);
+	if (c->stranger)
+		write_text(c, locked, sizeof locked - 1);
+	else
+		write_text(c, text, sizeof text - 1);
 }
 
 static void refuse(struct connection *c, const char *why)
 {
 	write_error(c, why);
 	leave(c);
+}
+
+/* It is taken. */
+static void welcome(struct connection *c)
+{
+	struct remote *r = c->remote;
+
+	if (stream_is_greeting(&c->stream)) { /* on_greeted() goes on */
+		expect_within(c, LOGIN_MS * 1000000ull);
+		if (r->count > r->connections_max ||
+		    r->strangers > STRANGERS_MAX ||
+		    stream_read_start(&c->stream) != 0)
+			close_connection(c);
+		return;
+	}
+	if (r->count > r->connections_max) {
+		refuse(c, "too many connections");
+		return;
+	}
+	if (r->strangers > STRANGERS_MAX) {
+		refuse(c, "too many connections that have not logged in");
+		return;
+	}
+	greet(c);
+	if (c->stranger)
+		expect_within(c, LOGIN_MS * 1000000ull);
+	else
+		note_activity(c);
+	work(c);
+}
+
+static void on_greeted(struct stream *s, int status)
+{
+	struct connection *c = connection_of(s);
+
+	if (status != 0) {
+		log_warn("console '%s': %s: the handshake of TLS has failed",
+			 c->remote->path, c->who);
+		close_connection(c);
+		return;
+	}
+	timer_stop(&c->remote->worker->sched.timers, &c->patience);
+	remote_peer_format(c->who, s);
+	welcome(c);
 }
 
 static void on_retry(struct timer *t);
@@ -418,6 +597,7 @@ static void accept_next(struct remote *r)
 		return;
 	}
 	c->remote = r;
+	c->stranger = r->password[0] != '\0';
 	rc = stream_accept(&c->stream, &r->group, &r->listener.uv.stream,
 			   &opened);
 	if (!opened) {
@@ -428,6 +608,8 @@ static void accept_next(struct remote *r)
 	r->told_of_memory = false;
 	list_add_tail(&r->connections, &c->link);
 	r->count++;
+	r->strangers += c->stranger;
+	remote_peer_format(c->who, &c->stream);
 	if (session_create(&c->session, &r->worker->vm, &session_ops, c) != 0) {
 		struct error *e = diag_take();
 
@@ -437,12 +619,8 @@ static void accept_next(struct remote *r)
 	}
 	if (rc != 0)
 		close_connection(c);
-	else if (r->count > CONNECTIONS_MAX)
-		refuse(c, "too many connections");
-	else {
-		greet(c);
-		work(c);
-	}
+	else
+		welcome(c);
 }
 
 static void on_retry(struct timer *t)
@@ -548,38 +726,65 @@ void remote_set_on_close(struct remote *r, void (*fn)(void *arg), void *arg)
 }
 
 /* Returns 0, or UV_E*; when *ret_opened the listener must be closed. */
-static int open_listener(struct remote *r, bool *ret_opened)
+static int open_listener(struct remote *r, const struct remote_options *o,
+			 bool *ret_opened)
 {
-	struct listen_options opts = { .mode = 0600 };
+	struct listen_options opts = { .mode = o->mode };
 	struct listen_address addr;
 	char text[128];
 	int rc;
 
 	*ret_opened = false;
-	snprintf(text, sizeof text, "unix/:%s", r->path);
-	rc = listen_address_parse(&addr, text, 0);
+	if (o->path != NULL)
+		snprintf(text, sizeof text, "unix/:%s", o->path);
+	else
+		snprintf(text, sizeof text, "%s", o->host);
+	rc = listen_address_parse(&addr, text, o->port);
 	if (rc != 0)
 		return rc;
 	r->listener.on_connection = on_connection;
 	r->listener.on_closed = on_listener_closed;
 	r->listener.arg = r;
-	return listener_open(&r->listener, &r->worker->loop.uv, &addr, &opts,
-			     ret_opened);
+	rc = listener_open(&r->listener, &r->worker->loop.uv, &addr, &opts,
+			   ret_opened);
+	if (rc == 0 && o->path == NULL &&
+	    listener_address(&r->listener, &addr) == 0)
+		listen_address_format(&addr, r->path, sizeof r->path);
+	return rc;
 }
 
-struct remote *remote_listen(struct worker *w, const char *path)
+/* Whoever gets in may run anything: not from elsewhere without a word. */
+static int check_options(const struct remote_options *o)
 {
-	struct remote *r;
-	int rc;
+	size_t password = o->password == NULL ? 0 : strlen(o->password);
+	bool certified = o->tls != NULL &&
+			 tls_context_verify(o->tls) == TLS_VERIFY_REQUIRED;
 
-	if (strlen(path) >= sizeof r->path) {
+	if (o->path != NULL && strlen(o->path) > REMOTE_PATH_MAX)
 		diag_set(IllegalParams,
 			 "console.listen: the path of a unix "
 			 "socket has at most %d bytes, not %zu",
-			 (int)sizeof r->path - 1, strlen(path));
-		return NULL;
-	}
-	r = mem_zalloc(sizeof *r);
+			 REMOTE_PATH_MAX, strlen(o->path));
+	else if (o->password != NULL && (password < REMOTE_PASSWORD_MIN ||
+					 password > REMOTE_PASSWORD_MAX))
+		diag_set(IllegalParams,
+			 "console.listen: a password has %d to %d bytes",
+			 REMOTE_PASSWORD_MIN, REMOTE_PASSWORD_MAX);
+	else if (o->path == NULL && password == 0 && !certified)
+		diag_set(IllegalParams,
+			 "console.listen('%s:%u'): over TCP a password is "
+			 "wanted, or tls with verify = 'required': who gets "
+			 "in may run anything",
+			 o->host, o->port);
+	else
+		return 0;
+	return -1;
+}
+
+static struct remote *make(struct worker *w, const struct remote_options *o)
+{
+	struct remote *r = mem_zalloc(sizeof *r);
+
 	if (r == NULL) {
 		diag_set_oom(sizeof *r, "a console");
 		return NULL;
@@ -590,27 +795,54 @@ struct remote *remote_listen(struct worker *w, const char *path)
 		.buffer = r->buffer,
 		.buffer_size = sizeof r->buffer,
 		.on_read = on_read,
+		.on_greeted = on_greeted,
 		.on_drained = on_drained,
 		.on_closed = on_stream_closed,
 	};
+	if (o->tls != NULL && stream_group_set_tls(&r->group, o->tls) != 0) {
+		diag_set_oom(0, "a console");
+		mem_free(r);
+		return NULL;
+	}
+	r->audit = o->audit;
+	r->connections_max = o->connections;
+	r->idle_ns = o->idle_ns;
+	if (o->password != NULL)
+		snprintf(r->password, sizeof r->password, "%s", o->password);
+	if (o->path != NULL)
+		snprintf(r->path, sizeof r->path, "%s", o->path);
+	else
+		snprintf(r->path, sizeof r->path, "%s:%u", o->host, o->port);
 	list_init(&r->connections);
 	list_add_tail(&all, &r->link);
-	memcpy(r->path, path, strlen(path) + 1);
 	r->drainable.name = "console";
 	r->drainable.start = on_drain;
+	return r;
+}
+
+struct remote *remote_listen(struct worker *w, const struct remote_options *o)
+{
+	struct remote *r;
+	int rc;
+
+	if (check_options(o) != 0)
+		return NULL;
+	r = make(w, o);
+	if (r == NULL)
+		return NULL;
 	rc = drain_add(&w->loop.drain, &r->drainable);
 	if (rc != 0) {
 		diag_set(ClientError,
 			 "console.listen('%s'): the process is "
 			 "ending",
-			 path);
+			 r->path);
 		free_when_done(r);
 		return NULL;
 	}
-	rc = open_listener(r, &r->listening);
+	rc = open_listener(r, o, &r->listening);
 	if (rc == 0)
 		return r;
-	diag_set_system(rc, "console.listen('%s')", path);
+	diag_set_system(rc, "console.listen('%s')", r->path);
 	if (r->listening)
 		remote_close(r);
 	else

@@ -1,6 +1,5 @@
 /*
- * The console over a unix socket: sessions as on the terminal, one for each
- * connection.
+ * The console over sockets: sessions as on the terminal, one for each connection.
  *
  * What a client can cost is bounded: the number of connections, the length of
  * a line, and of an answer's unsent rest, past which no line is evaluated and
@@ -8,19 +7,44 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
 struct remote;
+struct tls_context;
 struct worker;
 
+enum {
+	REMOTE_CONNECTIONS = 100, /* at once, if nothing else is said */
+	REMOTE_CONNECTIONS_MAX = 10000,
+	REMOTE_PASSWORD_MIN = 8, /* bytes */
+	REMOTE_PASSWORD_MAX = 256,
+};
+
+struct remote_options {
+	const char *path; /* of a unix socket; NULL: TCP */
+	mode_t mode;      /* of its file */
+	const char *host; /* of TCP */
+	unsigned port;
+	const char *password; /* to be told before anything else; NULL: none */
+	struct tls_context *tls; /* a server's; NULL: none */
+	unsigned connections;
+	uint64_t
+		idle_ns; /* a client that is silent for so long goes; 0: never */
+	bool audit;      /* each line is logged */
+};
+
 /**
- * Listen in worker 1 on the unix socket @a path, mode 0600; the file of a server that is
- * gone is replaced. NULL with diag set.
+ * Listen in worker 1; the file of a server that is gone is replaced. TCP wants a
+ * password, or a TLS context that requires certificates. NULL with diag set.
  */
-struct remote *remote_listen(struct worker *w, const char *path);
+struct remote *remote_listen(struct worker *w, const struct remote_options *o);
 
 /** Stop listening and close the connections; what runs there is cancelled. */
 void remote_close(struct remote *r);
 
-/** Where it listens. */
+/** Where it listens: the path, or "HOST:PORT". */
 const char *remote_path(const struct remote *r);
 
 /** Told once when @a r is about to go, whoever closed it. */

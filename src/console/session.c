@@ -449,6 +449,11 @@ static bool take_marker(const struct session *s, const char *line, size_t *size)
 	return true;
 }
 
+bool session_is_frame(const struct session *s, const char *line, size_t size)
+{
+	return s->framed && take_marker(s, line, &size);
+}
+
 /* A line of an input that ends by a marker. */
 static int feed_marked(struct session *s, const char *line, size_t size)
 {
@@ -490,6 +495,11 @@ int session_feed(struct session *s, const char *line, size_t size)
 {
 	int rc;
 
+	if (s->in_admin && line != NULL && session_is_frame(s, line, size)) {
+		write_answer(s, "", 0, "ok admin");
+		s->ops->ready(s, NULL);
+		return 0;
+	}
 	if (is_for_admin(s, line, size)) {
 		feed_admin(s, line, size);
 		return 0;

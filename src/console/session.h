@@ -111,6 +111,9 @@ void session_destroy(struct session *s);
  */
 int session_feed(struct session *s, const char *line, size_t size);
 
+/** Is the line no text of the user's but the end of a framed input? */
+bool session_is_frame(const struct session *s, const char *line, size_t size);
+
 /** Cancel what is evaluated, or else forget the lines begun. */
 void session_interrupt(struct session *s);
 

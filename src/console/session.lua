@@ -154,14 +154,41 @@ local function command(state, line)
     return text, next_step, ok
 end
 
+local M = {}
+
+--- Are further lines wanted?
+function M.is_unfinished(text)
+    local chunk, _, unfinished = compile(text)
+    return chunk == nil and unfinished
+end
+
 -- What the C half wants to know of the session after an input.
 local function outcome(state, text, entry, next_step, ok)
     return text, entry, next_step, not ok, state.marker, state.framed,
         state.prompt, state.remote ~= nil
 end
 
+-- Of a session whose lines go elsewhere.
+local function step_there(state, text, at_end)
+    local client = c.part('client')
+    if not at_end and not text:find('^%s*\\') then
+        local unfinished
+        if state.remote.is_admin then
+            unfinished = client.is_unfinished(state, text)
+        else
+            unfinished = M.is_unfinished(text)
+        end
+        if unfinished then
+            return '', nil, 'more'
+        end
+    end
+    return outcome(state, client.ask(state, text))
+end
+
 local function step(state, text, at_end)
-    if text:find('^%s*\\') then
+    if state.remote ~= nil and not text:find('^%s*\\history') then
+        return step_there(state, text, at_end)
+    elseif text:find('^%s*\\') then
         local line = text:match('^%s*(.*)$')
         local out, next_step, ok = command(state, line)
         return outcome(state, out, line, next_step, ok)
@@ -172,8 +199,6 @@ local function step(state, text, at_end)
     local chunk, err, unfinished = compile(text)
     if chunk == nil and unfinished and not at_end then
         return '', nil, 'more'
-    elseif state.remote ~= nil then
-        return outcome(state, c.part('client').ask(state, text))
     end
     local out, ok
     if chunk ~= nil then
@@ -184,12 +209,10 @@ local function step(state, text, at_end)
     return outcome(state, out, text, nil, ok)
 end
 
-local M = {}
-
 -- Sessions begin with what console.on_start() was given.
 local function start(state)
     state.started = true
-    if settings.on_start == nil then
+    if settings.on_start == nil or state.remote ~= nil then
         return ''
     end
     local hook = settings.on_start
@@ -201,13 +224,17 @@ end
 
 --- The state of a session.
 function M.new()
-    return {
+    local state = {
         output = settings.output,
         output_options = settings.output_options,
         cut = true,
-        ac = true,
         object = {},
     }
+    if settings.adopt ~= nil then
+        c.part('client').use(state, settings.adopt, true)
+        settings.adopt = nil
+    end
+    return state
 end
 
 local function enter(state, f, ...)
@@ -223,7 +250,7 @@ end
 function M.begin(state, init)
     return enter(state, function()
         local text = start(state)
-        if init ~= '' then
+        if init ~= '' and state.remote == nil then
             local chunk, err = loadfile(init)
             local out, ok
             if chunk ~= nil then

@@ -206,8 +206,9 @@ static void open_console(struct app *app, void *arg)
 	const struct options *o = arg;
 	struct error *e;
 
-	if (repl_start(w, o->quiet ? NULL : version_greeting(), on_repl_left,
-		       app) != NULL)
+	if (repl_start(w,
+		       o->quiet || o->connect > 0 ? NULL : version_greeting(),
+		       on_repl_left, app) != NULL)
 		return;
 	e = diag_take();
 	report_error(w, e->message);
@@ -232,6 +233,7 @@ static int run(const struct options *o, int argc, char **argv,
 	const char **paths = mem_alloc((o->step_count + 1) * sizeof *paths);
 	struct leaks leaks;
 	struct app app;
+	char connect_text[64];
 	int code = 1;
 
 	if (steps == NULL || paths == NULL) {
@@ -251,6 +253,13 @@ static int run(const struct options *o, int argc, char **argv,
 	if (app_create(&app, settings, modules) != 0) {
 		code = fail(1);
 		goto out;
+	}
+	if (o->connect > 0) {
+		snprintf(connect_text, sizeof connect_text,
+			 "require('console')._connect_command(%d, %s)",
+			 o->connect, isatty(STDIN_FILENO) ? "true" : "false");
+		steps[script.step_count++] =
+			(struct app_step){ APP_STEP_EVAL, connect_text };
 	}
 	if (o->interactive || (o->script == 0 && !o->has_eval)) {
 		app.on_main_end = open_console;

@@ -48,7 +48,7 @@ static const struct flag flags[] = {
 
 /* First words kept for what neap will do; a file of that name needs "./". */
 static const char *const verbs[] = {
-	"check", "config", "connect", "console", "doc", "health", "init",
+	"check", "config", "console", "doc", "health", "init",
 	"luacheckrc", "pack", "reload", "rocks", "run", "test",
 };
 /* clang-format on */
@@ -235,6 +235,11 @@ static int parse(struct options *o, int argc, char **argv,
 		o->version = true;
 		return 0;
 	}
+	if (strcmp(argv[i], "connect") == 0) {
+		o->connect = i;
+		return settings_set(settings, SETTING_WORKERS, "1",
+				    ORIGIN_FLAG);
+	}
 	if (strcmp(argv[i], "module") == 0) {
 		o->module = i;
 		return 0;
@@ -294,6 +299,8 @@ void options_print_help(FILE *out)
 	}
 	print_flag(out, "--", "what follows is the script and its arguments");
 	fputs("\ncommands (a file of such a name is run as ./NAME):\n", out);
+	print_flag(out, "connect PATH|HOST:PORT",
+		   "open the console of a running program");
 	print_flag(out, "module new NAME",
 		   "make a folder with a C module to begin with");
 	print_flag(out, "version", "as --version");

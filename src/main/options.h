@@ -29,6 +29,7 @@ struct options {
 	bool help;        /* -h */
 	bool quiet;       /* -q: no greeting */
 	bool has_eval;    /* a -e among the steps */
+	int connect;      /* argv index of the command `connect`; 0: none */
 	int module;       /* argv index of the command `module`; 0: none */
 	int script;       /* argv index of the script ("-": stdin); 0: none */
 };

@@ -54,6 +54,17 @@ static int teardown(void **state)
 	return 0;
 }
 
+static struct remote *listen_there(void)
+{
+	struct remote_options o = {
+		.path = address.sun_path,
+		.mode = 0600,
+		.connections = REMOTE_CONNECTIONS,
+	};
+
+	return remote_listen(&worker, &o);
+}
+
 static int client(void)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -86,7 +97,7 @@ static void test_accepts_again(void **state)
 	(void)state;
 	if (inject_arm("malloc", 0, 0) != 0)
 		skip();
-	assert_non_null(remote_listen(&worker, address.sun_path));
+	assert_non_null(listen_there());
 	inject_reset();
 	inject_arm("malloc", 0, 2);
 	first = client();
@@ -106,7 +117,7 @@ static void test_closed_before_the_retry(void **state)
 	(void)state;
 	if (inject_arm("malloc", 0, 0) != 0)
 		skip();
-	r = remote_listen(&worker, address.sun_path);
+	r = listen_there();
 	assert_non_null(r);
 	inject_reset();
 	inject_arm("malloc", 0, -1);
@@ -130,7 +141,7 @@ static void test_takes_turns(void **state)
 	lua_Integer n;
 
 	(void)state;
-	assert_non_null(remote_listen(&worker, address.sun_path));
+	assert_non_null(listen_there());
 	fd = client();
 	assert_int_equal(write(fd, lines, sizeof lines - 1), sizeof lines - 1);
 	do {
