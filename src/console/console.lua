@@ -105,6 +105,8 @@ local function plan(uri, options)
         if tls == nil then
             return nil, err
         end
+    elseif tls ~= nil and not tls.is_server then
+        usage('console.listen: tls: a context of socket.tls_server() is wanted')
     end
     return o, tls and tls[1]
 end

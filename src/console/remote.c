@@ -8,7 +8,6 @@
 #include "app/worker.h"
 #include "base/buf.h"
 #include "base/diag.h"
-#include "base/escape.h"
 #include "base/inject.h"
 #include "base/log.h"
 #include "console/remote_peer.h"
@@ -32,8 +31,6 @@ enum {
 	ATTEMPTS_MAX = 3,   /* of a connection */
 	STRANGERS_MAX = 20, /* connections that have not told the password */
 	STRANGER_INPUT_MAX = 64 * 1024,
-	REMOTE_PATH_MAX = 107, /* bytes of a unix socket's */
-	AUDIT_MAX = 1024,      /* bytes of a line that are logged */
 };
 
 struct remote {
@@ -253,22 +250,9 @@ static void note_activity(struct connection *c)
 
 static void audit(struct connection *c, const char *line, size_t size)
 {
-	static const char frame[] = "\\frame "; /* runs nothing */
-	struct buf text = { 0 };
-	size_t shown = size < AUDIT_MAX ? size : AUDIT_MAX;
-
-	if (!c->remote->audit || line == NULL ||
-	    session_is_frame(&c->session, line, size) ||
-	    (size >= sizeof frame - 1 &&
-	     memcmp(line, frame, sizeof frame - 1) == 0))
-		return;
-	if (buf_reserve(&text, shown * ESCAPE_MAX + 1) != NULL) {
-		escape_json(&text, line, shown);
-		log_info("console '%s': %s runs \"%.*s\"%s", c->remote->path,
-			 c->who, (int)text.size, text.data,
-			 shown < size ? " and more" : "");
-	}
-	buf_destroy(&text);
+	if (c->remote->audit && line != NULL &&
+	    !session_is_frame(&c->session, line, size))
+		remote_audit(c->remote->path, c->who, line, size);
 }
 
 static void on_denied(struct timer *t)
@@ -753,34 +737,6 @@ static int open_listener(struct remote *r, const struct remote_options *o,
 	return rc;
 }
 
-/* Whoever gets in may run anything: not from elsewhere without a word. */
-static int check_options(const struct remote_options *o)
-{
-	size_t password = o->password == NULL ? 0 : strlen(o->password);
-	bool certified = o->tls != NULL &&
-			 tls_context_verify(o->tls) == TLS_VERIFY_REQUIRED;
-
-	if (o->path != NULL && strlen(o->path) > REMOTE_PATH_MAX)
-		diag_set(IllegalParams,
-			 "console.listen: the path of a unix "
-			 "socket has at most %d bytes, not %zu",
-			 REMOTE_PATH_MAX, strlen(o->path));
-	else if (o->password != NULL && (password < REMOTE_PASSWORD_MIN ||
-					 password > REMOTE_PASSWORD_MAX))
-		diag_set(IllegalParams,
-			 "console.listen: a password has %d to %d bytes",
-			 REMOTE_PASSWORD_MIN, REMOTE_PASSWORD_MAX);
-	else if (o->path == NULL && password == 0 && !certified)
-		diag_set(IllegalParams,
-			 "console.listen('%s:%u'): over TCP a password is "
-			 "wanted, or tls with verify = 'required': who gets "
-			 "in may run anything",
-			 o->host, o->port);
-	else
-		return 0;
-	return -1;
-}
-
 static struct remote *make(struct worker *w, const struct remote_options *o)
 {
 	struct remote *r = mem_zalloc(sizeof *r);
@@ -825,7 +781,7 @@ struct remote *remote_listen(struct worker *w, const struct remote_options *o)
 	struct remote *r;
 	int rc;
 
-	if (check_options(o) != 0)
+	if (remote_options_check(o) != 0)
 		return NULL;
 	r = make(w, o);
 	if (r == NULL)

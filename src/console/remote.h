@@ -35,6 +35,9 @@ struct remote_options {
 	bool audit;      /* each line is logged */
 };
 
+/** May it be served so? Returns 0, or -1 with diag set. */
+int remote_options_check(const struct remote_options *o);
+
 /**
  * Listen in worker 1; the file of a server that is gone is replaced. TCP wants a
  * password, or a TLS context that requires certificates. NULL with diag set.
