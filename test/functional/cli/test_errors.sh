@@ -30,7 +30,7 @@ refused "--drain-timeout: '1e999' is not a number of seconds" --drain-timeout=1e
 refused "--drain-timeout: '' is not a number of seconds" --drain-timeout=
 refused "server.yaml: servers from a configuration file are not there yet" server.yaml
 refused "x.yml: servers from a configuration file are not there yet" x.yml
-for verb in init run console connect rocks test check doc pack config reload; do
+for verb in init run console rocks test check doc pack config reload; do
 	refused "'neap $verb' is not there yet (to run a file of that name: ./$verb)" $verb
 done
 export NEAP_LOG_LEVEL=loud
