@@ -188,6 +188,9 @@ local function begin(self, method, url, body, opts)
         or method == 'PUT' or method == 'PATCH')
     local list = options.of(url, opts, timeout)
     local what = name_of(method, url)
+    if opts.unix_socket then -- who could not be reached: not the URL's host
+        what = ('%s by %s'):format(what, opts.unix_socket)
+    end
     local redirects = options.check_number(opts, 'max_redirects', 10)
     options.set(list, O.FOLLOWLOCATION, follows and 1 or 0)
     options.set(list, O.MAXREDIRS, math.floor(redirects))

@@ -162,8 +162,11 @@ end
 
 -- What is sent for a body of any type, and its content type when we chose it.
 local function encode(body, content_type)
-    if type(body) ~= 'table' then
+    if type(body) == 'string' or type(body) == 'number' then
         return tostring(body)
+    elseif type(body) ~= 'table' then
+        usage(('http.client: the body is a string or a table, not %s')
+            :format(type(body)))
     end
     local kind = content_type == nil and 'application/json' or type_of(content_type)
     local encoder = encoders[kind]

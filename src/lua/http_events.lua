@@ -63,6 +63,8 @@ local function beat(self)
     end
 end
 
+local known = { headers = true, heartbeat = true, retry = true, compress = true }
+
 --- req:events([options]) -> events
 -- Answer with a stream of events, as EventSource in a browser reads it. @options:
 -- `headers`; `heartbeat`, seconds (15) after which a line is sent that says nothing,
@@ -87,6 +89,11 @@ function request.methods:events(options)
        retry and (type(retry) ~= 'number' or not (retry >= 0)) then
         usage('req:events{headers=, heartbeat=, retry=}: a table and seconds '
             .. 'are wanted')
+    end
+    for name in pairs(options) do
+        if not known[name] then
+            usage(("req:events: there is no option '%s'"):format(tostring(name)))
+        end
     end
     if heartbeat == nil then
         heartbeat = HEARTBEAT

@@ -88,6 +88,11 @@ function request:stream(options)
         usage('req:stream{status=, headers=}: a whole number and a table are '
             .. 'wanted')
     end
+    for name in pairs(options) do
+        if name ~= 'status' and name ~= 'headers' and name ~= 'compress' then
+            usage(("req:stream: there is no option '%s'"):format(tostring(name)))
+        end
+    end
     local encoder
     local kind = self.httpd.text_type
     if options.compress ~= nil or self.httpd.compresses then
@@ -531,11 +536,24 @@ local function expires(value)
     return os.date('!%a, %d %b %Y %H:%M:%S GMT', os.time() + value)
 end
 
+-- Others are refused: `httpOnly` for `httponly` would be a cookie that scripts may read.
+local cookie_fields = {
+    name = true, value = true, path = true, domain = true, expires = true,
+    max_age = true, secure = true, httponly = true, samesite = true,
+}
+local samesites = { strict = true, lax = true, none = true }
+
 --- resp:setcookie(cookie) -> response
 -- Have the peer keep the @cookie `{name=, value=, path=, domain=, expires=,
 -- max_age=, secure=, httponly=, samesite=}`. `expires` is a date, or a time from
--- now such as "+1d" (s, h, d, m: 30 days, y). Yields: no.
+-- now such as "+1d" (s, h, d, m: 30 days, y). `samesite` is "Strict", "Lax" or "None".
+-- Yields: no. Throws: other fields; what no cookie can have.
 function response:setcookie(cookie)
+    for name in pairs(cookie) do
+        if not cookie_fields[name] then
+            usage(("resp:setcookie: a cookie has no '%s'"):format(tostring(name)))
+        end
+    end
     if type(cookie.name) ~= 'string' or
        not cookie.name:find("^[%w!#$%%&'*+%-.^_`|~]+$") then
         usage('resp:setcookie{name=, value=}: the name is no token')
@@ -556,7 +574,12 @@ function response:setcookie(cookie)
     if cookie.domain ~= nil then add('domain', cookie.domain) end
     if cookie.expires ~= nil then add('expires', expires(cookie.expires)) end
     if cookie.max_age ~= nil then add('max-age', cookie.max_age) end
-    if cookie.samesite ~= nil then add('samesite', cookie.samesite) end
+    if cookie.samesite ~= nil then
+        if not samesites[tostring(cookie.samesite):lower()] then
+            usage("resp:setcookie: samesite is 'Strict', 'Lax' or 'None'")
+        end
+        add('samesite', cookie.samesite)
+    end
     if cookie.secure then parts[#parts + 1] = 'secure' end
     if cookie.httponly then parts[#parts + 1] = 'httponly' end
     self.headers = self.headers or {}

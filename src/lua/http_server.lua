@@ -466,6 +466,11 @@ function M.new(host, port, options)
     return self
 end
 
+local route_fields = {
+    path = true, method = true, name = true, log_requests = true, stream = true,
+    compress = true,
+}
+
 --- httpd:route(route, handler) -> httpd
 -- Have @handler answer the requests that @route = `{path=, method=, name=,
 -- log_requests=, stream=, compress=}` takes. In `path`, ":name" stands for a segment and "*name" for
@@ -498,7 +503,7 @@ end
 -- `{gen=, param=, state=}`. `trailers` of the response, or what a function there
 -- returns in the end, follow the last chunk. `req:stream()` is the other way to
 -- answer in pieces, and says when what is sent how.
--- Yields: no. Throws: the route exists.
+-- Yields: no. Throws: the route exists; what else is in @route.
 function server:route(route, handler)
     if type(route) ~= 'table' or type(route.path) ~= 'string' then
         usage('httpd:route({path=, method=, name=}, handler): a path is '
@@ -507,6 +512,12 @@ function server:route(route, handler)
     if type(handler) ~= 'function' then
         usage(('httpd:route({path=}, handler): handler is a function, not %s')
             :format(type(handler)))
+    end
+    for name in pairs(route) do
+        if not route_fields[name] then
+            usage(("httpd:route: %s: there is no '%s' of a route"):format(route.path,
+                tostring(name)))
+        end
     end
     local methods = {}
     local list = route.method or 'ANY'

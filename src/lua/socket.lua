@@ -716,16 +716,28 @@ local function connect_new(domain, kind, protocol, host, port, due, tls, name)
     return nil, why
 end
 
+-- A name that is not known is refused: `tsl` for `tls` would be a connection in plain text.
+local function check_names(options, who, known)
+    for name in pairs(options) do
+        if not known[name] then
+            usage(("%s: there is no option '%s'"):format(who, tostring(name)))
+        end
+    end
+end
+
+local connect_options = {timeout = true, tls = true}
+
 --- socket.tcp_connect(host, [port], [timeout | options]) -> socket_object | nil, err
 -- Connect to @port of @host, a name or a number, one of its addresses after the other;
 -- or to a unix socket. It fails after @timeout seconds for all of it. @options:
 -- `timeout`; and `tls`, for a connection with TLS: true, options or a context as
 -- `tls_client()` has them, and beside them `context` (then no other), `server_name`
 -- (whose certificate it must be, if not that of @host), `handshake_timeout` (10).
--- Yields: maybe. Throws: cancelled.
+-- Yields: maybe. Throws: another option; cancelled.
 function M.tcp_connect(host, port, timeout)
     local tls, err
     if type(timeout) == 'table' then
+        check_names(timeout, 'socket.tcp_connect()', connect_options)
         if timeout.tls then
             tls, err = parts.tls_plan(timeout.tls, false)
             if tls == nil then
@@ -767,6 +779,7 @@ setmetatable(M, {
 })
 
 parts.methods, parts.new, parts.connect = methods, new, connect
+parts.check_names = check_names
 parts.look_up, parts.object_of, parts.name_mt = look_up, object_of, name_mt
 function parts.set_peer(self, source) sources[self] = source end
 c.add_tls(c, M, parts)

@@ -8,6 +8,7 @@ local fiber = require('fiber')
 local log = require('log')
 
 local new, usage, c_park, IN = own.new, c.usage, c.park, c.events.IN
+local check_names = own.check_names
 local type, error, pcall, xpcall = type, error, pcall, xpcall
 
 -- Of one who came, not of the socket.
@@ -179,6 +180,12 @@ local function backlog_usage()
     usage('socket.tcp_server(): backlog is a number, 0 or more')
 end
 
+local server_options = {
+    handler = true, name = true, prepare = true, backlog = true,
+    max_connections = true, reuseport = true, proxy_protocol = true,
+    proxy_timeout = true, tls = true,
+}
+
 local function check_server(opts)
     if type(opts) == 'function' then
         opts = {handler = opts}
@@ -187,6 +194,7 @@ local function check_server(opts)
         or opts.name ~= nil and type(opts.name) ~= 'string' then
         server_usage()
     end
+    check_names(opts, 'socket.tcp_server()', server_options)
     local max = opts.max_connections or CONNECTIONS_MAX
     if type(max) ~= 'number' or not (max >= 1) then
         usage('socket.tcp_server(): max_connections is a number over 0')
@@ -283,7 +291,8 @@ end
 -- address: the system spreads connections over them. A unix socket's file that nobody
 -- answers on is replaced, and is removed at the end. When the program is told to end it
 -- lets nobody in any more, and who is in has the time that the rest has. It takes
--- @timeout seconds at most to look the name up. Yields: maybe. Throws: cancelled.
+-- @timeout seconds at most to look the name up. Yields: maybe. Throws: another option;
+-- cancelled.
 function M.tcp_server(host, port, handler, timeout)
     local server = check_server(handler)
     local s, address, err

@@ -323,6 +323,11 @@ int http1__write_switch(struct http_server *server,
 /** What a Date field says now: 29 bytes. */
 const char *http1__date(struct http_server *server);
 
+/* Which of the fields that every answer has are among @a fields: these stand for
+ * the server's own. */
+enum { HTTP1_SERVER = 1, HTTP1_DATE = 2 };
+unsigned http1__replaced(const struct http_field *fields, size_t count);
+
 /** Append the last chunk and the trailers. Returns 0, UV_EINVAL or UV_ENOMEM.
  */
 int http1__write_last_chunk(struct http_server *server,

@@ -154,19 +154,40 @@ static char *put_number(char *to, uint64_t n)
 	return put(to, digits + at, sizeof(digits) - at);
 }
 
-static char *put_start(const struct http_server *server, char *to, int status)
+unsigned http1__replaced(const struct http_field *fields, size_t count)
 {
+	unsigned replaced = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (IS_NAMED(fields[i].name, "server"))
+			replaced |= HTTP1_SERVER;
+		else if (IS_NAMED(fields[i].name, "date"))
+			replaced |= HTTP1_DATE;
+	}
+	return replaced;
+}
+
+static char *put_start(const struct http_server *server, char *to,
+		       const struct http_response *resp)
+{
+	unsigned replaced = http1__replaced(resp->fields, resp->field_count);
+	const size_t date_line = DATE_AT - (sizeof("Date: ") - 1);
 	const char *reason;
 
-	if (status == 200)
+	if (resp->status == 200 && replaced == 0)
 		return put(to, server->ok, server->ok_size);
-	reason = http_status_reason(status);
+	reason = http_status_reason(resp->status);
 	to = PUT(to, "HTTP/1.1 ");
-	to = put_number(to, status);
+	to = put_number(to, resp->status);
 	*to++ = ' ';
 	to = put(to, reason, strlen(reason));
 	to = PUT(to, "\r\n");
-	return put(to, server->common, server->common_size);
+	if ((replaced & HTTP1_SERVER) == 0)
+		to = put(to, server->common, date_line);
+	if ((replaced & HTTP1_DATE) == 0)
+		to = put(to, server->common + date_line,
+			 server->common_size - date_line);
+	return to;
 }
 
 static char *put_fields(char *to, const struct http_response *resp)
@@ -226,7 +247,7 @@ int http1__write_response(struct http_server *server,
 	to = buf_reserve(&server->out, size);
 	if (to == NULL)
 		return UV_ENOMEM;
-	to = put_start(server, to, resp->status);
+	to = put_start(server, to, resp);
 	to = put_fields(to, resp);
 	to = put_framing(to, framing, length);
 	if (!keep_alive)

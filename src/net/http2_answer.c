@@ -61,12 +61,15 @@ static void add_fields(struct head *h, const struct http_field *f, size_t count)
 static void make_head(struct head *h, struct http_server *server,
 		      const struct http_response *resp, int64_t length)
 {
+	unsigned replaced = http1__replaced(resp->fields, resp->field_count);
 	int n = snprintf(h->status, sizeof(h->status), "%d", resp->status);
 
 	h->count = 0;
 	ADD(h, ":status", h->status, (size_t)n);
-	ADD(h, "server", "neap", 4);
-	ADD(h, "date", http1__date(server), DATE_SIZE);
+	if ((replaced & HTTP1_SERVER) == 0)
+		ADD(h, "server", "neap", 4);
+	if ((replaced & HTTP1_DATE) == 0)
+		ADD(h, "date", http1__date(server), DATE_SIZE);
 	add_fields(h, resp->fields, resp->field_count);
 	if (length < 0)
 		return;

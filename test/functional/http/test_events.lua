@@ -80,7 +80,7 @@ raw.until_true(function()
     return true
 end)
 tap.ok(true, 'no beat is left')
-for _, options in ipairs({ 5, { heartbeat = 0 }, { heartbeat = 'x' },
+for _, options in ipairs({ 5, { heartbeat = 0 }, { heartbeat = 'x' }, { hartbeat = 1 },
                            { retry = -1 } }) do
     local text = ask(function(req) req:events(options) end)
     tap.ok(text:find('^HTTP/1.1 500'), 'wrong use')

@@ -169,6 +169,15 @@ end, 'no token', 'a cookie with a semicolon')
 nonsense(function(req)
     return req:response():setcookie({ name = 'a', value = 1, path = '/;x' })
 end, 'semicolon', 'a path with a semicolon')
+nonsense(function(req)
+    return req:response():setcookie({ name = 'a', value = 1, httpOnly = true })
+end, "a cookie has no 'httpOnly'", 'a field that no cookie has')
+nonsense(function(req)
+    return req:response():setcookie({ name = 'a', value = 1, samesite = 'sometimes' })
+end, 'samesite is', 'a samesite that is none')
+nonsense(function(req)
+    req:stream({ statu = 201 })
+end, "no option 'statu'", 'an option that req:stream() has not')
 
 -- a handler that is cancelled has done nothing wrong
 logged = {}
@@ -191,6 +200,38 @@ tap.like(text, '\r\nConnection: close\r\n', 'and says so')
 local _, count = text:gsub('HTTP/1.1 200', '')
 tap.is(count, 1, 'after one answer')
 peer:close()
+
+-- what every answer has may be the handler's, and is not there twice
+local client = require('http.client')
+local both = http_server.new('127.0.0.1', 0, { http2 = true })
+for name, fields in pairs({
+    server = { Server = 'mine' }, date = { date = 'today' },
+    all = { Server = 'mine', date = 'today' }, none = {},
+}) do
+    both:route({ path = '/' .. name }, function(req)
+        return { headers = fields, status = tonumber(req.query) }
+    end)
+end
+both:start()
+for _, version in ipairs({ '1.1', '2-prior-knowledge' }) do
+    for _, status in ipairs({ 200, 404 }) do
+        local function fields_of(name)
+            return client.get(('http://127.0.0.1:%d/%s?%d'):format(both:port(), name,
+                status), { http_version = version }).headers
+        end
+        local name = ('%d by HTTP/%s: '):format(status, version)
+        local date = '^%a+, %d+ %a+ %d+ %d+:%d+:%d+ GMT$'
+        tap.is(fields_of('server').server, 'mine', name .. "the handler's server")
+        tap.like(fields_of('server').date, date, name .. 'and our date')
+        tap.is(fields_of('date').date, 'today', name .. "the handler's date")
+        tap.is(fields_of('date').server, 'neap', name .. 'and our server')
+        tap.is(fields_of('all').server, 'mine', name .. 'both: server')
+        tap.is(fields_of('all').date, 'today', name .. 'both: date')
+        tap.is(fields_of('none').server, 'neap', name .. 'none: server')
+        tap.like(fields_of('none').date, date, name .. 'none: date')
+    end
+end
+both:stop(1)
 
 -- the traceback for the peer, if wanted
 httpd:stop(1)

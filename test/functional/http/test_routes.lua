@@ -121,6 +121,8 @@ tap.throws(route({ path = '/:a/:a' }), "'a' stands twice",
     'a placeholder twice')
 tap.throws(route({ path = '/*a/*b' }), 'only one', 'two stashes')
 tap.throws(route({}), 'a path is wanted', 'no path')
+tap.throws(route({ path = '/x', streem = true }), "no 'streem' of a route",
+    'a field that is none')
 tap.throws(route({ path = '/x', method = 1 }), 'method is a string',
     'no method')
 tap.throws(route({ path = '/x' }, 'controller#action'),

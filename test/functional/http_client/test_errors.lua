@@ -24,6 +24,9 @@ misuse('URL is a string', 'no URL', 'GET')
 misuse('URL is a string', 'a URL with a line end', 'GET', 'http://a/\r\nX: y')
 misuse('URL is a string', 'a URL with a zero byte', 'GET', 'http://a/\0')
 misuse('URL is a string', 'a URL with a space', 'GET', 'http://a/ b')
+misuse('a string or a table, not function', 'a function as a body', 'POST', 'http://a/',
+    print)
+misuse('a string or a table, not boolean', 'a boolean as one', 'POST', 'http://a/', false)
 misuse('opts is a table', 'opts', 'GET', 'http://a/', nil, 1)
 misuse('unknown option time_out', 'an unknown option', 'GET', 'http://a/', nil,
     { time_out = 1 })

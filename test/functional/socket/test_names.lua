@@ -285,6 +285,8 @@ tap.ok(err.type == 'SystemError' and err.errno == errno.ECONNREFUSED
 sc, err = socket.tcp_connect('abrakadabra#123')
 tap.ok(sc == nil and errno() == errno.EINVAL and err ~= nil, 'no host')
 tap.throws(function() socket.tcp_connect() end, 'Usage', 'no arguments')
+tap.throws(function() socket.tcp_connect('127.0.0.1', 1, {tsl = true}) end,
+    "no option 'tsl'", 'an option that is none')
 s = socket('PF_INET', 'SOCK_STREAM', 'tcp')
 tap.is(s:sysconnect('127.0.0.1', port)
     or s:errno() == errno.EINPROGRESS or s:errno() == errno.ECONNREFUSED, true,
