@@ -347,7 +347,7 @@ struct repl *repl_start(struct worker *w, const char *greeting,
 			repl_left_f on_left, void *arg)
 {
 	struct repl *p;
-	FILE *out;
+	FILE *out = NULL;
 
 	if (check_start(w) != 0)
 		return NULL;
