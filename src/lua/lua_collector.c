@@ -221,20 +221,24 @@ bool lua_collector_is_for_script(struct lua_vm *vm, const void *ptr,
 /*
  * A trace keeps the functions that it was recorded for, and all that they can reach, for
  * as long as it is there: what a fiber died of, for good. So where much is left of a
- * lack, all traces go, and what is needed is compiled again.
+ * lack, all traces go, and what is needed is compiled again. Returns false: not now, for
+ * one of them runs.
  */
-static bool flush_traces(lua_State *L)
+static bool flush_traces(lua_State *L, bool *ret_flushed)
 {
 	struct lua_memory *m = &lua_vm_of(L)->memory;
 	const global_State *g = G(L);
 
-	if (!m->suspects_traces)
+	*ret_flushed = false;
+	if (!m->suspects_traces || m->used <= m->limit / 2) {
+		m->suspects_traces = false;
+		return true;
+	}
+	if (is_collecting(g) || tvref(g->jit_base) != NULL)
 		return false;
 	m->suspects_traces = false;
-	if (m->used <= m->limit / 2 || is_collecting(g) ||
-	    tvref(g->jit_base) != NULL)
-		return false;
 	luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
+	*ret_flushed = true;
 	return true;
 }
 
@@ -247,10 +251,13 @@ static void recover_protected(lua_State *L, void *arg)
 	const struct recovery *r = arg;
 	struct lua_vm *vm = lua_vm_of(L);
 	struct lua_memory *m = &vm->memory;
+	bool flushed;
 
 	if (!is_collected(vm, m->recovered) && !collect(L, m->recovered, r->ns))
 		return;
-	if (flush_traces(L)) {
+	if (!flush_traces(L, &flushed))
+		return;
+	if (flushed) {
 		lua_collector_begin_recovery(vm);
 		if (!collect(L, m->recovered, r->ns))
 			return;
