@@ -42,6 +42,10 @@ local function parse_url(url)
         usage('http.websocket.connect(url): ws://HOST or wss://HOST, a port, '
             .. 'path and query, and no fragment, are wanted')
     end
+    if parts.login then
+        usage('http.websocket.connect(url): a user and a password are not sent: give '
+            .. 'headers.authorization')
+    end
     local secure = scheme == 'wss'
     local target = parts.path or ''
     if target:sub(1, 1) ~= '/' then
@@ -291,7 +295,8 @@ function class.methods:_disconnect()
 end
 
 --- http.websocket.connect(url, [options]) -> ws | nil, err
--- Connect to @url, `ws://HOST[:PORT]/PATH` or `wss://` for TLS, and greet. @options:
+-- Connect to @url, `ws://HOST[:PORT]/PATH` or `wss://` for TLS, and greet. A user is no
+-- part of it: give `headers.authorization`. @options:
 --
 -- | option | default | what |
 -- |---|---|---|

@@ -636,6 +636,12 @@ end
 
 local function look_up(host, port, family, kind, protocol, flags, due)
     local found, err
+    if type(port) == 'number' or tostring(port):find('^%-?%d+$') then
+        local n = tonumber(port) -- the C library would speak of services
+        if n % 1 ~= 0 or n < 0 or n > 65535 then
+            return refuse('socket.getaddrinfo()', 'port', n)
+        end
+    end
     repeat
         found, err = c.resolve(host, port, family, kind, protocol, flags, due)
     until found ~= 0

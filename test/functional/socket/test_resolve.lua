@@ -50,7 +50,7 @@ for _, bad in ipairs({
 end
 for _, port in ipairs({65536, 70000, 4294967376, '-1', '18446744073709551696'}) do
     list, err = socket.getaddrinfo('127.0.0.1', port)
-    tap.ok(list == nil and tostring(err):find('127.0.0.1', 1, true),
+    tap.ok(list == nil and tostring(err):find('there is no port', 1, true),
         'a port that is none: ' .. port)
 end
 tap.is(socket.getaddrinfo('127.0.0.1', 65535)[1].port, 65535, 'the last port')

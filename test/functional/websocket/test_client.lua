@@ -157,7 +157,7 @@ for what, where in pairs({
     tap.ok(err ~= nil, tostring(err))
 end
 for _, wrong in ipairs({ 'http://a/', 'ws://', 'ws://a/#x', 5, 'a', 'ws://a/ b',
-                         'ws://a/\r\nX: y' }) do
+                         'ws://a/\r\nX: y', 'ws://me:secret@a/' }) do
     local ok, e = pcall(websocket.connect, wrong)
     tap.ok(not ok and e.type == 'IllegalParams', tostring(wrong))
 end
