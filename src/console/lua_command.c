@@ -317,12 +317,12 @@ static void release(struct admin_run *run)
 	struct fiber *f;
 
 	c->run = NULL;
-	cond_broadcast(&c->room);
 	f = c->fiber != NULL ? fiber_find(c->sched, c->fiber_id) : NULL;
 	if (f != NULL)
-		fiber_cancel(f);
+		fiber_cancel(f); /* first: then that is what ends a send() */
 	else if (c->fiber != NULL)
 		c->refs--; /* it was abandoned: nobody tells of its end */
+	cond_broadcast(&c->room);
 	call_unref(c);
 }
 

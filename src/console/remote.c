@@ -380,7 +380,8 @@ static bool evaluate_lines(struct connection *c)
 		over = is_turn_over(c, began);
 	}
 	buf_consume(&c->in, done);
-	if (!over && may_evaluate(c) && c->at_end && c->session.continuing)
+	if (!over && may_evaluate(c) && c->at_end &&
+	    session_wants_more(&c->session))
 		feed(c, NULL, 0);
 	return over && may_evaluate(c);
 }
@@ -472,6 +473,8 @@ static void on_read(struct stream *s, char *data, ssize_t size)
 	} else if (has_too_much(c)) {
 		stream_read_stop(s); /* settle() goes on, or refuses */
 	}
+	if (size > 0)
+		session_typed(&c->session);
 	work(c);
 }
 

@@ -237,6 +237,12 @@ void session_drained(struct session *s)
 		admin_session_drained(s->admin);
 }
 
+void session_typed(struct session *s)
+{
+	if (s->in_admin)
+		admin_session_typed(s->admin);
+}
+
 /* What the Lua half has said comes next. */
 static void change_language(struct session *s, const char *next)
 {

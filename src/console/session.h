@@ -130,6 +130,16 @@ static inline bool session_is_busy(const struct session *s)
  */
 int session_use_admin(struct session *s, enum admin_level level);
 
+/** The client has sent something: what runs until then ends. */
+void session_typed(struct session *s);
+
+/** Has an input begun, or lines behind "<<", that the end of all would cut? */
+static inline bool session_wants_more(const struct session *s)
+{
+	return s->in_admin ? admin_session_is_collecting(s->admin)
+			   : s->continuing;
+}
+
 /** There is room again: see is_full(). */
 void session_drained(struct session *s);
 

@@ -1,0 +1,236 @@
+-- Admin commands over a socket: answers and their frame, JSON, chains, lines behind "<<",
+-- levels, waiting, what ends what.
+-- test: timeout 120
+local admin = require('admin_client')
+local console = require('console')
+local fiber = require('fiber')
+local json = require('json')
+local log = require('log')
+local raw = require('raw')
+local tap = require('tap')
+
+local path = os.getenv('TMPDIR') .. '/c.sock'
+local server = assert(console.listen(path))
+local c = admin.connect(path)
+
+-- --- every command there is ---
+
+-- What keeps to no rule: it would end the session, or the process, or waits.
+local special = { quit = true, lua = true, operator = true, user = true, wait = true,
+    prompt = true }
+local arguments = { ['kill fiber'] = '999999', ['shut connection'] = '999999',
+    ['set log level'] = 'info', ['set severity-output'] = 'none' }
+local all = c:json('help')
+tap.ok(#all > 25, 'help json has all commands')
+local framed, told, typed = {}, {}, {}
+for _, command in ipairs(all) do
+    local line = command.name .. ' ' .. (arguments[command.name] or '')
+    if not special[command.name] and not command.name:find('^set limits')
+        and not command.name:find('^reload') then
+        local text = c:ask(line)
+        framed[#framed + 1] = (text:find('\n\n') or text ~= '' and text:sub(-1) ~= '\n')
+            and command.name or nil
+        if text:find('error: missing') then
+            tap.diag(line .. ': ' .. text)
+        elseif #command.columns > 0 then
+            local value = c:json(line)
+            local rows = next(value) == nil and {} or value[1] and value or { value }
+            for _, row in ipairs(rows) do
+                for _, column in ipairs(command.columns) do
+                    local v = row[column.name]
+                    local is = column.type == 'text' and 'string' or
+                        column.type == 'flag' and 'boolean' or 'number'
+                    if v == nil and not json.encode(row):find('"' .. column.name .. '":null')
+                        or v ~= nil and type(v) ~= is then
+                        typed[#typed + 1] = command.name .. '.' .. column.name
+                    end
+                end
+            end
+        end
+    end
+    if #command.help == 0 or not command.usage:find(command.name, 1, true) == 1 then
+        told[#told + 1] = command.name
+    end
+end
+tap.same(framed, {}, 'each answer is lines, and has no empty one')
+tap.same(typed, {}, 'each column of JSON is what the declaration says')
+tap.same(told, {}, 'each command says what it is')
+
+local info = c:json('show info')
+tap.is(info.workers, 1, 'show info: workers')
+tap.ok(info.uptime > 0 and info.memory > 1000000 and info.descriptors > 3, 'and figures')
+tap.like(c:ask('show info'), '\npid: %d+\n', 'and as text')
+
+-- --- frames and chains ---
+
+tap.same(c:ask_all('echo a; echo b ;; echo c;', 3), { 'a\n', 'b\n', 'c\n' }, 'a chain')
+tap.is(c:ask('echo'), ' \n', 'an empty line of an answer has a space')
+tap.is(c:ask("echo 'a;b' \\; \"c  d\""), 'a;b ; c  d\n', 'quotes and escapes')
+tap.is(c:ask('nosuch'), 'No such command: see help.\n', 'no such command')
+tap.like(c:ask('show fibbers'), 'Do you mean:\n  show fibers', 'one that is like it')
+tap.like(c:ask('show'), '\n  show info [^\n]*\n', 'the beginning of a name is help')
+tap.same(c:ask_all('echo a; nosuch; echo b', 3),
+    { 'a\n', 'No such command: see help.\n', 'b\n' }, 'one that fails ends no chain')
+tap.like(c:ask("echo 'a"), "^error: a quote ' is not closed\n$", 'an open quote')
+tap.same(c:ask_all("echo a; echo 'b", 2), { 'a\n', "error: a quote ' is not closed\n" },
+    'and those before it run')
+tap.like(c:ask(('w '):rep(65)), 'more than 64 words', 'too many words')
+tap.like(c:ask('echo ' .. ('x'):rep(16384)), 'a line of more than 16 KiB', 'a long line')
+tap.is(#c:ask('echo ' .. ('x'):rep(16000)), 16001, 'one that is almost')
+tap.like(c:ask('echo a\0; echo b'), 'a line with a zero byte', 'a zero byte')
+tap.is(c:ask('echo still'), 'still\n', 'the session goes on')
+c.peer:send('\n\n  ;\r\necho x\r\n')
+tap.is(c:answer(), 'x\n', 'empty lines are no commands')
+tap.like(c:ask('show fibers nosuch'), "^error: too much: 'nosuch'; usage: show fibers",
+    'usage')
+tap.like(c:json('show fibers nosuch').error, '^too much', 'an error in JSON')
+tap.like(c:json('show fibers worker 9').error, 'there is no worker 9, but 1 to 1',
+    'no such worker')
+c:ask('set severity-output number')
+tap.like(c:ask('echo \\'), '^%[3%]: ', 'severity as a number')
+c:ask('set severity-output string')
+tap.like(c:ask('echo \\'), '^%[error%]: ', 'and as a word')
+c:ask('set severity-output none')
+
+local lines = {}
+for i = 1, 3000 do
+    lines[i] = 'echo ' .. i
+end
+c.peer:send(table.concat(lines, '\n') .. '\n')
+local right = true
+for i = 1, 3000 do
+    right = c:answer() == i .. '\n' and right
+end
+tap.ok(right, '3,000 lines at once are answered in their order')
+
+-- --- lines behind "<<" ---
+
+local seen = {}
+console.register_command({ 'take', 'lines' }, function(command, ...)
+    seen = { words = { ... }, payload = command:payload() }
+    local line = command:getline()
+    while line do
+        command:send('<' .. line:gsub('\n', '>') .. '\n')
+        line = command:getline()
+    end
+    command:send('end\n')
+end, { payload = true, level = 'operator' })
+
+tap.is(c:ask('take lines a <<\none\n two;three\n'), '<one>\n< two;three>\nend\n',
+    'up to an empty line')
+tap.same(seen.words, { 'take', 'lines', 'a' }, 'the mark is no word')
+tap.is(c:ask('take lines <<END\n\none\n END\n<<\nEND'), '<>\n<one>\n< END>\n<<<>\nend\n',
+    'up to the mark')
+tap.is(c:ask('take lines <<E\nE'), 'end\n', 'none')
+tap.is(seen.payload, '', 'which is not the same')
+tap.is(c:ask('take lines'), 'end\n', 'as without any')
+tap.is(seen.payload, nil, 'of which it is told')
+tap.same(c:ask_all('take lines; echo a; take lines <<\nx\n', 3),
+    { 'end\n', 'a\n', '<x>\nend\n' }, 'the last command has them')
+tap.like(c:ask('echo a <<\nx\n'), "^error: 'echo' takes no lines", 'one that takes none')
+tap.is(c:ask('echo b'), 'b\n', 'and none are left for the next')
+tap.like(c:ask('nosuch <<\nx\n'), 'No such command', 'no command takes none')
+tap.is(c:ask('echo b'), 'b\n', 'nor are any left')
+tap.same(c:ask_all('take lines <<; echo a', 1), { 'error: only the last command of a line '
+    .. 'takes lines behind "<<"\n' }, 'one in the middle')
+tap.is(c:ask("take lines '<<'"), 'end\n', 'quoted it is a word')
+tap.like(c:ask('take lines <<\n' .. ('x'):rep(131071) .. '\n'), '^<x+>\nend\n$', '128 KiB')
+tap.like(c:ask('take lines <<\n' .. ('x'):rep(131072) .. '\n'), 'more than 128 KiB',
+    'and a byte more')
+tap.is(c:ask('take lines'), 'end\n', 'it is forgotten')
+tap.is(c:ask('take lines <<\n\0\1\255\n'), '<\0\1\255>\nend\n', 'any bytes')
+
+local cut = admin.connect(path)
+cut.peer:send('echo a\ntake lines <<\nhalf')
+cut.peer:shutdown()
+tap.is(cut:answer(), 'a\n', 'the end inside them: what came before')
+tap.like(cut:answer(), 'error: the lines behind "<<" have no end', 'is told')
+tap.is(cut:answer(), nil, 'and ends the session')
+cut:close()
+
+-- --- levels, prompts, leaving ---
+
+local o = admin.connect(path)
+tap.is(o:ask('show cli level'), 'admin\n', 'the highest level')
+tap.is(o:ask('operator'), '', 'lower')
+tap.is(o:ask('show cli level'), 'operator\n', 'it is')
+tap.like(o:ask('kill fiber 1'), "^error: permission denied: 'kill fiber' is for the level "
+    .. 'admin, this session has the level operator', 'denied')
+tap.like(o:json('kill fiber 1').error, 'permission denied', 'in JSON too')
+tap.like(o:ask('lua'), 'permission denied', 'no Lua')
+tap.unlike(o:ask('help'), 'kill fiber', 'nor is it in the help')
+tap.same(o:ask_all('user; show cli level; show fibers; operator', 4),
+    { '', 'user\n', "error: permission denied: 'show fibers' is for the level operator, "
+        .. 'this session has the level user\n', 'error: there is no way up\n' },
+    'in the middle of a chain')
+tap.like(o:ask('take lines <<\nx\n'), 'permission denied', 'commands of scripts as well')
+tap.like(o:ask('show cli level'), 'user', 'there is no way back')
+
+o.peer:send('prompt p\n')
+tap.is(o.peer:read('> '), '\n> ', 'prompt p')
+o.peer:send('echo a\n')
+tap.is(o.peer:read('> '), 'a\n\n> ', 'a prompt')
+o.peer:send('echo a <<\n')
+tap.is(o.peer:read('+ '), '+ ', 'another behind "<<"')
+o.peer:send('\nprompt timed\n')
+tap.like(o.peer:read(']> '), '%[0:00:00:%d%d%]> $', 'one with the time')
+o.peer:send('prompt i; echo a; quit; echo never\n')
+tap.is(o.peer:read(), '\na\n\n\n', 'quit ends the line, and the session')
+o:close()
+
+local once = admin.connect(path)
+tap.same(once:ask_all('prompt n; echo a\necho never', 3), { '', 'a\n' }, 'one line only')
+once:close()
+
+local half = admin.connect(path)
+local began = fiber.clock()
+half.peer:send('wait 200ms; echo a\necho b')
+half.peer:shutdown()
+tap.is(half.peer:read(), '\na\n\nb\n\n', 'all is answered behind a half-close')
+tap.ok(fiber.clock() - began > 0.19, 'which ends no wait')
+half:close()
+
+-- --- waiting, and what ends it ---
+
+local w = admin.connect(path)
+tap.like(w:ask('wait 2d'), 'at most a day', 'a limit')
+w.peer:send('wait 1h; echo a\n')
+raw.until_true(function() return c:ask('show cli sessions'):find('wait') end)
+w.peer:send('echo b\n')
+tap.same({ w:answer(), w:answer(), w:answer() }, { '', 'a\n', 'b\n' }, 'input ends a wait')
+
+w.peer:send('show events -w -n\n')
+raw.until_true(function() return c:ask('show cli sessions'):find('show events') end)
+log.info('told\nin two lines')
+tap.like(w.peer:read('two lines\n'), 'told\n\tin two lines\n$', 'events are followed')
+w.peer:send('\n')
+tap.is(w:answer(), '', 'until something is typed')
+tap.is(w:ask('echo b'), 'b\n', 'and the session goes on')
+tap.like(w:ask('show events'), 'told\n\tin two lines\n', 'show events')
+log.error('it went wrong')
+tap.like(w:ask('show errors'), 'it went wrong\n', 'show errors')
+tap.unlike(w:ask('show errors'), 'told', 'has no others')
+
+w.peer:send('show events -w\n')
+w.peer:read('it went wrong\n')
+w:close()
+raw.until_true(function() return not c:ask('show cli sessions'):find('show events') end)
+tap.pass('a client that leaves ends it as well')
+
+-- --- Lua and back ---
+
+local l = admin.connect(path)
+l.peer:send('lua; echo never\n1 + 1\n')
+tap.is(l.peer:read('...\n'), '\n---\n- 2\n...\n', 'lua: the rest of the line goes')
+l.peer:send('\\set language admin\n')
+l.peer:read('...\n')
+tap.is(l:ask('echo back'), 'back\n', 'and back')
+l:close()
+
+c:close()
+server:close()
+fiber.sleep(0)
+local s = { console.listen(path) }
+tap.ok(s[1], 'all is closed')
+s[1]:close()
+tap.done()
