@@ -53,7 +53,8 @@ end
 local function greet(self, options)
     local first, err = read(self, '\n', self.timeout)
     if first == nil then
-        return nil, err
+        return nil, ('%s (a console with language = "admin" does not greet)')
+            :format(tostring(err))
     elseif not first:find('^neap ') then
         return nil, 'this is no console of neap'
     end

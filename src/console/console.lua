@@ -31,7 +31,8 @@ end
 -- What console.listen() may be told, with what each is.
 local listen_options = {mode = 'number', owner = true, group = true,
     password = 'string', tls = 'table', idle_timeout = 'number',
-    connections = 'number', audit = 'boolean'}
+    connections = 'number', audit = 'boolean', language = 'string',
+    level = 'string'}
 
 local function check_options(options, known, call)
     if type(options) ~= 'table' then
@@ -71,6 +72,24 @@ local function set_owner(server, path, options)
     return nil, err
 end
 
+local levels = {user = 0, operator = 1, admin = 2}
+
+-- Whether lines are admin commands, and the number of their level.
+local function plan_language(options)
+    local language = options.language or options.level and 'admin' or 'lua'
+    local level = levels[options.level or
+        (language == 'lua' and 'admin' or 'operator')]
+    if language ~= 'lua' and language ~= 'admin' then
+        usage("console.listen: language: 'lua' or 'admin'")
+    elseif level == nil then
+        usage("console.listen: level: 'user', 'operator' or 'admin'")
+    elseif language == 'lua' and level ~= levels.admin then
+        usage("console.listen: who may run Lua may do anything: a lower level is "
+            .. "of language = 'admin'")
+    end
+    return language == 'admin', level
+end
+
 -- The C half's options, and the userdata of a TLS context.
 local function plan(uri, options)
     local host, port = client.parse(uri)
@@ -88,6 +107,7 @@ local function plan(uri, options)
         idle_timeout = options.idle_timeout or 0,
         audit = options.audit ~= false,
     }
+    o.admin, o.level = plan_language(options)
     if o.password ~= nil and o.password:find('[%z\r\n]') then
         usage('console.listen: password: no line ends and no zero bytes')
     end
@@ -122,8 +142,10 @@ end
 -- @options: `mode`, `owner` and `group` of the socket's file (owner and group by name
 -- or number); `password`, 8 to 256 bytes; `tls`, as `socket.tls_server()` takes it, or
 -- its context; `connections`, at most (100); `idle_timeout`, seconds that a client may
--- be silent (0: for ever); `audit`, false: what is run is not logged. Yields: when mode,
--- owner or group are given. Throws: misuse.
+-- be silent (0: for ever); `audit`, false: what is run is not logged; `language`, 'lua'
+-- or 'admin': lines are admin commands, and the client gets answers and nothing else;
+-- `level` of those, 'user', 'operator' (as it is if nothing is said) or 'admin', with
+-- which there is Lua, too. Yields: when mode, owner or group are given. Throws: misuse.
 function M.listen(uri, options)
     if type(uri) == 'number' then
         uri = tostring(uri)

@@ -74,6 +74,9 @@ static int l_console_listen(lua_State *L)
 
 	lua_getfield(L, 1, "audit");
 	o.audit = lua_toboolean(L, -1);
+	lua_getfield(L, 1, "admin");
+	o.admin = lua_toboolean(L, -1);
+	o.level = (enum admin_level)number_option(L, "level");
 	if (!lua_isnil(L, 2))
 		o.tls = lua_socket_check_tls_context(L, 2);
 	box = lua_newuserdata(L, sizeof *box);

@@ -51,6 +51,8 @@ struct remote {
 	unsigned connections_max;
 	unsigned strangers;
 	uint64_t idle_ns;
+	bool admin; /* see struct remote_options */
+	enum admin_level level;
 	char password[REMOTE_PASSWORD_MAX + 1]; /* "": none is wanted */
 	void (*on_close)(void *arg);
 	void *on_close_arg;
@@ -267,6 +269,20 @@ static void on_denied(struct timer *t)
 		work(c);
 }
 
+/* Who it is is known: the session speaks what the console is for. */
+static void begin_session(struct connection *c)
+{
+	struct error *e;
+
+	if (!c->remote->admin ||
+	    session_use_admin(&c->session, c->remote->level) == 0)
+		return;
+	e = diag_take();
+	log_error("console '%s': %s", c->remote->path, e->message);
+	error_unref(e);
+	leave(c);
+}
+
 /* "\login PASSWORD", and nothing else, until it is right. A wrong one is told
  * late: guessing takes its time. */
 static void log_in(struct connection *c, const char *line, size_t size)
@@ -284,6 +300,7 @@ static void log_in(struct connection *c, const char *line, size_t size)
 		log_info("console '%s': %s has logged in", c->remote->path,
 			 c->who);
 		write_text(c, good, sizeof good - 1);
+		begin_session(c);
 		return;
 	}
 	log_warn("console '%s': %s: wrong password", c->remote->path, c->who);
@@ -505,7 +522,7 @@ static void greet(struct connection *c)
 
 	if (c->stranger)
 		write_text(c, locked, sizeof locked - 1);
-	else
+	else if (!c->remote->admin) /* scripts read answers, and nothing else */
 		write_text(c, text, sizeof text - 1);
 }
 
@@ -537,10 +554,12 @@ static void welcome(struct connection *c)
 		return;
 	}
 	greet(c);
-	if (c->stranger)
+	if (c->stranger) {
 		expect_within(c, LOGIN_MS * 1000000ull);
-	else
+	} else {
 		note_activity(c);
+		begin_session(c);
+	}
 	work(c);
 }
 
@@ -764,6 +783,8 @@ static struct remote *make(struct worker *w, const struct remote_options *o)
 		return NULL;
 	}
 	r->audit = o->audit;
+	r->admin = o->admin;
+	r->level = o->level;
 	r->connections_max = o->connections;
 	r->idle_ns = o->idle_ns;
 	if (o->password != NULL)

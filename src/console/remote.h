@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "console/admin.h"
+
 struct remote;
 struct tls_context;
 struct worker;
@@ -33,6 +35,8 @@ struct remote_options {
 	uint64_t
 		idle_ns; /* a client that is silent for so long goes; 0: never */
 	bool audit;      /* each line is logged */
+	bool admin;      /* lines are admin commands, from the first on */
+	enum admin_level level; /* of those, at most; not admin: no Lua */
 };
 
 /** May it be served so? Returns 0, or -1 with diag set. */
