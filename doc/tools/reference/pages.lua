@@ -1,5 +1,6 @@
 -- From comments to pages: finds the sources, sorts what they say by module,
 -- refuses what is missing.
+local admin = require('reference.admin')
 local cmake = require('reference.cmake')
 local live = require('reference.live')
 local render = require('reference.render')
@@ -184,6 +185,11 @@ function pages.make(headers, report)
             text = render.summary { text = header.intro },
         }
     end
+    files['admin.md'] = admin.page()
+    rows[#rows + 1] = {
+        name = 'admin commands', file = 'admin.md',
+        text = 'What an operator types at the console of a server.',
+    }
     local functions = {}
     for _, path in ipairs(find("cmake/package -name '*.cmake' 2>/dev/null")) do
         for _, item in ipairs(cmake.read(path, report)) do
