@@ -22,7 +22,7 @@ static bool collect_worker(struct worker *w, void *cursor,
 		admin_number((double)m->peak),
 		admin_number((double)m->limit),
 		admin_number((double)m->failures),
-		admin_number(w->mailbox.count),
+		admin_number(mailbox_count(&w->mailbox)),
 	};
 
 	(void)cursor;

@@ -82,6 +82,16 @@ void mailbox_close(struct mailbox *box)
 	uv_close((uv_handle_t *)&box->async, NULL);
 }
 
+unsigned mailbox_count(struct mailbox *box)
+{
+	unsigned count;
+
+	pthread_mutex_lock(&box->lock);
+	count = box->count;
+	pthread_mutex_unlock(&box->lock);
+	return count;
+}
+
 int mailbox_post(struct mailbox *box, struct mail *m, unsigned limit)
 {
 	int rc = 0;

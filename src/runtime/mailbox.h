@@ -43,6 +43,9 @@ void mailbox_destroy(struct mailbox *box);
 /** On the owner's thread, with its loop. Returns 0 or UV_E*. */
 int mailbox_open(struct mailbox *box, struct loop *loop);
 
+/** How many mails wait. Any thread. */
+unsigned mailbox_count(struct mailbox *box);
+
 /** The end: nothing is taken any more, and what is there is not delivered.
  * Closed already, or never open, is fine. */
 void mailbox_close(struct mailbox *box);
