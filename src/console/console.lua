@@ -302,13 +302,14 @@ function command:send(text)
     local taken, size = 0, #text
     repeat
         local n = c_send(self, text, taken)
-        if n == nil then
-            error('the operator has gone', 0)
-        elseif n == taken and n < size then
+        if n == nil or n == taken and n < size then
             local status = c_wait(self)
             if status ~= 0 then
-                c.failed(status)
+                c.failed(status) -- cancelled, as one whose client has left is
             end
+        end
+        if n == nil then
+            error('the operator has gone', 0)
         end
         taken = n
     until taken == size

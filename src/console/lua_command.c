@@ -113,7 +113,9 @@ static int l_wait(lua_State *L)
 	struct fiber *self = lua_wait_check(L);
 
 	if (c->run == NULL || c->out.size < SEND_MAX) {
-		lua_pushinteger(L, 0);
+		bool gone = c->run == NULL && self->flags & FIBER_CANCELLED;
+
+		lua_pushinteger(L, gone ? UV_ECANCELED : 0);
 		return 1;
 	}
 	cond_wait_begin(&c->room, self, UINT64_MAX);
