@@ -61,6 +61,9 @@ if [ -n "$strays" ]; then
 	echo "run.sh: processes left behind: $strays" >&2
 	exit 1
 fi
+# The thread sanitizer makes one as each process begins, and removes it at once,
+# unless it is killed just then.
+rm -f "$TMPDIR"/tsan.rodata.*
 left=$(ls -A "$TMPDIR")
 if [ -n "$left" ]; then
 	echo "run.sh: left behind in TMPDIR: $left" >&2

@@ -106,11 +106,14 @@ static int put_padded(struct buf *b, const char *text, size_t size, int width)
 static int put_text(struct buf *b, const char *text, int width)
 {
 	struct buf safe = { 0 };
+	size_t size = strlen(text);
 	int rc;
 
-	escape_json(&safe, text, strlen(text));
-	rc = safe.data == NULL ? put_padded(b, "", 0, width)
-			       : put_padded(b, safe.data, safe.size, width);
+	/* Without room for all of it, it would be cut. */
+	if (buf_reserve(&safe, ESCAPE_MAX * size + 1) == NULL)
+		return -1;
+	escape_json(&safe, text, size);
+	rc = put_padded(b, safe.data, safe.size, width);
 	buf_destroy(&safe);
 	return rc;
 }
