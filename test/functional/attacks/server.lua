@@ -4,6 +4,7 @@
 local fiber = require('fiber')
 local fio = require('fio')
 local http_server = require('http.server')
+local tap = require('tap')
 
 local folder, options = arg[1], {}
 for i = 2, #arg do
@@ -69,19 +70,8 @@ end
 local both = { serve(false), serve(true) }
 local control = http_server.new('127.0.0.1', 0)
 
-local function resident()
-    for line in io.lines('/proc/self/status') do
-        local kb = line:match('^VmRSS:%s*(%d+)')
-        if kb then
-            return tonumber(kb)
-        end
-    end
-end
-
 control:route({ path = '/level' }, function()
-    for _ = 1, 3 do
-        collectgarbage()
-    end
+    collectgarbage()
     local sum, fibers = {}, 0
     for _, httpd in ipairs(both) do
         for name, value in pairs(httpd:stat()) do
@@ -91,7 +81,8 @@ control:route({ path = '/level' }, function()
     for _ in pairs(fiber.info()) do
         fibers = fibers + 1
     end
-    sum.descriptors, sum.memory = #fio.listdir('/proc/self/fd'), resident()
+    sum.descriptors, sum.memory = #fio.listdir('/proc/self/fd'),
+        tap.resident() * 1024
     sum.fibers, sum.handled = fibers, handled
     return { body = sum }
 end)

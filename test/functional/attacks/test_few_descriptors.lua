@@ -13,7 +13,9 @@ local pem = assert(io.open(rig.dir .. '/server.pem')):read('*a')
 
 -- Seconds of CPU that a process has had.
 local function cpu_of(pid)
-    local text = io.open('/proc/' .. pid .. '/stat'):read('*a')
+    local f = assert(io.open('/proc/' .. pid .. '/stat'))
+    local text = f:read('*a')
+    f:close()
     local user, system = text:match('%) %S+' .. (' %-?%d+'):rep(10) .. ' (%d+) (%d+)')
     return (tonumber(user) + tonumber(system)) / 100
 end

@@ -283,9 +283,7 @@ end
 
 -- 16 MiB up and down, again and again.
 local function resident()
-    collectgarbage()
-    collectgarbage()
-    return tonumber(io.open('/proc/self/statm'):read('*a'):match('%d+ (%d+)')) * 4
+    return tap.resident() * 1024
 end
 do
     local httpd, port = new_server(rig.own('server'), {max_body_size = 1e9})

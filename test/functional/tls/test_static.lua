@@ -36,15 +36,6 @@ httpd:start()
 local port = httpd:port()
 local base, ca = 'https://localhost:' .. port, rig.pem('ca')
 
-local function resident()
-    collectgarbage()
-    collectgarbage()
-    local f = assert(io.open('/proc/self/statm'))
-    local pages = f:read('*a'):match('^%d+ (%d+)')
-    f:close()
-    return tonumber(pages) * 4 / 1024
-end
-
 local function descriptors() return #fio.listdir('/proc/self/fd') end
 
 -- --- what comes ---
@@ -141,7 +132,7 @@ local function round(count)
     for i = 1, count do
         peers[i] = ask('/big')
     end
-    local full = resident()
+    local full = tap.resident()
     for i, peer in ipairs(peers) do
         if i % 2 == 0 then
             peer:linger(true, 0)

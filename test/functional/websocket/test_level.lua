@@ -24,14 +24,7 @@ httpd:start()
 local port = httpd:port()
 
 local function resident()
-    collectgarbage()
-    collectgarbage()
-    for line in io.lines('/proc/self/status') do
-        local kb = line:match('^VmRSS:%s*(%d+)')
-        if kb then
-            return tonumber(kb)
-        end
-    end
+    return tap.resident() * 1024
 end
 
 local function descriptors()
