@@ -94,7 +94,8 @@ local function stream(encoder, gen, param, state)
 end
 
 -- The fields by small names; nil when there is a reason not to touch the body.
-local function fields_of(headers)
+-- @part: it is one of a thing that other answers may be encoded of.
+local function fields_of(headers, part)
     local out = {}
     for name, value in pairs(headers or {}) do
         if type(name) ~= 'string' then
@@ -103,7 +104,8 @@ local function fields_of(headers)
         out[name:lower()] = value
     end
     local control = out['cache-control']
-    if out['content-encoding'] ~= nil or out['content-range'] ~= nil or
+    if out['content-encoding'] ~= nil or
+       out['content-range'] ~= nil and not part or
        type(control) == 'string' and control:lower():find('no-transform',
            1, true) then
         return nil
@@ -148,23 +150,35 @@ function M.options_of(httpd, route)
     return httpd.compress
 end
 
+-- The coding that @req's peer likes best, as a letter, or ''.
+local function coding_of(req, options)
+    return c.accepts(req:header('accept-encoding') or '', options.codings)
+        :sub(1, 1)
+end
+
+-- Other bytes, the same meaning.
+local function weaken(fields)
+    if type(fields.etag) == 'string' and fields.etag:sub(1, 2) ~= 'W/' then
+        fields.etag = 'W/' .. fields.etag
+    end
+end
+
 -- An encoder that @req's peer likes, and what becomes of @fields by it; nil: none.
+-- HEAD gets the fields alone: those of GET.
 local function choose(req, fields, options)
     add_vary(fields)
-    local accept = c.accepts(req:header('accept-encoding') or '',
-        options.codings)
-    if accept == '' or req.method == 'HEAD' then
+    local coding, encoder, why = coding_of(req, options), nil, nil
+    if coding == '' then
         return nil
+    elseif req.method ~= 'HEAD' then
+        encoder, why = c.encoder(coding, options.level)
+        if encoder == nil then
+            error('compress: ' .. why, 0)
+        end
     end
-    local encoder, why = c.encoder(accept:sub(1, 1), options.level)
-    if encoder == nil then
-        error('compress: ' .. why, 0)
-    end
-    fields['content-encoding'] = NAMES[accept:sub(1, 1)]
+    fields['content-encoding'] = NAMES[coding]
     fields['content-length'], fields['accept-ranges'] = nil, nil
-    if type(fields.etag) == 'string' and fields.etag:sub(1, 2) ~= 'W/' then
-        fields.etag = 'W/' .. fields.etag -- other bytes, the same meaning
-    end
+    weaken(fields)
     return encoder
 end
 
@@ -172,13 +186,42 @@ local function has_whole_body(status)
     return status ~= 204 and status ~= 206 and status ~= 304
 end
 
+-- The @headers of an answer 304 or 206: they say, too, that Accept-Encoding has a
+-- say, and a 304 has the tag that 200 would have. A part is one of the body as it is.
+-- Of a 304 it is not known what type the body would have; a peer that has the strong
+-- tag alone got the body as it is.
+local function partial_fields(req, status, headers, options)
+    local fields = fields_of(headers, true)
+    local kind = fields and fields['content-type']
+    if not fields or type(kind) == 'string' and not kind:find('^multipart/') and
+       not is_compressible(kind, options.types) then
+        return headers
+    end
+    add_vary(fields)
+    local etag, had = fields.etag, req:header('if-none-match') or ''
+    if status == 304 and type(etag) == 'string' and
+       coding_of(req, options) ~= '' and (had:find('W/' .. etag, 1, true) or
+           not had:find(etag, 1, true)) then
+        weaken(fields)
+    end
+    return fields
+end
+
+local function no_body()
+end
+
 -- The answer @resp of a handler to @req, with its body encoded if that may be
 -- and the peer likes it.
 function M.apply(req, resp, options, text_type)
     local whole = type(resp) == 'table' and resp or { body = resp }
     local status = whole.status or 200
-    local fields = type(whole.headers or {}) == 'table' and
-        fields_of(whole.headers)
+    if type(whole.headers or {}) ~= 'table' then
+        return resp -- which is refused
+    elseif status == 304 or status == 206 then
+        return { status = status, body = whole.body, trailers = whole.trailers,
+                 headers = partial_fields(req, status, whole.headers, options) }
+    end
+    local fields = fields_of(whole.headers)
     if whole.body == nil or not fields or not has_whole_body(status) then
         return resp
     end
@@ -193,6 +236,9 @@ function M.apply(req, resp, options, text_type)
                   trailers = whole.trailers }
     local encoder = choose(req, fields, options)
     if encoder == nil then
+        if fields['content-encoding'] then
+            out.body = no_body -- its length is not that of this text
+        end
         return out
     end
     if text then
@@ -214,6 +260,9 @@ function M.begin(req, status, headers, wanted, text_type)
     end
     if wanted then
         options = wanted == true and options or M.options(wanted, 'req:stream')
+    end
+    if options and (status == 304 or status == 206) then
+        return partial_fields(req, status, headers, options)
     end
     local fields = options and has_whole_body(status) and fields_of(headers)
     local kind = fields and (fields['content-type'] or text_type)

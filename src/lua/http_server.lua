@@ -487,9 +487,12 @@ local route_fields = {
 -- server compresses, a body of at least 1,024 bytes, or in pieces, whose type is text
 -- (or one of the list `types`, as "text/html" or "text/*") is sent as brotli, zstd or gzip,
 -- what the peer's Accept-Encoding likes better, on `level` 1 to 9 (5); a piece can be
--- read when it has come. Not so to HEAD, with a content-encoding or "no-transform",
+-- read when it has come. Not so with a content-encoding or "no-transform",
 -- for 206, and events only if they are asked to be. Large bodies are compressed on
--- another thread.
+-- another thread. What could be compressed has `Vary: Accept-Encoding`, its 304 and 206
+-- too; the ETag of what was is a weak one, so that its 304 speaks of it, and a part,
+-- which is always one of the body as it is, is not joined to it. HEAD has the fields of GET,
+-- but no length.
 --
 -- @handler(req) returns a response `{status=, headers=, body=}`; `body` is a
 -- string, or a table, which is sent as JSON; a value of `headers` may be a list.
@@ -575,8 +578,9 @@ end
 -- | `log_requests` | of the server | as of a route |
 -- | `name` | none | as of a route |
 --
--- Answers have an ETag and a Last-Modified and obey the conditions of a request;
--- ranges are sent, several of them as multipart/byteranges. Files are opened and
+-- Answers have an ETag and a Last-Modified and obey the conditions of a request; those
+-- of the files of `precompressed` are their own. Ranges are sent, of the file itself
+-- whatever is accepted, several of them as multipart/byteranges. Files are opened and
 -- fetched on threads of the pool and sent by the kernel in turns; a file that
 -- becomes shorter while it is sent cuts the connection. In Tarantool's http module
 -- files come from the folder `public` of `app_dir`, unasked: here nothing is

@@ -268,8 +268,10 @@ local function answer(self, req, path, suffix, size, sec, nsec, content)
         { file = content, self = self, path = path .. suffix } or nil
     local status, list, list_size = condition_of(req, etag, sec), nil, nil
     if status == nil then
-        list = ranges_of(req, size, etag, sec)
-        headers['accept-ranges'] = 'bytes'
+        if suffix == '' then
+            list = ranges_of(req, size, etag, sec)
+            headers['accept-ranges'] = 'bytes'
+        end
         headers['content-encoding'] = names[suffix]
         headers['content-type'] = media_type(self, path)
         if list == false then
@@ -312,10 +314,13 @@ local function serve(self, req)
         end
         whole = path .. self.index
     end
+    -- A part is one of the file itself: who joins parts must not care how each came.
     local encodings = self.precompressed and
+        not (req.method == 'GET' and req:header('range')) and
         c.accepts(req:header('accept-encoding') or '', 'bzg') or ''
     local what, suffix, size, sec, nsec, content =
-        look(self, whole, encodings, req.method ~= 'HEAD')
+        look(self, whole, encodings, req.method ~= 'HEAD' or
+            req.httpd.compresses or false)
     if what == 'file' then
         return answer(self, req, whole, suffix, size, sec, nsec, content)
     elseif what == 'folder' and whole == path then

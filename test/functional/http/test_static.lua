@@ -297,6 +297,9 @@ do
     tap.is(coding('identity;q=0.5, gzip;q=0.1'), nil)
     tap.is(coding('brx, xgzip'), nil)
     tap.ok(select(2, coding('gzip')) ~= select(2, coding('br')), 'tags differ')
+    local r = get('/never/a.js', 'Accept-Encoding: br\r\nRange: bytes=0-4\r\n')
+    tap.is(r.status, 206)
+    tap.is(r.body, 'plain', 'a part is one of the file itself')
     tap.is(get('/never/a.txt', 'Accept-Encoding: br\r\n').body, 'the text\n')
     tap.is(get('/files/a.js', 'Accept-Encoding: br\r\n').body, 'plain();')
 end
