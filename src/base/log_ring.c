@@ -20,13 +20,13 @@ struct head {
 static struct {
 	pthread_mutex_t lock;
 	char bytes[LOG_RING_SIZE];
-	size_t begin, size; /* of what is kept; begin: in bytes */
-	uint64_t first;     /* number of the oldest; 0: none yet */
+	uint64_t begin, end; /* of what is kept, among all bytes there were */
+	uint64_t first;      /* number of the oldest; 0: none yet */
 	uint64_t last;
 	uint64_t counts[LEVELS];
 } ring = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-static void copy_in(size_t at, const void *from, size_t size)
+static void copy_in(uint64_t at, const void *from, size_t size)
 {
 	size_t part = LOG_RING_SIZE - at % LOG_RING_SIZE;
 
@@ -35,7 +35,7 @@ static void copy_in(size_t at, const void *from, size_t size)
 	memcpy(ring.bytes, (const char *)from + part, size - part);
 }
 
-static void copy_out(size_t at, void *to, size_t size)
+static void copy_out(uint64_t at, void *to, size_t size)
 {
 	size_t part = LOG_RING_SIZE - at % LOG_RING_SIZE;
 
@@ -49,24 +49,21 @@ static void drop_oldest(void)
 	struct head h;
 
 	copy_out(ring.begin, &h, sizeof(h));
-	ring.begin = (ring.begin + sizeof(h) + h.size) % LOG_RING_SIZE;
-	ring.size -= sizeof(h) + h.size;
+	ring.begin += sizeof(h) + h.size;
 	ring.first++;
 }
 
 void log_ring_put(unsigned level, const char *line, size_t size)
 {
 	struct head h = { .level = level };
-	size_t at;
 
 	h.size = (uint32_t)(size < LINE_MAX_SIZE ? size : LINE_MAX_SIZE);
 	pthread_mutex_lock(&ring.lock);
-	while (LOG_RING_SIZE - ring.size < sizeof(h) + h.size)
+	while (LOG_RING_SIZE - (ring.end - ring.begin) < sizeof(h) + h.size)
 		drop_oldest();
-	at = ring.begin + ring.size;
-	copy_in(at, &h, sizeof(h));
-	copy_in(at + sizeof(h), line, h.size);
-	ring.size += sizeof(h) + h.size;
+	copy_in(ring.end, &h, sizeof(h));
+	copy_in(ring.end + sizeof(h), line, h.size);
+	ring.end += sizeof(h) + h.size;
 	ring.last++;
 	if (ring.first == 0)
 		ring.first = 1;
@@ -75,41 +72,41 @@ void log_ring_put(unsigned level, const char *line, size_t size)
 	pthread_mutex_unlock(&ring.lock);
 }
 
-uint64_t log_ring_read(uint64_t after, unsigned level, char *to, size_t room,
-		       size_t *ret_size, unsigned *ret_level)
+uint64_t log_ring_read(struct log_ring_cursor *c, unsigned level, char *to,
+		       size_t room, size_t *ret_size, unsigned *ret_level)
 {
-	uint64_t number, found = 0;
-	size_t at = 0;
+	uint64_t found = 0;
 	struct head h;
 
 	pthread_mutex_lock(&ring.lock);
-	number = ring.first;
-	while (at < ring.size) {
-		copy_out(ring.begin + at, &h, sizeof(h));
-		if (number > after && h.level <= level) {
-			found = number;
-			break;
-		}
-		at += sizeof(h) + h.size;
-		number++;
+	if (c->place < ring.begin) {
+		c->place = ring.begin;
+		c->number = ring.first - 1;
 	}
-	if (found != 0) {
-		*ret_size = h.size < room ? h.size : room;
-		*ret_level = h.level;
-		copy_out(ring.begin + at + sizeof(h), to, *ret_size);
+	while (found == 0 && c->place < ring.end) {
+		copy_out(c->place, &h, sizeof(h));
+		c->number++;
+		if (h.level <= level) {
+			*ret_size = h.size < room ? h.size : room;
+			*ret_level = h.level;
+			copy_out(c->place + sizeof(h), to, *ret_size);
+			found = c->number;
+		}
+		c->place += sizeof(h) + h.size;
 	}
 	pthread_mutex_unlock(&ring.lock);
 	return found;
 }
 
-uint64_t log_ring_last(void)
+struct log_ring_cursor log_ring_end(void)
 {
-	uint64_t last;
+	struct log_ring_cursor end;
 
 	pthread_mutex_lock(&ring.lock);
-	last = ring.last;
+	end.number = ring.last;
+	end.place = ring.end;
 	pthread_mutex_unlock(&ring.lock);
-	return last;
+	return end;
 }
 
 uint64_t log_ring_count(unsigned level)

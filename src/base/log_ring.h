@@ -14,15 +14,22 @@ enum { LOG_RING_SIZE = 256 << 10 }; /* bytes of all lines */
  * thread. */
 void log_ring_put(unsigned level, const char *line, size_t size);
 
-/**
- * The first line above number @a after whose level is @a level at most: @a room bytes of
- * it at most. Returns its number; 0: there is none. Any thread.
- */
-uint64_t log_ring_read(uint64_t after, unsigned level, char *to, size_t room,
-		       size_t *ret_size, unsigned *ret_level);
+/** Where a reader is; all zero: at the oldest line. */
+struct log_ring_cursor {
+	uint64_t number; /* of the last line that was read, or passed over */
+	uint64_t place;  /* behind it, among all bytes that ever were */
+};
 
-/** The number of the last line; 0: there was none. */
-uint64_t log_ring_last(void);
+/**
+ * The first line behind @a cursor whose level is @a level at most: @a room bytes of it at
+ * most. The cursor is moved behind it, or behind all there are. Returns its number; 0:
+ * there is none. Any thread.
+ */
+uint64_t log_ring_read(struct log_ring_cursor *cursor, unsigned level, char *to,
+		       size_t room, size_t *ret_size, unsigned *ret_level);
+
+/** Behind the last line. */
+struct log_ring_cursor log_ring_end(void);
 
 /** How many lines of each level there were, since the start. */
 uint64_t log_ring_count(unsigned level);

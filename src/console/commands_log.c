@@ -12,8 +12,8 @@ enum {
 };
 
 struct events {
-	uint64_t last; /* number of the line that was told */
-	uint64_t end;  /* the last one there was */
+	struct log_ring_cursor at; /* behind the line that was told */
+	uint64_t end;              /* number of the last one there was */
 	bool follow;
 	unsigned level;
 };
@@ -23,10 +23,13 @@ static int begin(struct admin_run *run, unsigned level, bool follow,
 {
 	struct events *e = admin_context(run);
 
+	struct log_ring_cursor end = log_ring_end();
+
 	e->level = level;
-	e->end = log_ring_last();
+	e->end = end.number;
 	e->follow = follow;
-	e->last = only_new ? e->end : 0;
+	if (only_new)
+		e->at = end;
 	return 0;
 }
 
@@ -44,6 +47,7 @@ static int parse_errors(struct admin_run *run)
 static enum admin_step tell_events(struct admin_run *run)
 {
 	struct events *e = admin_context(run);
+	struct log_ring_cursor next;
 	char line[LINE_ROOM + 1];
 	unsigned level;
 	uint64_t number;
@@ -52,15 +56,16 @@ static enum admin_step tell_events(struct admin_run *run)
 	for (;;) {
 		if (admin_is_interrupted(run))
 			return ADMIN_DONE;
-		number = log_ring_read(e->last, e->level, line, LINE_ROOM,
-				       &size, &level);
+		next = e->at;
+		number = log_ring_read(&next, e->level, line, LINE_ROOM, &size,
+				       &level);
 		if (number == 0 || (!e->follow && number > e->end))
 			break;
 		if (size == 0 || line[size - 1] != '\n')
 			line[size++] = '\n';
 		if (!admin_put(run, line, size))
 			return ADMIN_MORE;
-		e->last = number;
+		e->at = next;
 	}
 	if (!e->follow)
 		return ADMIN_DONE;

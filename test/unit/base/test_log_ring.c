@@ -14,6 +14,20 @@ enum { LINE = LOG_RING_SIZE };
 
 static char line[LINE], want[LINE];
 
+static const struct log_ring_cursor oldest;
+
+/* As log_ring_read(), from a cursor that stays. */
+static uint64_t read_behind(struct log_ring_cursor at, unsigned most,
+			    size_t room, size_t *size, unsigned *level)
+{
+	return log_ring_read(&at, most, line, room, size, level);
+}
+
+static uint64_t last(void)
+{
+	return log_ring_end().number;
+}
+
 /* Line @a n, whose text and size follow from it. */
 static size_t make(char *to, uint64_t n)
 {
@@ -36,16 +50,17 @@ static void test_empty(void **state)
 	size_t size;
 
 	(void)state;
-	assert_int_equal(log_ring_last(), 0);
+	assert_int_equal(last(), 0);
 	assert_int_equal(log_ring_count(0), 0);
-	assert_int_equal(log_ring_read(0, 99, line, LINE, &size, &level), 0);
+	assert_int_equal(read_behind(oldest, 99, LINE, &size, &level), 0);
 	log_ring_put(3, "x", 1);
-	assert_int_equal(log_ring_last(), 1);
-	assert_int_equal(log_ring_read(0, 99, line, LINE, &size, &level), 1);
+	assert_int_equal(last(), 1);
+	assert_int_equal(read_behind(oldest, 99, LINE, &size, &level), 1);
 	assert_int_equal(size, 1);
 	assert_int_equal(level, 3);
-	assert_int_equal(log_ring_read(0, 2, line, LINE, &size, &level), 0);
-	assert_int_equal(log_ring_read(1, 99, line, LINE, &size, &level), 0);
+	assert_int_equal(read_behind(oldest, 2, LINE, &size, &level), 0);
+	assert_int_equal(read_behind(log_ring_end(), 99, LINE, &size, &level),
+			 0);
 	assert_int_equal(log_ring_count(3), 1);
 	assert_int_equal(log_ring_count(1000), 0);
 }
@@ -53,15 +68,15 @@ static void test_empty(void **state)
 /* Many times round: what is kept is whole, in order, and no more than fits. */
 static void test_wrap(void **state)
 {
-	uint64_t from = log_ring_last(), n, first = 0, count = 0;
+	uint64_t from = last(), n, first = 0, count = 0;
+	struct log_ring_cursor at = log_ring_end();
 	size_t size, bytes = 0;
 	unsigned level;
 
 	(void)state;
 	for (n = from + 1; n <= from + 5000; n++)
 		put(n, (unsigned)(n % 8));
-	n = from;
-	while ((n = log_ring_read(n, 99, line, LINE, &size, &level)) != 0) {
+	while ((n = log_ring_read(&at, 99, line, LINE, &size, &level)) != 0) {
 		if (first == 0)
 			first = n;
 		assert_int_equal(n, first + count);
@@ -74,38 +89,45 @@ static void test_wrap(void **state)
 	assert_int_equal(first + count - 1, from + 5000);
 	assert_true(bytes <= LOG_RING_SIZE && bytes > LOG_RING_SIZE / 2);
 	/* Only those of a level; those that are gone are passed over. */
-	n = 0;
+	at = oldest;
 	count = 0;
-	while ((n = log_ring_read(n, 0, line, LINE, &size, &level)) != 0) {
+	while ((n = log_ring_read(&at, 0, line, LINE, &size, &level)) != 0) {
 		assert_int_equal(n % 8, 0);
 		count++;
 	}
 	assert_true(count > 5);
+	/* The others have been looked at, and are not again. */
+	assert_int_equal(at.number, from + 5000);
+	put(++from + 5000, 0);
+	assert_int_equal(log_ring_read(&at, 0, line, LINE, &size, &level),
+			 from + 5000);
 }
 
 static void test_long_lines(void **state)
 {
+	struct log_ring_cursor before;
 	uint64_t n;
 	size_t size;
 	unsigned level;
 
 	(void)state;
 	memset(want, 'L', LINE);
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < 20; i++) {
+		before = log_ring_end();
 		log_ring_put(1, want, LINE);
-	n = log_ring_last();
-	assert_int_equal(log_ring_read(n - 1, 99, line, LINE, &size, &level),
-			 n);
+	}
+	n = last();
+	assert_int_equal(read_behind(before, 99, LINE, &size, &level), n);
 	assert_int_equal(size, LOG_RING_SIZE / 4);
 	assert_memory_equal(line, want, size);
 	/* Less room than the line: its beginning, and not a byte more. */
 	line[10] = '#';
-	assert_int_equal(log_ring_read(n - 1, 99, line, 10, &size, &level), n);
+	assert_int_equal(read_behind(before, 99, 10, &size, &level), n);
 	assert_int_equal(size, 10);
 	assert_int_equal(line[10], '#');
+	before = log_ring_end();
 	log_ring_put(2, "", 0);
-	assert_int_equal(log_ring_read(n, 99, line, LINE, &size, &level),
-			 n + 1);
+	assert_int_equal(read_behind(before, 99, LINE, &size, &level), n + 1);
 	assert_int_equal(size, 0);
 }
 
@@ -124,7 +146,8 @@ static void *write_lines(void *arg)
 
 static void test_threads(void **state)
 {
-	uint64_t n = log_ring_last(), from = n, next, seen = 0;
+	uint64_t n = last(), from = n, next, seen = 0;
+	struct log_ring_cursor at = log_ring_end();
 	pthread_t threads[WRITERS];
 	size_t size;
 	unsigned level;
@@ -134,8 +157,8 @@ static void test_threads(void **state)
 		assert_int_equal(pthread_create(&threads[i], NULL, write_lines,
 						(void *)i),
 				 0);
-	while (log_ring_last() < from + WRITERS * EACH) {
-		next = log_ring_read(n, 99, line, LINE, &size, &level);
+	while (last() < from + WRITERS * EACH) {
+		next = log_ring_read(&at, 99, line, LINE, &size, &level);
 		if (next == 0)
 			continue;
 		assert_true(next > n && size >= 1 && size <= 256);
