@@ -17,6 +17,7 @@
 #include "runtime/signals.h"
 
 struct app;
+struct config;
 struct lua_module;
 struct settings;
 struct worker;
@@ -28,6 +29,7 @@ enum app_end {
 	APP_END_SIGNAL,  /* asked by a signal: drain first */
 	APP_END_CONSOLE, /* the console was left: drain first */
 	APP_END_EXIT,    /* os.exit() */
+	APP_END_CHECKED, /* nothing else was wanted */
 	APP_END_FAILED,  /* a main script failed */
 };
 
@@ -42,9 +44,17 @@ struct app_step {
 	const char *text;
 };
 
-/** Files that are run in a state, in this order. */
+/** A file that is run in a state. */
+struct app_file {
+	const char *path;
+	const char *const *args; /* what it gets as `...` and `arg`; NULL: its
+				    path, and the script's */
+	int arg_count;
+};
+
+/** In this order. */
 struct app_files {
-	const char *const *paths;
+	const struct app_file *files;
 	int count;
 };
 
@@ -56,12 +66,16 @@ struct app_script {
 	int step_count;
 	int argc;
 	char **argv;
-	int script; /* argv index of the script's path; 0: none */
+	int script;            /* argv index of the script's path, or of the
+		       configuration's; 0: none */
+	struct config *config; /* what is served; NULL: nothing */
+	bool check_only;       /* end where it would begin to serve */
 };
 
-static inline bool app_has_files(const struct app_script *s)
+static inline bool app_has_states(const struct app_script *s)
 {
-	return s->load.count > 0 || s->load_per_thread.count > 0;
+	return s->load.count > 0 || s->load_per_thread.count > 0 ||
+	       s->config != NULL;
 }
 
 /** Where the workers wait for each other: at the start, when there are files

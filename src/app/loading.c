@@ -41,16 +41,32 @@ struct step {
 	bool failed;
 };
 
+/* {path = string, args = table | nil} */
+static void push_file(lua_State *L, const struct app_file *file)
+{
+	lua_createtable(L, 0, 2);
+	lua_pushstring(L, file->path);
+	lua_setfield(L, -2, "path");
+	if (file->args == NULL)
+		return;
+	lua_createtable(L, file->arg_count, 0);
+	for (int i = 0; i < file->arg_count; i++) {
+		lua_pushstring(L, file->args[i]);
+		lua_rawseti(L, -2, i + 1);
+	}
+	lua_setfield(L, -2, "args");
+}
+
 static void push_step(lua_State *L, void *arg)
 {
 	struct step *s = arg;
 
-	luaL_checkstack(L, s->files->count + 2, "files to load");
+	luaL_checkstack(L, s->files->count + 4, "files to load");
 	luaL_checkstack(s->fiber->co, s->files->count + 1, "files to load");
 	lua_rawgeti(L, LUA_REGISTRYINDEX, s->worker->steps_ref);
 	lua_getfield(L, -1, s->name);
 	for (int i = 0; i < s->files->count; i++)
-		lua_pushstring(L, s->files->paths[i]);
+		push_file(L, &s->files->files[i]);
 	lua_xmove(L, s->fiber->co, s->files->count + 1);
 }
 
@@ -59,7 +75,8 @@ static void on_step_end(struct lua_fiber *f, bool ok, void *arg)
 	struct step *s = arg;
 
 	s->fiber = NULL;
-	s->failed = !ok;
+	/* What the configuration has wrong is told without an error. */
+	s->failed = !ok || s->worker->main_failed;
 	if (!ok &&
 	    !(app_is_ending(s->worker->app) && lua_fiber_ended_by_cancel(f)))
 		report_uncaught(s->worker, f);
@@ -113,15 +130,27 @@ static int meet(struct worker *w, enum app_phase phase)
 	return app_is_ending(w->app) ? -1 : 0;
 }
 
-int loading_run(struct worker *w)
+/* All states are loaded and what they have registered is known: is it what the
+ * configuration wants? Returns -1 when the application ends. */
+static int check_config(struct worker *w)
+{
+	if (w->app->script->config == NULL)
+		return 0;
+	if (!worker_is_shared(w) && run_step(w, "check", &no_files) != 0)
+		return -1;
+	if (!w->app->script->check_only)
+		return 0;
+	if (meet(w, APP_PHASE_SHARED_READY) == 0)
+		app_end(w->app, APP_END_CHECKED);
+	return -1;
+}
+
+/* All files, in both kinds of states. As run_step(). */
+static int load(struct worker *w)
 {
 	const struct app_script *script = w->app->script;
 	bool shared = worker_is_shared(w);
 
-	if (!app_has_files(script))
-		return 0;
-	if (lua_vm_protect(&w->vm, require_states, NULL) != 0)
-		return fail(w);
 	if (run_step(w, "alike", &no_files) != 0)
 		return -1;
 	if (shared && run_step(w, "load", &script->load) != 0)
@@ -130,20 +159,41 @@ int loading_run(struct worker *w)
 		return -1;
 	if (!shared && run_step(w, "load", &script->load_per_thread) != 0)
 		return -1;
-	if (meet(w, APP_PHASE_LOADED) != 0)
-		return -1;
-	if (w->id == 1 && handlers_seal(&w->app->handlers) != 0)
-		return fail(w);
-	if (meet(w, APP_PHASE_CHECKED) != 0)
-		return -1;
+	return meet(w, APP_PHASE_LOADED);
+}
+
+/* What files gave init(). */
+static int initialize(struct worker *w)
+{
+	bool shared = worker_is_shared(w);
+
 	if (shared && run_step(w, "init", &no_files) != 0)
 		return -1;
 	if (meet(w, APP_PHASE_SHARED_READY) != 0)
 		return -1;
 	if (!shared && run_step(w, "init", &no_files) != 0)
 		return -1;
-	if (meet(w, APP_PHASE_READY) != 0)
+	return meet(w, APP_PHASE_READY);
+}
+
+int loading_run(struct worker *w)
+{
+	if (!app_has_states(w->app->script))
+		return 0;
+	if (lua_vm_protect(&w->vm, require_states, NULL) != 0)
+		return fail(w);
+	if (load(w) != 0)
+		return -1;
+	if (w->id == 1 && handlers_seal(&w->app->handlers) != 0)
+		return fail(w);
+	if (meet(w, APP_PHASE_CHECKED) != 0 || check_config(w) != 0)
+		return -1;
+	if (initialize(w) != 0)
 		return -1;
 	w->started = true;
-	return run_step(w, "start", &no_files);
+	if (run_step(w, "start", &no_files) != 0)
+		return -1;
+	if (worker_is_shared(w) || w->app->script->config == NULL)
+		return 0;
+	return run_step(w, "serve", &no_files);
 }

@@ -1,8 +1,9 @@
 /*
  * The start of an application of several states: the files of --load run in the
  * shared state, then those of --load-per-thread in each worker's; registered
- * functions are checked; what they gave init() runs, in the shared state first;
- * then tasks begin, and main scripts.
+ * functions are checked, and what a configuration says of them; what they gave
+ * init() runs, in the shared state first; then tasks begin, listeners, and main
+ * scripts.
  */
 #pragma once
 

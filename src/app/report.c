@@ -32,6 +32,20 @@ void report_error(struct worker *w, const char *text)
 		fprintf(stderr, "neap: %s\n", text);
 }
 
+void report_config(struct worker *w, const char *text)
+{
+	const char *format =
+		settings_text(w->app->settings, SETTING_LOG_FORMAT);
+
+	if (!app_claim_report(w->app))
+		return; /* it is the same for all */
+	fflush(stdout);
+	if (strcmp(format, "json") == 0)
+		log_error("%s", text);
+	else
+		fprintf(stderr, "%s\n", text);
+}
+
 struct report {
 	struct worker *worker;
 	struct lua_fiber *fiber;

@@ -11,5 +11,8 @@ struct worker;
  */
 void report_error(struct worker *w, const char *text);
 
+/** What is wrong with the configuration: lines that begin with their places. */
+void report_config(struct worker *w, const char *text);
+
 /** The error value at the top of @a f's coroutine, with its traceback. */
 void report_uncaught(struct worker *w, struct lua_fiber *f);

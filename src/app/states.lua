@@ -9,7 +9,7 @@ local call_new, call_start, call_end = c.call_new, c.call_start, c.call_end
 local request_new, request_end = c.request_new, c.request_end
 
 local error, ipairs, pairs, pcall, type = error, ipairs, pairs, pcall, type
-local select, tostring, unpack = select, tostring, unpack
+local require, select, tostring, unpack = require, select, tostring, unpack
 local concat, insert, sort = table.concat, table.insert, table.sort
 local getinfo, getmetatable = debug.getinfo, debug.getmetatable
 
@@ -167,15 +167,40 @@ function step.alike()
     error('this state has less than another: ' .. lines[n + 1], 0)
 end
 
+local function load_file(path, args)
+    local chunk, err = c.load(path)
+    if chunk == nil then
+        error(err, 0)
+    elseif args == nil then
+        chunk(path)
+        return
+    end
+    local before = _G.arg
+    _G.arg = {[0] = path, unpack(args)}
+    chunk(unpack(args))
+    _G.arg = before
+end
+
 function step.load(...)
     for i = 1, select('#', ...) do
-        local path = select(i, ...)
-        local chunk, err = c.load(path)
-        if chunk == nil then
-            error(err, 0)
-        end
-        chunk(path)
+        local file = select(i, ...)
+        load_file(file.path, file.args)
     end
+end
+
+-- What is wrong with the configuration is told as it stands, a line each.
+local function tell(problems)
+    if problems ~= nil then
+        c.refuse(problems)
+    end
+end
+
+function step.check()
+    tell(require('neap.server').check())
+end
+
+function step.serve()
+    tell(require('neap.server').start())
 end
 
 function step.init()

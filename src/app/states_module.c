@@ -9,6 +9,7 @@
 
 #include "app/app.h"
 #include "app/loading.h"
+#include "app/report.h"
 #include "app/request.h"
 #include "app/request_object.h"
 #include "app/script.h"
@@ -307,6 +308,16 @@ static int l_is_started(lua_State *L)
 	return 1;
 }
 
+/* refuse(text): the configuration is wrong; the application ends. */
+static int l_refuse(lua_State *L)
+{
+	struct worker *w = worker_of(L);
+
+	report_config(w, luaL_checkstring(L, 1));
+	w->main_failed = true;
+	return 0;
+}
+
 /* set_steps(serve, steps) */
 static int l_set_steps(lua_State *L)
 {
@@ -333,6 +344,7 @@ static int luaopen_neap_states(lua_State *L)
 		{ "set_steps", l_set_steps },
 		{ "finish", l_state_call_finish },
 		{ "load", l_script_load },
+		{ "refuse", l_refuse },
 		{ "usage", lua_error_usage_text },
 		{ NULL, NULL },
 	};

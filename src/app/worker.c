@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/config_module.h"
 #include "app/ending.h"
 #include "app/exit.h"
 #include "app/loading.h"
@@ -90,7 +91,9 @@ static int register_modules(struct worker *w)
 	const struct lua_module *const *m = w->app->modules;
 
 	if (lua_vm_register(&w->vm, &app_module_neap) != 0 ||
-	    lua_vm_register(&w->vm, &app_module_states) != 0)
+	    lua_vm_register(&w->vm, &app_module_states) != 0 ||
+	    lua_vm_register(&w->vm, &app_module_config) != 0 ||
+	    lua_vm_register(&w->vm, &app_module_server) != 0)
 		return -1;
 	for (; *m != NULL; m++) {
 		if (lua_vm_register(&w->vm, *m) != 0)

@@ -145,15 +145,15 @@ static struct app_step *steps_of(const struct options *o, int *ret_count)
 	return steps;
 }
 
-/* The files of @a kind, into @a paths, which has room for all. */
+/* The files of @a kind, into @a room, which has enough for all. */
 static struct app_files files_of(const struct options *o, enum option_kind kind,
-				 const char **paths)
+				 struct app_file *room)
 {
-	struct app_files files = { paths, 0 };
+	struct app_files files = { room, 0 };
 
 	for (int i = 0; i < o->step_count; i++) {
 		if (o->steps[i].kind == kind)
-			paths[files.count++] = o->steps[i].text;
+			room[files.count++].path = o->steps[i].text;
 	}
 	return files;
 }
@@ -230,22 +230,23 @@ static int run(const struct options *o, int argc, char **argv,
 		.script = o->script,
 	};
 	struct app_step *steps = steps_of(o, &script.step_count);
-	const char **paths = mem_alloc((o->step_count + 1) * sizeof *paths);
+	struct app_file *files =
+		mem_zalloc((o->step_count + 1) * sizeof *files);
 	struct leaks leaks;
 	struct app app;
 	char connect_text[64];
 	int code = 1;
 
-	if (steps == NULL || paths == NULL) {
+	if (steps == NULL || files == NULL) {
 		if (steps != NULL)
 			diag_set_oom(o->step_count, "the command line");
 		code = fail(1);
 		goto out;
 	}
 	script.steps = steps;
-	script.load = files_of(o, OPTION_LOAD, paths);
+	script.load = files_of(o, OPTION_LOAD, files);
 	script.load_per_thread =
-		files_of(o, OPTION_LOAD_PER_THREAD, paths + script.load.count);
+		files_of(o, OPTION_LOAD_PER_THREAD, files + script.load.count);
 	limit_pool(settings);
 	leaks_note(&leaks);
 	if (settings_number(settings, SETTING_WORKERS) > 1)
@@ -286,7 +287,7 @@ static int run(const struct options *o, int argc, char **argv,
 		code = 1;
 #endif
 out:
-	mem_free(paths);
+	mem_free(files);
 	mem_free(steps);
 	return code;
 }

@@ -164,7 +164,7 @@ static void write_file(const char *path, const char *text)
 
 static void every_allocation_of_requests(void **state)
 {
-	static const char *const files[] = { "functions.lua" };
+	static const struct app_file files[] = { { "functions.lua" } };
 	static const struct app_step step = { APP_STEP_EVAL, main_script };
 	struct app_script script = {
 		.load = { files, 1 },
@@ -179,7 +179,7 @@ static void every_allocation_of_requests(void **state)
 	if (inject_arm("x", 0, 0) != 0)
 		skip();
 	inject_reset();
-	write_file(files[0], functions);
+	write_file(files[0].path, functions);
 	settings_create(&settings);
 	assert_int_equal(app_create(&app, &settings, modules), 0);
 	assert_int_equal(app_run(&app, &script), 42);
