@@ -65,6 +65,7 @@ struct admin_column {
 	enum admin_kind kind;
 	int width; /* of a table; negative: at the left */
 	const char *help;
+	bool open; /* text that names nobody: no hash of it with "set anon on" */
 };
 
 /** What a call of a command has come to. */
@@ -94,7 +95,8 @@ struct admin_command {
 	const char *help;             /* a line */
 	const struct admin_arg *args; /* ends with a name of NULL; or NULL */
 	bool payload;                 /* takes lines behind "<<" */
-	bool raw; /* takes its words as they are: admin_words() */
+	bool raw;  /* takes its words as they are: admin_words() */
+	bool open; /* of text: it names nobody, see admin_column */
 
 	const struct admin_column *columns; /* ends likewise; NULL: text */
 	bool single; /* one row, told as lines "name: value" */

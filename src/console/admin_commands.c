@@ -17,9 +17,9 @@ enum {
 };
 
 static const struct admin_command *const *const lists[] = {
-	admin_commands_session, admin_commands_process, admin_commands_workers,
-	admin_commands_fibers,  admin_commands_modules, admin_commands_http,
-	admin_commands_log,     admin_commands_limits,
+	admin_commands_session, admin_commands_cli,    admin_commands_process,
+	admin_commands_workers, admin_commands_fibers, admin_commands_modules,
+	admin_commands_http,    admin_commands_log,    admin_commands_limits,
 };
 
 const char *const admin_level_names[ADMIN_LEVEL_COUNT] = { "user", "operator",
@@ -365,21 +365,6 @@ static int put_one(const struct admin_command *c, bool json, unsigned nth,
 		       : put_help_json(c, out);
 }
 
-static int put_like(char *const *words, unsigned count, enum admin_level level,
-		    bool json, struct buf *out)
-{
-	const struct admin_command *like[LIKE_MAX];
-	unsigned n = find_like(words, count, level, like);
-
-	if (!json && buf_puts(out, n > 0 ? "No such command. Do you mean:\n"
-					 : "No such command: see help.\n"))
-		return -1;
-	for (unsigned i = 0; i < n; i++)
-		if (put_one(like[i], json, i, out) != 0)
-			return -1;
-	return json ? buf_puts(out, n == 0 ? "[]\n" : "]\n") : 0;
-}
-
 int admin_help(char *const *words, unsigned count, enum admin_level level,
 	       bool json, struct buf *out)
 {
@@ -393,9 +378,42 @@ int admin_help(char *const *words, unsigned count, enum admin_level level,
 		if (put_one(all[i], json, n++, out) != 0)
 			return -1;
 	}
-	if (n == 0)
-		return put_like(words, count, level, json, out);
-	return json ? buf_puts(out, "]\n") : 0;
+	if (json && buf_puts(out, n == 0 ? "[]\n" : "]\n") != 0)
+		return -1;
+	return (int)n;
+}
+
+static int put_like(char *const *words, unsigned count, enum admin_level level,
+		    struct buf *out)
+{
+	const struct admin_command *like[LIKE_MAX];
+	unsigned n = find_like(words, count, level, like);
+
+	if (buf_puts(out, n > 0 ? "no such command; do you mean:\n"
+				: "no such command: see help\n") != 0)
+		return -1;
+	for (unsigned i = 0; i < n; i++)
+		if (put_help(like[i], out) != 0)
+			return -1;
+	return 0;
+}
+
+int admin_explain(char *const *words, unsigned count, enum admin_level level,
+		  struct buf *out)
+{
+	int rc;
+
+	if (buf_puts(out, "more words are wanted:\n") != 0)
+		return -1;
+	rc = admin_help(words, count, level, false, out);
+	if (rc == 0) {
+		out->size = 0;
+		rc = put_like(words, count, level, out);
+	}
+	if (rc < 0)
+		return -1;
+	out->size--; /* the end of the last line */
+	return 0;
 }
 
 /* --- completion --- */

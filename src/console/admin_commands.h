@@ -12,6 +12,7 @@ struct buf;
 extern const struct admin_command *const admin_commands_session[];
 extern const struct admin_command *const admin_commands_process[];
 extern const struct admin_command *const admin_commands_workers[];
+extern const struct admin_command *const admin_commands_cli[];
 extern const struct admin_command *const admin_commands_fibers[];
 extern const struct admin_command *const admin_commands_modules[];
 extern const struct admin_command *const admin_commands_http[];
@@ -41,12 +42,19 @@ admin_commands_find(char *const *words, unsigned count, unsigned *ret_used);
 int admin_usage(const struct admin_command *c, struct buf *out);
 
 /**
- * Append help, a line for each command whose name begins with @a words; when there is
- * none, for those whose name is most like it, five at most. With @a json all that is
- * known of them. Returns 0 or -1: no memory.
+ * Append help, a line for each command whose name begins with @a words. With @a json
+ * all that is known of them. Returns how many there are, or -1: no memory.
  */
 int admin_help(char *const *words, unsigned count, enum admin_level level,
 	       bool json, struct buf *out);
+
+/**
+ * Write to @a out, which is empty, why @a words are no command: with those whose names
+ * begin so or, when there are none, the five whose names are most like it. Returns 0 or
+ * -1: no memory.
+ */
+int admin_explain(char *const *words, unsigned count, enum admin_level level,
+		  struct buf *out);
 
 /**
  * Tell @a fn what may be typed in the place of the end of @a text, a line of

@@ -83,10 +83,21 @@ bool admin_line_wants_payload(struct admin_words *w, const char **ret_mark)
 {
 	const char *last = w->count > 0 ? w->word[w->count - 1] : "";
 
-	if (strncmp(last, "<<", 2) != 0 || !w->plain[w->count - 1] ||
-	    strlen(last + 2) > ADMIN_MARK_MAX)
+	if (strncmp(last, "<<", 2) != 0 || !w->plain[w->count - 1])
 		return false;
 	*ret_mark = last + 2;
 	w->count--;
 	return true;
+}
+
+bool admin_line_may_want_payload(const char *line, size_t size)
+{
+	size_t start;
+
+	while (size > 0 && is_blank(line[size - 1]))
+		size--;
+	for (start = size; start > 0; start--)
+		if (is_blank(line[start - 1]) || line[start - 1] == ';')
+			break;
+	return size - start >= 2 && memcmp(line + start, "<<", 2) == 0;
 }

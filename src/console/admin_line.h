@@ -28,6 +28,12 @@ struct admin_words {
  */
 int admin_line_next(char **at, struct admin_words *ret);
 
-/** Does the command ask for lines? Then its word for that is taken off, and
- * *ret_mark is what ends them: "" is an empty line. */
+/**
+ * Does the command ask for lines? Then its word for that is taken off, and *ret_mark,
+ * of whatever length, is what ends them: "" is an empty line.
+ */
 bool admin_line_wants_payload(struct admin_words *w, const char **ret_mark);
+
+/** Is the last word of @a line, which was not understood, one that asks for lines? What
+ * follows is none for a session to run then. */
+bool admin_line_may_want_payload(const char *line, size_t size);

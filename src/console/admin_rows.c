@@ -8,9 +8,10 @@
 
 #include "base/diag.h"
 #include "base/escape.h"
+#include "base/siphash.h"
 #include "port/json_encode.h"
 
-enum { NUMBER_ROOM = 32 };
+enum { NUMBER_ROOM = 32, HASH_ROOM = 16 };
 
 static int add_cell(struct buf *b, const struct admin_cell *c)
 {
@@ -118,9 +119,24 @@ static int put_text(struct buf *b, const char *text, int width)
 	return rc;
 }
 
-static int put_cell(struct buf *b, const struct admin_column *column,
+/* A text that may name somebody, as the same hash each time. Empty ones name nobody. */
+static const char *anonymise(const struct admin_format *f,
+			     const struct admin_column *column,
+			     const char *text, char *hash)
+{
+	if (f->anon_key == NULL || column->open || *text == '\0')
+		return text;
+	snprintf(hash, HASH_ROOM, "~%06x",
+		 (unsigned)(siphash24(f->anon_key, text, strlen(text)) &
+			    0xffffff));
+	return hash;
+}
+
+static int put_cell(const struct admin_format *f, struct buf *b,
+		    const struct admin_column *column,
 		    const struct admin_cell *c, int width)
 {
+	char hash[HASH_ROOM];
 	char number[NUMBER_ROOM];
 
 	switch (c->type) {
@@ -131,7 +147,7 @@ static int put_cell(struct buf *b, const struct admin_column *column,
 		number_text(number, column->kind, c->number);
 		return put_padded(b, number, strlen(number), width);
 	case ADMIN_CELL_TEXT:
-		return put_text(b, c->text, width);
+		return put_text(b, anonymise(f, column, c->text, hash), width);
 	default:
 		return put_padded(b, "-", 1, width);
 	}
@@ -173,7 +189,7 @@ static int put_line(const struct admin_format *f,
 	    buf_printf(b, "%6u ", f->worker) != 0)
 		return -1;
 	for (unsigned i = 0; c[i].name != NULL; i++) {
-		if (put_cell(b, &c[i], &cells[i], c[i].width) != 0 ||
+		if (put_cell(f, b, &c[i], &cells[i], c[i].width) != 0 ||
 		    (c[i + 1].name != NULL && buf_putc(b, ' ') != 0))
 			return -1;
 	}
@@ -189,7 +205,7 @@ static int put_single(const struct admin_format *f,
 		return -1;
 	for (unsigned i = 0; c[i].name != NULL; i++) {
 		if (buf_printf(b, "%s: ", c[i].name) != 0 ||
-		    put_cell(b, &c[i], &cells[i], 0) != 0 ||
+		    put_cell(f, b, &c[i], &cells[i], 0) != 0 ||
 		    buf_putc(b, '\n') != 0)
 			return -1;
 	}
@@ -198,13 +214,19 @@ static int put_single(const struct admin_format *f,
 
 /* --- JSON --- */
 
-static int tell_cell(struct port_sink *s, const struct admin_column *column,
+static int tell_cell(const struct admin_format *f, struct port_sink *s,
+		     const struct admin_column *column,
 		     const struct admin_cell *c)
 {
+	char hash[HASH_ROOM];
+	const char *text;
+
 	if (port_str(s, column->name, strlen(column->name)) != 0)
 		return -1;
-	if (c->type == ADMIN_CELL_TEXT)
-		return port_str(s, c->text, strlen(c->text));
+	if (c->type == ADMIN_CELL_TEXT) {
+		text = anonymise(f, column, c->text, hash);
+		return port_str(s, text, strlen(text));
+	}
 	if (c->type == ADMIN_CELL_NONE || !isfinite(c->number))
 		return port_nil(s);
 	if (column->kind == ADMIN_FLAG)
@@ -234,7 +256,7 @@ static int put_object(const struct admin_format *f,
 	    tell_worker(f, s) != 0)
 		return -1;
 	for (unsigned i = 0; f->columns[i].name != NULL; i++)
-		if (tell_cell(s, &f->columns[i], &cells[i]) != 0)
+		if (tell_cell(f, s, &f->columns[i], &cells[i]) != 0)
 			return -1;
 	return port_end(s);
 }

@@ -7,6 +7,8 @@
 #include "base/buf.h"
 #include "console/admin.h"
 
+struct siphash_key;
+
 /** Rows in the order they were added. All zero but columns and room: none. */
 struct admin_rows {
 	struct buf bytes;
@@ -33,7 +35,9 @@ struct admin_format {
 	bool single;     /* one row, lines "name: value" */
 	bool plain;      /* lines of text, without a head */
 	unsigned worker; /* the rows' own; 0: no column for it */
-	uint64_t count;  /* of rows that were written */
+	/** Of hashes in the place of text that may name somebody; NULL: none. */
+	const struct siphash_key *anon_key;
+	uint64_t count; /* of rows that were written */
 };
 
 /** Append a row, behind the head if it is the first. Returns 0 or -1: no memory,

@@ -89,7 +89,10 @@ static void put_failure(struct admin_run *run, const char *why)
 		[ADMIN_SEVERITY_STRING] = "[error]: ",
 	};
 	const char *mark = marks[run->severity];
+	size_t size = strlen(why);
 
+	while (size > 0 && why[size - 1] == '\n')
+		size--;
 	if (run->json) {
 		put_json_failure(run, why);
 		return;
@@ -97,7 +100,7 @@ static void put_failure(struct admin_run *run, const char *why)
 	if (!run->at_start)
 		put(run, "\n", 1);
 	put(run, mark, strlen(mark));
-	put(run, why, strlen(why));
+	put(run, why, size);
 	put(run, "\n", 1);
 }
 
@@ -232,16 +235,26 @@ void admin_run_refuse(struct admin_run *run, const char *why)
 	end_answer(run);
 }
 
+/* A script reads refusals too. */
+static bool wants_json(const struct admin_run *run)
+{
+	const struct admin_words *w = &run->words;
+
+	return w->count > 0 && strcmp(w->word[w->count - 1], "json") == 0;
+}
+
 /* What is no command is worth help. */
 static void explain(struct admin_run *run, enum admin_level level)
 {
 	struct buf text = { 0 };
+	bool told;
 
-	if (admin_help(run->words.word, run->words.count, level, false,
-		       &text) == 0)
-		put(run, text.data, text.size);
+	run->json = wants_json(run);
+	told = admin_explain(run->words.word, run->words.count - run->json,
+			     level, &text) == 0 &&
+	       buf_putc(&text, '\0') == 0;
+	admin_run_refuse(run, told ? text.data : "no such command");
 	buf_destroy(&text);
-	end_answer(run);
 }
 
 /* May the command run as it was typed? Returns 0, or -1 with diag set. */
@@ -252,9 +265,7 @@ static int check(struct admin_run *run, const struct admin_command *c,
 	struct admin_args args = { .values = run->values };
 	unsigned count = run->words.count;
 
-	/* A script reads refusals too. */
-	run->json = c->columns != NULL && count > used &&
-		    strcmp(run->words.word[count - 1], "json") == 0;
+	run->json = c->columns != NULL && count > used && wants_json(run);
 	if (c->level > level) {
 		diag_set(ClientError,
 			 "permission denied: '%s' is for the level %s, this "
@@ -267,6 +278,13 @@ static int check(struct admin_run *run, const struct admin_command *c,
 				       &args) != 0)
 		return -1;
 	run->only = args.worker;
+	if (run->anon && (c->io != NULL || c->plain) && !c->open) {
+		diag_set(ClientError,
+			 "'%s' tells names within its text: not while anon "
+			 "is on",
+			 c->words);
+		return -1;
+	}
 	if (run->payload != NULL && !c->payload) {
 		diag_set(IllegalParams, "'%s' takes no lines", c->words);
 		return -1;
@@ -309,6 +327,7 @@ bool admin_run_begin(struct admin_run *run, enum admin_level level)
 		.json = run->json,
 		.single = c->single,
 		.plain = c->plain,
+		.anon_key = run->anon ? &run->anon_key : NULL,
 	};
 	run->command = c;
 	if (c->parse != NULL && c->parse(run) != 0) {

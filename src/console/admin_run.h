@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "base/siphash.h"
 #include "console/admin_line.h"
 #include "console/admin_rows.h"
 #include "runtime/timer.h"
@@ -33,6 +34,8 @@ struct admin_run {
 	struct buf out; /* of the answer, not yet handed on */
 	bool at_start;  /* of a line of it */
 	enum admin_severity severity;
+	bool anon; /* names are told as hashes */
+	struct siphash_key anon_key;
 	uint64_t commands; /* so far */
 	struct admin_words words;
 	const struct buf *payload; /* NULL: none */

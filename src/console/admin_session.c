@@ -9,6 +9,7 @@
 #include "base/diag.h"
 #include "base/inject.h"
 #include "base/list.h"
+#include "base/siphash.h"
 #include "console/admin_run.h"
 
 enum {
@@ -30,9 +31,10 @@ struct admin_session {
 	struct buf shown;   /* and whole */
 	char *at;           /* what of it is to be run */
 	struct buf payload; /* lines behind "<<" */
-	char mark[ADMIN_MARK_MAX + 1];
-	bool collecting; /* those lines */
-	bool too_long;   /* they were */
+	struct buf mark;    /* what ends them */
+	bool collecting;    /* those lines */
+	bool too_long;      /* they were */
+	bool lost; /* the line was not understood, and may have asked for such */
 	bool has_payload;
 	bool busy;  /* a line runs */
 	bool going; /* inside go() */
@@ -90,6 +92,13 @@ static int take_payload(struct admin_session *a)
 	a->run.payload = NULL;
 	if (!admin_line_wants_payload(&a->run.words, &mark))
 		return 0;
+	if (strlen(mark) > ADMIN_MARK_MAX) {
+		diag_set(IllegalParams,
+			 "what ends the lines behind \"<<\" has at most %d "
+			 "bytes",
+			 ADMIN_MARK_MAX);
+		return -1;
+	}
 	if (a->has_payload && is_last(a)) {
 		a->run.payload = &a->payload;
 		return 0;
@@ -97,6 +106,26 @@ static int take_payload(struct admin_session *a)
 	diag_set(IllegalParams,
 		 "only the last command of a line takes lines behind \"<<\"");
 	return -1;
+}
+
+/*
+ * The answer is a failure: @a why, or diag. When the line may have asked for more, those
+ * are not to be run as if they were commands: the session ends.
+ */
+static void refuse(struct admin_session *a, const char *why)
+{
+	struct error *e = why == NULL ? diag_take() : NULL;
+	char text[1024];
+
+	snprintf(text, sizeof(text), "%s%s", e != NULL ? e->message : why,
+		 a->lost ? "; the session ends: what follows may be lines "
+			   "behind \"<<\""
+			 : "");
+	if (e != NULL)
+		error_unref(e);
+	admin_run_refuse(&a->run, text);
+	a->leaving |= a->lost;
+	hand_on(a);
 }
 
 /* The next command of the line. False: there is none. */
@@ -111,8 +140,7 @@ static bool next_command(struct admin_session *a)
 		if (rc > 0 && take_payload(a) != 0)
 			rc = -1;
 		if (rc < 0) {
-			admin_run_refuse(&a->run, NULL);
-			hand_on(a);
+			refuse(a, NULL);
 			return false;
 		}
 	} while (rc > 0 && a->run.words.count == 0);
@@ -168,38 +196,40 @@ static void start_line(struct admin_session *a)
 static void fail_line(struct admin_session *a, const char *why)
 {
 	a->run.json = false;
-	admin_run_refuse(&a->run, why);
-	hand_on(a);
+	refuse(a, why);
 	finish_line(a);
 }
 
 /* --- lines come --- */
 
 /* Does the last command ask for more lines? Returns 0 or -1: no memory. */
-static int find_mark(struct admin_session *a, bool *ret_found)
+static int find_mark(struct admin_session *a)
 {
 	struct buf copy = { 0 };
 	struct admin_words w;
 	const char *mark = "";
-	char *at;
+	bool found = false;
+	int rc;
 
-	*ret_found = false;
 	if (buf_append(&copy, a->line.data, a->line.size) != 0)
 		return -1;
-	at = copy.data;
-	while (admin_line_next(&at, &w) > 0)
+	for (char *at = copy.data; (rc = admin_line_next(&at, &w)) > 0;)
 		if (w.count > 0)
-			*ret_found = admin_line_wants_payload(&w, &mark);
+			found = admin_line_wants_payload(&w, &mark);
 	diag_clear(); /* what is wrong is told when it runs */
-	if (*ret_found)
-		snprintf(a->mark, sizeof(a->mark), "%s", mark);
+	a->lost = a->lost && rc != 0;
+	found = found && rc == 0;
+	buf_reset(&a->mark, ADMIN_MARK_MAX + 1);
+	rc = found ? buf_append(&a->mark, mark, strlen(mark) + 1) : 0;
+	a->collecting = found && rc == 0;
 	buf_destroy(&copy);
-	return 0;
+	return rc;
 }
 
 static void feed_payload(struct admin_session *a, const char *line, size_t size)
 {
-	bool ends = size == strlen(a->mark) && memcmp(line, a->mark, size) == 0;
+	bool ends = size + 1 == a->mark.size &&
+		    memcmp(line, a->mark.data, size) == 0;
 
 	if (!ends) {
 		a->too_long |= a->payload.size + size + 1 > PAYLOAD_MAX ||
@@ -222,6 +252,7 @@ static const char *keep_line(struct admin_session *a, const char *line,
 			     size_t size)
 {
 	a->line.size = a->shown.size = 0;
+	a->lost = admin_line_may_want_payload(line, size);
 	if (size > LINE_MAX_SIZE)
 		return "a line of more than 16 KiB";
 	if (memchr(line, '\0', size) != NULL)
@@ -229,7 +260,7 @@ static const char *keep_line(struct admin_session *a, const char *line,
 	if (buf_append(&a->line, line, size) != 0 ||
 	    buf_putc(&a->line, '\0') != 0 ||
 	    buf_append(&a->shown, line, size) != 0 ||
-	    buf_putc(&a->shown, '\0') != 0 || find_mark(a, &a->collecting) != 0)
+	    buf_putc(&a->shown, '\0') != 0 || find_mark(a) != 0)
 		return "not enough memory";
 	return NULL;
 }
@@ -344,6 +375,7 @@ void admin_session_free(struct admin_session *a)
 	buf_destroy(&a->line);
 	buf_destroy(&a->shown);
 	buf_destroy(&a->payload);
+	buf_destroy(&a->mark);
 	mem_free(a);
 }
 
@@ -385,6 +417,28 @@ void admin_session_set_severity(struct admin_session *a, enum admin_severity s)
 void admin_session_set_level(struct admin_session *a, enum admin_level level)
 {
 	a->level = level;
+}
+
+int admin_session_set_anon(struct admin_session *a, const char *key)
+{
+	static const struct siphash_key first = { 0x6e656170, 1 },
+					second = { 0x6e656170, 2 };
+	struct siphash_key *to = &a->run.anon_key;
+
+	a->run.anon = key != NULL;
+	if (key != NULL && *key == '\0')
+		*to = siphash_random_key();
+	else if (key != NULL)
+		*to = (struct siphash_key){
+			siphash24(&first, key, strlen(key)),
+			siphash24(&second, key, strlen(key)),
+		};
+	return 0;
+}
+
+bool admin_session_set_idle(struct admin_session *a, uint64_t ns)
+{
+	return a->ops->set_idle != NULL && a->ops->set_idle(a->arg, ns);
 }
 
 void admin_session_leave(struct admin_session *a)

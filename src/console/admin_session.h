@@ -22,6 +22,9 @@ struct admin_ops {
 	void (*leave)(void *arg);
 	/** Lua from here on (admin level). NULL: there is none here. */
 	void (*lua)(void *arg);
+	/** The client may be silent for so long from now on. False, or NULL: it
+	 * may for ever. */
+	bool (*set_idle)(void *arg, uint64_t ns);
 };
 
 /** A session's memory is its own: it is made here, and goes with the last that
@@ -71,6 +74,11 @@ enum admin_prompt admin_session_mode(const struct admin_session *a);
 void admin_session_set_severity(struct admin_session *a, enum admin_severity s);
 /** A lower one; there is no way back. */
 void admin_session_set_level(struct admin_session *a, enum admin_level level);
+/** Hide names behind hashes under @a key, or a new one for ""; NULL: show them. Returns
+ * 0. */
+int admin_session_set_anon(struct admin_session *a, const char *key);
+/** See admin_ops. */
+bool admin_session_set_idle(struct admin_session *a, uint64_t ns);
 /** Behind this command. */
 void admin_session_leave(struct admin_session *a);
 void admin_session_to_lua(struct admin_session *a);

@@ -75,7 +75,7 @@ static bool collect_fibers(struct worker *w, void *cursor,
 static const struct admin_column fiber_columns[] = {
 	{ "id", ADMIN_NUMBER, 8, "never given twice in a worker" },
 	{ "name", ADMIN_TEXT, -16, "fiber.name()" },
-	{ "state", ADMIN_TEXT, -8, "new, ready, running, waiting" },
+	{ "state", ADMIN_TEXT, -8, "new, ready, running, waiting", true },
 	{ "switches", ADMIN_COUNTER, 10, "how often it was resumed" },
 	{ "forced", ADMIN_COUNTER, 8, "how often it was made to give way" },
 	{ "time", ADMIN_SECONDS, 10, "CPU time, as ticks have found it" },
@@ -139,7 +139,7 @@ static const struct admin_arg kill_args[] = {
 static const struct admin_column kill_columns[] = {
 	{ "id", ADMIN_NUMBER, 8, "of the fiber" },
 	{ "name", ADMIN_TEXT, -16, "fiber.name()" },
-	{ "what", ADMIN_TEXT, -24, "what was done" },
+	{ "what", ADMIN_TEXT, -24, "what was done", true },
 	{ .name = NULL },
 };
 

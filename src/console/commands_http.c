@@ -43,7 +43,7 @@ static bool collect_listeners(struct worker *w, void *cursor,
 static const struct admin_column listener_columns[] = {
 	{ "server", ADMIN_NUMBER, 6, "its number" },
 	{ "address", ADMIN_TEXT, -22, "where it listens; none: no more" },
-	{ "protocols", ADMIN_TEXT, -14, "that it speaks" },
+	{ "protocols", ADMIN_TEXT, -14, "that it speaks", true },
 	{ "tls", ADMIN_FLAG, -3, "connections are encrypted" },
 	{ "ending", ADMIN_FLAG, -6, "no new ones are taken" },
 	{ "connections", ADMIN_NUMBER, 11, "open" },
@@ -195,11 +195,12 @@ static const struct admin_column connection_columns[] = {
 	{ "id", ADMIN_NUMBER, 6, "its descriptor" },
 	{ "server", ADMIN_NUMBER, 6, "as show listeners numbers them" },
 	{ "peer", ADMIN_TEXT, -22, "its address, or what a PROXY header says" },
-	{ "protocol", ADMIN_TEXT, -9, "http/1, http/2, websocket" },
+	{ "protocol", ADMIN_TEXT, -9, "http/1, http/2, websocket", true },
 	{ "tls", ADMIN_FLAG, -3, "it is encrypted" },
 	{ "state", ADMIN_TEXT, -9,
 	  "idle, head, body: a request is coming; handler: it is being served; "
-	  "send: the peer reads; turn, linger, handshake" },
+	  "send: the peer reads; turn, linger, handshake",
+	  true },
 	{ "requests", ADMIN_COUNTER, 8, "served on it" },
 	{ "held", ADMIN_BYTES, 8, "of input, not yet served" },
 	{ "unsent", ADMIN_BYTES, 8, "that the peer has not read" },
@@ -250,7 +251,7 @@ static const struct admin_arg shut_args[] = {
 
 static const struct admin_column shut_columns[] = {
 	{ "id", ADMIN_NUMBER, 6, "of the connection" },
-	{ "what", ADMIN_TEXT, -8, "closed; no row: there is none" },
+	{ "what", ADMIN_TEXT, -8, "closed; no row: there is none", true },
 	{ .name = NULL },
 };
 
@@ -318,11 +319,11 @@ static const struct admin_column request_columns[] = {
 	  "as show connections tells it; none: the peer has gone" },
 	{ "fiber", ADMIN_NUMBER, 8, "that serves it" },
 	{ "state", ADMIN_TEXT, -9,
-	  "handler, receiving, streaming, websocket, gone" },
+	  "handler, receiving, streaming, websocket, gone", true },
 	{ "time", ADMIN_SECONDS, 9, "CPU time of the fiber" },
 	{ "body", ADMIN_BYTES, 9, "that has come" },
 	{ "sent", ADMIN_BYTES, 9, "of the answer's body" },
-	{ "method", ADMIN_TEXT, -7, "of the request" },
+	{ "method", ADMIN_TEXT, -7, "of the request", true },
 	{ "path", ADMIN_TEXT, -20, "its beginning" },
 	{ .name = NULL },
 };

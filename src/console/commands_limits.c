@@ -10,7 +10,7 @@
 #include "runtime/fiber.h"
 
 static const struct admin_column limit_columns[] = {
-	{ "group", ADMIN_TEXT, -10, "what a fiber runs" },
+	{ "group", ADMIN_TEXT, -10, "what a fiber runs", true },
 	{ "burst", ADMIN_SECONDS, 12, "CPU time since it last waited; 0: any" },
 	{ "total", ADMIN_SECONDS, 12, "CPU time since it began; 0: any" },
 	{ .name = NULL },

@@ -76,7 +76,8 @@ static const struct admin_column module_columns[] = {
 	{ "path", ADMIN_TEXT, -24, "as it was loaded first" },
 	{ "state", ADMIN_TEXT, -8,
 	  "cached: of the file that is there; orphan: of one that was replaced; "
-	  "unloaded: nobody holds it, and it stays mapped" },
+	  "unloaded: nobody holds it, and it stays mapped",
+	  true },
 	{ "refs", ADMIN_NUMBER, 5,
 	  "handles, functions and calls that hold it" },
 	{ "functions", ADMIN_NUMBER, 9, "that are held" },

@@ -94,10 +94,10 @@ static enum admin_step next_part(struct admin_run *run,
 }
 
 static const struct admin_column lib_columns[] = {
-	{ "name", ADMIN_TEXT, -12, "of the outside part" },
-	{ "version", ADMIN_TEXT, -26, "that neap was built with" },
-	{ "licence", ADMIN_TEXT, -14, "SPDX" },
-	{ "origin", ADMIN_TEXT, -20, "where it came from" },
+	{ "name", ADMIN_TEXT, -12, "of the outside part", true },
+	{ "version", ADMIN_TEXT, -26, "that neap was built with", true },
+	{ "licence", ADMIN_TEXT, -14, "SPDX", true },
+	{ "origin", ADMIN_TEXT, -20, "where it came from", true },
 	{ .name = NULL },
 };
 
@@ -124,10 +124,10 @@ static enum admin_step next_version(struct admin_run *run,
 }
 
 static const struct admin_column version_columns[] = {
-	{ "name", ADMIN_TEXT, 0, "of the program" },
-	{ "version", ADMIN_TEXT, 0, "of it" },
-	{ "build", ADMIN_TEXT, 0, "how it was built" },
-	{ "compiler", ADMIN_TEXT, 0, "and by what" },
+	{ "name", ADMIN_TEXT, 0, "of the program", true },
+	{ "version", ADMIN_TEXT, 0, "of it", true },
+	{ "build", ADMIN_TEXT, 0, "how it was built", true },
+	{ "compiler", ADMIN_TEXT, 0, "and by what", true },
 	{ .name = NULL },
 };
 
@@ -207,7 +207,7 @@ static enum admin_step next_info(struct admin_run *run,
 }
 
 static const struct admin_column info_columns[] = {
-	{ "version", ADMIN_TEXT, 0, "of neap" },
+	{ "version", ADMIN_TEXT, 0, "of neap", true },
 	{ "pid", ADMIN_NUMBER, 0, "of the process" },
 	{ "uptime", ADMIN_SECONDS, 0, "since the start" },
 	{ "workers", ADMIN_NUMBER, 0, "threads that serve" },
@@ -259,10 +259,10 @@ static enum admin_step next_setting(struct admin_run *run,
 }
 
 static const struct admin_column config_columns[] = {
-	{ "name", ADMIN_TEXT, -18, "of the setting" },
+	{ "name", ADMIN_TEXT, -18, "of the setting", true },
 	{ "value", ADMIN_TEXT, -12, "as it was given" },
-	{ "origin", ADMIN_TEXT, -12, "where that came from" },
-	{ "help", ADMIN_TEXT, -20, "what it is" },
+	{ "origin", ADMIN_TEXT, -12, "where that came from", true },
+	{ "help", ADMIN_TEXT, -20, "what it is", true },
 	{ .name = NULL },
 };
 
@@ -294,7 +294,7 @@ static enum admin_step next_pool(struct admin_run *run,
 }
 
 static const struct admin_column pool_columns[] = {
-	{ "pool", ADMIN_TEXT, -10, "of threads for what blocks" },
+	{ "pool", ADMIN_TEXT, -10, "of threads for what blocks", true },
 	{ "threads", ADMIN_NUMBER, 8, "alive" },
 	{ "threads_limit", ADMIN_NUMBER, 13, "at once" },
 	{ "queued", ADMIN_NUMBER, 8, "jobs that wait for a thread" },

@@ -1,4 +1,4 @@
-/* Admin commands of the session itself: help, prompts, levels, waiting. */
+/* Admin commands of the session itself: help, prompts, levels, waiting, hashes. */
 #include <limits.h>
 #include <string.h>
 #include <uv.h>
@@ -57,11 +57,16 @@ static int parse_help(struct admin_run *run)
 	json = count > 0 && strcmp(words[count - 1], "json") == 0;
 	rc = admin_help(words, count - json, admin_run_level(run), json,
 			&t->buf);
-	if (rc != 0) {
-		buf_destroy(&t->buf);
+	if (rc > 0 || (rc == 0 && json))
+		return 0;
+	t->buf.size = 0;
+	if (rc < 0 || admin_explain(words, count - json, admin_run_level(run),
+				    &t->buf) != 0)
 		admin_fail(run, "not enough memory");
-	}
-	return rc;
+	else
+		admin_fail(run, "%.*s", (int)t->buf.size, t->buf.data);
+	buf_destroy(&t->buf);
+	return -1;
 }
 
 static const struct admin_arg help_args[] = {
@@ -74,6 +79,7 @@ static const struct admin_command help = {
 	.words = "help",
 	.help = "the commands, or those whose name begins so",
 	.args = help_args,
+	.open = true,
 	.context = ADMIN_CONTEXT(struct text),
 	.parse = parse_help,
 	.io = tell_text,
@@ -150,19 +156,6 @@ static const struct admin_command set_severity = {
 };
 
 /* --- levels --- */
-
-static enum admin_step tell_level(struct admin_run *run)
-{
-	return admin_print(run, "%s\n", admin_level_names[admin_run_level(run)])
-		       ? ADMIN_DONE
-		       : ADMIN_MORE;
-}
-
-static const struct admin_command show_level = {
-	.words = "show cli level",
-	.help = "the level of this session",
-	.io = tell_level,
-};
 
 static int lower(struct admin_run *run, enum admin_level level)
 {
@@ -249,6 +242,7 @@ static const struct admin_command echo = {
 	.words = "echo",
 	.help = "says it",
 	.args = echo_args,
+	.open = true,
 	.io = tell_echo,
 };
 
@@ -288,71 +282,43 @@ static const struct admin_command wait_command = {
 	.words = "wait",
 	.help = "wait before the next command",
 	.args = wait_args,
+	.open = true,
 	.context = ADMIN_CONTEXT(struct waiting),
 	.parse = parse_wait,
 	.io = wait_on,
 };
 
-/* --- who is here --- */
+/* --- names that are not told --- */
 
-struct sessions {
-	uint64_t last; /* that was told */
-};
-
-struct find_session {
-	uint64_t above;
-	struct admin_session *found;
-};
-
-static bool find_session(struct admin_session *a, void *arg)
+static int parse_anon(struct admin_run *run)
 {
-	struct find_session *f = arg;
+	struct admin_session *a = admin_run_session(run);
+	const struct admin_value *key = admin_arg(run, 1);
 
-	if (admin_session_id(a) <= f->above)
-		return true;
-	f->found = a; /* they stand in the order of their ids */
-	return false;
+	if (strcmp(admin_arg(run, 0)->text, "on") == 0)
+		return admin_session_set_anon(a, key->given ? key->text : "");
+	if (key->given) {
+		admin_fail(run, "a key is for \"set anon on\"");
+		return -1;
+	}
+	return admin_session_set_anon(a, NULL);
 }
 
-static enum admin_step next_session(struct admin_run *run,
-				    struct admin_cell *cells)
-{
-	struct sessions *s = admin_context(run);
-	struct find_session f = { .above = s->last };
-	struct admin_session_info info;
-
-	admin_session_each(find_session, &f);
-	if (f.found == NULL)
-		return ADMIN_DONE;
-	admin_session_look(f.found, &info);
-	s->last = info.id;
-	cells[0] = admin_number((double)info.id);
-	cells[1] = admin_text(admin_level_names[info.level]);
-	cells[2] = admin_number((double)(uv_hrtime() - info.since_ns) / 1e9);
-	cells[3] = admin_number((double)info.commands);
-	cells[4] = admin_text(info.command);
-	return ADMIN_MORE;
-}
-
-static const struct admin_column session_columns[] = {
-	{ "id", ADMIN_NUMBER, 4, "of the session" },
-	{ "level", ADMIN_TEXT, -8, "what it may do" },
-	{ "age", ADMIN_SECONDS, 10, "since it began" },
-	{ "commands", ADMIN_COUNTER, 8, "run so far" },
-	{ "runs", ADMIN_TEXT, -20, "the command that runs now" },
+static const struct admin_arg anon_args[] = {
+	{ "state", ADMIN_TEXT, false, "on|off", "whether they are hidden" },
+	{ "key", ADMIN_TEXT, true, NULL,
+	  "the same key gives the same hashes; none: a new one" },
 	{ .name = NULL },
 };
 
-static const struct admin_command show_sessions = {
-	.words = "show cli sessions",
-	.level = ADMIN_OPERATOR,
-	.help = "the sessions of admin commands",
-	.columns = session_columns,
-	.context = ADMIN_CONTEXT(struct sessions),
-	.next = next_session,
+static const struct admin_command set_anon = {
+	.words = "set anon",
+	.help = "names, addresses and paths as hashes, to be shown to others",
+	.args = anon_args,
+	.parse = parse_anon,
 };
 
 const struct admin_command *const admin_commands_session[] = {
-	&help, &prompt, &set_severity, &show_level,   &to_operator,   &to_user,
-	&quit, &to_lua, &echo,         &wait_command, &show_sessions, NULL,
+	&help, &prompt, &set_severity, &set_anon,     &to_operator, &to_user,
+	&quit, &to_lua, &echo,         &wait_command, NULL,
 };

@@ -84,7 +84,7 @@ static const struct admin_column lua_columns[] = {
 	{ "peak", ADMIN_BYTES, 0, "the most it has had" },
 	{ "limit", ADMIN_BYTES, 0, "of it; 0: none" },
 	{ "refused", ADMIN_COUNTER, 0, "allocations, at the limit" },
-	{ "phase", ADMIN_TEXT, 0, "of the collector" },
+	{ "phase", ADMIN_TEXT, 0, "of the collector", true },
 	{ "collections", ADMIN_COUNTER, 0, "that marked all, near the limit" },
 	{ "early", ADMIN_COUNTER, 0, "collections begun for the limit's sake" },
 	{ "longest_step", ADMIN_SECONDS, 0, "of a collection, near the limit" },

@@ -19,7 +19,6 @@ enum { RETRY_MS = 100 }; /* until a connection is tried again */
 
 static struct list all = { &all, &all };
 
-/* The remote goes when nothing of it is open any more. */
 void remote__free_when_done(struct remote *r)
 {
 	if (r->listening || r->count > 0)
@@ -141,6 +140,27 @@ const char *remote_path(const struct remote *r)
 	return r->path;
 }
 
+bool remote_look(uint64_t above, struct remote_info *ret)
+{
+	list_foreach(link, &all) {
+		const struct remote *r = list_entry(link, struct remote, link);
+
+		if (r->id <= above || !r->listening)
+			continue;
+		*ret = (struct remote_info){
+			.id = r->id,
+			.path = r->path,
+			.admin = r->admin,
+			.level = r->level,
+			.connections = r->count,
+			.connections_max = r->connections_max,
+			.strangers = r->strangers,
+		};
+		return true;
+	}
+	return false;
+}
+
 void remote_set_on_close(struct remote *r, void (*fn)(void *arg), void *arg)
 {
 	r->on_close = fn;
@@ -177,6 +197,7 @@ static int open_listener(struct remote *r, const struct remote_options *o,
 
 static struct remote *make(struct worker *w, const struct remote_options *o)
 {
+	static uint64_t last_id;
 	struct remote *r = mem_zalloc(sizeof *r);
 
 	if (r == NULL) {
@@ -190,6 +211,7 @@ static struct remote *make(struct worker *w, const struct remote_options *o)
 		mem_free(r);
 		return NULL;
 	}
+	r->id = ++last_id;
 	r->audit = o->audit;
 	r->admin = o->admin;
 	r->level = o->level;

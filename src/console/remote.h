@@ -54,6 +54,19 @@ void remote_close(struct remote *r);
 /** Where it listens: the path, or "HOST:PORT". */
 const char *remote_path(const struct remote *r);
 
+/** What a console is like; its texts are valid until it goes. */
+struct remote_info {
+	uint64_t id;
+	const char *path; /* see remote_path() */
+	bool admin;
+	enum admin_level level;
+	unsigned connections, connections_max, strangers;
+};
+
+/** The first of the process whose id is above @a above, which are in their order. False:
+ * there is none. */
+bool remote_look(uint64_t above, struct remote_info *ret);
+
 /** Told once when @a r is about to go, whoever closed it. */
 void remote_set_on_close(struct remote *r, void (*fn)(void *arg), void *arg);
 

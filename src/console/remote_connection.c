@@ -331,11 +331,20 @@ static void on_leave(struct session *s)
 	remote__leave(s->arg);
 }
 
+static bool set_idle(struct session *s, uint64_t ns)
+{
+	struct connection *c = s->arg;
+
+	c->idle_ns = ns; /* from the end of this command on */
+	return true;
+}
+
 static const struct session_ops session_ops = {
 	.write = on_write,
 	.ready = on_ready,
 	.leave = on_leave,
 	.is_full = is_full,
+	.set_idle = set_idle,
 };
 
 /* --- the stream --- */
@@ -463,6 +472,7 @@ bool remote__accept(struct remote *r)
 	if (c == NULL)
 		return false;
 	c->remote = r;
+	c->idle_ns = r->idle_ns;
 	c->stranger = r->password[0] != '\0';
 	rc = stream_accept(&c->stream, &r->group, &r->listener.uv.stream,
 			   &opened);

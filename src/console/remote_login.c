@@ -42,7 +42,7 @@ void remote__expect_login(struct connection *c)
 void remote__note_activity(struct connection *c)
 {
 	if (!c->stranger && !c->closing)
-		expect_within(c, c->remote->idle_ns);
+		expect_within(c, c->idle_ns);
 }
 
 static void on_denied(struct timer *t)
@@ -57,8 +57,6 @@ static void on_denied(struct timer *t)
 		remote__work(c);
 }
 
-/* "\login PASSWORD", and nothing else, until it is right. A wrong one is told
- * late: guessing takes its time. */
 void remote__log_in(struct connection *c, const char *line, size_t size)
 {
 	static const char word[] = "\\login ";

@@ -22,6 +22,7 @@ enum { REMOTE_READ_SIZE = 64 * 1024 };
 
 struct remote {
 	struct worker *worker;
+	uint64_t id;
 	struct listener listener;
 	struct stream_group group;
 	struct list connections;
@@ -54,14 +55,15 @@ struct connection {
 	struct list link;
 	struct timer timer; /* FLUSH_MS, VANISHED_MS, or its next turn */
 	struct buf in;      /* lines not yet evaluated */
-	bool working;       /* inside work() */
+	bool working;       /* inside remote__work() */
 	bool at_end;        /* the client sends no more */
 	bool broken;        /* it cannot be written to */
-	bool leaving;       /* to be closed when all is sent; see leave() */
-	bool closing;       /* the handle is being closed */
-	bool stranger;      /* the password is not told yet */
-	bool denied;        /* a wrong password will be told */
+	bool leaving;  /* to be closed when all is sent; see remote__leave() */
+	bool closing;  /* the handle is being closed */
+	bool stranger; /* the password is not told yet */
+	bool denied;   /* a wrong password will be told */
 	unsigned attempts;
+	uint64_t idle_ns; /* see struct remote_options */
 	struct timer
 		patience; /* LOGIN_MS, or the time a client may be silent */
 	char who[REMOTE_PEER_SIZE];

@@ -201,6 +201,13 @@ static void on_admin_leave(void *arg)
 	s->ops->leave(s);
 }
 
+static bool on_admin_set_idle(void *arg, uint64_t ns)
+{
+	struct session *s = arg;
+
+	return s->ops->set_idle != NULL && s->ops->set_idle(s, ns);
+}
+
 static void on_admin_lua(void *arg)
 {
 	struct session *s = arg;
@@ -214,11 +221,11 @@ int session_use_admin(struct session *s, enum admin_level level)
 {
 	static const struct admin_ops with_lua = {
 		on_admin_write, on_admin_full, on_admin_ready,
-		on_admin_leave, on_admin_lua,
+		on_admin_leave, on_admin_lua,  on_admin_set_idle,
 	};
 	static const struct admin_ops without = {
 		on_admin_write, on_admin_full, on_admin_ready,
-		on_admin_leave, NULL,
+		on_admin_leave, NULL,          on_admin_set_idle,
 	};
 
 	if (s->admin == NULL)

@@ -44,6 +44,8 @@ struct session_ops {
 	bool (*is_full)(struct session *s);
 	/** A fiber, s->fiber_id, is about to evaluate. May be NULL. */
 	void (*begin)(struct session *s);
+	/** See admin_ops. */
+	bool (*set_idle)(struct session *s, uint64_t ns);
 };
 
 struct session {

@@ -35,11 +35,14 @@ static void look_at(struct admin_words *w, const char *line, size_t size)
 	unsigned used;
 
 	if (admin_line_wants_payload(w, &mark))
-		FUZZ_CHECK(strlen(mark) <= ADMIN_MARK_MAX);
+		FUZZ_CHECK(mark >= line && mark + strlen(mark) <= line + size);
 	c = admin_commands_find(w->word, w->count, &used);
 	FUZZ_CHECK(used <= w->count && (c != NULL) == (used > 0));
 	FUZZ_CHECK(admin_help(w->word, w->count, ADMIN_OPERATOR, w->count & 1,
-			      &text) == 0);
+			      &text) >= 0);
+	text.size = 0;
+	FUZZ_CHECK(admin_explain(w->word, w->count, ADMIN_OPERATOR, &text) ==
+		   0);
 	FUZZ_CHECK(text.size > 0);
 	buf_destroy(&text);
 	if (c != NULL &&

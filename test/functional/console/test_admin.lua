@@ -19,7 +19,7 @@ local c = admin.connect(path)
 local special = { quit = true, lua = true, operator = true, user = true, wait = true,
     prompt = true }
 local arguments = { ['kill fiber'] = '999999', ['shut connection'] = '999999',
-    ['set log level'] = 'info', ['set severity-output'] = 'none' }
+    ['set log level'] = 'info', ['set severity-output'] = 'none', ['set anon'] = 'off', ['set timeout cli'] = '1h' }
 local all = c:json('help')
 tap.ok(#all > 25, 'help json has all commands')
 local framed, told, typed = {}, {}, {}
@@ -66,11 +66,14 @@ tap.like(c:ask('show info'), '\npid: %d+\n', 'and as text')
 tap.same(c:ask_all('echo a; echo b ;; echo c;', 3), { 'a\n', 'b\n', 'c\n' }, 'a chain')
 tap.is(c:ask('echo'), ' \n', 'an empty line of an answer has a space')
 tap.is(c:ask("echo 'a;b' \\; \"c  d\""), 'a;b ; c  d\n', 'quotes and escapes')
-tap.is(c:ask('nosuch'), 'No such command: see help.\n', 'no such command')
-tap.like(c:ask('show fibbers'), 'Do you mean:\n  show fibers', 'one that is like it')
-tap.like(c:ask('show'), '\n  show info [^\n]*\n', 'the beginning of a name is help')
+tap.is(c:ask('nosuch'), 'error: no such command: see help\n', 'no such command')
+tap.is(c:json('nosuch').error, 'no such command: see help', 'in JSON too')
+tap.is(c:ask('help nosuch'), 'error: no such command: see help\n', 'nor is there help')
+tap.like(c:ask('show fibbers'), '^error: no such command; do you mean:\n  show fibers', 'one that is like it')
+tap.like(c:ask('show'), '^error: more words are wanted:\n.*\n  show info [^\n]*\n',
+    'the beginning of a name is worth help')
 tap.same(c:ask_all('echo a; nosuch; echo b', 3),
-    { 'a\n', 'No such command: see help.\n', 'b\n' }, 'one that fails ends no chain')
+    { 'a\n', 'error: no such command: see help\n', 'b\n' }, 'one that fails ends no chain')
 tap.like(c:ask("echo 'a"), "^error: a quote ' is not closed\n$", 'an open quote')
 tap.same(c:ask_all("echo a; echo 'b", 2), { 'a\n', "error: a quote ' is not closed\n" },
     'and those before it run')
@@ -129,7 +132,7 @@ tap.same(c:ask_all('take lines; echo a; take lines <<\nx\n', 3),
     { 'end\n', 'a\n', '<x>\nend\n' }, 'the last command has them')
 tap.like(c:ask('echo a <<\nx\n'), "^error: 'echo' takes no lines", 'one that takes none')
 tap.is(c:ask('echo b'), 'b\n', 'and none are left for the next')
-tap.like(c:ask('nosuch <<\nx\n'), 'No such command', 'no command takes none')
+tap.like(c:ask('nosuch <<\nx\n'), 'no such command', 'no command takes none')
 tap.is(c:ask('echo b'), 'b\n', 'nor are any left')
 tap.same(c:ask_all('take lines <<; echo a', 1), { 'error: only the last command of a line '
     .. 'takes lines behind "<<"\n' }, 'one in the middle')
@@ -139,6 +142,27 @@ tap.like(c:ask('take lines <<\n' .. ('x'):rep(131072) .. '\n'), 'more than 128 K
     'and a byte more')
 tap.is(c:ask('take lines'), 'end\n', 'it is forgotten')
 tap.is(c:ask('take lines <<\n\0\1\255\n'), '<\0\1\255>\nend\n', 'any bytes')
+
+local mark = ('m'):rep(65)
+tap.like(c:ask('take lines <<' .. mark .. '\nquit\n' .. mark), 'has at most 64 bytes',
+    'too long a mark is told of behind its lines')
+tap.is(c:ask('echo b'), 'b\n', 'none of which was run')
+mark = ('m'):rep(64)
+tap.is(c:ask('take lines <<' .. mark .. '\nx\n' .. mark), '<x>\nend\n', 'one of 64 bytes')
+tap.is(c:ask('take lines << a'), 'end\n', 'not at the end it is a word')
+
+-- Where the lines end is not known: they are not taken for commands.
+for name, line in pairs({ ['an open quote'] = "echo a; take lines 'x <<E",
+        ['a long line'] = 'echo ' .. ('x'):rep(16384) .. ' <<',
+        ['a zero byte'] = 'take \0 <<', ['many words'] = ('w '):rep(65) .. '<<END' }) do
+    local lost = admin.connect(path)
+    lost.peer:send(line .. '\necho never\n\n')
+    local text = lost.peer:read()
+    tap.like(text, 'error: [^\n]+; the session ends: what follows may be lines behind "<<"\n',
+        name .. ' and "<<" end the session')
+    tap.unlike(text, 'never\n', 'before what follows is run')
+    lost:close()
+end
 
 local cut = admin.connect(path)
 cut.peer:send('echo a\ntake lines <<\nhalf')
@@ -189,6 +213,61 @@ half.peer:shutdown()
 tap.is(half.peer:read(), '\na\n\nb\n\n', 'all is answered behind a half-close')
 tap.ok(fiber.clock() - began > 0.19, 'which ends no wait')
 half:close()
+
+-- --- the console itself ---
+
+local listening = c:json('show cli sockets')
+tap.same({ listening[1].address, listening[1].language, listening[1].level,
+    listening[1].limit, #listening }, { path, 'lua', 'admin', 100, 1 }, 'show cli sockets')
+local t = admin.connect(path)
+tap.like(t:ask('set timeout cli 100ms'), '^error: a second to a day', 'a time-out in its range')
+tap.like(t:ask('set timeout cli 2d'), '^error: a second to a day', 'at both ends')
+tap.is(t:ask('set timeout cli 1s'), '', 'set timeout cli')
+began = fiber.clock()
+tap.is(t:answer(), nil, 'a client that is silent goes')
+tap.ok(fiber.clock() - began > 0.9, 'not before')
+t:close()
+
+-- --- hashes in the place of names ---
+
+local named = fiber.create(function() fiber.sleep(3600) end)
+named:name('Miriam')
+local h = admin.connect(path)
+local function anon_name(client)
+    for _, row in ipairs(client:json('show fibers')) do
+        if row.id == named:id() then
+            return row.name, row.state
+        end
+    end
+end
+tap.is(h:ask('set anon on key one'), '', 'set anon')
+local name, state = anon_name(h)
+tap.like(name, '^~%x%x%x%x%x%x$', 'a name is a hash')
+tap.is(state, 'waiting', 'what names nobody is not')
+tap.is(anon_name(h), name, 'the same each time')
+tap.like(h:ask('show fibers'), ' ' .. name .. ' ', 'in tables too')
+tap.unlike(h:ask('show fibers'), 'Miriam', 'where no name is left')
+tap.unlike(h:ask('show cli sockets'), 'c.sock', 'nor a path')
+tap.unlike(h:ask('show env'), 'TMPDIR', 'nor a variable')
+for _, line in ipairs({ 'show events', 'show errors', 'dump state',
+        'take lines' }) do
+    tap.like(h:ask(line), '^error: .*not while anon is on', line .. ' is refused')
+end
+tap.like(h:json('dump state').error, 'not while anon is on', 'in JSON, too')
+tap.is(anon_name(c), 'Miriam', 'other sessions have none of it')
+h:ask('set anon on other')
+tap.isnt(anon_name(h), name, 'another key, another hash')
+h:ask('set anon on')
+local random = anon_name(h)
+h:ask('set anon on')
+tap.isnt(anon_name(h), random, 'none: a new one each time')
+h:ask('set anon on key one')
+tap.is(anon_name(h), name, 'the first again')
+tap.like(h:ask('set anon off x'), '^error: a key is for', 'a key that is for nothing')
+h:ask('set anon off')
+tap.is(anon_name(h), 'Miriam', 'set anon off')
+h:close()
+named:cancel()
 
 -- --- waiting, and what ends it ---
 

@@ -43,7 +43,7 @@ asks user 'lua\n'
 out_is "error: permission denied: 'lua' is for the level admin, this session has the \
 level user" ''
 asks user '\\set language lua\n'
-out_is 'No such command: see help.' ''
+out_is 'error: no such command: see help' ''
 asks operator 'show cli level; user; show cli level; operator\n'
 out_is operator '' '' user '' 'error: there is no way up' ''
 asks admin 'show info\n'

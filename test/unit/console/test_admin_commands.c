@@ -165,7 +165,20 @@ static const char *help(const char *text, enum admin_level level, bool json)
 	snprintf(copy, sizeof(copy), "%s", text);
 	assert_true(admin_line_next(&at, &w) >= 0);
 	buf_reset(&out, 0);
-	assert_int_equal(admin_help(w.word, w.count, level, json, &out), 0);
+	assert_true(admin_help(w.word, w.count, level, json, &out) >= 0);
+	assert_int_equal(buf_putc(&out, '\0'), 0);
+	return out.data;
+}
+
+static const char *explain(const char *text, enum admin_level level)
+{
+	char copy[256], *at = copy;
+	struct admin_words w = { 0 };
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	assert_true(admin_line_next(&at, &w) >= 0);
+	buf_reset(&out, 0);
+	assert_int_equal(admin_explain(w.word, w.count, level, &out), 0);
 	assert_int_equal(buf_putc(&out, '\0'), 0);
 	return out.data;
 }
@@ -185,14 +198,17 @@ static void test_help(void **state)
 	assert_null(strstr(text, "show info"));
 	assert_null(strstr(help("fibers", ADMIN_ADMIN, false), "  help"));
 	/* One word too many is not the beginning of a name. */
-	assert_non_null(strstr(help("show info x", ADMIN_ADMIN, false),
-			       "No such command. Do you mean:\n  show info"));
-	assert_non_null(strstr(help("show fibbers", ADMIN_ADMIN, false),
-			       "  show fibers"));
+	assert_string_equal(help("show info x", ADMIN_ADMIN, false), "");
+	assert_non_null(strstr(explain("show info x", ADMIN_ADMIN),
+			       "no such command; do you mean:\n  show info"));
+	assert_non_null(
+		strstr(explain("show fibbers", ADMIN_ADMIN), "  show fibers"));
+	assert_non_null(strstr(explain("show f", ADMIN_ADMIN),
+			       "more words are wanted:\n  show fibers"));
 	/* What the level may not have is not offered either. */
-	assert_null(strstr(help("kill fibre", ADMIN_USER, false), "kill"));
-	assert_string_equal(help("qqqqqqqqqqqqqqqqqqqq", ADMIN_ADMIN, false),
-			    "No such command: see help.\n");
+	assert_null(strstr(explain("kill fibre", ADMIN_USER), "kill"));
+	assert_string_equal(explain("qqqqqqqqqqqqqqqqqqqq", ADMIN_ADMIN),
+			    "no such command: see help");
 	assert_string_equal(help("qqqqqqqqqqqqqqqqqqqq", ADMIN_ADMIN, true),
 			    "[]\n");
 	assert_int_equal(help("", ADMIN_ADMIN, true)[0], '[');
@@ -211,9 +227,8 @@ static void test_long_words(void **state)
 		words[i] = word;
 	buf_reset(&out, 0);
 	assert_null(admin_commands_find(words, ADMIN_WORDS_MAX, &used));
-	assert_int_equal(admin_help(words, ADMIN_WORDS_MAX, ADMIN_ADMIN, false,
-				    &out),
-			 0);
+	assert_int_equal(
+		admin_explain(words, ADMIN_WORDS_MAX, ADMIN_ADMIN, &out), 0);
 }
 
 static void add_candidate(const char *candidate, void *arg)
@@ -240,7 +255,8 @@ static void test_completion(void **state)
 	assert_completed("show inf", ADMIN_ADMIN, 5, "info,");
 	assert_completed("show info;hel", ADMIN_ADMIN, 10, "help,");
 	assert_completed("show info; hel", ADMIN_ADMIN, 11, "help,");
-	assert_completed("show cli ", ADMIN_OPERATOR, 9, "level,sessions,");
+	assert_completed("show cli ", ADMIN_OPERATOR, 9,
+			 "level,sessions,sockets,");
 	assert_completed("show cli ", ADMIN_USER, 9, "level,");
 	assert_completed("ki", ADMIN_USER, 0, "");
 	assert_completed("ki", ADMIN_ADMIN, 0, "kill,");

@@ -173,8 +173,28 @@ static void test_marks(void **state)
 	assert_false(wants("  ", NULL, 0));
 	memset(text + 4, 'x', ADMIN_MARK_MAX);
 	assert_true(wants(text, text + 4, 1));
+	/* One too long is none that becomes a word: the session refuses it. */
 	text[4 + ADMIN_MARK_MAX] = 'x';
-	assert_false(wants(text, NULL, 2));
+	assert_true(wants(text, text + 4, 1));
+}
+
+static bool may_want(const char *text)
+{
+	return admin_line_may_want_payload(text, strlen(text));
+}
+
+static void test_lost_marks(void **state)
+{
+	(void)state;
+	assert_true(may_want("a 'b <<"));
+	assert_true(may_want("a 'b <<END \t"));
+	assert_true(may_want("<<"));
+	assert_true(may_want("a;<<E"));
+	assert_false(may_want(""));
+	assert_false(may_want("  "));
+	assert_false(may_want("a <"));
+	assert_false(may_want("a << b"));
+	assert_false(may_want("a<<"));
 }
 
 /* Whatever is typed: what comes out lies in the line, and the line ends. */
@@ -221,6 +241,7 @@ int main(void)
 		cmocka_unit_test(test_semicolons),
 		cmocka_unit_test(test_many_words),
 		cmocka_unit_test(test_marks),
+		cmocka_unit_test(test_lost_marks),
 		cmocka_unit_test(test_random),
 	};
 
