@@ -87,13 +87,14 @@ local function level(name, round, rounds)
     for _ = 1, 5 do
         round()
     end
+    raw.until_true(function() return sessions() == 1 end)
     collectgarbage()
     local before, fds = tap.resident(), descriptors()
     for _ = 1, rounds do
         round()
     end
-    raw.until_true(function() return sessions() == 1 end)
-    tap.is(descriptors(), fds, name .. ': no descriptor is left')
+    raw.until_true(function() return sessions() == 1 and descriptors() <= fds end)
+    tap.pass(name .. ': no descriptor is left')
     collectgarbage()
     local grown = tap.resident() - before
     tap.ok(grown < (SANITIZED and 64 or 4), name .. ': memory is level')

@@ -83,12 +83,11 @@ exec 3>&-
 wait $slow || fail 'the slow one'
 
 # A client that vanishes: what it started is cancelled.
-ask 'alive()\n'
-out_is --- '- 0' ...
-printf 'fiber_module.sleep(1000)\n' | "$client" -v "$socket" > vanished.txt
 nobody() {
 	printf 'alive()\n' | "$client" "$socket" | grep -qx -- '- 0'
 }
+eventually nobody
+printf 'fiber_module.sleep(1000)\n' | "$client" -v "$socket" > vanished.txt
 eventually nobody
 
 # One that reads nothing is given no more than a bound.

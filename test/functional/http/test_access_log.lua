@@ -101,8 +101,7 @@ end
 
 -- HTTP/1
 do
-    local httpd, port = new_server({header_timeout = 0.1, max_body_size = 5000000,
-        max_uri_size = 100})
+    local httpd, port = new_server({max_body_size = 5000000, max_uri_size = 100})
     local before = fiber.time()
     raw.request(port, '/?a=b', {headers = 'Referer: http://x/\r\nUser-Agent: me\r\n'})
     local a = take(1)
@@ -145,12 +144,14 @@ do
     tap.is(a.target, '\22\3\1\0', 'no request')
     tap.is(a.method or a.protocol, nil)
     peer:close()
-    peer = raw.connect(port)
+    local hasty, hasty_port = new_server({header_timeout = 0.1})
+    peer = raw.connect(hasty_port)
     peer:send('GET /slow HTTP/1.1\r\nX: ')
     peer:read()
     peer:close()
     a = take(1)
     tap.is(a.status .. a.target, '408/slow', 'too slow')
+    hasty:stop(1)
 
     -- gone
     peer = raw.connect(port)

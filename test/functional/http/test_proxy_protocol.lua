@@ -88,7 +88,7 @@ end
 
 -- What is none.
 do
-    local httpd, port = new_server({header_timeout = 0.2})
+    local httpd, port = new_server()
     local bad = {REQUEST}
     for i, header in ipairs(headers.BAD) do
         bad[i + 1] = header .. REQUEST
@@ -103,7 +103,9 @@ do
     end
     tap.is(answered, 0, 'no answer to what has no header')
     tap.is(httpd:stat().unproxied, #bad, 'counted')
+    httpd:stop()
     -- Nothing, half of one, and an end before it.
+    httpd, port = new_server({header_timeout = 0.2})
     for _, text in ipairs({'', V1:sub(1, 20), V2:sub(1, 20)}) do
         local peer = assert(raw.connect(port))
         peer:send(text)

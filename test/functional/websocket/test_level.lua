@@ -48,8 +48,8 @@ end
 local before = resident()
 local peer = w.connect(port, '/', nil, { rcvbuf = 65536 })
 local last = -1
-raw.until_true(function()
-    fiber.sleep(0.2)
+raw.until_true(function() -- well before send_timeout is over
+    fiber.sleep(0.05)
     local still = sent == last
     last = sent
     return still
