@@ -15,51 +15,20 @@ struct fibers {
 	uint64_t last; /* id of the one that was told */
 };
 
-static const char *state_of(const struct fiber *f)
-{
-	switch ((enum fiber_state)f->state) {
-	case FIBER_NEW:
-		return "new";
-	case FIBER_READY:
-		return "ready";
-	case FIBER_RUNNING:
-		return "running";
-	case FIBER_WAITING:
-		return "waiting";
-	default:
-		return "ended";
-	}
-}
-
-/* The place in the list behind the fiber that was told last. */
-static struct list *behind(struct sched *s, uint64_t last)
-{
-	struct fiber *f = last != 0 ? fiber_find(s, last) : NULL;
-	struct list *link = s->all.next;
-
-	if (f != NULL)
-		return f->all.next;
-	/* It has ended meanwhile: they stand by age. */
-	while (link != &s->all &&
-	       list_entry(link, struct fiber, all)->id <= last)
-		link = link->next;
-	return link;
-}
-
 static bool collect_fibers(struct worker *w, void *cursor,
 			   struct admin_rows *rows)
 {
 	struct fibers *at = ADMIN_CURSOR(struct fibers, cursor);
 	struct sched *s = &w->sched;
 
-	for (struct list *link = behind(s, at->last); link != &s->all;
+	for (struct list *link = sched_behind(s, at->last); link != &s->all;
 	     link = link->next) {
 		const struct fiber *f = list_entry(link, struct fiber, all);
 		const struct lua_fiber *lf = (const struct lua_fiber *)f;
 		struct admin_cell cells[] = {
 			admin_number((double)f->id),
 			admin_text(lf->name),
-			admin_text(state_of(f)),
+			admin_text(fiber_state_name(f)),
 			admin_number((double)f->switches),
 			admin_number(f->preempted),
 			admin_number((double)f->total_ns / 1e9),
@@ -173,7 +142,8 @@ static bool dump_line(unsigned worker, const struct lua_fiber *f,
 			 "worker %u fiber %llu '%s' %s, %.3f s of CPU time, "
 			 "resumed %llu times",
 			 worker, (unsigned long long)f->base.id, f->name,
-			 state_of(&f->base), (double)f->base.total_ns / 1e9,
+			 fiber_state_name(&f->base),
+			 (double)f->base.total_ns / 1e9,
 			 (unsigned long long)f->base.switches);
 		return true;
 	}
@@ -215,7 +185,7 @@ static bool collect_dump(struct worker *w, void *cursor,
 {
 	struct dump *at = ADMIN_CURSOR(struct dump, cursor);
 	struct sched *s = &w->sched;
-	struct list *link = behind(s, at->last);
+	struct list *link = sched_behind(s, at->last);
 
 	for (; link != &s->all; link = link->next) {
 		const struct fiber *f = list_entry(link, struct fiber, all);

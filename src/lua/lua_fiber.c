@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/diag.h"
@@ -188,6 +189,11 @@ void lua_fiber_start_later(struct lua_fiber *f, int nargs)
 	fiber_start_later(&f->base);
 }
 
+static bool is_own_half(const lua_Debug *ar)
+{
+	return strncmp(ar->source, "=neap/", sizeof "=neap/" - 1) == 0;
+}
+
 void lua_fiber_set_spawner(lua_State *L, struct lua_fiber *f)
 {
 	int line = lua_lean_push_caller(L);
@@ -196,8 +202,7 @@ void lua_fiber_set_spawner(lua_State *L, struct lua_fiber *f)
 	for (int level = 0; line == 0 && lua_getstack(L, level, &ar); level++) {
 		lua_getinfo(L, "Sl", &ar);
 		/* Our own halves start fibers for others. */
-		if (ar.currentline <= 0 ||
-		    strncmp(ar.source, "=neap/", sizeof "=neap/" - 1) == 0)
+		if (ar.currentline <= 0 || is_own_half(&ar))
 			continue;
 		lua_getinfo(L, "f", &ar);
 		line = ar.currentline;
@@ -206,6 +211,21 @@ void lua_fiber_set_spawner(lua_State *L, struct lua_fiber *f)
 		return;
 	lua_lean_slot_set(L, &f->vm->spawners, f->slot);
 	f->spawn_line = line;
+}
+
+bool lua_fiber_place(const struct lua_fiber *f, char *to, size_t room)
+{
+	lua_Debug ar;
+
+	for (int level = 0; f->co != NULL && lua_getstack(f->co, level, &ar);
+	     level++) {
+		lua_getinfo(f->co, "Sl", &ar);
+		if (ar.currentline <= 0 || is_own_half(&ar))
+			continue;
+		snprintf(to, room, "%s:%d", ar.short_src, ar.currentline);
+		return true;
+	}
+	return false;
 }
 
 /* The Lua objects that know the fiber are told that it has ended. */

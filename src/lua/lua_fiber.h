@@ -164,6 +164,10 @@ struct fiber_handle *lua_fiber_push_handle(lua_State *L);
 /** Pop the object at the top: it is @a f's now. Throws: no. */
 void lua_fiber_bind(lua_State *L, struct lua_fiber *f, struct fiber_handle *h);
 
+/** Write where @a f, which does not run, stands in Lua: "app.lua:12". Our own halves
+ * are passed over. Returns false: it does not, or only there. Throws: no. */
+bool lua_fiber_place(const struct lua_fiber *f, char *to, size_t room);
+
 /** Free the idle fibers of a state that is about to be closed. */
 void lua_fiber_empty_pool(struct lua_vm *vm);
 

@@ -11,9 +11,8 @@
 __thread struct sched *sched_self;
 
 enum {
-	FIRST_ID = 101, /* the peer's first free id; low ones read as codes */
-	DEPTH_MAX = 32, /* fibers that start fibers at once, inside */
-	BATCH = 32,     /* resumes between two looks at the clock */
+	DEPTH_MAX = 32,    /* fibers that start fibers at once, inside */
+	BATCH = 32,        /* resumes between two looks at the clock */
 	BATCH_NS = 500000, /* then the loop polls, ready fibers or not */
 	CANCEL_GRACE_NS = 100000000,
 	HOLD_SLICES = 4, /* a fiber keeps those it made from starting */
@@ -43,8 +42,9 @@ int sched_create(struct sched *s, struct loop *loop)
 	list_init(&s->all);
 	s->current = NULL;
 	s->top = (struct sched_top){ 0 };
-	s->next_id = FIRST_ID;
-	s->switches = s->turns = s->preempted = s->polled = 0;
+	s->next_id = SCHED_FIRST_ID;
+	s->switches = s->turns = s->rounds = 0;
+	s->preempted = s->polled = 0;
 	s->cancel_grace_ns = CANCEL_GRACE_NS;
 	s->count = s->depth = s->waiting = 0;
 	s->idling = s->late_turn = s->in_round = false;
@@ -175,6 +175,7 @@ void sched_run_ready(struct sched *s)
 	bool slice, another = false;
 	struct list *link;
 
+	s->rounds++;
 	s->in_round = true;
 	slice = run_queue(s, &s->ready);
 	/* Many that compute became ready at once: whoever the next poll wakes
@@ -222,7 +223,16 @@ void fiber_init(struct sched *s, struct fiber *f, fiber_resume_f resume)
 	f->state = FIBER_NEW;
 	f->flags = 0;
 	f->made = 0;
+	f->born = (uint32_t)(uv_now(&s->loop->uv) >> FIBER_BORN_BITS);
 	s->count++;
+}
+
+double fiber_age(const struct fiber *f)
+{
+	uint64_t now = uv_now(&f->sched->loop->uv) >> FIBER_BORN_BITS;
+
+	/* Of what has been counted over: seventeen years. */
+	return (double)((uint32_t)now - f->born) * (1 << FIBER_BORN_BITS) / 1e3;
 }
 
 void fiber_start(struct fiber *f)
@@ -479,4 +489,29 @@ struct fiber *fiber_find(struct sched *s, uint64_t id)
 			return f;
 	}
 	return NULL;
+}
+
+struct list *sched_behind(struct sched *s, uint64_t id)
+{
+	struct list *link = s->all.next;
+
+	while (link != &s->all && list_entry(link, struct fiber, all)->id <= id)
+		link = link->next;
+	return link;
+}
+
+const char *fiber_state_name(const struct fiber *f)
+{
+	switch ((enum fiber_state)f->state) {
+	case FIBER_NEW:
+		return "new";
+	case FIBER_READY:
+		return "ready";
+	case FIBER_RUNNING:
+		return "running";
+	case FIBER_WAITING:
+		return "waiting";
+	default:
+		return "ended";
+	}
 }

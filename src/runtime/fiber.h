@@ -78,6 +78,12 @@ typedef void (*fiber_resume_f)(struct fiber *f);
  * must not wake the fiber. */
 typedef void (*fiber_undo_f)(struct fiber *f, void *arg);
 
+/** Of a scheduler's first fiber: the peer's first free id, low ones read as codes. */
+enum { SCHED_FIRST_ID = 101 };
+
+/** What ages of fibers are counted in: an eighth of a second, about. */
+enum { FIBER_BORN_BITS = 7 };
+
 struct fiber {
 	struct list link;   /* ready queue or the queue it waits in */
 	struct list all;    /* every live fiber of the scheduler */
@@ -112,6 +118,7 @@ struct fiber {
 	/* Since it last waited: 0: it has made no fibers that start later, or 1
 	 * and how often it was made to give way. */
 	uint8_t made;
+	uint32_t born; /* see fiber_age() */
 };
 
 struct sched {
@@ -128,6 +135,7 @@ struct sched {
 	uint64_t next_id;
 	uint64_t switches;
 	uint64_t turns;     /* resumes that were not inside others */
+	uint64_t rounds;    /* of the loop: polls, and what they have brought */
 	uint64_t preempted; /* how often a fiber was made to give way */
 	uint64_t polled;    /* preempted, when the loop polled last */
 	uint64_t
@@ -286,6 +294,16 @@ bool sched_is_wanted(const struct sched *s, uint64_t *ret_timer_in);
 
 /** The live fiber with this id, or NULL. Linear. */
 struct fiber *fiber_find(struct sched *s, uint64_t id);
+
+/** The place in sched.all behind the fiber @a id, also when that has ended: they
+ * stand by age. &sched.all: there is none. Linear. */
+struct list *sched_behind(struct sched *s, uint64_t id);
+
+/** "new", "ready", "running", "waiting", "ended". */
+const char *fiber_state_name(const struct fiber *f);
+
+/** How long ago it was made, in seconds, to about an eighth. On its thread. */
+double fiber_age(const struct fiber *f);
 
 static inline bool fiber_is_dead(const struct fiber *f)
 {

@@ -30,6 +30,7 @@ static void on_async(uv_async_t *async)
 
 		if (m == NULL)
 			return;
+		box->taken++;
 		m->run(m, true);
 	}
 	uv_async_send(async);
@@ -41,6 +42,7 @@ void mailbox_create(struct mailbox *box)
 	list_init(&box->due);
 	box->count = 0;
 	box->open = false;
+	box->taken = 0;
 	box->waiting = 0;
 }
 

@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <uv.h>
 
 #include "base/list.h"
@@ -34,6 +35,7 @@ struct mailbox {
 	unsigned count; /* of them */
 	bool open;
 	uv_async_t async;
+	uint64_t taken;   /* the owner's: mails done so far */
 	unsigned waiting; /* the owner's: reasons to stay alive */
 };
 
@@ -45,6 +47,12 @@ int mailbox_open(struct mailbox *box, struct loop *loop);
 
 /** How many mails wait. Any thread. */
 unsigned mailbox_count(struct mailbox *box);
+
+/** How many were done; on the owner's thread. */
+static inline uint64_t mailbox_taken(const struct mailbox *box)
+{
+	return box->taken;
+}
 
 /** The end: nothing is taken any more, and what is there is not delivered.
  * Closed already, or never open, is fine. */

@@ -138,6 +138,7 @@ static void leave_far(struct ticker *t)
 /* The turn is to end. */
 static void end_turn(struct ticker *t, const void *ucontext)
 {
+	t->asked++;
 	if (t->ask(t->arg, ucontext)) {
 		if (t->backoff != BACKOFF_MIN_NS)
 			t->period = 0; /* the timer is set for less */
@@ -169,6 +170,7 @@ static void tick(struct ticker *t, const void *ucontext)
 	struct fiber *f = s->current;
 	bool wanted;
 
+	t->ticks++;
 	charge(t, f);
 	if (s->turns != t->turn) {
 		t->turn = s->turns;

@@ -51,6 +51,8 @@ struct ticker {
 	uint64_t cpu_since; /* the same when since was taken */
 	uint64_t cpu_begun; /* and when begun was */
 	uint64_t backoff;   /* how soon to ask again */
+	uint64_t ticks;     /* so far */
+	uint64_t asked;     /* of them: the layer above, to end a turn */
 	unsigned idle;      /* ticks that found nothing running, in a row */
 	uint64_t period; /* between ticks, as the timer is set; 0: one tick */
 	unsigned quiet;  /* slices for which nobody has waited */
