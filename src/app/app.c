@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "app/proc_vars.h"
 #include "app/report.h"
 #include "app/watch.h"
 #include "app/worker.h"
@@ -358,6 +359,7 @@ int app_destroy(struct app *app)
 	app->handles += worker_destroy(&app->workers[0]);
 	log_set_fiber_id(NULL);
 	listener_set_sharers(1);
+	proc_vars_end();
 	pthread_mutex_destroy(&app->lock);
 	free_workers(app);
 	return app->handles;

@@ -14,6 +14,7 @@
 #include "app/script.h"
 #include "app/state_call.h"
 #include "app/states_module.h"
+#include "app/tools_modules.h"
 #include "base/diag.h"
 #include "base/log.h"
 #include "cmod/crash.h"
@@ -86,20 +87,25 @@ static void open_lua(lua_State *L, void *arg)
 	exit_open(L);
 }
 
-static int register_modules(struct worker *w)
+static int register_all(struct worker *w, const struct lua_module *const *m)
 {
-	const struct lua_module *const *m = w->app->modules;
-
-	if (lua_vm_register(&w->vm, &app_module_neap) != 0 ||
-	    lua_vm_register(&w->vm, &app_module_states) != 0 ||
-	    lua_vm_register(&w->vm, &app_module_config) != 0 ||
-	    lua_vm_register(&w->vm, &app_module_server) != 0)
-		return -1;
 	for (; *m != NULL; m++) {
 		if (lua_vm_register(&w->vm, *m) != 0)
 			return -1;
 	}
 	return 0;
+}
+
+static int register_modules(struct worker *w)
+{
+	if (lua_vm_register(&w->vm, &app_module_neap) != 0 ||
+	    lua_vm_register(&w->vm, &app_module_states) != 0 ||
+	    lua_vm_register(&w->vm, &app_module_config) != 0 ||
+	    lua_vm_register(&w->vm, &app_module_server) != 0)
+		return -1;
+	if (register_all(w, app_tools_modules) != 0)
+		return -1;
+	return register_all(w, w->app->modules);
 }
 
 /* The server runs without, where it must; --version says so. */

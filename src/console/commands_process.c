@@ -1,13 +1,12 @@
 /* Admin commands of the process as a whole. */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "app/app.h"
+#include "app/process_info.h"
 #include "app/worker.h"
 #include "base/log.h"
 #include "config/settings.h"
@@ -142,67 +141,34 @@ static const struct admin_command show_version = {
 
 /* --- show info --- */
 
-static double count_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	double count = 0;
-
-	if (dir == NULL)
-		return -1;
-	while (readdir(dir) != NULL)
-		count++;
-	closedir(dir);
-	return count - 3; /* ".", "..", and the folder's own */
-}
-
 static struct admin_cell known(double number)
 {
 	return number < 0 ? admin_text(NULL) : admin_number(number);
-}
-
-static double limit_of(int resource)
-{
-	struct rlimit limit;
-
-	if (getrlimit((__rlimit_resource_t)resource, &limit) != 0 ||
-	    limit.rlim_cur == RLIM_INFINITY)
-		return -1;
-	return (double)limit.rlim_cur;
-}
-
-static double resident_memory(void)
-{
-	size_t bytes;
-
-	return uv_resident_set_memory(&bytes) == 0 ? (double)bytes : -1;
 }
 
 static enum admin_step next_info(struct admin_run *run,
 				 struct admin_cell *cells)
 {
 	struct nth *n = admin_context(run);
-	const struct app *app = admin_worker(run)->app;
-	struct rusage used = { 0 };
+	struct process_info info;
 
 	if (n->next++ > 0)
 		return ADMIN_DONE;
-	getrusage(RUSAGE_SELF, &used);
+	info = process_info(admin_worker(run)->app);
 	cells[0] = admin_text(NEAP_VERSION);
-	cells[1] = admin_number(getpid());
-	cells[2] = admin_number((double)(uv_hrtime() - app->started_ns) / 1e9);
-	cells[3] = admin_number(app->count);
-	cells[4] = known(resident_memory());
-	cells[5] = admin_number((double)used.ru_maxrss * 1024);
-	cells[6] = known(count_descriptors());
-	cells[7] = known(limit_of(RLIMIT_NOFILE));
-	cells[8] = admin_number((double)used.ru_utime.tv_sec +
-				(double)used.ru_utime.tv_usec / 1e6);
-	cells[9] = admin_number((double)used.ru_stime.tv_sec +
-				(double)used.ru_stime.tv_usec / 1e6);
-	cells[10] = admin_number((double)used.ru_nvcsw);
-	cells[11] = admin_number((double)used.ru_nivcsw);
-	cells[12] = admin_number((double)log_lost());
-	cells[13] = admin_number(app_is_ending(app));
+	cells[1] = admin_number(info.pid);
+	cells[2] = admin_number(info.uptime);
+	cells[3] = admin_number(info.workers);
+	cells[4] = known(info.memory);
+	cells[5] = admin_number(info.memory_peak);
+	cells[6] = known(info.descriptors);
+	cells[7] = known(info.descriptors_limit);
+	cells[8] = admin_number(info.cpu_user);
+	cells[9] = admin_number(info.cpu_system);
+	cells[10] = admin_number(info.switches);
+	cells[11] = admin_number(info.switches_forced);
+	cells[12] = admin_number(info.log_lost);
+	cells[13] = admin_number(info.ending);
 	return ADMIN_MORE;
 }
 

@@ -2,6 +2,7 @@
 -- the reference: 'module/class' -> a function that makes one.
 local cmod = require('cmod')
 local console = require('console')
+local core = require('neap.core_tools')
 local fiber = require('fiber')
 local fio = require('fio')
 local http_client = require('http.client')
@@ -182,6 +183,8 @@ return {
     ['shared/shared_subscription'] = function()
         return assert(shared.broadcast('reference')):subscribe()
     end,
+    ['core/concat'] = core.concat,
+    ['core/queue'] = core.queue,
     ['fiber/cond'] = function()
         return fiber.cond()
     end,

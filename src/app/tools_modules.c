@@ -1,0 +1,32 @@
+/* The parts of the module `core` that need no request. See tools_modules.h. */
+#include "app/tools_modules.h"
+
+#include <lauxlib.h>
+
+#include "lua/lua_error.h"
+#include "lua_src/app.h"
+
+static int open_args(lua_State *L)
+{
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, lua_error_usage_text);
+	lua_setfield(L, -2, "usage");
+	return 1;
+}
+
+#define MODULE(id, name, open) \
+	static const struct lua_module id = { "neap." name, open, lua_src_##id }
+
+MODULE(args, "args", open_args);
+MODULE(core_flow, "core_flow", NULL);
+MODULE(core_log, "core_log", tools_open_log);
+MODULE(core_process, "core_process", tools_open_process);
+MODULE(core_queue, "core_queue", NULL);
+MODULE(core_text, "core_text", tools_open_text);
+MODULE(core_tools, "core_tools", NULL);
+MODULE(reply, "reply", NULL);
+
+const struct lua_module *const app_tools_modules[] = {
+	&args,      &core_flow,  &core_log, &core_process, &core_queue,
+	&core_text, &core_tools, &reply,    NULL,
+};
