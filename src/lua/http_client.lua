@@ -290,6 +290,8 @@ end
 -- `proxy_user_pwd`, `no_proxy`, `ca_file`, `ca_path`, `ssl_cert`, `ssl_key`,
 -- `ssl_key_password`, `verify_peer`, `verify_host`, `keepalive_idle`,
 -- `keepalive_interval`, `low_speed_limit`, `low_speed_time`, `verbose` (to standard error).
+-- With `ca_file` or `ca_path` nobody else is trusted; without, whom the system does. A file
+-- that has been replaced is noticed.
 --
 -- With `chunked = true` the result is a `stream` instead: of GET and others
 -- when the headers have come; of POST, PUT and PATCH without a body at once, to write the

@@ -149,9 +149,11 @@ static const struct option {
 #undef O
 };
 
-/* The table at @a idx: option, value, option, value... Throws: no. */
-static bool set_options(lua_State *L, int idx, CURL *easy)
+/* The table at @a idx, which keeps the texts: option, value, option, value... Throws:
+ * no. */
+static bool set_options(lua_State *L, int idx, struct http_call *call)
 {
+	const char *ca_file = NULL, *ca_path = NULL, *text;
 	int count = (int)lua_objlen(L, idx);
 	CURLcode rc = CURLE_OK;
 
@@ -161,14 +163,21 @@ static bool set_options(lua_State *L, int idx, CURL *easy)
 		lua_rawgeti(L, idx, i);
 		lua_rawgeti(L, idx, i + 1);
 		id = options[(int)lua_tointeger(L, -2)].id;
-		if (lua_type(L, -1) == LUA_TSTRING)
-			rc = curl_library.easy_setopt(easy, id,
-						      lua_tostring(L, -1));
+		text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1)
+						      : NULL;
+		if (id == CURLOPT_CAINFO)
+			ca_file = text;
+		else if (id == CURLOPT_CAPATH)
+			ca_path = text;
+		else if (text != NULL)
+			rc = curl_library.easy_setopt(call->easy, id, text);
 		else
 			rc = curl_library.easy_setopt(
-				easy, id, (long)lua_tonumber(L, -1));
+				call->easy, id, (long)lua_tonumber(L, -1));
 		lua_pop(L, 2);
 	}
+	if (rc == CURLE_OK && (ca_file != NULL || ca_path != NULL))
+		return http_call_trust(call, ca_file, ca_path) == 0;
 	return rc == CURLE_OK;
 }
 
@@ -227,7 +236,7 @@ static int l_call(lua_State *L)
 		call->sent = lua_tolstring(L, 4, &call->sent_size);
 	size = call->streams_out ? -1 : (curl_off_t)call->sent_size;
 	posts = strchr(flags, 'p') != NULL;
-	if (!set_options(L, 2, call->easy) || !add_headers(L, 3, call))
+	if (!set_options(L, 2, call) || !add_headers(L, 3, call))
 		return fail_memory(L);
 	curl_library.easy_setopt(call->easy,
 				 posts ? CURLOPT_POSTFIELDSIZE_LARGE

@@ -210,8 +210,8 @@ own.tls_plan, own.tls_greet, own.tls_farewell = plan, greet, farewell
 --- socket.tls_client(options) -> tls_context | nil, err
 -- What clients' connections of TLS have in common; given as `tls` it serves any number
 -- of them, which resume each other's sessions. Of @options, all of which may be left out:
--- `ca_file`, `ca_path` (whom to trust: a file of certificates in PEM form, a folder;
--- without them, whom the system does), `verify` (`required`, and unless given: the
+-- `ca_file`, `ca_path` (whom to trust: a file of certificates in PEM form, which is read
+-- again when it has changed, a folder; without them, whom the system does), `verify` (`required`, and unless given: the
 -- server's certificate must be good, and for the name or address that was asked for;
 -- `none`: anything will do), `cert_file`, `key_file`, `key_password` (our own
 -- certificate, with its chain, in PEM form; the key may be in it), `alpn` (an array of

@@ -11,6 +11,7 @@
 #include "base/inject.h"
 #include "net/curl_library.h"
 #include "net/tls_load.h"
+#include "net/tls_trust.h"
 #include "runtime/loop.h"
 
 struct http_client {
@@ -403,6 +404,20 @@ static int on_close(void *arg, curl_socket_t fd)
 
 /* --- calls --- */
 
+/* Whom the system trusts. A file that is named takes the place of the folder that is
+ * not: libcurl would read it for each connection if there were both. */
+static int trust_system(struct http_call *call)
+{
+	if (tls_trust_by_folder())
+		return http_call_trust(call, NULL, tls_trust_folder());
+	if (tls_trust_file_is_named())
+		return http_call_trust(call, tls_trust_file(),
+				       tls_trust_folder_is_named()
+					       ? tls_trust_folder()
+					       : NULL);
+	return 0; /* its builder knew best */
+}
+
 int http_call_create(struct http_call *call, struct http_client *c)
 {
 	memset(call, 0, sizeof *call);
@@ -426,8 +441,6 @@ int http_call_create(struct http_call *call, struct http_client *c)
 	SET(PROTOCOLS_STR, "http,https");
 	SET(REDIR_PROTOCOLS_STR, "http,https");
 	SET(SUPPRESS_CONNECT_HEADERS, 1L);
-	if (tls_trust_by_folder())
-		SET(CAINFO, NULL); /* CAPATH is the folder */
 	SET(HEADERFUNCTION, on_header);
 	SET(HEADERDATA, call);
 	SET(WRITEFUNCTION, on_body);
@@ -442,7 +455,28 @@ int http_call_create(struct http_call *call, struct http_client *c)
 	SET(CLOSESOCKETFUNCTION, on_close);
 	SET(CLOSESOCKETDATA, c);
 #undef SET
-	return 0;
+	return trust_system(call);
+}
+
+int http_call_trust(struct http_call *call, const char *file, const char *dir)
+{
+	size_t size;
+	char *path;
+	CURLcode rc;
+
+	rc = curl_library.easy_setopt(call->easy, CURLOPT_CAPATH, dir);
+	if (file == NULL || rc != CURLE_OK) {
+		curl_library.easy_setopt(call->easy, CURLOPT_CAINFO, NULL);
+		return rc == CURLE_OK ? 0 : UV_ENOMEM;
+	}
+	size = strlen(file) + TLS_TRUST_SPELLING;
+	path = mem_alloc(size);
+	if (path == NULL)
+		return UV_ENOMEM;
+	tls_trust_spell(file, path, size);
+	rc = curl_library.easy_setopt(call->easy, CURLOPT_CAINFO, path);
+	mem_free(path);
+	return rc == CURLE_OK ? 0 : UV_ENOMEM;
 }
 
 int http_call_add_header(struct http_call *call, const char *line)

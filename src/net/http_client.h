@@ -103,6 +103,10 @@ const struct http_client_stat *http_client_stat(const struct http_client *c);
  * libcurl may be set on call->easy meanwhile. Returns 0 or UV_ENOMEM. */
 int http_call_create(struct http_call *call, struct http_client *c);
 
+/** Trust those in the file and those in the folder, one of which may be NULL, and nobody
+ * else, the system's least of all. What the file has is what it has now. Returns 0 or UV_ENOMEM. */
+int http_call_trust(struct http_call *call, const char *file, const char *dir);
+
 /** Add a header. Returns 0 or UV_ENOMEM. */
 int http_call_add_header(struct http_call *call, const char *line);
 

@@ -17,6 +17,7 @@
 #include "base/diag.h"
 #include "net/tls_error.h"
 #include "net/tls_ticket.h"
+#include "net/tls_trust.h"
 
 enum {
 	ERROR_SIZE = 512,
@@ -123,17 +124,37 @@ static bool has_hashes(const char *path)
 	return found;
 }
 
+const char *tls_trust_file(void)
+{
+	const char *file = getenv(X509_get_default_cert_file_env());
+
+	return file != NULL ? file : X509_get_default_cert_file();
+}
+
+bool tls_trust_file_is_named(void)
+{
+	return getenv(X509_get_default_cert_file_env()) != NULL;
+}
+
+const char *tls_trust_folder(void)
+{
+	const char *dir = getenv(X509_get_default_cert_dir_env());
+
+	return dir != NULL ? dir : X509_get_default_cert_dir();
+}
+
+bool tls_trust_folder_is_named(void)
+{
+	return getenv(X509_get_default_cert_dir_env()) != NULL;
+}
+
 bool tls_trust_by_folder(void)
 {
 	static atomic_int known; /* 0: not yet; else 1 or 2 */
-	const char *dir = getenv(X509_get_default_cert_dir_env());
 
 	if (known == 0)
-		known = getenv(X509_get_default_cert_file_env()) == NULL &&
-					has_hashes(
-						dir != NULL
-							? dir
-							: X509_get_default_cert_dir())
+		known = !tls_trust_file_is_named() &&
+					has_hashes(tls_trust_folder())
 				? 2
 				: 1;
 	return known == 2;
@@ -142,24 +163,44 @@ bool tls_trust_by_folder(void)
 /* Returns 1, or what OpenSSL says. */
 static int trust_system(SSL_CTX *ctx)
 {
-	return tls_trust_by_folder() ? SSL_CTX_set_default_verify_dir(ctx)
-				     : SSL_CTX_set_default_verify_paths(ctx);
+	if (tls_trust_by_folder())
+		return SSL_CTX_set_default_verify_dir(ctx);
+	if (tls_trust_use(ctx, tls_trust_file(), tls_trust_folder()) == 0)
+		return 1;
+	/* There need not be such a file. */
+	ERR_clear_error();
+	return SSL_CTX_set_default_verify_paths(ctx);
+}
+
+/* Those of the file and the folder that are given. */
+static int trust_given(SSL_CTX *ctx, const struct tls_options *o)
+{
+	bool ok = true;
+
+	if (o->ca_file != NULL) {
+		int rc = tls_trust_use(ctx, o->ca_file, o->ca_path);
+
+		if (rc == -1)
+			return refuse_file("file of authorities", o->ca_file,
+					   "certificates in PEM form are "
+					   "wanted");
+		ok = rc == 0;
+	} else if (o->ca_path != NULL) {
+		ok = SSL_CTX_load_verify_dir(ctx, o->ca_path) == 1;
+	}
+	if (!ok || (o->ca_path != NULL && access(o->ca_path, X_OK | R_OK) != 0))
+		return refuse_file("folder of authorities", o->ca_path,
+				   "a folder that `openssl rehash` has "
+				   "prepared is wanted");
+	return 0;
 }
 
 static int load_trust(SSL_CTX *ctx, const struct tls_options *o)
 {
 	STACK_OF(X509_NAME) * names;
 
-	if (o->ca_file != NULL &&
-	    SSL_CTX_load_verify_file(ctx, o->ca_file) != 1)
-		return refuse_file("file of authorities", o->ca_file,
-				   "certificates in PEM form are wanted");
-	if (o->ca_path != NULL &&
-	    (access(o->ca_path, X_OK | R_OK) != 0 ||
-	     SSL_CTX_load_verify_dir(ctx, o->ca_path) != 1))
-		return refuse_file("folder of authorities", o->ca_path,
-				   "a folder that `openssl rehash` has "
-				   "prepared is wanted");
+	if (trust_given(ctx, o) != 0)
+		return -1;
 	if (o->ca_file == NULL && o->ca_path == NULL) {
 		if (o->role == TLS_CLIENT && o->verify != TLS_VERIFY_NONE &&
 		    trust_system(ctx) != 1)
