@@ -3,8 +3,6 @@
 
 #include <lauxlib.h>
 
-#include "lua_src/app.h"
-
 /* tree() -> table | nil: there is no configuration. */
 static int l_tree(lua_State *L)
 {
@@ -36,10 +34,4 @@ const struct lua_module app_module_config = {
 	"neap.config",
 	luaopen_neap_config,
 	NULL,
-};
-
-const struct lua_module app_module_server = {
-	"neap.server",
-	NULL,
-	lua_src_server,
 };

@@ -1,7 +1,6 @@
-/* neap.config and neap.server, for the application layer. */
+/* neap.config, for the application layer. */
 #pragma once
 
 #include "lua/lua_state.h"
 
 extern const struct lua_module app_module_config;
-extern const struct lua_module app_module_server;

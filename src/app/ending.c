@@ -12,6 +12,7 @@
 
 #include "app/app.h"
 #include "app/exit.h"
+#include "app/local_call.h"
 #include "app/report.h"
 #include "app/state_call.h"
 #include "app/worker.h"
@@ -163,6 +164,7 @@ static void run_hooks(struct worker *w)
 static void abandon(struct lua_fiber *f)
 {
 	state_call_abandon(f);
+	local_call_abandon(f);
 	lua_fiber_abandon(f);
 }
 

@@ -20,7 +20,8 @@ enum { TOLD_MAX = 10 };
 struct handler {
 	UT_hash_handle hh;
 	enum handler_kind kind;
-	int *refs; /* a slot for each state, behind the name */
+	int *refs;  /* a slot for each state, behind the name */
+	char *note; /* NULL: nothing */
 	char key[];
 	/* the kind as a letter, then the name: one hash serves all kinds */
 };
@@ -29,6 +30,7 @@ const char *const handler_kind_names[] = {
 	[HANDLER_ACTION] = "action",       [HANDLER_FETCH] = "fetch",
 	[HANDLER_CONVERTER] = "converter", [HANDLER_FILTER] = "filter",
 	[HANDLER_SERVICE] = "service",     [HANDLER_COMMAND] = "command",
+	[HANDLER_INTERNAL] = "internal",
 };
 
 typedef char key_text[HANDLER_NAME_MAX + 2];
@@ -57,6 +59,7 @@ void handlers_destroy(struct handlers *h)
 
 	HASH_ITER(hh, h->records, r, next) {
 		HASH_DEL(h->records, r);
+		mem_free(r->note);
 		mem_free(r);
 	}
 	pthread_mutex_destroy(&h->lock);
@@ -125,6 +128,39 @@ int handlers_put(struct handlers *h, enum handler_kind kind, const char *name,
 	}
 	pthread_mutex_unlock(&h->lock);
 	return r == NULL ? -1 : 0;
+}
+
+int handlers_note(struct handlers *h, enum handler_kind kind, const char *name,
+		  const char *note)
+{
+	size_t size = strnlen(note, HANDLER_NOTE_MAX), key_size;
+	struct handler *r = NULL;
+	char *copy = mem_alloc(size + 1);
+	key_text key;
+
+	if (copy == NULL) {
+		diag_set_oom(size + 1, "a registered function");
+		return -1;
+	}
+	memcpy(copy, note, size);
+	copy[size] = '\0';
+	key_size = make_key(key, kind, name);
+	pthread_mutex_lock(&h->lock);
+	if (key_size != 0 && !handlers_are_sealed(h))
+		HASH_FIND(hh, h->records, key, key_size, r);
+	if (r != NULL) {
+		mem_free(r->note);
+		r->note = copy;
+	}
+	pthread_mutex_unlock(&h->lock);
+	if (r != NULL)
+		return 0;
+	mem_free(copy);
+	diag_set(ClientError,
+		 "%s '%s' cannot be noted: it is not registered, "
+		 "or everything is loaded",
+		 handler_kind_names[kind], name);
+	return -1;
 }
 
 /* What is wrong with @a r, appended to @a text. */
@@ -207,6 +243,11 @@ enum handler_kind handler_kind(const struct handler *r)
 const char *handler_name(const struct handler *r)
 {
 	return r->key + 1;
+}
+
+const char *handler_note(const struct handler *r)
+{
+	return r->note == NULL ? "" : r->note;
 }
 
 int handler_ref(const struct handler *r, unsigned state)

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { HANDLER_NAME_MAX = 255, HANDLERS_MAX = 65536 };
+enum { HANDLER_NAME_MAX = 255, HANDLER_NOTE_MAX = 255, HANDLERS_MAX = 65536 };
 
 enum handler_kind {
 	HANDLER_ACTION,
@@ -18,6 +18,7 @@ enum handler_kind {
 	HANDLER_FILTER,
 	HANDLER_SERVICE,
 	HANDLER_COMMAND,
+	HANDLER_INTERNAL, /* of the application layer itself */
 	HANDLER_KIND_COUNT,
 };
 
@@ -48,6 +49,14 @@ int handlers_put(struct handlers *h, enum handler_kind kind, const char *name,
 		 unsigned state, int ref, int *ret_old);
 
 /**
+ * Note at the record of @a kind and @a name what all states must know of it, in
+ * place of what was noted there. Cut after HANDLER_NOTE_MAX bytes. Returns 0, or -1
+ * with diag set: ClientError (no such record, sealed), OutOfMemory. Any thread.
+ */
+int handlers_note(struct handlers *h, enum handler_kind kind, const char *name,
+		  const char *note);
+
+/**
  * Every record is in the shared state alone, or in each worker and not in the
  * shared one. Returns 0, and the records are sealed; or -1 with diag set, which
  * names each that is not so.
@@ -67,6 +76,7 @@ const struct handler *handlers_find(const struct handlers *h,
 bool handler_is_shared(const struct handler *r);
 enum handler_kind handler_kind(const struct handler *r);
 const char *handler_name(const struct handler *r);
+const char *handler_note(const struct handler *r); /* "": nothing */
 
 /** Its function in state @a state: a registry reference. */
 int handler_ref(const struct handler *r, unsigned state);

@@ -151,7 +151,8 @@ static int load(struct worker *w)
 	const struct app_script *script = w->app->script;
 	bool shared = worker_is_shared(w);
 
-	if (run_step(w, "alike", &no_files) != 0)
+	if (run_step(w, "globals", &no_files) != 0 ||
+	    run_step(w, "alike", &no_files) != 0)
 		return -1;
 	if (shared && run_step(w, "load", &script->load) != 0)
 		return -1;
@@ -178,8 +179,10 @@ static int initialize(struct worker *w)
 
 int loading_run(struct worker *w)
 {
-	if (!app_has_states(w->app->script))
+	if (!app_has_states(w->app->script)) {
+		w->started = true;
 		return 0;
+	}
 	if (lua_vm_protect(&w->vm, require_states, NULL) != 0)
 		return fail(w);
 	if (load(w) != 0)

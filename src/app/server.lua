@@ -1,22 +1,223 @@
--- The configured server, in the state of a worker (require 'neap.server', which is
--- no public module): what the configuration declares is checked and begun here.
--- loading.c calls both functions when there is a configuration.
+-- The configured server in one worker: its listeners, and the way of a request through
+-- their rules (require 'neap.server', which is no public module).
+local c = ...
 
+local applet = require('neap.applet')
 local config = require('neap.config')
+local fields = require('neap.fields')
+local rules = require('neap.rules')
+local txns = require('neap.txn')
+
+local error, ipairs, pcall, setmetatable = error, ipairs, pcall, setmetatable
+local table, tonumber, type, unpack = table, tonumber, type, unpack
 
 local M = {}
 
--- check() -> nil, or what is wrong, a line each that begins with its place. All
--- files are loaded and their functions known; nothing is opened yet.
-function M.check()
-    local listeners = config.tree().listeners
-    if listeners ~= nil and listeners[1] ~= nil then
-        return config.place(listeners[1]) .. ': listeners: not there yet'
+-- --- HTTP ---
+
+local finish_txn = txns.finish
+
+-- Response rules may change what is sent, before it is.
+local function with_rules(txn, run, resp)
+    if type(resp) == 'string' then
+        resp = { body = resp }
     end
+    txn.res, txn.answer = resp, nil
+    resp.status = resp.status or 200
+    resp.headers = fields.map(fields.of(resp.headers))
+    run(txn)
+    return txn.answer or resp
+end
+
+local function run_service(txn)
+    local call, args = txn.service, txn.service_args
+    local own = applet.http(txn)
+    local list = {}
+    for i = 1, #args do
+        list[i] = args[i](txn)
+    end
+    local ok, value = call(txn.service_elsewhere and txn or own,
+        unpack(list, 1, #args))
+    if not ok then
+        c.log_error(value)
+        if own.writer or txn.writer then
+            txn.req:stream() -- throws: it has begun, so it is cut
+        end
+        return rules.plain(500)
+    elseif own.writer then
+        own.writer:finish()
+        return nil
+    elseif value == true and txn.writer then
+        return nil -- of the shared state
+    end
+    return rules.plain(500)
+end
+
+local function respond(listener, txn)
+    local run = listener.rules
+    if run == nil or run(txn) ~= rules.DONE then
+        return rules.plain(404)
+    elseif txn.service then
+        return run_service(txn)
+    end
+    local answer = txn.answer
+    if answer == 'close' then
+        error('closed', 0)
+    elseif answer == 'sent' then
+        return nil
+    end
+    return answer
+end
+
+local function ended(txn, ok, ...)
+    finish_txn(txn)
+    if not ok then
+        error((...), 0)
+    end
+    return ...
+end
+
+local function serve(listener, txn)
+    local resp = respond(listener, txn)
+    if resp and listener.response_rules then
+        return with_rules(txn, listener.response_rules, resp)
+    end
+    return resp
+end
+
+local function make_handler(listener)
+    local new = txns.new
+    local later = listener.response_rules
+    return function(_, req)
+        local txn = new(listener, req)
+        if later then
+            req._on_head = function(status, headers)
+                local resp = with_rules(txn, later, { status = status,
+                    headers = headers })
+                return resp.status, resp.headers
+            end
+        end
+        return ended(txn, pcall(serve, listener, txn))
+    end
+end
+
+-- --- TCP ---
+
+local function serve_tcp(listener, txn)
+    local run = listener.rules
+    if run == nil or run(txn) ~= rules.DONE or txn.service == nil then
+        return
+    end
+    local ok, text = txn.service(txn.service_elsewhere and txn or
+        applet.tcp(txn))
+    if not ok then
+        c.log_error(text)
+    end
+end
+
+local function make_tcp_handler(listener)
+    return function(socket)
+        local txn = txns.new(listener, nil, socket)
+        txn.peer = socket:peer()
+        ended(txn, pcall(serve_tcp, listener, txn))
+    end
+end
+
+-- --- the listeners ---
+
+local function split_address(text)
+    local path = text:match('^unix:(.+)$')
+    if path then
+        return 'unix/', path
+    end
+    local host, port = text:match('^%[(.-)%]:(%d+)$')
+    if not host then
+        host, port = text:match('^(.-):(%d+)$')
+    end
+    if host == '' or host == '*' then
+        host = '*'
+    end
+    return host, tonumber(port)
+end
+
+local function compile(own)
+    local mode = own.protocol or 'http'
+    local handlers = require('neap.handlers')
+    local env = {
+        mode = mode, response = false, place = config.place,
+        facility = mode == 'http' and 'http-req' or 'tcp-req',
+        lua = function(kind, name)
+            local call = handlers.caller(kind, name)
+            return call and function(txn, ...)
+                local ok, value = call(txn, ...)
+                if ok then
+                    return value
+                end
+                c.log_error(value)
+            end
+        end,
+    }
+    local back = setmetatable({ response = true, facility = 'http-res' },
+        { __index = env })
+    local listener = { name = own.name, address = own.address, mode = mode }
+    listener.rules = rules.compile(own.rules, env)
+    listener.response_rules = rules.compile(own.response_rules, back)
+    return listener
+end
+
+local compiled
+
+-- What is wrong with a rule, as the file's other errors are told.
+local function compile_all()
+    local list, texts = {}, {}
+    local tree = config.tree()
+    for i, own in ipairs(tree and tree.listeners or {}) do
+        local ok, result = pcall(compile, own)
+        if ok then
+            list[i] = { own = own, listener = result }
+        elseif type(result) == 'table' and result.text then
+            texts[#texts + 1] = ('%s: %s'):format(result.place, result.text)
+        else
+            error(result, 0)
+        end
+    end
+    return list, texts[1] and table.concat(texts, '\n')
+end
+
+-- check() -> nil, or what is wrong, a line each that begins with its place. All files
+-- are loaded and their functions known; nothing is opened yet.
+function M.check()
+    local problems
+    compiled, problems = compile_all()
+    return problems
+end
+
+local function listen(own, listener, address)
+    local host, port = split_address(address)
+    if listener.mode == 'tcp' then
+        require('socket').tcp_server(host, port, {
+            handler = make_tcp_handler(listener), name = own.name,
+            tls = own.tls, proxy = own.proxy_protocol,
+        })
+        return
+    end
+    local options = { handler = make_handler(listener), stream = true,
+                      tls = own.tls, proxy_protocol = own.proxy_protocol }
+    for name, value in pairs(own.options or {}) do
+        options[name] = value
+    end
+    require('http.server').new(host, port, options):start()
 end
 
 -- start() -> nil, or what is wrong. All states are ready: listen.
 function M.start()
+    for _, each in ipairs(compiled) do
+        local addresses = each.own.address
+        for _, address in ipairs(type(addresses) == 'table' and addresses or
+                { addresses }) do
+            listen(each.own, each.listener, address)
+        end
+    end
 end
 
 return M

@@ -18,13 +18,14 @@
 
 static void on_fiber_end(struct lua_fiber *f, bool ok, void *arg);
 
-static const enum lua_limit_group groups[HANDLER_KIND_COUNT] = {
+const enum lua_limit_group handler_limit_groups[HANDLER_KIND_COUNT] = {
 	[HANDLER_ACTION] = LUA_LIMIT_ACTION,
 	[HANDLER_FETCH] = LUA_LIMIT_FETCH,
 	[HANDLER_CONVERTER] = LUA_LIMIT_CONVERTER,
 	[HANDLER_FILTER] = LUA_LIMIT_FILTER,
 	[HANDLER_SERVICE] = LUA_LIMIT_SERVICE,
 	[HANDLER_COMMAND] = LUA_LIMIT_COMMAND,
+	[HANDLER_INTERNAL] = LUA_LIMIT_MAIN,
 };
 
 static void unref(struct state_call *c)
@@ -226,7 +227,8 @@ static void serve(struct state_call *c)
 	lua_fiber_name(s.fiber, handler_name(c->handler));
 	s.fiber->on_end = on_fiber_end;
 	s.fiber->on_end_arg = c;
-	lua_limits_set_group(s.fiber, groups[handler_kind(c->handler)]);
+	lua_limits_set_group(s.fiber,
+			     handler_limit_groups[handler_kind(c->handler)]);
 	c->fiber = s.fiber;
 	list_add_tail(&w->calls, &c->link);
 	lua_fiber_start(s.fiber, s.nargs);

@@ -21,7 +21,11 @@
 #include "app/handlers.h"
 #include "base/buf.h"
 #include "base/list.h"
+#include "lua/lua_limits.h"
 #include "runtime/mailbox.h"
+
+/** Whose limits a function has. */
+extern const enum lua_limit_group handler_limit_groups[HANDLER_KIND_COUNT];
 
 struct error;
 struct lua_fiber;

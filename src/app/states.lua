@@ -16,14 +16,14 @@ local getinfo, getmetatable = debug.getinfo, debug.getmetatable
 -- id: 0 is the shared state, else the worker's number. count: of workers.
 local M = {id = c.id, count = c.count}
 
--- register(kind, name, f): in the slot of this state. Again: with a warning, the
+-- register(kind, name, f, [note]): in the slot of this state. Again: with a warning, the
 -- new one counts.
-function M.register(kind, name, f)
+function M.register(kind, name, f, note)
     if type(f) ~= 'function' then
         usage(('register(kind, name, f): a function is wanted, not %s')
             :format(type(f)))
     end
-    c.register(kind, name, f)
+    c.register(kind, name, f, note)
 end
 
 local request = {
@@ -49,6 +49,9 @@ local function ending(owner, ok, ...)
     end
     return ...
 end
+
+-- request_new() -> owner, request; request_end(owner).
+M.request_new, M.request_end = request_new, request_end
 
 -- with_request(f, ...) -> what f(request, ...) returns; then it is over.
 function M.with_request(f, ...)
@@ -109,6 +112,9 @@ local function walk(t, path, seen, lines)
     seen[t] = path
     local keys, values = {}, {}
     for k, v in pairs(t) do
+        if k == 'thread' and t == package.loaded.core then
+            v = nil -- which is what tells the states apart
+        end
         local name = type(k) == 'string' and k or describe(k)
         keys[#keys + 1] = name
         values[name] = v
@@ -179,6 +185,13 @@ local function load_file(path, args)
     _G.arg = {[0] = path, unpack(args)}
     chunk(unpack(args))
     _G.arg = before
+end
+
+function step.globals()
+    _G.core, _G.act = require('core'), require('neap.act').script
+    for name, class in pairs(require('neap.core_tools').classes) do
+        _G[name] = class
+    end
 end
 
 function step.load(...)

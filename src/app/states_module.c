@@ -72,16 +72,17 @@ static void warn_again(lua_State *L, enum handler_kind kind, const char *name)
 		 handler_kind_names[kind], name, ar.short_src, ar.linedefined);
 }
 
-/* register(kind, name, f) */
+/* register(kind, name, f, [note]) */
 static int l_register(lua_State *L)
 {
 	struct worker *w = worker_of(L);
 	enum handler_kind kind = check_kind(L, 1);
 	const char *name = check_name(L, 2);
 	int old = LUA_NOREF, ref;
+	const char *note;
 
 	luaL_checktype(L, 3, LUA_TFUNCTION);
-	lua_settop(L, 3);
+	note = luaL_optstring(L, 4, NULL);
 	lua_pushvalue(L, 3);
 	ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	if (handlers_put(&w->app->handlers, kind, name, w->id, ref, &old) !=
@@ -93,6 +94,9 @@ static int l_register(lua_State *L)
 		luaL_unref(L, LUA_REGISTRYINDEX, old);
 		warn_again(L, kind, name);
 	}
+	if (note != NULL &&
+	    handlers_note(&w->app->handlers, kind, name, note) != 0)
+		return lua_error_throw(L);
 	return 0;
 }
 

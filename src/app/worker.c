@@ -7,6 +7,7 @@
 
 #include "app/app.h"
 #include "app/config_module.h"
+#include "app/core_module.h"
 #include "app/ending.h"
 #include "app/exit.h"
 #include "app/loading.h"
@@ -101,7 +102,7 @@ static int register_modules(struct worker *w)
 	if (lua_vm_register(&w->vm, &app_module_neap) != 0 ||
 	    lua_vm_register(&w->vm, &app_module_states) != 0 ||
 	    lua_vm_register(&w->vm, &app_module_config) != 0 ||
-	    lua_vm_register(&w->vm, &app_module_server) != 0)
+	    register_all(w, core_modules) != 0)
 		return -1;
 	if (register_all(w, app_tools_modules) != 0)
 		return -1;

@@ -30,6 +30,7 @@ struct worker {
 	struct list calls;      /* struct state_call: that are served here */
 	int serve_ref;          /* registry: parts of states.lua */
 	int steps_ref;
+	const void *leave;      /* metatable: see local_call.h */
 	bool started;           /* everything is loaded, here and elsewhere */
 	struct lua_fiber *main; /* NULL: not started, or it has ended */
 	bool main_interrupted;  /* it ended by being cancelled */

@@ -99,6 +99,10 @@ function request:stream(options)
         headers, encoder = M.compress.begin(self, status, headers,
             options.compress, kind)
     end
+    local on_head = self._on_head -- of the layer that has the handler
+    if on_head then
+        status, headers = on_head(status, headers)
+    end
     local ok, why = c_begin(self, status, headers, nil, kind)
     if ok == nil then
         usage('req:stream: ' .. why)
@@ -241,6 +245,29 @@ end
 -- The header field @name, case aside; several of the same name are joined by
 -- commas. Yields: no.
 request.header = c.header
+
+--- req:fields() -> table
+-- The header fields one by one, in their order: `{name, value, name, value, ..}`, the
+-- names in small letters. Yields: no.
+request.fields = c.fields
+
+--- req:set_fields(fields)
+-- Make @fields, a list as of `req:fields()`, the header for who looks at it from now on: `req:header()`, `req.headers`,
+-- `req:cookie()` and all others: what runs before a handler may change what it gets.
+-- What the server itself obeys (lengths, ranges, conditions) stays. Yields: no.
+function request:set_fields(fields)
+    local all = {}
+    for i = 1, #fields, 2 do
+        local name, value = fields[i], fields[i + 1]
+        if type(name) ~= 'string' or type(value) ~= 'string' then
+            usage('req:set_fields{name, value, ..}: strings are wanted')
+        end
+        name = name:lower()
+        all[name] = all[name] == nil and value or
+            all[name] .. (name == 'cookie' and '; ' or ', ') .. value
+    end
+    c.change(self, fields, all)
+end
 
 --- req:is_gone() -> boolean
 -- Nobody waits for the answer any more: the peer has reset the connection, closed a

@@ -34,6 +34,7 @@ local known = {
     header_timeout = 'number', body_timeout = 'number',
     send_timeout = 'number', backlog = 'number', reuseport = 'boolean',
     charset = 'string', display_errors = 'boolean', handler = 'function',
+    stream = 'boolean',
     log_requests = 'boolean or function', log_errors = 'boolean or function',
     tls = 'table', proxy_protocol = 'boolean',
     compress = 'boolean or table', access_log = 'string or function or table',
@@ -223,9 +224,12 @@ end
 -- Only a part of the body has come: unless the route reads it in pieces, wait for
 -- the rest. False: it does not come, and the peer has been told.
 local function await_body(self, req, method, key)
-    local route = not self.options.handler and self.router:find(method, key)
-    if not self.options.handler and (route == nil or route.stream) or
-       request.await_body(req) then
+    local stream = self.options.stream
+    if not self.options.handler then
+        local route = self.router:find(method, key)
+        stream = route == nil or route.stream
+    end
+    if stream or request.await_body(req) then
         return true
     end
     reply(req, 200) -- to nobody
@@ -348,6 +352,7 @@ end
 -- | `reuseport` | false | several processes may listen on the port |
 -- | `charset` | "utf-8" | of text without a content type |
 -- | `handler` | none | `handler(httpd, req)` for every request; routes and hooks are not used |
+-- | `stream` | false | `handler` runs as soon as the header is there, as with a route's `stream` |
 -- | `display_errors` | false | tell the peer the traceback of a handler's error |
 -- | `log_requests` | false | log every request; a function gets a format and its arguments |
 -- | `compress` | false | send bodies as gzip, brotli or zstd to who accepts it; see `httpd:route()` |
@@ -459,6 +464,9 @@ function M.new(host, port, options)
         c.set_tls(self.c, context[1])
     end
     update(self)
+    if copy.stream then
+        c.set_streaming(self.c)
+    end
     c.set_serve(self.c, make_serve(self))
     if log then
         open_log(self, log)
@@ -600,6 +608,22 @@ function server:static(prefix, folder, options)
         add(base, redirect)
     end
     return self
+end
+
+--- http.server.files(prefix, folder, [options]) -> f
+-- What `httpd:static()` of @prefix, @folder and @options serves, for who sends it
+-- requests himself: f(req) gives a response, or nil when it has answered, and true; and
+-- nothing at all for a path that is not below @prefix. Yields: no.
+function M.files(prefix, folder, options)
+    local base, serve, redirect = static.new(prefix, folder, options or {})
+    return function(req)
+        local path = req.path
+        if base ~= '' and path == base then
+            return redirect(req), true
+        elseif path:sub(1, #base + 1) == base .. '/' then
+            return serve(req), true
+        end
+    end
 end
 
 --- httpd:hook(name, f) -> httpd

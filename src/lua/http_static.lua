@@ -176,6 +176,10 @@ end
 -- is seen by the peer as an end before the end.
 local function send(req, entry, status, headers, parts, size)
     headers['content-length'] = ('%d'):format(size)
+    local on_head = req._on_head -- as in req:stream()
+    if on_head then
+        status, headers = on_head(status, headers)
+    end
     if not c.begin(req, status, headers, nil, headers['content-type']) then
         return drop(entry)
     end

@@ -39,7 +39,12 @@ struct lua_http_server {
 struct lua_http_request {
 	struct lua_http_server *server;
 	http_handle handle;
+	bool changed; /* its header, by the script: it is in the object's own
+			 values */
 };
+
+/** decode(text) -> text without its escapes. */
+int lua_http_decode(lua_State *L);
 
 /** Push the function take(number), which makes the request object, of the
  * server whose object is at @a idx, and its table in Lua behind it. Throws: out

@@ -116,7 +116,7 @@ static void push_decoded(lua_State *L, struct http_text t, bool plus, bool key)
 }
 
 /* decode(text) -> text: without escapes. */
-static int l_decode(lua_State *L)
+int lua_http_decode(lua_State *L)
 {
 	struct http_text t;
 
@@ -212,17 +212,6 @@ static void push_header(lua_State *L, const struct http_request *req,
 	}
 	if (found == 0)
 		lua_pushnil(L);
-}
-
-/* header(req, name) -> string | nil */
-static int l_header(lua_State *L)
-{
-	struct http_request *req = check_request(L, 1);
-	size_t size;
-	const char *name = luaL_checklstring(L, 2, &size);
-
-	push_header(L, req, name, size);
-	return 1;
 }
 
 /* Push the field's name in small letters. */
@@ -356,6 +345,30 @@ static void push_field(lua_State *L, const struct http_request *req, int field)
 	}
 }
 
+/* fields(req) -> {name, value, ..}: in their order, names in small letters. */
+static int l_fields(lua_State *L)
+{
+	const struct http_request *req = check_request(L, 1);
+	const struct lua_http_request *box = lua_touserdata(L, 1);
+	size_t count = http_request_field_count(req);
+
+	if (box->changed) {
+		lua_getfenv(L, 1);
+		lua_getfield(L, -1, "_fields");
+		return 1;
+	}
+	lua_createtable(L, (int)count * 2, 0);
+	for (size_t i = 0; i < count; i++) {
+		struct http_field f = http_request_field(req, i);
+
+		push_lower(L, f.name);
+		lua_rawseti(L, -2, (int)i * 2 + 1);
+		push_text(L, f.value);
+		lua_rawseti(L, -2, (int)i * 2 + 2);
+	}
+	return 1;
+}
+
 /* Push the table of the object's own values (the object is at 1), which is
  * made now if it has none. */
 static void push_extras(lua_State *L)
@@ -373,6 +386,44 @@ static void push_extras(lua_State *L)
 	lua_pushvalue(L, -1);
 	lua_setfenv(L, 1);
 	lua_replace(L, -2);
+}
+
+/* change(req, fields, headers): what the header is to be for who looks from now
+ * on, as fields() and as req.headers has it. */
+static int l_change(lua_State *L)
+{
+	struct lua_http_request *box;
+
+	check_request(L, 1);
+	luaL_checktype(L, 2, LUA_TTABLE);
+	luaL_checktype(L, 3, LUA_TTABLE);
+	lua_settop(L, 3);
+	box = lua_touserdata(L, 1);
+	push_extras(L);
+	lua_insert(L, 2);
+	lua_setfield(L, 2, "headers");
+	lua_setfield(L, 2, "_fields");
+	box->changed = true;
+	return 0;
+}
+
+/* header(req, name) -> string | nil */
+static int l_header(lua_State *L)
+{
+	const struct http_request *req = check_request(L, 1);
+	const struct lua_http_request *box = lua_touserdata(L, 1);
+	size_t size;
+	const char *name = luaL_checklstring(L, 2, &size);
+
+	if (!box->changed) {
+		push_header(L, req, name, size);
+		return 1;
+	}
+	lua_getfenv(L, 1);
+	lua_getfield(L, -1, "headers");
+	push_lower(L, (struct http_text){ name, size });
+	lua_rawget(L, -2);
+	return 1;
 }
 
 /* A field that is a table is made once, so that changes to it stay. */
@@ -475,6 +526,7 @@ static int l_take(lua_State *L)
 	box = lua_lean_box(L, LUA_CLASS_HTTP_REQUEST, sizeof *box);
 	box->server = s;
 	box->handle = handle;
+	box->changed = false;
 	req = request_of(box);
 	if (req == NULL)
 		check_request(L, -1); /* which throws */
@@ -545,8 +597,10 @@ void lua_http_push_request_half(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
 		{ "params", l_params },
-		{ "decode", l_decode },
+		{ "decode", lua_http_decode },
 		{ "header", l_header },
+		{ "fields", l_fields },
+		{ "change", l_change },
 		{ "is_gone", l_is_gone },
 		{ "has_ended", l_has_ended },
 		{ "is_request", l_is_request },

@@ -185,6 +185,9 @@ return {
     end,
     ['core/concat'] = core.concat,
     ['core/queue'] = core.queue,
+    ['core/task'] = function()
+        return require('core').register_task(function() end)
+    end,
     ['fiber/cond'] = function()
         return fiber.cond()
     end,

@@ -1,0 +1,262 @@
+-- The module `core`: what scripts of an application register and use, by the names of
+-- HAProxy's Lua. In the states that load files it is a global, too, as are `act`,
+-- `filter` and the classes.
+--
+--     core.register_service('hello', 'http', function(applet)
+--         applet:set_status(200)
+--         applet:start_response()
+--         applet:send('hello\n')
+--     end)
+local c = ...
+
+local act = require('neap.act')
+local handlers = require('neap.handlers')
+local states = require('neap.states')
+require('neap.remote') -- how functions of other states are served
+
+local usage = c.usage
+local error, ipairs, pairs, type = error, ipairs, pairs, type
+local debug, select, setmetatable = debug, select, setmetatable
+local tostring, unpack, xpcall = tostring, unpack, xpcall
+local concat = table.concat
+
+local M = {
+    --- core.thread -> number
+    -- Which state this is: 0 is the one that all workers share, 1 and so on are the
+    -- workers' own.
+    thread = states.id,
+}
+
+
+for name, value in pairs(require('neap.core_tools')) do
+    M[name] = value
+end
+
+local function check_function(call, f)
+    if type(f) ~= 'function' then
+        usage(('core.%s: a function is wanted, not %s'):format(call, type(f)))
+    end
+end
+
+local function check_name(call, name)
+    if type(name) ~= 'string' or name == '' then
+        usage(('core.%s: a name is wanted'):format(call))
+    end
+end
+
+--- core.register_init(f)
+-- Have @f() called once when all files are loaded, in the shared state first; the
+-- server listens when all have returned. An error stops the start. It may wait.
+-- Yields: no. Throws: the state has been started.
+function M.register_init(f)
+    check_function('register_init(f)', f)
+    states.init(f)
+end
+
+local facilities = {
+    ['tcp-req'] = true, ['tcp-res'] = true, ['http-req'] = true,
+    ['http-res'] = true, ['http-after-res'] = true,
+}
+
+--- core.register_action(name, facilities, f, [nargs])
+-- Register @f(txn, ...) for rules `action: lua.NAME`, NAME being @name: @facilities are where, a list of
+-- "http-req", "http-res", "tcp-req"; @nargs how many arguments a rule must give. It
+-- returns a code of `act`, or nothing to go on with the next rule. Each call runs in
+-- a fiber with limits of its own and may wait.
+-- Yields: no. Throws: the state has been started.
+function M.register_action(name, list, f, nargs)
+    local call = 'register_action(name, facilities, f, [nargs])'
+    check_name(call, name)
+    if type(list) ~= 'table' or #list == 0 then
+        usage(('core.%s: a list of facilities is wanted'):format(call))
+    end
+    for _, facility in ipairs(list) do
+        if not facilities[facility] then
+            usage(("core.%s: there is no facility '%s'"):format(call,
+                tostring(facility)))
+        end
+    end
+    check_function(call, f)
+    handlers.register('action', name, f, ('%s %s'):format(concat(list, ','),
+        nargs or ''))
+end
+
+--- core.register_fetches(name, f)
+-- Register @f(txn, ...) for expressions `lua.NAME(arguments)`, NAME being @name; it returns a string, a number, a
+-- boolean, or nil for no value, and may wait.
+-- Yields: no. Throws: the state has been started.
+function M.register_fetches(name, f)
+    check_name('register_fetches(name, f)', name)
+    check_function('register_fetches(name, f)', f)
+    handlers.register('fetch', name, f)
+end
+
+--- core.register_converters(name, f)
+-- Register @f(value, ...) for expressions `..,lua.NAME(arguments)`, NAME being @name; a
+-- fetch otherwise.
+-- Yields: no. Throws: the state has been started.
+function M.register_converters(name, f)
+    check_name('register_converters(name, f)', name)
+    check_function('register_converters(name, f)', f)
+    handlers.register('converter', name, f)
+end
+
+--- core.register_service(name, mode, f)
+-- Have @f(applet, ...) answer what a rule `use-service: lua.NAME` sends it, NAME being
+-- @name: with @mode "http" it gets an AppletHTTP, with "tcp" an AppletTCP.
+-- Yields: no. Throws: the state has been started.
+function M.register_service(name, mode, f)
+    local call = 'register_service(name, mode, f)'
+    check_name(call, name)
+    if mode ~= 'http' and mode ~= 'tcp' then
+        usage(('core.%s: mode is "http" or "tcp"'):format(call))
+    end
+    check_function(call, f)
+    handlers.register('service', name, f, mode)
+end
+
+--- core.register_filter(...)
+-- Not there yet, and throws. Yields: no.
+function M.register_filter()
+    error('core.register_filter: not there yet', 2)
+end
+
+--- core.done(value)
+-- End the function that the server has called: it returns @value. What a pcall()
+-- catches on the way is an error that says so; pass it on. Yields: no.
+function M.done(value)
+    act.leave(value)
+end
+
+-- --- tasks ---
+
+local task = {}
+local task_mt = { __index = task, __tostring = function() return 'Task' end }
+
+local PAUSE = 1 -- seconds between an end and the next start
+
+local function run(self)
+    local fiber = require('fiber')
+    self.fiber = fiber.self()
+    while true do
+        local ok, err = xpcall(self.f, function(e)
+            return debug.traceback(tostring(e), 2)
+        end, unpack(self, 1, self.n))
+        if ok then
+            self.state = 'ended'
+        else
+            fiber.testcancel()
+            self.state, self.error = 'failed', err
+            c.log_error(("task '%s': %s"):format(self.name, err))
+        end
+        local policy = self.policy
+        if policy == nil or ok and policy ~= 'always' then
+            return
+        end
+        fiber.sleep(self.pause)
+        self.runs = self.runs + 1
+        self.state = 'running'
+    end
+end
+
+--- core.register_task(f, ...) -> task
+-- Have @f(...) run in a fiber of this state: at once, or, while files are loaded, when
+-- all have been and what register_init() was given has run. With one state for each
+-- worker there is one task for each: `if core.thread == 1`. An error is logged;
+-- `task:restart()` says what happens then. Yields: no.
+function M.register_task(f, ...)
+    check_function('register_task(f, ..)', f)
+    local info = debug.getinfo(f, 'S')
+    local self = setmetatable({
+        n = select('#', ...), f = f, state = 'new', runs = 1,
+        name = ('%s:%d'):format(info.short_src, info.linedefined), ...
+    }, task_mt)
+    states.task(function()
+        if self.state == 'new' then
+            self.state = 'running'
+            run(self)
+        end
+    end)
+    return self
+end
+
+--- task:restart([when], [seconds]) -> task
+-- Start it again @seconds (1) after it has ended: @when is "on-failure", which is the
+-- default, "always" or "never". Yields: no.
+function task:restart(when, seconds)
+    when = when or 'on-failure'
+    if when ~= 'on-failure' and when ~= 'always' and when ~= 'never' then
+        usage('task:restart(when): "on-failure", "always" or "never" is wanted')
+    end
+    self.policy = when ~= 'never' and when or nil
+    self.pause = seconds or PAUSE
+    return self
+end
+
+--- task:status() -> string, [error]
+-- "new", "running", "ended", "failed" or "cancelled", and the error it failed by.
+-- Yields: no.
+function task:status()
+    return self.state, self.error
+end
+
+--- task:cancel()
+-- End it: at its next wait it meets an error. It is not started again. Yields: no.
+function task:cancel()
+    self.policy = nil
+    if self.state == 'new' then
+        self.state = 'cancelled'
+    elseif self.fiber and self.fiber:status() ~= 'dead' then
+        self.state = 'cancelled'
+        self.fiber:cancel()
+    end
+end
+
+--- task:join([timeout]) -> boolean
+-- Wait until it has ended. False: not within @timeout seconds. Yields: yes.
+function task:join(timeout)
+    local fiber = require('fiber')
+    local due = timeout and fiber.clock() + timeout
+    while self.state == 'new' or
+          self.fiber and self.fiber:status() ~= 'dead' do
+        if due and fiber.clock() >= due then
+            return false
+        end
+        fiber.sleep(0.01)
+    end
+    return true
+end
+
+-- --- what is out ---
+
+local function out(name, why)
+    return setmetatable({}, {
+        __index = function()
+            error(('core.%s: not in this server: %s'):format(name, why), 2)
+        end,
+        __newindex = function()
+            error(('core.%s cannot be written'):format(name), 2)
+        end,
+    })
+end
+
+--- core.proxies -> table
+-- HAProxy's: there are none here, so that a look into it throws.
+M.proxies = out('proxies', 'there are no proxies')
+
+--- core.frontends -> table
+-- The same.
+M.frontends = out('frontends', 'there are no frontends')
+
+--- core.backends -> table
+-- The same.
+M.backends = out('backends', 'there are no backends')
+
+--- core.use_native_mailers_config()
+-- HAProxy's; throws, as this server sends no mail. Yields: no.
+function M.use_native_mailers_config()
+    error('core.use_native_mailers_config: not in this server: it sends no '
+        .. 'mail', 2)
+end
+
+return M

@@ -1,0 +1,103 @@
+/* C halves of `core` and of the internal modules around it: handlers, rules, the
+ * request as scripts see it. */
+#include "app/core_module.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "app/app.h"
+#include "app/handlers.h"
+#include "app/local_call.h"
+#include "app/worker.h"
+#include "base/log.h"
+#include "lua/lua_call.h"
+#include "lua/lua_http.h"
+#include "lua/lua_error.h"
+#include "lua_src/app.h"
+#include "net/http_request.h"
+
+/* find(kind, name) -> record, shared, note | nil */
+static int l_find(lua_State *L)
+{
+	const struct worker *w = worker_of(L);
+	int kind = luaL_checkoption(L, 1, NULL, handler_kind_names);
+	const struct handler *h = handlers_find(&w->app->handlers,
+						(enum handler_kind)kind,
+						luaL_checkstring(L, 2));
+
+	if (h == NULL)
+		return 0;
+	lua_pushlightuserdata(L, (void *)h);
+	lua_pushboolean(L, handler_is_shared(h));
+	lua_pushstring(L, handler_note(h));
+	return 3;
+}
+
+static int l_log_error(lua_State *L)
+{
+	log_error("%s", luaL_checkstring(L, 1));
+	return 0;
+}
+
+static int l_log_info(lua_State *L)
+{
+	log_info("%s", luaL_checkstring(L, 1));
+	return 0;
+}
+
+static void push_reasons(lua_State *L)
+{
+	lua_newtable(L);
+	for (int status = 100; status < 600; status++) {
+		const char *reason = http_status_reason(status);
+
+		if (reason == NULL)
+			continue;
+		lua_pushstring(L, reason);
+		lua_rawseti(L, -2, status);
+	}
+}
+
+/* What all halves get. */
+static int open_half(lua_State *L)
+{
+	static const luaL_Reg functions[] = {
+		{ "find", l_find },
+		{ "local_call", l_local_call },
+		{ "set_leave", l_local_call_set_leave },
+		{ "decode", lua_http_decode },
+		{ "failed", lua_wait_failed },
+		{ "log_error", l_log_error },
+		{ "log_info", l_log_info },
+		{ "usage", lua_error_usage_text },
+		{ NULL, NULL },
+	};
+
+	lua_newtable(L);
+	luaL_register(L, NULL, functions);
+	push_reasons(L);
+	lua_setfield(L, -2, "reasons");
+	return 1;
+}
+
+#define MODULE(id, name, source)                                            \
+	static const struct lua_module app_module_##id = { name, open_half, \
+							   source }
+
+MODULE(core, "core", lua_src_core);
+MODULE(act, "neap.act", lua_src_act);
+MODULE(applet, "neap.applet", lua_src_applet);
+MODULE(fields, "neap.fields", lua_src_fields);
+MODULE(handlers, "neap.handlers", lua_src_handlers);
+MODULE(rules, "neap.rules", lua_src_rules);
+MODULE(remote, "neap.remote", lua_src_remote);
+MODULE(server, "neap.server", lua_src_server);
+MODULE(txn, "neap.txn", lua_src_txn);
+
+const struct lua_module *const core_modules[] = {
+	&app_module_core,   &app_module_act,
+	&app_module_applet, &app_module_fields,
+	&app_module_rules,  &app_module_handlers,
+	&app_module_remote, &app_module_server,
+	&app_module_txn,    NULL,
+};

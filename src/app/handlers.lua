@@ -1,0 +1,85 @@
+-- Functions that scripts have registered, and how they are called (require
+-- 'neap.handlers', which is no public module): directly, in a fiber of their own,
+-- when they belong to this state, or by a call into the one they belong to.
+local c = ...
+
+local states = require('neap.states')
+
+local local_call, find = c.local_call, c.find
+local error, type, pcall, tostring = error, type, pcall, tostring
+
+local id = states.id
+local M = {}
+
+local own = {
+    action = {}, fetch = {}, converter = {}, service = {}, filter = {},
+    command = {},
+}
+
+-- What a function gets when it is called from another state: made by the module of
+-- its first argument. serve[kind](f, object, head, ...).
+M.serve = {}
+
+-- register(kind, name, f, note): in this state. @note is what the rules of all
+-- states must know of it.
+function M.register(kind, name, f, note)
+    local serve = M.serve[kind]
+    states.register(kind, name, function(object, ...)
+        return serve(f, object, ...)
+    end, note)
+    own[kind][name] = f
+end
+
+-- An error of a call, as text; a cancel goes on. An action may have ended the request,
+-- and changed how it is logged.
+local function outcome(txn, ok, value, answer, log_level)
+    if ok then
+        txn.answer = answer or txn.answer
+        txn.log_level = log_level or txn.log_level
+        return true, value
+    elseif type(value) == 'userdata' and value.type == 'FiberIsCancelled' then
+        error(value, 0)
+    end
+    return false, tostring(value)
+end
+
+-- The same of a local one, whose wait may have been given up.
+local function local_outcome(name, ok, value)
+    if ok == true then
+        return true, value
+    elseif ok == false then
+        return false, value or name .. ': not enough memory'
+    end
+    c.failed(ok)
+end
+
+-- caller(kind, name) -> f, note, elsewhere | nil: f(txn, ...) -> true, value | false, text.
+-- All states are loaded; nil: there is none. In this state the function gets the first
+-- argument as it is, elsewhere what the request @txn is there.
+function M.caller(kind, name)
+    local record, shared, note = find(kind, name)
+    if record == nil then
+        return nil
+    end
+    local f = own[kind][name]
+    if f then
+        local where = ('%s \'%s\' in %s: '):format(kind, name,
+            id == 0 and 'the shared state' or 'worker ' .. id)
+        local function tell(ok, value)
+            if ok == false and value then
+                return false, where .. value
+            end
+            return local_outcome(where, ok, value)
+        end
+        return function(txn, ...)
+            return tell(local_call(record, f, txn, ...))
+        end, note
+    end
+    return function(txn, ...)
+        local object = txn:object()
+        return outcome(txn, pcall(object.call, object, kind, name, txn:head(),
+            ...))
+    end, note, true
+end
+
+return M

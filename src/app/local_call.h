@@ -1,0 +1,26 @@
+/*
+ * Calling a function in a fiber of its own of the same state, and waiting for what
+ * it returns: so that its limits, its error and its end are its own. What does not
+ * wait costs no switch.
+ */
+#pragma once
+
+#include <lua.h>
+
+struct lua_fiber;
+struct worker;
+
+/**
+ * local_call(handler, f, ...) -> true, value | false, text | status: f(...) in a
+ * fiber of the group and name of @a handler, a record as lightuserdata. `value` is
+ * its first result; `text` its error with the traceback; a status is a number other
+ * than 0, that of the wait for it, which was given up: the fiber is cancelled then.
+ */
+int l_local_call(lua_State *L);
+
+/** set_leave(metatable): an error with it is the way out of a function, and its [1]
+ * the result. */
+int l_local_call_set_leave(lua_State *L);
+
+/** @a f is about to be abandoned: who waits for it does not any more. */
+void local_call_abandon(struct lua_fiber *f);

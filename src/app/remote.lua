@@ -1,0 +1,274 @@
+-- A request in a state it does not live in: what functions of the shared state get is
+-- made of a copy of its header, and asks the request's worker for the rest (require
+-- 'neap.remote', which is no public module).
+--
+--     shared state: f(txn, ..) -> txn.req:read() -- object:call('internal', 'op') -->
+--     worker:       op(object, 'read', ..) -> the request itself
+local c = ...
+
+local act = require('neap.act')
+local applet = require('neap.applet')
+local fields = require('neap.fields')
+local handlers = require('neap.handlers')
+local states = require('neap.states')
+local txns = require('neap.txn')
+
+local error, type, tostring, xpcall = error, type, tostring, xpcall
+local rawget, rawset, select, setmetatable = rawget, rawset, select, setmetatable
+
+-- --- in the worker ---
+
+local ops = {}
+
+function ops.fetch(txn, name, ...)
+    local f = txn.f
+    return f[name](f, ...)
+end
+
+function ops.read(txn, what)
+    return txn.req:read(what)
+end
+
+function ops.body(txn)
+    return txn:body()
+end
+
+function ops.set(txn, name, value)
+    txn.req[name] = value
+end
+
+function ops.set_fields(txn, list)
+    txn.req:set_fields(list)
+end
+
+function ops.set_response(txn, list, status)
+    txn.res.headers, txn.res.status = fields.map(list), status
+end
+
+function ops.stream(txn, options)
+    txn.writer = txn.req:stream(options)
+end
+
+function ops.write(txn, text)
+    return txn.writer:write(text)
+end
+
+function ops.finish(txn)
+    return txn.writer:finish()
+end
+
+function ops.socket_read(txn, what, timeout)
+    local s = txn.socket
+    local text = s:read(what, timeout)
+    return text, s:errno()
+end
+
+function ops.socket_recv(txn, size)
+    local s = txn.socket
+    local text = s:recv(size)
+    return text, s:errno()
+end
+
+function ops.socket_write(txn, text)
+    return txn.socket:write(text)
+end
+
+-- Errors of the world are userdata, which other states cannot have.
+local function sendable(value, err, ...)
+    if type(err) == 'userdata' then
+        err = tostring(err)
+    end
+    return value, err, ...
+end
+
+if states.id ~= 0 then
+    states.register('internal', 'op', function(object, name, ...)
+        local txn = object:get_priv()
+        if txn == nil then
+            error('the request is over', 0)
+        end
+        return sendable(ops[name](txn, ...))
+    end)
+end
+
+-- --- where the function is ---
+
+local function ask(self, ...)
+    return self.object:call('internal', 'op', ...)
+end
+
+local writer = {}
+local writer_mt = { __index = writer }
+
+function writer:write(text)
+    return ask(self, 'write', text)
+end
+
+function writer:finish()
+    return ask(self, 'finish')
+end
+
+local request = {}
+
+function request:fields()
+    return self.list
+end
+
+function request:set_fields(list)
+    ask(self, 'set_fields', list)
+    self.list = list
+end
+
+function request:header(name)
+    return fields.joined(self.list)[name:lower()]
+end
+
+function request:read(what)
+    return ask(self, 'read', what)
+end
+
+function request:stream(options)
+    ask(self, 'stream', options)
+    return setmetatable({ object = self.object }, writer_mt)
+end
+
+local known = { method = true, target = true, path = true, query = true }
+
+local request_mt = {
+    __index = function(self, name)
+        local values = rawget(self, 'values')
+        return request[name] or values and values[name]
+    end,
+    __newindex = function(self, name, value)
+        if known[name] then
+            ask(self, 'set', name, value)
+            self.values[name] = value
+        else
+            rawset(self, name, value)
+        end
+    end,
+}
+
+local function make_request(object, head)
+    local target = head.target
+    local path, query = target:match('^([^?]*)%??(.*)$')
+    local major, minor = head.version:match('(%d).(%d)')
+    return setmetatable({
+        object = object, list = head.fields,
+        values = {
+            method = head.method, target = target, path = c.decode(path),
+            query = query, proto = { tonumber(major), tonumber(minor) },
+            peer = { host = head.src, port = head.src_port },
+        },
+    }, request_mt)
+end
+
+local socket = {}
+local socket_mt = { __index = socket }
+
+function socket:read(what, timeout)
+    local text
+    text, self.number = ask(self, 'socket_read', what, timeout)
+    return text
+end
+
+function socket:recv(size)
+    local text
+    text, self.number = ask(self, 'socket_recv', size)
+    return text
+end
+
+function socket:write(text)
+    return ask(self, 'socket_write', text)
+end
+
+function socket:errno()
+    return self.number
+end
+
+-- Fetches are asked for; converters need no request.
+local fetches = {
+    __index = function(self, name)
+        local function method(_, ...)
+            local value = ask(self, 'fetch', name, ...)
+            if self.text then
+                return value == nil and '' or tostring(value)
+            end
+            return value
+        end
+        rawset(self, name, method)
+        return method
+    end,
+}
+
+-- The request of @object as this state sees it, one for all its functions.
+local function txn_of(object, head)
+    local txn = object:get_priv()
+    if txn == nil then
+        txn = txns.new({}, head.mode == 'http' and make_request(object, head),
+            head.mode == 'tcp' and setmetatable({ object = object }, socket_mt))
+        txn._object = object
+        txn.f = setmetatable({ object = object }, fetches)
+        txn.sf = setmetatable({ object = object, text = true }, fetches)
+        object:set_priv(txn)
+    elseif head.fields then
+        local req = txn.req
+        req.list = head.fields
+        req.values.method, req.values.target = head.method, head.target
+    end
+    txn.res = head.response and { status = head.status,
+                                  headers = fields.map(head.response) } or nil
+    return txn
+end
+
+-- What leaves a function early is what it returns.
+local function with_traceback(err)
+    if act.left(err) or type(err) == 'userdata' then
+        return err
+    end
+    return debug.traceback(tostring(err), 2)
+end
+
+local function results(ok, value)
+    if ok then
+        return value
+    end
+    local left, early = act.left(value)
+    if not left then
+        error(value, 0)
+    end
+    return early
+end
+
+local function close(txn)
+    txn.answer = nil
+end
+
+function handlers.serve.action(f, object, head, ...)
+    local txn = txn_of(object, head)
+    local code = results(xpcall(f, with_traceback, txn, ...))
+    local answer, res = txn.answer, txn.res
+    if res then
+        ask(txn_of(object, head).req, 'set_response', fields.of(res.headers),
+            res.status)
+    end
+    close(txn)
+    return code, answer, txn.log_level
+end
+
+function handlers.serve.fetch(f, object, head, ...)
+    return (results(xpcall(f, with_traceback, txn_of(object, head), ...)))
+end
+
+function handlers.serve.converter(f, _, _, ...)
+    return (results(xpcall(f, with_traceback, ...)))
+end
+
+function handlers.serve.service(f, object, head, ...)
+    local txn = txn_of(object, head)
+    local made = txn.socket and applet.tcp(txn) or applet.http(txn)
+    results(xpcall(f, with_traceback, made, ...))
+    return txn.req == nil or applet.finish_http(made)
+end
+
+return {}

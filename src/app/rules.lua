@@ -1,0 +1,387 @@
+-- The rules of a listener, compiled into one function (require 'neap.rules', which is no
+-- public module). Each rule becomes a closure that is told the request and returns nil
+-- to go on, STOP when the rules are over, or DONE when the request has its answer: then
+-- txn.answer is a response, 'close', or 'sent'.
+local c = ...
+
+local act = require('neap.act')
+local fields = require('neap.fields')
+local handlers = require('neap.handlers')
+local sample = require('neap.sample')
+
+local error, ipairs, next, pairs, type = error, ipairs, next, pairs, type
+local tostring = tostring
+
+local M = { STOP = 1, DONE = 2 }
+local STOP, DONE = M.STOP, M.DONE
+
+local REASONS = c.reasons -- by status
+
+-- An answer of the server's own.
+local function plain(status, headers)
+    return { status = status, headers = headers,
+             body = ('%d %s\n'):format(status, REASONS[status] or 'Unknown') }
+end
+M.plain = plain
+
+local function bad(place, text, ...)
+    error({ place = place, text = text:format(...) }, 0)
+end
+
+-- --- what a rule may do ---
+
+local kinds = {}
+
+-- A text that may have expressions in it: a function, and whether it is constant.
+local function template(env, place, text)
+    if type(text) ~= 'string' then
+        text = tostring(text)
+    end
+    if not text:find('%', 1, true) then
+        return function() return text end, true
+    end
+    return sample.template(text, env, place), false
+end
+
+-- Of a map of names and texts: a list of {name, f}.
+local function templates(env, place, map)
+    local list = {}
+    for name, text in pairs(map or {}) do
+        list[#list + 1] = { name, (template(env, place, text)) }
+    end
+    table.sort(list, function(a, b) return a[1] < b[1] end)
+    return list
+end
+
+local function fill(txn, list)
+    local headers = {}
+    for i = 1, #list do
+        headers[list[i][1]] = list[i][2](txn)
+    end
+    return headers
+end
+
+local failed = {
+    deny = function(txn)
+        txn.answer = plain(txn.res and 502 or 403)
+        return DONE
+    end,
+    error = function(txn)
+        txn.answer = plain(500)
+        return DONE
+    end,
+}
+
+local codes = {
+    [act.CONTINUE] = function() end,
+    [act.STOP] = function() return STOP end,
+    [act.ERROR] = failed.error,
+    [act.DONE] = function(txn)
+        txn.answer = txn.answer or 'close'
+        return DONE
+    end,
+    [act.DENY] = failed.deny,
+    [act.ABORT] = function(txn)
+        txn.answer = 'close'
+        return DONE
+    end,
+    [act.INVALID] = function(txn)
+        txn.answer = plain(txn.res and 502 or 400)
+        return DONE
+    end,
+}
+
+local YIELD_S = 1 -- unless act.wake_time() says when
+
+local function script_name(place, text, what)
+    local name = type(text) == 'string' and text:match('^lua%.(.+)$')
+    if not name then
+        bad(place, "%s: lua.NAME is wanted, not '%s'", what, tostring(text))
+    end
+    return name
+end
+
+-- A registered function, by its name in a rule.
+local function script(env, place, kind, text)
+    local name = script_name(place, text, kind)
+    local call, note, elsewhere = handlers.caller(kind, name)
+    if call == nil then
+        bad(place, "%s: no script has registered %s '%s'", kind, kind, name)
+    end
+    return call, note, name, elsewhere
+end
+
+local function arguments(env, place, list)
+    local args = {}
+    for i, text in ipairs(list or {}) do
+        args[i] = template(env, place, text)
+    end
+    return args
+end
+
+local function values(txn, args, i)
+    if args[i] then
+        return args[i](txn), values(txn, args, i + 1)
+    end
+end
+
+function kinds.action(env, place, text, rule)
+    local call, note, name = script(env, place, 'action', text)
+    local facilities, count = note:match('^(%S*) ?(%d*)$')
+    local args = arguments(env, place, rule.args)
+    if count ~= '' and tonumber(count) ~= #args then
+        bad(place, "action 'lua.%s' takes %s arguments, not %d", name, count,
+            #args)
+    end
+    if not (',' .. facilities .. ','):find(',' .. env.facility .. ',', 1, true) then
+        bad(place, "action 'lua.%s' is registered for %s, not for %s", name,
+            facilities, env.facility)
+    end
+    local on_error = rule.on_error == 'deny' and failed.deny or
+        codes[act.CONTINUE]
+    return function(txn)
+        while true do
+            local ok, code = call(txn, values(txn, args, 1))
+            if not ok then
+                c.log_error(code)
+                return on_error(txn)
+            elseif txn.answer then
+                return DONE
+            elseif code ~= act.YIELD then
+                local f = codes[code]
+                return f and f(txn)
+            end
+            local seconds = act.woken_in or YIELD_S
+            act.woken_in = nil
+            require('fiber').sleep(seconds)
+        end
+    end
+end
+
+kinds['use-service'] = function(env, place, text, rule)
+    local call, note, name, elsewhere = script(env, place, 'service', text)
+    if note ~= env.mode then
+        bad(place, "service 'lua.%s' is one of %s, and the listener of %s",
+            name, note, env.mode)
+    end
+    local args = arguments(env, place, rule.args)
+    return function(txn)
+        txn.service, txn.service_args = call, args
+        txn.service_elsewhere = elsewhere
+        return DONE
+    end
+end
+
+local function header_rule(change)
+    return function(env, place, map)
+        local list = templates(env, place, map)
+        return function(txn)
+            local res = txn.res
+            local all = res and fields.of(res.headers) or txn.req:fields()
+            for i = 1, #list do
+                all = change(all, list[i][1], list[i][2](txn))
+            end
+            if res then
+                res.headers = fields.map(all)
+            else
+                txn.req:set_fields(all)
+            end
+        end
+    end
+end
+
+kinds['set-header'] = header_rule(fields.set)
+kinds['add-header'] = header_rule(fields.with)
+
+kinds['del-header'] = function(env, place, names)
+    names = type(names) == 'table' and names or { names }
+    local change = header_rule(fields.without)
+    local map = {}
+    for _, name in ipairs(names) do
+        map[name] = ''
+    end
+    return change(env, place, map)
+end
+
+kinds['set-var'] = function(env, place, map)
+    local list = {}
+    for name, text in pairs(map) do
+        list[#list + 1] = { name, sample.expression(text, env, place) }
+    end
+    return function(txn)
+        for i = 1, #list do
+            txn:set_var(list[i][1], list[i][2](txn))
+        end
+    end
+end
+
+kinds['unset-var'] = function(_, _, names)
+    names = type(names) == 'table' and names or { names }
+    return function(txn)
+        for i = 1, #names do
+            txn:unset_var(names[i])
+        end
+    end
+end
+
+for _, what in ipairs({ 'method', 'path', 'query', 'uri' }) do
+    local set = 'req_set_' .. what
+    kinds['set-' .. what] = function(env, place, text)
+        local f = template(env, place, text)
+        return function(txn)
+            local http = txn.http
+            http[set](http, f(txn))
+        end
+    end
+end
+
+kinds['set-status'] = function(_, _, status)
+    return function(txn)
+        txn.res.status = status
+    end
+end
+
+function kinds.deny(env, place, what)
+    if type(what) ~= 'table' then
+        what = { status = type(what) == 'number' and what or 403 }
+    end
+    local status = what.status or 403
+    local headers = templates(env, place, what.headers)
+    local body = what.body and template(env, place, what.body)
+    return function(txn)
+        local resp = plain(status, fill(txn, headers))
+        if body then
+            resp.body = body(txn)
+        end
+        txn.answer = resp
+        return DONE
+    end
+end
+
+function kinds.redirect(env, place, what)
+    local location = template(env, place, what.location)
+    local status = what.status or 302
+    return function(txn)
+        txn.answer = plain(status, { location = location(txn) })
+        return DONE
+    end
+end
+
+kinds['return'] = function(env, place, what)
+    local status, headers = what.status or 200, templates(env, place, what.headers)
+    if what.file then
+        local folder, name = what.file:match('^(.*/)([^/]+)$')
+        local files = require('http.server').files('/', folder or '.',
+            { index = name or what.file })
+        return function(txn)
+            local req = txn.req
+            local path = req.path
+            req.path = '/'
+            txn.answer = files(req) or 'sent'
+            req.path = path
+            return DONE
+        end
+    end
+    local body = what.body ~= nil and template(env, place, what.body)
+    local no_headers = next(headers) == nil
+    return function(txn)
+        txn.answer = {
+            status = status,
+            headers = not no_headers and fill(txn, headers) or nil,
+            body = body and body(txn) or '',
+        }
+        return DONE
+    end
+end
+
+function kinds.static(env, _, folder)
+    local files = require('http.server').files(env.prefix or '/', folder)
+    return function(txn)
+        local resp, mine = files(txn.req)
+        if mine then
+            txn.answer = resp or 'sent'
+            return DONE
+        end
+    end
+end
+
+local levels = { silent = -1, emerg = 0, alert = 1, crit = 2, err = 3,
+                 warning = 4, notice = 5, info = 6, debug = 7 }
+
+kinds['set-log-level'] = function(_, place, level)
+    if levels[level] == nil then
+        bad(place, "set-log-level: '%s' is no level", tostring(level))
+    end
+    return function(txn)
+        txn.log_level = levels[level]
+    end
+end
+
+function kinds.log(env, place, text)
+    local f = template(env, place, text)
+    return function(txn)
+        c.log_info(f(txn))
+    end
+end
+
+function kinds.stop()
+    return function() return STOP end
+end
+
+-- --- the list ---
+
+local conditions = { ['if'] = true, unless = true, name = true, args = true,
+                     on_error = true }
+
+local function compile_one(rule, env)
+    local kind, what
+    for name, value in pairs(rule) do
+        if not conditions[name] then
+            kind, what = name, value
+        end
+    end
+    local place = env.place(rule, kind)
+    local make = kinds[kind]
+    if make == nil then
+        bad(place, "'%s' is not there yet", tostring(kind))
+    end
+    local run = make(env, place, what, rule)
+    local text, negated = rule['if'], false
+    if text == nil then
+        text, negated = rule.unless, true
+    end
+    if text == nil then
+        return run
+    end
+    local condition = sample.condition(text, env,
+        env.place(rule, negated and 'unless' or 'if'))
+    return function(txn)
+        if condition(txn) ~= negated then
+            return run(txn)
+        end
+    end
+end
+
+-- compile(list, env) -> f | nil: f(txn) -> nil | STOP | DONE; nil: no rules. @env as
+-- that of `neap.sample`, and place(rule, key), facility ('http-req'). Throws a table
+-- {place=, text=}.
+function M.compile(list, env)
+    local steps = {}
+    for i, rule in ipairs(list or {}) do
+        steps[i] = compile_one(rule, env)
+    end
+    local count = #steps
+    if count == 0 then
+        return nil
+    end
+    return function(txn)
+        for i = 1, count do
+            local code = steps[i](txn)
+            if code then
+                return code
+            end
+        end
+    end
+end
+
+return M

@@ -1,0 +1,414 @@
+-- A request as actions and fetches see it: HAProxy's class TXN, and HTTP, its header
+-- (require 'neap.txn', which is no public module). It lives in the state of the worker
+-- that serves the request; what functions of the shared state get is made by
+-- remote.lua.
+local c = ...
+
+local act = require('neap.act')
+local fields = require('neap.fields')
+local states = require('neap.states')
+
+local error, type, setmetatable, tostring = error, type, setmetatable, tostring
+local pairs, rawset = pairs, rawset
+
+local M = {}
+
+-- --- what natives give ---
+
+local sample
+
+-- txn.f, txn.sf: fetches as methods; txn.c, txn.sc: converters. @text: the result is
+-- always a string.
+local function natives(kind, text)
+    local function method(name)
+        sample = sample or require('neap.sample')
+        local f = sample[kind](name)
+        if f == nil then
+            error(('there is no %s \'%s\''):format(kind, name), 3)
+        end
+        return f
+    end
+    local function shown(value)
+        if text then
+            return value == nil and '' or tostring(value)
+        end
+        return value
+    end
+    local methods = {}
+    local mt = {}
+    function mt.__index(_, name)
+        local m = methods[name]
+        if m == nil then
+            local f = method(name)
+            if kind == 'fetch' then
+                m = function(self, ...)
+                    return shown(f(self.txn, ...))
+                end
+            else
+                m = function(_, ...)
+                    return shown(f(...))
+                end
+            end
+            methods[name] = m
+        end
+        return m
+    end
+    return mt
+end
+
+local natives_of = {
+    f = natives('fetch'), sf = natives('fetch', true),
+    c = natives('converter'), sc = natives('converter', true),
+}
+
+-- --- the header: txn.http ---
+
+local HTTP = {}
+local http_mt = { __index = HTTP, __tostring = function() return 'HTTP' end }
+
+local function of_request(self)
+    local txn = self.txn
+    txn:check()
+    if txn.res then
+        error('the request cannot be changed any more: this is the answer', 3)
+    end
+    return txn.req
+end
+
+local function of_response(self)
+    local txn = self.txn
+    txn:check()
+    if txn.res == nil then
+        error('there is no answer yet: this is the request', 3)
+    end
+    return txn.res
+end
+
+function HTTP:req_get_headers()
+    self.txn:check()
+    return fields.tables(self.txn.req:fields())
+end
+
+function HTTP:res_get_headers()
+    return fields.tables(fields.of(of_response(self).headers))
+end
+
+local function replacer(pattern, replacement, level)
+    local regex, err = require('neap.regex').new(pattern)
+    if regex == nil then
+        error(('the pattern %q: %s'):format(pattern, err), level + 1)
+    end
+    return function(value)
+        return regex:replace(value, replacement)
+    end
+end
+
+for name, change in pairs({
+    add_header = fields.with, del_header = fields.without,
+    set_header = fields.set,
+    rep_header = function(list, name, pattern, replacement)
+        return fields.replaced(list, name, replacer(pattern, replacement, 3))
+    end,
+    rep_value = function(list, name, pattern, replacement)
+        return fields.replaced(list, name, replacer(pattern, replacement, 3),
+            true)
+    end,
+}) do
+    HTTP['req_' .. name] = function(self, ...)
+        local req = of_request(self)
+        req:set_fields(change(req:fields(), ...))
+    end
+    HTTP['res_' .. name] = function(self, ...)
+        local res = of_response(self)
+        res.headers = fields.map(change(fields.of(res.headers), ...))
+    end
+end
+
+-- A text of the request's first line, which has no room for what would end it.
+local function line_text(what, text)
+    if type(text) ~= 'string' or text == '' or text:find('[%z\1-\32\127]') then
+        error(what .. ': a text without spaces and control characters is '
+            .. 'wanted', 3)
+    end
+    return text
+end
+
+local function set_target(req, path, query)
+    req.target = query == '' and path or path .. '?' .. query
+    req.path, req.query = c.decode(path), query
+end
+
+function HTTP:req_set_method(method)
+    of_request(self).method = line_text('method', method)
+    return true
+end
+
+function HTTP:req_set_path(path)
+    local req = of_request(self)
+    set_target(req, line_text('path', path), req.query)
+    return true
+end
+
+function HTTP:req_set_query(query)
+    local req = of_request(self)
+    if query ~= '' then
+        line_text('query', query)
+    end
+    set_target(req, req.target:match('^[^?]*'), query)
+    return true
+end
+
+function HTTP:req_set_uri(uri)
+    local req = of_request(self)
+    local path, query = line_text('uri', uri):match('^([^?]*)%??(.*)$')
+    local rest = path:match('^%a[%w+.-]*://[^/]*(.*)$')
+    set_target(req, rest == '' and '/' or rest or path, query)
+    return true
+end
+
+function HTTP:res_set_status(status, reason)
+    local res = of_response(self)
+    if type(status) ~= 'number' or status < 100 or status > 599 or
+       status % 1 ~= 0 then
+        error('status: a whole number from 100 to 599 is wanted', 2)
+    end
+    res.status, res.reason = status, reason
+end
+
+-- --- the request ---
+
+local TXN = {}
+M.methods = TXN
+
+local lazy = {
+    http = function(txn)
+        return txn.req and setmetatable({ txn = txn }, http_mt) or nil
+    end,
+}
+for name, mt in pairs(natives_of) do
+    lazy[name] = function(txn)
+        return setmetatable({ txn = txn }, mt)
+    end
+end
+
+local txn_mt = {
+    __index = function(self, name)
+        local value = TXN[name]
+        if value == nil and lazy[name] then
+            value = lazy[name](self)
+            rawset(self, name, value)
+        end
+        return value
+    end,
+    __tostring = function() return 'TXN' end,
+}
+
+-- new(listener, req, socket) -> txn: one of the two.
+function M.new(listener, req, socket)
+    return setmetatable({ listener = listener, req = req, socket = socket },
+        txn_mt)
+end
+
+-- The end of it: nothing of it can be used any more.
+function M.finish(txn)
+    local owner = txn._owner
+    txn.over = true
+    if owner then
+        txn._owner, txn._object = nil, nil
+        states.request_end(owner)
+    end
+end
+
+function TXN:check()
+    if self.over then
+        error('the request is over: what is needed later must be kept before',
+            3)
+    end
+end
+
+-- The object that the request is for other states, where its variables are from
+-- then on.
+function TXN:object()
+    local object = self._object
+    if object then
+        return object
+    end
+    self:check()
+    local owner
+    owner, object = states.request_new()
+    self._owner, self._object = owner, object
+    for name, value in pairs(self._vars or {}) do
+        object:set_var(name, value)
+    end
+    self._vars = nil
+    object:set_priv(self) -- for what functions elsewhere ask of it
+    return object
+end
+
+-- What other states are told of it beforehand.
+function TXN:head()
+    local req = self.req
+    local peer = req and req.peer or self.peer
+    return {
+        mode = req and 'http' or 'tcp',
+        method = req and req.method,
+        target = req and req.target,
+        version = req and ('%d.%d'):format(req.proto[1], req.proto[2]),
+        fields = req and req:fields(),
+        src = peer and peer.host, src_port = peer and peer.port,
+        status = self.res and self.res.status,
+        response = self.res and fields.of(self.res.headers),
+    }
+end
+
+function TXN:set_priv(value)
+    self:check()
+    self._priv = value
+end
+
+function TXN:get_priv()
+    self:check()
+    return self._priv
+end
+
+local scopes = { proc = true, sess = true, txn = true, req = true, res = true,
+                 check = true }
+
+local function check_var(name, level)
+    if type(name) ~= 'string' then
+        error(('the name of a variable is a string, not %s')
+            :format(type(name)), level + 1)
+    end
+    local scope, rest = name:match('^([^.]*)%.(.+)$')
+    if not scopes[scope] or not rest:find('^[%w_.]+$') then
+        error(("variable '%s': a name is proc, sess, txn, req or res, a dot, "
+            .. 'and letters, digits and underscores'):format(name), level + 1)
+    elseif scope == 'check' or scope == 'sess' then
+        error(("variable '%s': there is no scope '%s' here"):format(name,
+            scope), level + 1)
+    end
+    return scope
+end
+
+local function check_value(name, value, level)
+    local kind = type(value)
+    if kind ~= 'string' and kind ~= 'number' and kind ~= 'boolean' and
+       kind ~= 'nil' then
+        error(("variable '%s': a string, a number or a boolean is wanted, not "
+            .. '%s'):format(name, kind), level + 1)
+    end
+end
+
+local function put_var(self, name, value)
+    if check_var(name, 3) == 'proc' then
+        require('core').set_var(name, value)
+    elseif self._object then
+        self._object:set_var(name, value)
+    else
+        local vars = self._vars
+        if vars == nil then
+            vars = {}
+            self._vars = vars
+        end
+        vars[name] = value
+    end
+end
+
+function TXN:get_var(name)
+    self:check()
+    if check_var(name, 2) == 'proc' then
+        return require('core').get_var(name)
+    elseif self._object then
+        return self._object:get_var(name)
+    end
+    return self._vars and self._vars[name]
+end
+
+function TXN:set_var(name, value, only_if_there)
+    self:check()
+    check_value(name, value, 2)
+    if only_if_there and self:get_var(name) == nil then
+        return false
+    end
+    put_var(self, name, value)
+    return true
+end
+
+function TXN:unset_var(name)
+    self:check()
+    local there = self:get_var(name) ~= nil
+    put_var(self, name, nil)
+    return there
+end
+
+-- The whole body, which is read now, and kept. Nil and an error: it does not come.
+function TXN:body()
+    if self._body == nil then
+        local text, err = self.req:read()
+        if text == nil then
+            return nil, err
+        end
+        self._body = text
+    end
+    return self._body
+end
+
+function TXN:reply(t)
+    return require('neap.reply').new(t)
+end
+
+-- Never returns: ends the request with @reply, or without an answer. A function that
+-- has begun to wait elsewhere is not waited for.
+function TXN:done(reply)
+    self:check()
+    self.answer = reply or 'close'
+    act.leave(act.DONE)
+end
+
+local log
+
+local function log_with(name)
+    return function(self, text, ...)
+        self:check()
+        if text == nil or select('#', ...) > 0 then
+            error(('%s(text): one argument is wanted'):format(name), 2)
+        end
+        log = log or require('core')
+        log[name](text)
+    end
+end
+
+for _, name in ipairs({ 'Debug', 'Info', 'Warning', 'Alert' }) do
+    TXN[name] = log_with(name)
+end
+
+function TXN:log(level, text)
+    self:check()
+    require('core').log(level, text)
+end
+
+function TXN:deflog(text)
+    self:check()
+    require('core').Info(text)
+end
+
+function TXN:set_loglevel(level)
+    self:check()
+    if type(level) ~= 'number' or level < -1 or level > 7 then
+        error('set_loglevel(level): a level from -1 (silent) to 7 is wanted', 2)
+    end
+    self.log_level = level
+end
+
+for name, why in pairs({
+    set_fc_mark = 'packets are not marked', set_mark = 'packets are not marked',
+    set_fc_tos = 'packets are not marked', set_tos = 'packets are not marked',
+    set_priority_class = 'there is no queue of requests',
+    set_priority_offset = 'there is no queue of requests',
+}) do
+    TXN[name] = function()
+        error(('txn:%s(): not in this server: %s'):format(name, why), 2)
+    end
+end
+
+return M
