@@ -2,6 +2,10 @@
 -- HAProxy's Lua. In the states that load files it is a global, too, as are `act`,
 -- `filter` and the classes.
 --
+-- Functions that wait let other fibers run meanwhile; where a fiber cannot wait, because
+-- a function in C stands between, the error says so. Wrong arguments throw an error of
+-- type IllegalParams. Times of functions that say so are in milliseconds.
+--
 --     core.register_service('hello', 'http', function(applet)
 --         applet:set_status(200)
 --         applet:start_response()
@@ -28,8 +32,10 @@ local M = {
 }
 
 
+local internal = { classes = true, wake = true }
+
 for name, value in pairs(require('neap.core_tools')) do
-    M[name] = value
+    M[name] = not internal[name] and value or nil
 end
 
 local function check_function(call, f)

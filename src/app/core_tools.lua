@@ -1,11 +1,7 @@
 -- What the module `core` has of functions that need no request, put together (require
 -- 'neap.core_tools', which is no public module).
 
---- The page `core`: what scripts of an application use, by the names of HAProxy's Lua.
---
--- Functions that wait let other fibers run meanwhile; where a fiber cannot wait, because
--- a function in C stands between, the error says so. Wrong arguments throw an error of
--- type IllegalParams. Times of functions that say so are in milliseconds.
+--- The page `core`.
 
 local pairs, require = pairs, require
 

@@ -361,7 +361,7 @@ end
 -- has begun to wait elsewhere is not waited for.
 function TXN:done(reply)
     self:check()
-    self.answer = reply or 'close'
+    self.answer = reply and self:reply(reply) or 'close'
     act.leave(act.DONE)
 end
 
