@@ -49,7 +49,8 @@ enum admin_kind {
 	ADMIN_BYTES,   /* "64k"; of a column, what is now */
 	ADMIN_SECONDS, /* "10s", "100ms"; of a column, a time that was used */
 	ADMIN_PERCENT,
-	ADMIN_FLAG, /* of an argument: its name is given, or not */
+	ADMIN_FLAG,    /* of an argument: its name is given, or not */
+	ADMIN_COMMAND, /* the last argument: how a command's name begins */
 };
 
 struct admin_arg {

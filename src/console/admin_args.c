@@ -183,8 +183,9 @@ int admin_args_read(const struct admin_command *c, char *const *words,
 				continue;
 			return wrong(c, "missing:", a[i].name);
 		}
-		if (a[i].kind == ADMIN_TEXT && a[i].choices == NULL &&
-		    a[i + 1].name == NULL && count - used > 1) {
+		if ((a[i].kind == ADMIN_TEXT || a[i].kind == ADMIN_COMMAND) &&
+		    a[i].choices == NULL && a[i + 1].name == NULL &&
+		    count - used > 1) {
 			join(words + used, count - used);
 			count = used + 1;
 		}

@@ -291,7 +291,7 @@ static const char *const kind_names[] = {
 	[ADMIN_TEXT] = "text",       [ADMIN_NUMBER] = "number",
 	[ADMIN_COUNTER] = "counter", [ADMIN_BYTES] = "bytes",
 	[ADMIN_SECONDS] = "seconds", [ADMIN_PERCENT] = "percent",
-	[ADMIN_FLAG] = "flag",
+	[ADMIN_FLAG] = "flag",       [ADMIN_COMMAND] = "command",
 };
 
 static int tell_text(struct port_sink *s, const char *key, const char *text)
@@ -437,24 +437,106 @@ static bool word_at(const char *name, unsigned nth, char *to, size_t room)
 	return true;
 }
 
-static void complete_words(char *const *words, unsigned count,
-			   enum admin_level level,
-			   void (*fn)(const char *candidate, void *arg),
-			   void *arg)
+/* What is offered in the place of @a prefix. */
+struct offer {
+	const char *prefix;
+	enum admin_level level;
+	void (*fn)(const char *candidate, void *arg);
+	void *arg;
+};
+
+static void offer(const struct offer *o, const char *text, size_t size)
+{
+	char word[NAME_MAX_SIZE];
+	size_t typed = strlen(o->prefix);
+
+	if (size >= sizeof(word) || typed > size ||
+	    memcmp(text, o->prefix, typed) != 0)
+		return;
+	memcpy(word, text, size);
+	word[size] = '\0';
+	o->fn(word, o->arg);
+}
+
+static void complete_names(char *const *words, unsigned count,
+			   const struct offer *o)
 {
 	const struct admin_command **all;
 	unsigned all_count = sorted(&all);
 	char word[NAME_MAX_SIZE], before[NAME_MAX_SIZE] = "";
 
 	for (unsigned i = 0; i < all_count; i++) {
-		if (all[i]->level > level ||
+		if (all[i]->level > o->level ||
 		    !begins_with(all[i]->words, words, count) ||
 		    !word_at(all[i]->words, count - 1, word, sizeof(word)) ||
 		    strcmp(word, before) == 0)
 			continue;
 		memcpy(before, word, sizeof(before));
-		fn(word, arg);
+		offer(o, word, strlen(word));
 	}
+}
+
+static void offer_arg(const struct admin_arg *a, const struct offer *o)
+{
+	const char *choice = a->choices;
+
+	if (a->kind == ADMIN_FLAG)
+		offer(o, a->name, strlen(a->name));
+	while (choice != NULL) {
+		size_t size = strcspn(choice, "|");
+
+		offer(o, choice, size);
+		choice = choice[size] == '|' ? choice + size + 1 : NULL;
+	}
+}
+
+/* What belongs to all commands of rows: see admin_args_read(). */
+static void complete_common(const struct admin_command *c, char *const *words,
+			    unsigned count, const struct offer *o)
+{
+	bool has_worker = count == 3 && strcmp(words[0], "worker") == 0;
+
+	if (c->collect != NULL && count == 1)
+		offer(o, "worker", 6);
+	if (c->columns != NULL && (count == 1 || has_worker))
+		offer(o, "json", 4);
+}
+
+/* The arguments of @a c are @a words, the last of which is being typed. */
+static void complete_args(const struct admin_command *c, char *const *words,
+			  unsigned count, const struct offer *o)
+{
+	const struct admin_arg *a = c->args;
+	unsigned used = 0;
+
+	for (; a != NULL && a->name != NULL; a++) {
+		bool here = used + 1 == count;
+
+		if (a->kind == ADMIN_COMMAND) {
+			complete_names(words + used, count - used, o);
+			return;
+		}
+		if (here)
+			offer_arg(a, o);
+		if (here && !a->optional)
+			return;
+		if (!here && (a->kind != ADMIN_FLAG ||
+			      strcmp(words[used], a->name) == 0))
+			used++;
+	}
+	complete_common(c, words + used, count - used, o);
+}
+
+static void complete_words(char *const *words, unsigned count,
+			   const struct offer *o)
+{
+	const struct admin_command *c;
+	unsigned used;
+
+	complete_names(words, count, o);
+	c = admin_commands_find(words, count - 1, &used);
+	if (c != NULL && c->level <= o->level)
+		complete_args(c, words + used, count - used, o);
 }
 
 size_t admin_complete(const char *text, size_t size, enum admin_level level,
@@ -481,8 +563,10 @@ size_t admin_complete(const char *text, size_t size, enum admin_level level,
 		w.count = 0;
 	if (start == size && w.count < ADMIN_WORDS_MAX)
 		w.word[w.count++] = nothing; /* a new word */
-	if (w.count < ADMIN_WORDS_MAX)
-		complete_words(w.word, w.count, level, fn, arg);
+	if (w.count > 0 && w.count < ADMIN_WORDS_MAX)
+		complete_words(w.word, w.count,
+			       &(struct offer){ w.word[w.count - 1], level, fn,
+						arg });
 	buf_destroy(&copy);
 	return start;
 }

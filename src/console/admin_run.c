@@ -91,6 +91,7 @@ static void put_failure(struct admin_run *run, const char *why)
 	const char *mark = marks[run->severity];
 	size_t size = strlen(why);
 
+	run->failed = true;
 	while (size > 0 && why[size - 1] == '\n')
 		size--;
 	if (run->json) {
@@ -168,6 +169,7 @@ static enum admin_step write_row(struct admin_run *run)
 					 &run->format.worker, &error);
 	if (step != ADMIN_MORE)
 		return step;
+	run->failed |= error != NULL;
 	if (error != NULL)
 		rc = admin_format_error(&run->format, error, &run->out);
 	else

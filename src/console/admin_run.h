@@ -37,6 +37,7 @@ struct admin_run {
 	bool anon; /* names are told as hashes */
 	struct siphash_key anon_key;
 	uint64_t commands; /* so far */
+	bool failed;       /* one of them; see admin_session_take_failed() */
 	struct admin_words words;
 	const struct buf *payload; /* NULL: none */
 

@@ -296,6 +296,14 @@ void admin_session_feed(struct admin_session *a, const char *line, size_t size)
 		start_line(a);
 }
 
+bool admin_session_take_failed(struct admin_session *a)
+{
+	bool failed = a->run.failed;
+
+	a->run.failed = false;
+	return failed;
+}
+
 bool admin_session_is_busy(const struct admin_session *a)
 {
 	return a->busy;

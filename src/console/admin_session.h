@@ -40,6 +40,9 @@ void admin_session_free(struct admin_session *a);
 /** A line, without its newline; NULL: no more come. The session is not busy. */
 void admin_session_feed(struct admin_session *a, const char *line, size_t size);
 
+/** Has a command failed since this was asked last? */
+bool admin_session_take_failed(struct admin_session *a);
+
 bool admin_session_is_busy(const struct admin_session *a);
 
 /** The next line is one behind "<<". */

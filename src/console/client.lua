@@ -8,13 +8,14 @@ local c = ...
 
 local settings = c.part('settings')
 
-local socket, digest = require('socket'), require('digest')
+local socket, digest, fiber = require('socket'), require('digest'), require('fiber')
 local error, pcall, tonumber, tostring = error, pcall, tonumber, tostring
 local setmetatable, io, os = setmetatable, io, os
 local format = string.format
 
 local INPUT_MAX = c.input_max
 local TIMEOUT = 10 -- of the connection, the greeting and the password
+local COMPLETION_TIMEOUT = 2
 
 local Client = {}
 Client.__index = Client
@@ -50,26 +51,47 @@ local function log_in(self, options)
     return answer:find('^%-%-%-\n%- true\n') ~= nil, 'wrong password'
 end
 
-local function greet(self, options)
-    local first, err = read(self, '\n', self.timeout)
-    if first == nil then
-        return nil, ('%s (a console with language = "admin" does not greet)')
-            :format(tostring(err))
-    elseif not first:find('^neap ') then
-        return nil, 'this is no console of neap'
-    end
-    local second
-    second, err = read(self, '\n', self.timeout)
-    if second == nil then
-        return nil, err
-    elseif second:find('\\login', 1, true) then
-        local ok, why = log_in(self, options)
-        if not ok then
-            return nil, why
-        end
-    end
+local function ask_for_frames(self)
     self.token = hex(digest.urandom(16))
     return self.socket:write('\\frame ' .. self.token .. '\n', self.timeout)
+end
+
+-- The line "TOKEN STATUS" that was read, but for the token: its status, and whether lines
+-- are admin commands there.
+local function status_of(line)
+    local status, rest = line:match('^(%a+)([^\n]*)\n$')
+    return status, rest == ' admin'
+end
+
+-- What it is that answers: a console of Lua greets, one of admin commands does not.
+local function greet(self, options)
+    local ok, first, err = ask_for_frames(self)
+    if not ok then
+        return nil, first
+    end
+    first, err = read(self, '\n', self.timeout)
+    if first ~= nil and first:find('^neap ') then
+        first, err = read(self, '\n', self.timeout)
+        if first ~= nil and first:find('\\login', 1, true) then
+            ok, err = log_in(self, options)
+            if not ok then
+                return nil, err
+            end
+            ask_for_frames(self)
+        end
+        first, err = read(self, '\n', self.timeout)
+    end
+    if first == '---\n' then -- it refuses us
+        first, err = read(self, '...\n', self.timeout)
+        return nil, first and first:match("^%- error: '(.-)'\n") or err
+    elseif first == nil then
+        return nil, err
+    elseif first:sub(1, #self.token + 1) ~= self.token .. ' ' then
+        return nil, 'this is no console of neap'
+    end
+    local _, is_admin = status_of(first:sub(#self.token + 2))
+    self.is_admin = is_admin
+    return true
 end
 
 -- Open it, again as well. Returns true | nil, err.
@@ -95,6 +117,53 @@ function Client:close()
     end
 end
 
+-- The next answer there is, its status, and whether it is of admin commands; or nil and
+-- why there is none.
+local function read_answer(self, timeout)
+    local data, err = read(self, self.token .. ' ', timeout)
+    if data == nil then
+        return nil, err
+    end
+    local word
+    word, err = read(self, '\n')
+    if word == nil then
+        return nil, err
+    end
+    return data:sub(1, -#self.token - 2), status_of(word)
+end
+
+local function send(self, text)
+    local ok, err = self.socket:write(text .. '\n' .. self.token .. '\n')
+    if not ok then
+        return nil, tostring(err)
+    end
+    return true
+end
+
+-- Candidates may still be on their way: nobody waits for them any more.
+local function end_completion(self)
+    while self.completing ~= nil do
+        self.completing:cancel()
+        self.completed:wait()
+    end
+    if self.owed then
+        self.owed = nil
+        return read_answer(self, COMPLETION_TIMEOUT)
+    end
+    return true
+end
+
+local function exchange(self, text)
+    local ok, err = end_completion(self)
+    if ok then
+        ok, err = send(self, text)
+    end
+    if not ok then
+        return nil, err
+    end
+    return read_answer(self)
+end
+
 -- Evaluate @text there. Returns its answer and "ok", "error" or "leave"; or nil and
 -- why the connection is lost.
 function Client:ask(text)
@@ -109,31 +178,41 @@ function Client:ask(text)
             return nil, err
         end
     end
-    local ran, answer, status = pcall(function()
-        local sent, why = self.socket:write(text .. '\n' .. self.token .. '\n')
-        if not sent then
-            return nil, tostring(why)
-        end
-        local data
-        data, why = read(self, self.token .. ' ')
-        if data == nil then
-            return nil, why
-        end
-        local word
-        word, why = read(self, '\n')
-        if word == nil then
-            return nil, why
-        end
-        return data:sub(1, -#self.token - 2), word:sub(1, -2)
-    end)
+    local ran, answer, status, is_admin = pcall(exchange, self, text)
     if not ran then -- cancelled: what is asked there is, too
         self:close()
         error(answer, 0)
     elseif answer == nil then
         return lost(self, status)
     end
-    self.is_admin = status:find(' admin$') ~= nil
-    return answer, (status:gsub(' admin$', ''))
+    self.is_admin = is_admin
+    return answer, status
+end
+
+-- What could come next in @text: how many bytes of its end are replaced, and the
+-- candidates, a zero byte behind each.
+function Client:complete(text)
+    if not self.is_open or self.owed then
+        return 0, ''
+    end
+    self.completing, self.owed = fiber.self(), true
+    local ran, answer = pcall(function()
+        local ok, err = send(self, '\\complete ' .. text:gsub('[%c]', ' '))
+        if not ok then
+            return nil, err
+        end
+        return (read_answer(self, COMPLETION_TIMEOUT))
+    end)
+    if ran and answer ~= nil then
+        self.owed = nil
+    end
+    self.completing = nil
+    self.completed:broadcast()
+    local replaced, list = nil, nil
+    if ran and answer ~= nil then
+        replaced, list = answer:match('^(%d+)\n(.*)$')
+    end
+    return tonumber(replaced) or 0, (list or ''):gsub('\n', '\0')
 end
 
 local M = {}
@@ -174,7 +253,8 @@ end
 function M.open(uri, options)
     local host, port, name = M.parse(uri)
     local client = setmetatable({host = host, port = port, name = name,
-        options = options, timeout = options.timeout or TIMEOUT}, Client)
+        options = options, timeout = options.timeout or TIMEOUT,
+        completed = fiber.cond()}, Client)
     local ok, err = client:open()
     if not ok then
         return nil, err
@@ -223,10 +303,12 @@ function M.ask(state, text)
     return answer, text, nil, status == 'ok'
 end
 
--- An admin command with a payload goes on to an empty line.
+-- An admin command with a payload goes on to its end.
 function M.is_unfinished(state, text)
-    return state.remote.is_admin and text:find('^[^\n]*<<%S*%s*\n?') ~= nil
-        and not text:find('\n$')
+    local first, rest = text:match('^([^\n]*)(.*)$')
+    local mark = state.remote.is_admin
+        and (first:match('^<<(%S*)%s*$') or first:match('[%s;]<<(%S*)%s*$'))
+    return mark and not (rest .. '\n'):find('\n' .. mark .. '\n', 1, true)
 end
 
 -- --- neap connect ---
@@ -330,8 +412,13 @@ local function run_lines(client)
     local code, text = 0, nil
     for line in io.lines() do
         text = text == nil and line or text .. '\n' .. line
-        local whole = client.is_admin or line:find('^\\') or #text > INPUT_MAX
-            or not c.part('session').is_unfinished(text)
+        local whole = #text > INPUT_MAX
+        if client.is_admin then
+            whole = whole or not M.is_unfinished({remote = client}, text)
+        else
+            whole = whole or line:find('^\\')
+                or not c.part('session').is_unfinished(text)
+        end
         if whole then
             local status = run(client, text)
             text = nil
@@ -362,7 +449,10 @@ function M.command(words, on_terminal)
     end
     local code = 0
     for i = 1, #o.code do
-        if run(client, o.code[i]) == 'error' then
+        local status = run(client, o.code[i])
+        if status == 'leave' then
+            break
+        elseif status == 'error' then
             code = 1
         end
     end

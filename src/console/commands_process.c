@@ -280,20 +280,14 @@ static const struct admin_command show_pools = {
 
 static int parse_log_level(struct admin_run *run)
 {
-	const char *name = admin_arg(run, 0)->text;
-	int level = log_level_parse(name);
-
-	if (level < 0) {
-		admin_fail(run, "no level of the log: '%s'", name);
-		return -1;
-	}
-	log_set_level((enum log_level)level);
+	log_set_level((enum log_level)log_level_parse(admin_arg(run, 0)->text));
 	return 0;
 }
 
 static const struct admin_arg log_level_args[] = {
-	{ "level", ADMIN_TEXT, false, NULL,
-	  "fatal, syserror, error, crit, warn, info, verbose or debug" },
+	{ "level", ADMIN_TEXT, false,
+	  "fatal|syserror|error|crit|warn|info|verbose|debug",
+	  "the least important that is" },
 	{ .name = NULL },
 };
 

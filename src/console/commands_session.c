@@ -70,7 +70,7 @@ static int parse_help(struct admin_run *run)
 }
 
 static const struct admin_arg help_args[] = {
-	{ "command [json]", ADMIN_TEXT, true, NULL,
+	{ "command [json]", ADMIN_COMMAND, true, NULL,
 	  "how its name begins; json: all that is declared" },
 	{ .name = NULL },
 };

@@ -6,7 +6,6 @@
 local c = ...
 
 local commands = c.part('session_commands').words
-local settings = c.part('settings')
 
 local type, next, rawget, pairs = type, next, rawget, pairs
 local sort, getmetatable = table.sort, debug.getmetatable
@@ -152,8 +151,8 @@ end
 
 --- Returns how many bytes of the end of `text` the candidates replace, and the
 -- candidates, sorted.
-return function(text)
-    if settings.no_completion then
+return function(text, state)
+    if state.no_completion then
         return 0, {}
     end
     local found = setmetatable({ count = 0, seen = {} }, Found)

@@ -266,13 +266,14 @@ function M.on_start(f)
 end
 
 --- console.ac([enabled]) -> boolean
--- Whether Tab completes, from now on if @enabled is given; at the start it does.
--- Yields: no.
+-- Whether Tab completes Lua in this console, from now on if @enabled is given; outside of
+-- consoles: in those that begin from now on. At the start it does. Yields: no.
 function M.ac(enabled)
+    local state = c.part('session').current() or settings
     if enabled ~= nil then
-        settings.no_completion = not enabled
+        state.no_completion = not enabled
     end
-    return not settings.no_completion
+    return not state.no_completion
 end
 
 -- `neap connect`.

@@ -63,8 +63,10 @@ bool reader__complete(struct reader *r, const char *text, size_t size)
 		return false;
 	}
 	r->completing = true;
+	r->told_to_complete = false;
 	uv_async_send(&r->async);
-	while (r->completing && !(r->wants & READER_WANT_STOP))
+	while (r->completing &&
+	       !(r->wants & (READER_WANT_STOP | READER_WANT_CANCEL)))
 		uv_cond_wait(&r->changed, &r->lock);
 	r->completing = false;
 	found = r->candidates.size > 0;
@@ -144,28 +146,37 @@ static void thread_main(void *arg)
 		run_plain(r);
 }
 
-/* In the loop's thread: the other one waits with the lock released. */
-static void answer_completion(struct reader *r)
+void reader_complete(struct reader *r, size_t start,
+		     const struct buf *candidates)
 {
-	struct buf found = { .limit = 1024 * 1024 };
-	size_t start = 0;
+	uv_mutex_lock(&r->lock);
+	if (r->completing && r->told_to_complete) {
+		buf_append(&r->candidates, candidates->data, candidates->size);
+		r->complete_start = start;
+		r->completing = false;
+		uv_cond_broadcast(&r->changed);
+	}
+	uv_mutex_unlock(&r->lock);
+}
+
+/* In the loop's thread. The other one may give up at any time, and ask again. */
+static void pass_question_on(struct reader *r)
+{
 	struct buf text;
+	bool asked;
 
 	uv_mutex_lock(&r->lock);
-	if (!r->completing) {
-		uv_mutex_unlock(&r->lock);
-		return;
-	}
+	asked = r->completing && !r->told_to_complete;
 	text = r->to_complete;
+	if (asked) {
+		r->to_complete = (struct buf){ 0 };
+		r->told_to_complete = true;
+	}
 	uv_mutex_unlock(&r->lock);
-	start = r->ops->complete(r, text.data, text.size, &found);
-	uv_mutex_lock(&r->lock);
-	buf_destroy(&r->candidates);
-	r->candidates = found;
-	r->complete_start = start;
-	r->completing = false;
-	uv_cond_broadcast(&r->changed);
-	uv_mutex_unlock(&r->lock);
+	if (!asked)
+		return;
+	r->ops->complete(r, text.data, text.size);
+	buf_destroy(&text);
 }
 
 static void on_async(uv_async_t *async)
@@ -182,7 +193,7 @@ static void on_async(uv_async_t *async)
 	uv_mutex_unlock(&r->lock);
 	if (*warning != '\0')
 		log_warn("%s", warning);
-	answer_completion(r);
+	pass_question_on(r);
 	if (answered) /* the thread waits for the next question meanwhile */
 		r->ops->on_line(r, r->result,
 				r->line.data == NULL ? "" : r->line.data,

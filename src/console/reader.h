@@ -35,12 +35,10 @@ struct reader_ops {
 	void (*on_line)(struct reader *r, enum reader_result result,
 			const char *line, size_t size);
 	/**
-	 * Append what could stand at the end of @a text, each candidate with a
-	 * NUL behind, to @a out. Returns where the part begins that they
-	 * replace. In the loop's thread.
+	 * What could stand at the end of @a text? reader_complete() follows, perhaps
+	 * from inside. In the loop's thread.
 	 */
-	size_t (*complete)(struct reader *r, const char *text, size_t size,
-			   struct buf *out);
+	void (*complete)(struct reader *r, const char *text, size_t size);
 };
 
 /** What the loop's thread wants of the reading one; a set. */
@@ -71,7 +69,8 @@ struct reader {
 	char prompt[64];
 	char *remember; /* for the history, before the next line */
 	struct buf line;
-	bool completing; /* the thread waits for candidates */
+	bool completing;       /* the thread waits for candidates */
+	bool told_to_complete; /* the carrier looks for them */
 	struct buf to_complete;
 	struct buf candidates;
 	size_t complete_start;
@@ -94,6 +93,11 @@ int reader_start(struct reader *r, struct loop *loop,
  * answer comes for each.
  */
 void reader_ask(struct reader *r, const char *prompt, const char *remember);
+
+/** The @a candidates, each with a NUL behind, which replace the text from @a start
+ * on. */
+void reader_complete(struct reader *r, size_t start,
+		     const struct buf *candidates);
 
 /** Throw away the line that is being typed. */
 void reader_cancel(struct reader *r);

@@ -155,7 +155,7 @@ static bool next_line(struct connection *c, size_t done, size_t *ret_size,
 static void audit(struct connection *c, const char *line, size_t size)
 {
 	if (c->remote->audit && line != NULL &&
-	    !session_is_frame(&c->session, line, size))
+	    !session_is_protocol(&c->session, line, size))
 		remote_audit(c->remote->path, c->who, line, size);
 }
 
@@ -186,7 +186,8 @@ static void feed(struct connection *c, const char *line, size_t size)
 	e = diag_take();
 	remote__write_error(c, e->message);
 	error_unref(e);
-	if (c->session.framed) /* who waits for the end of an answer is told */
+	if (*c->session.frame !=
+	    '\0') /* who waits for the end of an answer is told */
 		remote__leave(c);
 }
 
@@ -310,7 +311,8 @@ static void on_write(struct session *s, const char *data, size_t size)
 
 static void on_ready(struct session *s, const char *entry)
 {
-	const char *prompt = s->in_admin ? admin_session_prompt(s->admin) : "";
+	bool shown = s->in_admin && *s->frame == '\0';
+	const char *prompt = shown ? admin_session_prompt(s->admin) : "";
 
 	(void)entry;
 	remote__note_activity(s->arg);

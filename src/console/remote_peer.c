@@ -72,13 +72,9 @@ enum { AUDIT_MAX = 1024 }; /* bytes of a line that are logged */
 void remote_audit(const char *where, const char *who, const char *line,
 		  size_t size)
 {
-	static const char frame[] = "\\frame "; /* runs nothing */
 	struct buf text = { 0 };
 	size_t shown = size < AUDIT_MAX ? size : AUDIT_MAX;
 
-	if (size >= sizeof frame - 1 &&
-	    memcmp(line, frame, sizeof frame - 1) == 0)
-		return;
 	if (buf_reserve(&text, shown * ESCAPE_MAX + 1) != NULL)
 		escape_json(&text, line, shown);
 	log_info("console '%s': %s runs \"%.*s\"%s", where, who, (int)text.size,

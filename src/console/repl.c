@@ -19,7 +19,6 @@
 #include "base/inject.h"
 #include "base/log.h"
 #include "config/settings.h"
-#include "console/admin_commands.h"
 #include "console/history.h"
 #include "console/init_file.h"
 #include "console/reader.h"
@@ -178,27 +177,15 @@ static void on_line(struct reader *r, enum reader_result result,
 	ask(p, NULL);
 }
 
-static void add_candidate(const char *candidate, void *arg)
+static void on_candidates(void *arg, size_t start, const struct buf *found)
 {
-	buf_append(arg, candidate, strlen(candidate) + 1);
+	reader_complete(&((struct repl *)arg)->reader, start, found);
 }
 
-static size_t on_complete(struct reader *r, const char *text, size_t size,
-			  struct buf *out)
+static void on_complete(struct reader *r, const char *text, size_t size)
 {
-	struct repl *p = r->arg;
-	size_t start = size;
-
-	if (p->session.elsewhere)
-		return start;
-	if (p->session.in_admin)
-		return admin_complete(text, size,
-				      admin_session_level(p->session.admin),
-				      add_candidate, out);
-	if (session_complete(p->session.vm, text, size, &start, add_candidate,
-			     out) != 0)
-		diag_clear();
-	return start;
+	session_complete(&((struct repl *)r->arg)->session, text, size,
+			 on_candidates);
 }
 
 static const struct reader_ops reader_ops = { on_line, on_complete };

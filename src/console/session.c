@@ -27,7 +27,6 @@ enum step_result {
 	STEP_NEXT,       /* "more", "leave", a language, or nothing */
 	STEP_FAILED,     /* the answer is an error */
 	STEP_MARKER,     /* the session's, from now on */
-	STEP_FRAMED,
 	STEP_PROMPT,
 	STEP_ELSEWHERE,
 };
@@ -96,7 +95,9 @@ void session_destroy(struct session *s)
 	admin_session_free(s->admin);
 	s->admin = NULL;
 	s->in_admin = false;
+	session__complete_stop(s);
 	buf_destroy(&s->input);
+	buf_destroy(&s->question);
 	luaL_unref(s->vm->L, LUA_REGISTRYINDEX, s->state_ref);
 	s->state_ref = LUA_NOREF;
 	s->fiber = NULL;
@@ -126,19 +127,20 @@ static const char *failure_text(struct lua_fiber *f)
 		       : "the line could not be evaluated";
 }
 
-/* The whole answer to an input, in one write. */
-static void write_answer(struct session *s, const char *text, size_t size,
-			 const char *status)
+/* In one write. */
+void session__answer(struct session *s, const char *text, size_t size,
+		     const char *status)
 {
 	struct buf framed = { 0 };
 
-	if (!s->framed) {
+	if (*s->frame == '\0') {
 		if (size > 0)
 			s->ops->write(s, text, size);
 		return;
 	}
 	if (buf_append(&framed, text, size) == 0 &&
-	    buf_printf(&framed, "%s %s\n", s->marker, status) == 0)
+	    buf_printf(&framed, "%s %s%s\n", s->frame, status,
+		       s->in_admin ? " admin" : "") == 0)
 		s->ops->write(s, framed.data, framed.size);
 	else /* whoever waits for the end of the answer waits in vain */
 		s->ops->leave(s);
@@ -154,9 +156,9 @@ static void write_failure(struct session *s, struct lua_fiber *f)
 	struct buf answer = { 0 };
 
 	if (put_failure(&answer, failure_text(f)) == 0)
-		write_answer(s, answer.data, answer.size, "error");
+		session__answer(s, answer.data, answer.size, "error");
 	else
-		write_answer(s, no_memory, sizeof no_memory - 1, "error");
+		session__answer(s, no_memory, sizeof no_memory - 1, "error");
 	buf_destroy(&answer);
 }
 
@@ -198,6 +200,8 @@ static void on_admin_leave(void *arg)
 {
 	struct session *s = arg;
 
+	if (*s->frame != '\0')
+		session__answer(s, "", 0, "leave");
 	s->ops->leave(s);
 }
 
@@ -278,9 +282,10 @@ static void feed_admin(struct session *s, const char *line, size_t size)
 /* A backslash speaks to the console itself, where Lua can be had. */
 static bool is_for_admin(const struct session *s, const char *line, size_t size)
 {
-	return s->in_admin && (line == NULL || size == 0 || *line != '\\' ||
-			       !admin_session_has_lua(s->admin) ||
-			       admin_session_is_collecting(s->admin));
+	return s->in_admin && !s->continuing &&
+	       (line == NULL || size == 0 || *line != '\\' ||
+		!admin_session_has_lua(s->admin) ||
+		admin_session_is_collecting(s->admin));
 }
 
 /* --- Lua --- */
@@ -312,15 +317,14 @@ static void settle(struct session *s, lua_State *co)
 	copy_result(co, STEP_PROMPT, s->prompt, sizeof s->prompt);
 	s->elsewhere = lua_toboolean(co, STEP_ELSEWHERE);
 	forget(s);
-	write_answer(s, text, size,
-		     leave                            ? "leave"
-		     : lua_toboolean(co, STEP_FAILED) ? "error"
-						      : "ok");
 	if (lua_type(co, STEP_NEXT) == LUA_TSTRING)
 		change_language(s, lua_tostring(co, STEP_NEXT));
+	session__answer(s, text, size,
+			leave                            ? "leave"
+			: lua_toboolean(co, STEP_FAILED) ? "error"
+							 : "ok");
 	/* For the next input. */
 	copy_result(co, STEP_MARKER, s->marker, sizeof s->marker);
-	s->framed = lua_toboolean(co, STEP_FRAMED);
 	if (leave)
 		s->ops->leave(s);
 	else
@@ -450,31 +454,25 @@ static bool is_unfinished(const struct session *s)
 	       s->vain >= SESSION_VAIN_MAX;
 }
 
-/* Does the line end an input that ends by a marker? That is no part of it. */
+/* Does the line end an input that ends by a delimiter? That is no part of it. */
 static bool take_marker(const struct session *s, const char *line, size_t *size)
 {
 	size_t n = strlen(s->marker);
 
-	if (n == 0 || *size < n || (s->framed && *size != n) ||
-	    memcmp(line + *size - n, s->marker, n) != 0)
+	if (n == 0 || *size < n || memcmp(line + *size - n, s->marker, n) != 0)
 		return false;
 	*size -= n;
 	return true;
 }
 
-bool session_is_frame(const struct session *s, const char *line, size_t size)
-{
-	return s->framed && take_marker(s, line, &size);
-}
-
-/* A line of an input that ends by a marker. */
+/* A line of an input that ends by a delimiter, or by a line. */
 static int feed_marked(struct session *s, const char *line, size_t size)
 {
-	bool whole = line == NULL || take_marker(s, line, &size);
+	bool end = line == NULL || session__is_end(s, line, size);
+	bool whole = end || take_marker(s, line, &size);
 
 	/* What is too large is refused when it ends, and not kept until then. */
-	if (line != NULL && !(whole && s->framed) &&
-	    s->input.size <= SESSION_INPUT_MAX) {
+	if (!end && s->input.size <= SESSION_INPUT_MAX) {
 		if (add_line(s, line, size) != 0)
 			return -1;
 		s->continuing = true;
@@ -493,7 +491,7 @@ static int feed(struct session *s, const char *line, size_t size)
 		s->ops->ready(s, NULL);
 		return 0;
 	}
-	if (*s->marker != '\0')
+	if (*s->marker != '\0' || *s->frame != '\0')
 		return feed_marked(s, line, size);
 	if (!at_end && add_line(s, line, size) != 0)
 		return -1;
@@ -508,16 +506,14 @@ int session_feed(struct session *s, const char *line, size_t size)
 {
 	int rc;
 
-	if (s->in_admin && line != NULL && session_is_frame(s, line, size)) {
-		write_answer(s, "", 0, "ok admin");
-		s->ops->ready(s, NULL);
-		return 0;
-	}
+	rc = line != NULL ? session__feed_protocol(s, line, size) : 0;
+	if (rc != 0)
+		return rc > 0 ? 0 : -1;
 	if (is_for_admin(s, line, size)) {
 		feed_admin(s, line, size);
 		return 0;
 	}
-	if (s->in_admin)
+	if (s->in_admin && !s->continuing)
 		forget(s);
 	rc = feed(s, line, size);
 	if (rc != 0)
@@ -533,41 +529,4 @@ void session_interrupt(struct session *s)
 		fiber_cancel(&s->fiber->base);
 	else
 		forget(s);
-}
-
-struct completing {
-	const char *text;
-	size_t size;
-	size_t replaced;
-	void (*fn)(const char *candidate, void *arg);
-	void *arg;
-};
-
-static void complete(lua_State *L, void *arg)
-{
-	struct completing *cp = arg;
-
-	lua_parts_push(L, LUA_PART_COMPLETE);
-	lua_pushlstring(L, cp->text, cp->size);
-	lua_call(L, 1, 2);
-	cp->replaced = (size_t)lua_tointeger(L, -2);
-	for (int i = 1;; i++) {
-		lua_rawgeti(L, -1, i);
-		if (lua_isnil(L, -1))
-			break;
-		cp->fn(lua_tostring(L, -1), cp->arg);
-		lua_pop(L, 1);
-	}
-}
-
-int session_complete(struct lua_vm *vm, const char *text, size_t size,
-		     size_t *ret_start,
-		     void (*fn)(const char *candidate, void *arg), void *arg)
-{
-	struct completing cp = { text, size, 0, fn, arg };
-
-	if (lua_vm_protect(vm, complete, &cp) != 0)
-		return -1;
-	*ret_start = size - cp.replaced;
-	return 0;
 }

@@ -28,6 +28,11 @@ enum {
 	SESSION_PROMPT_MAX = 64,
 };
 
+/** Each of the @a candidates with a NUL behind, for the text from @a start on. @a arg
+ * is the carrier's. */
+typedef void (*session_candidates_f)(void *arg, size_t start,
+				     const struct buf *candidates);
+
 struct session_ops {
 	/** Text for the user; valid during the call. */
 	void (*write)(struct session *s, const char *data, size_t size);
@@ -61,11 +66,17 @@ struct session {
 	size_t tried_size;       /* how much there was when last compiled */
 	size_t tried_tokens;     /* the same in tokens */
 	unsigned vain; /* compiled with nothing open, and found unfinished */
-	struct admin_session *admin; /* NULL: was never asked for */
-	bool in_admin;               /* lines are admin commands */
+	struct admin_session *admin;        /* NULL: was never asked for */
+	bool in_admin;                      /* lines are admin commands */
+	char frame[SESSION_MARKER_MAX + 1]; /* a line that ends inputs, and
+					     * answers, too; "": none does */
+	struct buf question; /* a "\\complete" that is not yet answered */
+	struct lua_fiber *completer; /* asks for candidates; NULL: none */
+	uint64_t completer_id;
+	size_t complete_size; /* of the text it asks for */
+	session_candidates_f on_candidates;
 	/* What the Lua half has asked for: */
 	char marker[SESSION_MARKER_MAX + 1]; /* "": Lua itself ends an input */
-	bool framed;    /* the marker is a line, and ends answers, too */
 	bool elsewhere; /* lines are evaluated by another process */
 	char prompt[SESSION_PROMPT_MAX + 1]; /* "": the carrier's own */
 };
@@ -113,8 +124,10 @@ void session_destroy(struct session *s);
  */
 int session_feed(struct session *s, const char *line, size_t size);
 
-/** Is the line no text of the user's but the end of a framed input? */
-bool session_is_frame(const struct session *s, const char *line, size_t size);
+/** Is the line no text of the user's, but what his program says to ours? Fed, it runs
+ * nothing that came with it. */
+bool session_is_protocol(const struct session *s, const char *line,
+			 size_t size);
 
 /** Cancel what is evaluated, or else forget the lines begun. */
 void session_interrupt(struct session *s);
@@ -146,10 +159,28 @@ static inline bool session_wants_more(const struct session *s)
 void session_drained(struct session *s);
 
 /**
- * What could stand in the place of the end of @a text: tell @a fn of each
- * candidate. @a ret_start is where the part begins that they replace. Runs no
- * Lua code but our own. Returns 0, or -1 with diag set.
+ * What could stand in the place of the end of @a text: @a fn is told once, perhaps from
+ * inside, and of a session that is destroyed not at all. Runs no Lua code but our own.
  */
-int session_complete(struct lua_vm *vm, const char *text, size_t size,
-		     size_t *ret_start,
-		     void (*fn)(const char *candidate, void *arg), void *arg);
+void session_complete(struct session *s, const char *text, size_t size,
+		      session_candidates_f fn);
+
+/* --- among the parts of a session --- */
+
+/** Write the whole answer to an input. @a status: "ok", "error" or "leave". */
+void session__answer(struct session *s, const char *text, size_t size,
+		     const char *status);
+
+/** Is the line the end of a framed input? */
+bool session__is_end(const struct session *s, const char *line, size_t size);
+
+/** Deal with a line that is of the protocol's. Returns 1; 0: it is none, or the end of an
+ * input of Lua; -1 with diag set. */
+int session__feed_protocol(struct session *s, const char *line, size_t size);
+
+/** Candidates into @a out; returns where they start. Not for lines that go elsewhere. */
+size_t session__complete_here(struct session *s, const char *text, size_t size,
+			      struct buf *out);
+
+/** Nobody wants candidates any more. */
+void session__complete_stop(struct session *s);

@@ -143,12 +143,7 @@ local function command(state, line)
         return answer(state, nil, false, format(
             'Invalid command %s. Type \\help for help.', line))
     end
-    local text, ok
-    if f.plain then
-        text, ok = f.run(state, rest), true
-    else
-        text, ok = answer(state, nil, f.run(state, rest))
-    end
+    local text, ok = answer(state, nil, f.run(state, rest))
     local next_step = state.next
     state.next = nil
     return text, next_step, ok
@@ -164,7 +159,7 @@ end
 
 -- What the C half wants to know of the session after an input.
 local function outcome(state, text, entry, next_step, ok)
-    return text, entry, next_step, not ok, state.marker, state.framed,
+    return text, entry, next_step, not ok, state.marker,
         state.prompt, state.remote ~= nil
 end
 
@@ -228,6 +223,7 @@ function M.new()
         output = settings.output,
         output_options = settings.output_options,
         cut = true,
+        no_completion = settings.no_completion,
         object = {},
     }
     if settings.adopt ~= nil then
@@ -277,6 +273,12 @@ function M.step(state, text, at_end)
             return before .. out, ...
         end)(step(state, text, at_end))
     end)
+end
+
+--- What could come next in a line that goes elsewhere: how many bytes of its end are
+-- replaced, and the candidates, a zero byte behind each.
+function M.complete_there(state, text)
+    return state.remote:complete(text)
 end
 
 --- The session that the running fiber evaluates for, or nil.

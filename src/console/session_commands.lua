@@ -321,19 +321,6 @@ commands.help = {
     end,
 }
 
--- For programs that ask and wait for the end of an answer.
-commands.frame = {
-    usage = '\\frame TOKEN',
-    brief = 'inputs and answers end with a line TOKEN',
-    text = '',
-    plain = true,
-    run = function(state, rest)
-        state.marker = rest ~= '' and rest or nil
-        state.framed = rest ~= ''
-        return ''
-    end,
-}
-
 local M = {}
 
 --- The command of this name, or nil.

@@ -14,6 +14,11 @@ local console, fiber = require('console'), require('fiber')
 server = assert(console.listen(arg[1], {mode = 432, connections = 120}))
 tcp = assert(console.listen('127.0.0.1:0', {password = 'open sesame'}))
 quiet = assert(console.listen(arg[1] .. '.quiet', {audit = false}))
+user = assert(console.listen(arg[1] .. '.user', {level = 'user'}))
+admin = assert(console.listen('127.0.0.1:0', {level = 'admin', password = 'open sesame'}))
+console.register_command({'take'}, function(command)
+    command:send(command:payload())
+end, {payload = true})
 impatient = assert(console.listen(arg[1] .. '.idle', {idle_timeout = 0.2}))
 started = 0
 console.on_start(function(self) started = started + 1 end)
@@ -24,12 +29,14 @@ function alive()
 end
 io.stdout:setvbuf('line')
 print(tcp.path)
+print(admin.path)
 print('up')
 END
 "$NEAP_BIN" server.lua "$socket" > out.txt 2> log.txt &
 pid=$!
 eventually has_line out.txt up
 address=$(head -n 1 out.txt)
+admin_address=$(sed -n 2p out.txt)
 [ "$(stat -c %a "$socket")" = 660 ] || fail 'mode'
 
 connect() {
@@ -53,6 +60,8 @@ n = i
 end' -e 'return n'
 out_is --- ... --- '- 3' ...
 connect "$socket" -e '\q' -e '1'
+code_is 0
+out_is
 connect "$PWD/nosuch"
 code_is 3
 connect
@@ -145,6 +154,54 @@ connect "$socket.quiet" -e 'unmarked = 1'
 code_is 0
 grep -q unmarked log.txt && fail 'no audit'
 grep -q sesam log.txt && fail 'a password in the log'
+
+# Not even when the code looks like what programs say to each other.
+printf 'x = [[\n\\frame ]] hidden1 = 1\ny = [[\n\\complete ]] hidden2 = 2\n' |
+	"$NEAP_BINARY_DIR/test/lib/unix_client" "$socket" > /dev/null
+printf '\\frame T\nx = [[\n\\complete ]] hidden3 = 3\nT\n\\complete hid\nT\n' |
+	"$NEAP_BINARY_DIR/test/lib/unix_client" "$socket" > framed
+connect "$socket" -e 'hidden1, hidden2, hidden3'
+out_is --- '- 1' '- 2' '- 3' ...
+for i in 1 2 3; do
+	grep -q "runs \".*hidden$i = $i\"" log.txt || fail 'code that hides from the audit'
+done
+[ "$(tail -n +3 framed)" = 'T ok
+---
+...
+T ok
+3
+hidden1
+hidden2
+hidden3
+T ok' ] || fail "frames: $(cat framed)"
+grep -q 'runs "T"\|runs ".*complete hid"' log.txt && fail 'what runs nothing is not logged'
+
+# Consoles of admin commands: they do not greet; codes and payloads are as of Lua.
+connect "$socket.user" -e 'show cli level' -e 'nosuch' -e 'show cli level; nosuch; echo b'
+code_is 1
+out_is user '' 'error: no such command: see help' '' user '' \
+	'error: no such command: see help' '' b ''
+connect "$socket.user" -e 'echo a' -e quit -e 'echo never'
+code_is 0
+out_is a '' ''
+connect "$admin_address" -e 'echo a'
+code_is 3
+err_has 'a password is wanted'
+NEAP_PASSWORD='open sesame' connect "$admin_address" -e 'take <<END
+one
+
+two
+END'
+code_is 0
+out_is one ' ' two ''
+printf 'take <<END\none\n\nEND\necho b\ntake <<\nlost' > lines
+NEAP_PASSWORD='open sesame' run sh -c '"$NEAP_BIN" connect "$0" < lines' "$admin_address"
+code_is 1
+out_is one ' ' '' b '' 'error: the lines behind "<<" have no end' ''
+printf '\\set language admin\necho a\n\\set language lua\n6 * 7\n' > lines
+run sh -c '"$NEAP_BIN" connect "$0" < lines' "$socket"
+code_is 0
+out_is --- '- true' ... a '' --- '- true' ... --- '- 42' ...
 
 # Idle for too long; not while a line runs. (It may be so before the line is there.)
 slow_one() {

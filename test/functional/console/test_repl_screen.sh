@@ -3,18 +3,7 @@
 # commands, pastes, the file that runs first, and Ctrl-C for what computes.
 #
 # test: timeout 120
-. "$NEAP_SOURCE_DIR/test/lib/cli.sh"
-
-# The thread sanitizer keeps signals back while Lua computes.
-if [ "${NEAP_SANITIZE:-}" = thread ]; then exit 77; fi
-
-pty=$NEAP_BINARY_DIR/test/lib/pty
-export NEAP_HISTORY=$PWD/history NEAP_INIT= NO_COLOR=1
-
-terminal() {
-	run "$pty" "$NEAP_BIN" "$@"
-	[ "$code" = 0 ] || fail 'on the terminal'
-}
+. "$NEAP_SOURCE_DIR/test/lib/terminal.sh"
 
 # Large values end in "...", by the number of entries, size and depth; small ones
 # are as ever.

@@ -3,21 +3,7 @@
 # Ctrl-C and Ctrl-D.
 #
 # test: timeout 120
-. "$NEAP_SOURCE_DIR/test/lib/cli.sh"
-
-# The thread sanitizer keeps signals back while Lua computes.
-if [ "${NEAP_SANITIZE:-}" = thread ]; then exit 77; fi
-
-pty=$NEAP_BINARY_DIR/test/lib/pty
-export NEAP_HISTORY=$PWD/history NEAP_INIT= NO_COLOR=1
-unset NEAP_CHECK_LEAKS
-export NEAP_CHECK_LEAKS=1
-
-# Types a script (standard input) into the console with these arguments.
-terminal() {
-	run "$pty" "$NEAP_BIN" "$@"
-	[ "$code" = 0 ] || fail 'on the terminal'
-}
+. "$NEAP_SOURCE_DIR/test/lib/terminal.sh"
 
 terminal << 'END'
 expect \help for help

@@ -261,7 +261,33 @@ static void test_completion(void **state)
 	assert_completed("ki", ADMIN_USER, 0, "");
 	assert_completed("ki", ADMIN_ADMIN, 0, "kill,");
 	assert_completed("sh", ADMIN_ADMIN, 0, "show,shut,");
-	assert_completed("show info ", ADMIN_ADMIN, 10, "");
+	/* Arguments, as they are declared. */
+	assert_completed("show info ", ADMIN_ADMIN, 10, "json,");
+	assert_completed("show info json ", ADMIN_ADMIN, 15, "");
+	assert_completed("show fibers ", ADMIN_ADMIN, 12, "worker,json,");
+	assert_completed("show fibers w", ADMIN_ADMIN, 12, "worker,");
+	assert_completed("show fibers worker ", ADMIN_ADMIN, 19, "");
+	assert_completed("show fibers worker 2 ", ADMIN_ADMIN, 21, "json,");
+	assert_completed("show fibers worker 2 json ", ADMIN_ADMIN, 26, "");
+	assert_completed("show fibers ", ADMIN_USER, 12, "");
+	assert_completed("kill fiber ", ADMIN_ADMIN, 11, "");
+	assert_completed("kill fiber 7 ", ADMIN_ADMIN, 13, "worker,json,");
+	assert_completed("show events ", ADMIN_ADMIN, 12, "-w,-n,");
+	assert_completed("show events -w ", ADMIN_ADMIN, 15, "-n,");
+	assert_completed("prompt ", ADMIN_ADMIN, 7, "p,i,timed,n,");
+	assert_completed("prompt t", ADMIN_ADMIN, 7, "timed,");
+	assert_completed("prompt p ", ADMIN_ADMIN, 9, "");
+	assert_completed("set anon ", ADMIN_ADMIN, 9, "on,off,");
+	assert_completed("set log level ", ADMIN_ADMIN, 14,
+			 "fatal,syserror,error,crit,warn,info,verbose,debug,");
+	assert_completed("echo a; set sev", ADMIN_ADMIN, 12,
+			 "severity-output,");
+	assert_completed("set severity-output n", ADMIN_ADMIN, 20,
+			 "none,number,");
+	/* Of help they are names. */
+	assert_completed("help ki", ADMIN_ADMIN, 5, "kill,");
+	assert_completed("help kill ", ADMIN_ADMIN, 10, "fiber,");
+	assert_completed("help ki", ADMIN_USER, 5, "");
 	assert_completed("'show ", ADMIN_ADMIN, 6, "");
 	assert_completed("nosuch ", ADMIN_ADMIN, 7, "");
 	/* An empty place offers all first words. */

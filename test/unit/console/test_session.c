@@ -521,23 +521,25 @@ static void test_destroyed_abandoned(void **state)
 	session_destroy(&s);
 }
 
-static void collect(const char *candidate, void *arg)
+static struct buf found;
+static size_t found_at;
+
+static void collect(void *arg, size_t start, const struct buf *candidates)
 {
-	buf_printf(arg, " %s", candidate);
+	assert_ptr_equal(arg, &t);
+	found_at = start;
+	for (size_t i = 0; i < candidates->size;
+	     i += strlen(candidates->data + i) + 1)
+		buf_printf(&found, " %s", candidates->data + i);
 }
 
 static void assert_completed(const char *text, size_t start, const char *want)
 {
-	struct buf found = { 0 };
-	size_t at = 99;
-
-	assert_int_equal(session_complete(&t.vm, text, strlen(text), &at,
-					  collect, &found),
-			 0);
+	session_complete(&t.session, text, strlen(text), collect);
 	buf_putc(&found, '\0');
 	assert_string_equal(found.data, want);
 	if (*want != '\0')
-		assert_int_equal(at, start);
+		assert_int_equal(found_at, start);
 	buf_destroy(&found);
 }
 
