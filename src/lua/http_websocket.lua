@@ -169,16 +169,17 @@ local function greet(s, box, place, options, due)
     local function left()
         return math.max(0, due - fiber.clock())
     end
+    local what = 'http.websocket.connect: ' .. place.name
     local ok, err = s:write(request_of(place, options, key), left())
     if not ok then
-        return nil, err
+        return nil, c.about(err, what)
     end
     local text
     text, err = s:read({ delimiter = '\r\n\r\n', chunk = HEAD_MAX }, left())
     if text == nil then
-        return nil, err
+        return nil, c.about(err, what)
     end
-    local what = 'http.websocket.connect: ' .. place.name .. ': '
+    what = what .. ': '
     if text == '' then
         return c.fail(what .. 'the server has closed the connection')
     end
@@ -342,7 +343,10 @@ function M.connect(url, options)
     local s, err = socket.tcp_connect(host, port, {
         timeout = options.timeout or TIMEOUT, tls = tls })
     if s == nil then
-        return nil, err
+        if options.unix_socket then
+            err = c.about(err, 'by ' .. options.unix_socket)
+        end
+        return nil, c.about(err, 'http.websocket.connect: ' .. place.name)
     end
     local ran, headers, why = pcall(greet, s, box, place, options, due)
     if not ran or headers == nil then

@@ -1,6 +1,7 @@
 /* Error objects in Lua: the page `errors`. See lua_error.h. */
 #include "lua/lua_error.h"
 
+#include <errno.h>
 #include <lauxlib.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -154,6 +155,31 @@ int lua_error_usage(lua_State *L, const char *fmt, ...)
 int lua_error_usage_text(lua_State *L)
 {
 	return lua_error_usage(L, "%s", luaL_checkstring(L, 1));
+}
+
+/* @a e once more, in front of its message what it is about. */
+static struct error *named(const struct error *e, const char *what)
+{
+	struct error *out = error_new(e->type, e->code, e->file, e->line,
+				      "%s: %s", what, e->message);
+
+	/* Without memory it is another one, which is not ours. */
+	if (out->type == e->type && e->saved_errno != 0)
+		out->saved_errno = e->saved_errno;
+	return out;
+}
+
+int lua_error_about(lua_State *L)
+{
+	const struct error *e = lua_error_test(L, 1);
+	int saved = errno;
+
+	if (e == NULL)
+		lua_settop(L, 1);
+	else
+		lua_error_push(L, named(e, luaL_checkstring(L, 2)));
+	errno = saved;
+	return 1;
 }
 
 struct error *lua_error_test(lua_State *L, int idx)

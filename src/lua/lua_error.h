@@ -28,6 +28,9 @@ int lua_error_usage(lua_State *L, const char *fmt, ...)
  * `c.usage(text)`. */
 int lua_error_usage_text(lua_State *L);
 
+/** about(err, what) -> err: the same error with "what: " before its message. */
+int lua_error_about(lua_State *L);
+
 /** The error behind the value at @a idx, or NULL when it is none. Borrowed. */
 struct error *lua_error_test(lua_State *L, int idx);
 

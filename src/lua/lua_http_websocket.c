@@ -384,6 +384,7 @@ static int open_http_websocket(lua_State *L)
 		{ "fail", l_fail },
 		{ "failed", lua_wait_failed },
 		{ "usage", lua_error_usage_text },
+		{ "about", lua_error_about },
 		{ NULL, NULL },
 	};
 	static const char *const events[] = {

@@ -572,6 +572,7 @@ int luaopen_neap_socket(lua_State *L)
 		{ "fd_park", l_fd_park },
 		{ "failed", lua_wait_failed },
 		{ "usage", lua_error_usage_text },
+		{ "about", lua_error_about },
 		{ "note_trace", lua_builtins_note_trace },
 		{ NULL, NULL },
 	};

@@ -685,20 +685,33 @@ function M.getaddrinfo(host, port, timeout, options)
         timeout ~= nil and c_due(timeout) or nil)
 end
 
-local function connect(s, host, port, due)
+local function connect(s, host, port, due, call)
     local ok, err = c.connect(s, host, port)
-    if ok or c.errno(s) ~= in_progress then
+    if ok then
         return ok, err
+    elseif c.errno(s) ~= in_progress then
+        return give_up(s, -c.errno(s), call)
     end
-    return finish_connect(s, due, 'socket.tcp_connect()')
+    return finish_connect(s, due, call)
 end
 
-local function connect_tls(s, host, port, due, tls, name)
-    local ok, err = connect(s, host, port, due)
+local function connect_tls(s, host, port, due, tls, name, call)
+    local ok, err = connect(s, host, port, due, call)
     if not ok or tls == nil then
         return ok, err
     end
-    return parts.tls_greet(s, tls, name, due, 'socket.tcp_connect()')
+    ok, err = parts.tls_greet(s, tls, name, due, 'TLS handshake')
+    if not ok then
+        err = c.about(err, call)
+    end
+    return ok, err
+end
+
+-- For messages: whom nobody could connect to.
+local function call_of(host, port)
+    local text = tostring(host)
+    return ('socket.tcp_connect(): %s:%s'):format(text:find(':', 1, true)
+        and '[' .. text .. ']' or text, tostring(port)):gsub('%c', '?')
 end
 
 -- A new one that is connected there, or nothing is left of it.
@@ -708,7 +721,8 @@ local function connect_new(domain, kind, protocol, host, port, due, tls, name)
         return nil, err
     end
     -- Whoever is cancelled does not wait for the collector.
-    local ran, ok, why = pcall(connect_tls, s, host, port, due, tls, name)
+    local ran, ok, why = pcall(connect_tls, s, host, port, due, tls, name,
+        (call_of(host, port)))
     if ran and ok then
         errno(0)
         return s
