@@ -44,7 +44,7 @@ struct admin_gather {
 	unsigned last;
 	bool away; /* the batch */
 	uint64_t late_ns;
-	char error[128];
+	char error[LUA_BUSY_TEXT + 128];
 };
 
 static void batch_free(struct batch *b)
@@ -154,18 +154,23 @@ struct admin_gather *admin_gather_new(struct admin_run *run,
 static void say_late(struct admin_gather *g)
 {
 	const struct worker *w = &g->app->workers[g->worker - 1];
+	struct worker *own = admin_worker(g->run);
+	char in[LUA_BUSY_TEXT];
 	uint64_t asked_ns = g->late_ns - LATE_MS * 1000000ull;
 	struct lua_busy busy;
 
 	lua_preempt_look(&w->vm, &busy);
-	if (busy.seen_ns < asked_ns)
+	if (busy.seen_ns < asked_ns) {
 		snprintf(g->error, sizeof(g->error), "does not answer");
-	else
+	} else {
+		lua_preempt_text(&busy, &own->vm, in, sizeof(in));
 		snprintf(g->error, sizeof(g->error),
 			 "does not answer: fiber %llu '%s' has kept it for "
-			 "%.1f s",
+			 "%.1f s%s%s",
 			 (unsigned long long)busy.fiber, busy.name,
-			 (double)(uv_hrtime() - busy.since_ns) / 1e9);
+			 (double)(uv_hrtime() - busy.since_ns) / 1e9,
+			 *in != '\0' ? ", in " : "", in);
+	}
 }
 
 static enum admin_step give_up(struct admin_gather *g, const char *why,

@@ -57,6 +57,17 @@ void lua_preempt_look(const struct lua_vm *vm, struct lua_busy *ret)
 	*ret = (struct lua_busy){ 0 }; /* written all the time */
 }
 
+void lua_preempt_text(const struct lua_busy *busy, struct lua_vm *vm, char *to,
+		      size_t room)
+{
+	size_t n;
+
+	lua_where_text(&busy->where, vm, to, room);
+	n = strlen(to);
+	if (n > 0 && *busy->stack != '\0')
+		snprintf(to + n, room - n, ", called at %s", busy->stack);
+}
+
 static double seconds(uint64_t ns)
 {
 	return (double)ns / 1e9;
@@ -248,12 +259,16 @@ static bool takes_too_long(const struct lua_vm *vm)
 }
 
 /* Signal context. For other threads: this one may be in C code that does not end. */
-static void note_busy(struct lua_vm *vm)
+static void note_busy(struct lua_vm *vm, const void *ucontext)
 {
 	const struct lua_fiber *f = lua_fiber_of(vm->sched->current);
 	struct lua_busy *b = &vm->hook.busy;
 
 	atomic_fetch_add(&vm->hook.busy_version, 1);
+	lua_where_look(vm, ucontext, &b->where);
+	*b->stack = '\0';
+	if (b->where.kind == LUA_WHERE_C || b->where.kind == LUA_WHERE_MODULE)
+		lua_where_stack(vm, b->stack);
 	b->since_ns = vm->ticker.begun;
 	b->seen_ns = uv_hrtime();
 	b->fiber = f->base.id;
@@ -277,7 +292,7 @@ static bool ask(void *arg, const void *ucontext)
 			return true;
 	}
 	if (ticker_turn_ns(&vm->ticker) >= BUSY_NS)
-		note_busy(vm);
+		note_busy(vm, ucontext);
 	if (vm->on_stall != NULL && ticker_turn_ns(&vm->ticker) >= vm->stall_ns)
 		vm->hook.armed = true; /* so that it is reported at the end */
 	else if (turn_is_over && !takes_too_long(vm))
@@ -368,14 +383,20 @@ static void report(lua_State *L, void *arg)
 {
 	const struct stall *st = arg;
 	struct lua_vm *vm = lua_vm_of(L);
+	char in[LUA_BUSY_TEXT] = "";
+	struct lua_busy busy;
 
 	/* The CPU time tells a call that waits, and a machine that is too busy,
 	 * from one that computes. */
+	lua_preempt_look(vm, &busy);
+	if (busy.seen_ns != 0 && busy.since_ns == vm->ticker.begun)
+		lua_where_text(&busy.where, NULL, in, sizeof(in));
 	lua_pushfstring(L,
 			"fiber %f '%s' kept the others waiting for %d ms, "
-			"computing for %d ms of them",
+			"computing for %d ms of them%s%s",
 			(lua_Number)st->f->base.id, st->f->name,
-			(int)(st->ns / 1000000), (int)(st->cpu_ns / 1000000));
+			(int)(st->ns / 1000000), (int)(st->cpu_ns / 1000000),
+			*in != '\0' ? ", in " : "", in);
 	luaL_traceback(L, st->co, lua_tostring(L, -1), 0);
 	vm->on_stall(lua_tostring(L, -1), vm->on_uncaught_arg);
 }

@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lua/lua_where.h"
+
 struct lua_fiber;
 struct lua_vm;
 
@@ -22,10 +24,20 @@ struct lua_busy {
 	uint64_t seen_ns;  /* and when that was found; 0: never */
 	uint64_t fiber;
 	char name[32];
+	struct lua_where where;      /* when that was found */
+	char stack[LUA_WHERE_STACK]; /* of Lua, if it is in C code */
 };
 
 /** The last of them; it may be over by now. Any thread, while the state lives. */
 void lua_preempt_look(const struct lua_vm *vm, struct lua_busy *ret);
+
+/** Write what it keeps them waiting with, "C function 'f' of module '/x/m.so', called at
+ * app.lua:12 < app.lua:40"; "": with nothing in C. As lua_where_text(), of which @a vm
+ * is. */
+void lua_preempt_text(const struct lua_busy *busy, struct lua_vm *vm, char *to,
+		      size_t room);
+
+enum { LUA_BUSY_TEXT = LUA_WHERE_TEXT + LUA_WHERE_STACK + 16 };
 
 /**
  * Slices of @a slice_ns for the fibers of this vm. Returns 0, or -1 with diag

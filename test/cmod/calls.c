@@ -258,6 +258,17 @@ FUNCTION(deaf)
 		neap_fiber_sleep(10);
 }
 
+/* Computes, and waits for nobody, until there is no file of that name. */
+FUNCTION(spins)
+{
+	const char *path = "spin";
+
+	(void)call, (void)args, (void)args_end;
+	while (access(path, F_OK) == 0)
+		continue;
+	return 0;
+}
+
 /* Argument: how often. */
 FUNCTION(yields)
 {
