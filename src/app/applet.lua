@@ -3,7 +3,7 @@
 local fields = require('neap.fields')
 
 local error, rawset, setmetatable, type = error, rawset, setmetatable, type
-local math, tonumber = math, tonumber
+local math, pcall, tonumber = math, pcall, tonumber
 
 local M = {}
 
@@ -72,28 +72,92 @@ function HTTP:set_status(status, reason)
 end
 
 function HTTP:add_header(name, value)
-    local list = self._fields
-    self._fields = fields.with(list or {}, name, value)
+    local headers = self._headers
+    name = fields.check_name(name)
+    value = fields.check_value(value)
+    if headers == nil then
+        headers = {}
+        self._headers = headers
+    end
+    local before = headers[name]
+    if before == nil then
+        headers[name] = value
+    elseif type(before) == 'table' then
+        before[#before + 1] = value
+    else
+        headers[name] = { before, value }
+    end
     return true
 end
 
+-- An answer that is complete before its function waits is sent in one piece. What it
+-- has sent is held until then, or until it is this much.
+local HELD_MAX = 65536
+
 function HTTP:start_response()
-    if self.writer then
+    if self.held then
         error('applet:start_response(): the answer has begun', 2)
     end
     self.txn:check()
-    local headers = self._fields and fields.map(self._fields) or {}
-    headers['transfer-encoding'] = nil -- it is the server's
+    local headers = self._headers
+    if headers then
+        headers['transfer-encoding'] = nil -- it is the server's
+    end
+    self.held = ''
+end
+
+-- What is held, and what comes from now on, is written as it comes.
+local function begin(self)
+    local held = self.held
+    self.held = ''
     self.writer = self.txn.req:stream({ status = self.status,
-        headers = headers })
+        headers = self._headers })
+    if held ~= '' then
+        return self.writer:write(held)
+    end
+    return true
+end
+
+-- Two may write: the function, and who serves it and has found it waiting.
+local function wait_turn(self)
+    while self.flushing do
+        require('fiber').yield()
+    end
+end
+
+-- The function has begun to wait.
+function HTTP:flush()
+    if self.held == nil or self.writer then
+        return
+    end
+    self.flushing = true
+    local ok, err = pcall(begin, self)
+    self.flushing = nil
+    if not ok then
+        self.broken = err
+    end
 end
 
 -- Waits until the peer has read enough of what came before. Nil, err: it has gone.
 function HTTP:send(text)
-    if self.writer == nil then
+    local held, ok, err = self.held, true, nil
+    if held == nil then
         error('applet:send(): applet:start_response() comes first', 2)
+    elseif type(text) ~= 'string' then
+        error(('applet:send(text): a string is wanted, not %s')
+            :format(type(text)), 2)
     end
-    local ok, err = self.writer:write(text)
+    wait_turn(self)
+    if self.broken then
+        error(self.broken, 0)
+    elseif self.writer then
+        ok, err = self.writer:write(text)
+    elseif #held + #text <= HELD_MAX then
+        self.held = held == '' and text or held .. text
+    else
+        self.held = held .. text
+        ok, err = begin(self)
+    end
     if not ok then
         return nil, err
     end
@@ -127,13 +191,26 @@ function HTTP:getline()
     return take(self, { chunk = LINE_MAX, delimiter = '\n' })
 end
 
--- The function has returned: true when there is an answer.
+-- The function has returned: a response, true (it has been sent), or nil (there is
+-- none).
 function M.finish_http(applet)
-    local writer = applet.writer
-    if writer == nil then
-        return false
+    local held, headers = applet.held, applet._headers
+    wait_turn(applet)
+    if held == nil then
+        return nil
+    elseif applet.broken then
+        error(applet.broken, 0)
+    elseif applet.writer == nil then
+        local length = headers and headers['content-length']
+        if not length or tonumber(length) == #held then
+            if length then
+                headers['content-length'] = nil
+            end
+            return { status = applet.status, headers = headers, body = held }
+        end
+        begin(applet)
     end
-    writer:finish()
+    applet.writer:finish()
     return true
 end
 

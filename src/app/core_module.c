@@ -64,6 +64,7 @@ static int open_half(lua_State *L)
 	static const luaL_Reg functions[] = {
 		{ "find", l_find },
 		{ "local_call", l_local_call },
+		{ "local_wait", l_local_wait },
 		{ "set_leave", l_local_call_set_leave },
 		{ "decode", lua_http_decode },
 		{ "failed", lua_wait_failed },

@@ -25,6 +25,12 @@ local function check_name(name)
     return name:lower()
 end
 
+M.check_name = check_name
+
+function M.check_value(value)
+    return check('a header field', value)
+end
+
 -- tables(list) -> {name = {[0] = value, ..}}
 function M.tables(list)
     local all = {}

@@ -5,7 +5,7 @@ local c = ...
 
 local states = require('neap.states')
 
-local local_call, find = c.local_call, c.find
+local local_call, local_wait, find = c.local_call, c.local_wait, c.find
 local error, type, pcall, tostring = error, type, pcall, tostring
 
 local id = states.id
@@ -17,17 +17,42 @@ local own = {
 }
 
 -- What a function gets when it is called from another state: made by the module of
--- its first argument. serve[kind](f, object, head, ...).
+-- its first argument. serve[kind](call, object, head, ...): call(...) -> true, value |
+-- false, text.
 M.serve = {}
+
+-- f(first, ...) in a fiber of its own, of this state: true, value | false, text. When it
+-- begins to wait first:flush() is called, if there is one.
+local function local_caller(kind, name, f)
+    local record
+    local function outcome(first, ok, value)
+        if ok == true then
+            return true, value
+        elseif ok == nil then
+            local flush = type(first) == 'table' and first.flush
+            if flush then
+                flush(first)
+            end
+            return outcome(first, local_wait(value))
+        elseif ok == false then
+            return false, value or 'not enough memory'
+        end
+        c.failed(ok)
+    end
+    return function(first, ...)
+        record = record or find(kind, name)
+        return outcome(first, local_call(record, f, first, ...))
+    end
+end
 
 -- register(kind, name, f, note): in this state. @note is what the rules of all
 -- states must know of it.
 function M.register(kind, name, f, note)
-    local serve = M.serve[kind]
+    local serve, call = M.serve[kind], local_caller(kind, name, f)
     states.register(kind, name, function(object, ...)
-        return serve(f, object, ...)
+        return serve(call, object, ...)
     end, note)
-    own[kind][name] = f
+    own[kind][name] = call
 end
 
 -- An error of a call, as text; a cancel goes on. An action may have ended the request,
@@ -43,36 +68,27 @@ local function outcome(txn, ok, value, answer, log_level)
     return false, tostring(value)
 end
 
--- The same of a local one, whose wait may have been given up.
-local function local_outcome(name, ok, value)
-    if ok == true then
-        return true, value
-    elseif ok == false then
-        return false, value or name .. ': not enough memory'
-    end
-    c.failed(ok)
-end
-
 -- caller(kind, name) -> f, note, elsewhere | nil: f(txn, ...) -> true, value | false, text.
 -- All states are loaded; nil: there is none. In this state the function gets the first
--- argument as it is, elsewhere what the request @txn is there.
+-- argument as it is, and when it begins to wait, first:flush() is called, if there is one;
+-- elsewhere it gets what the request @txn is there.
 function M.caller(kind, name)
     local record, shared, note = find(kind, name)
     if record == nil then
         return nil
     end
-    local f = own[kind][name]
-    if f then
+    local call = own[kind][name]
+    if call then
         local where = ('%s \'%s\' in %s: '):format(kind, name,
             id == 0 and 'the shared state' or 'worker ' .. id)
         local function tell(ok, value)
-            if ok == false and value then
-                return false, where .. value
+            if not ok then
+                value = where .. value
             end
-            return local_outcome(where, ok, value)
+            return ok, value
         end
-        return function(txn, ...)
-            return tell(local_call(record, f, txn, ...))
+        return function(first, ...)
+            return tell(call(first, ...))
         end, note
     end
     return function(txn, ...)

@@ -7,16 +7,18 @@
 #include "app/state_call.h"
 #include "app/worker.h"
 #include "base/diag.h"
-#include "base/inject.h"
 #include "lua/lua_call.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
 
-/* On the heap only while it is waited for: what ends at once needs no memory. */
+/* Of what ends at once it lies on the stack, and needs no memory; of what waits it is
+ * a userdata in the registry until the end, and its environment keeps the outcome when
+ * nobody waits for it yet. */
 struct local_call {
 	struct lua_fiber *fiber;  /* NULL: it has ended */
 	struct lua_fiber *waiter; /* NULL: not yet, or not any more */
-	lua_State *L;             /* of the caller, until it waits */
+	lua_State *L; /* the caller's, as long as it is on the stack */
+	int ref;
 };
 
 enum { RESULTS = 2 };
@@ -75,22 +77,39 @@ static void push_outcome(struct lua_fiber *f, bool ok)
 	lua_insert(f->co, -RESULTS);
 }
 
+/* It ends at once: the outcome goes to the caller. */
+static void on_end_now(struct lua_fiber *f, bool ok, void *arg)
+{
+	struct local_call *c = arg;
+
+	c->fiber = NULL;
+	push_outcome(f, ok);
+	lua_xmove(f->co, c->L, RESULTS);
+}
+
+static void keep_outcome(lua_State *L, struct lua_fiber *f, int ref)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+	lua_getfenv(L, -1);
+	lua_xmove(f->co, L, RESULTS);
+	for (int i = RESULTS; i > 0; i--)
+		lua_rawseti(L, -1 - i, i);
+	lua_pop(L, 2);
+}
+
 static void on_end(struct lua_fiber *f, bool ok, void *arg)
 {
 	struct local_call *c = arg;
 
 	c->fiber = NULL;
-	if (c->L != NULL) {
-		push_outcome(f, ok);
-		lua_xmove(f->co, c->L, RESULTS);
-		return;
-	}
+	push_outcome(f, ok);
 	if (c->waiter != NULL && fiber_wakeup(&c->waiter->base, 0)) {
-		push_outcome(f, ok);
 		lua_xmove(f->co, c->waiter->co, RESULTS);
 		lua_fiber_hand(c->waiter, RESULTS);
+	} else {
+		keep_outcome(f->vm->L, f, c->ref);
 	}
-	mem_free(c);
+	luaL_unref(f->vm->L, LUA_REGISTRYINDEX, c->ref);
 }
 
 static void give_up(struct fiber *f, void *arg)
@@ -110,23 +129,41 @@ void local_call_abandon(struct lua_fiber *f)
 		return;
 	f->on_end = NULL;
 	c->fiber = NULL;
-	/* Who waits is abandoned, too, and need not cancel it. */
 	if (c->waiter != NULL)
 		fiber_wakeup(&c->waiter->base, UV_ECANCELED);
-	mem_free(c);
+	c->waiter = NULL;
+	luaL_unref(f->vm->L, LUA_REGISTRYINDEX, c->ref);
+}
+
+/* It waits: the call outlives this. Throws: out of memory; then it is cancelled. */
+static int push_call(lua_State *L, struct lua_fiber *f)
+{
+	struct local_call *c;
+
+	f->on_end = NULL; /* a throw leaves it to itself */
+	lua_pushnil(L);
+	c = lua_newuserdata(L, sizeof *c);
+	*c = (struct local_call){ .fiber = f };
+	lua_createtable(L, RESULTS, 0);
+	lua_setfenv(L, -2);
+	lua_pushvalue(L, -1);
+	c->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	f->on_end = on_end;
+	f->on_end_arg = c;
+	return 2;
 }
 
 int l_local_call(lua_State *L)
 {
 	const struct handler *h = lua_touserdata(L, 1);
-	struct fiber *self = lua_wait_check(L);
-	struct local_call call = { NULL, NULL, L }, *kept;
+	struct local_call call = { .L = L };
 	struct lua_fiber *f;
 	int nargs = lua_gettop(L) - 1;
 
+	lua_wait_check(L);
 	luaL_checktype(L, 1, LUA_TLIGHTUSERDATA);
 	luaL_checktype(L, 2, LUA_TFUNCTION);
-	luaL_checkstack(L, RESULTS, "the results of a call");
+	luaL_checkstack(L, RESULTS + 2, "the results of a call");
 	f = lua_fiber_check_get(L);
 	if (!lua_checkstack(f->co, nargs + RESULTS)) {
 		lua_fiber_drop(f);
@@ -135,22 +172,26 @@ int l_local_call(lua_State *L)
 	lua_fiber_name(f, handler_name(h));
 	lua_limits_set_group(f, handler_limit_groups[handler_kind(h)]);
 	lua_xmove(L, f->co, nargs);
-	f->on_end = on_end;
+	f->on_end = on_end_now;
 	f->on_end_arg = &call;
 	call.fiber = f;
 	lua_fiber_start(f, nargs - 1);
-	if (call.fiber == NULL)
+	return call.fiber == NULL ? RESULTS : push_call(L, f);
+}
+
+int l_local_wait(lua_State *L)
+{
+	struct local_call *c = lua_touserdata(L, 1);
+	struct fiber *self = lua_wait_check(L);
+
+	if (c->fiber == NULL) {
+		lua_getfenv(L, 1);
+		lua_rawgeti(L, -1, 1);
+		lua_rawgeti(L, -2, 2);
 		return RESULTS;
-	kept = mem_alloc(sizeof *kept);
-	if (kept == NULL) {
-		f->on_end = NULL;
-		fiber_cancel(&f->base);
-		diag_set_oom(sizeof *kept, "a call");
-		return lua_error_throw(L);
 	}
-	*kept = (struct local_call){ f, lua_fiber_of(self), NULL };
-	f->on_end_arg = kept;
-	fiber_park(self, give_up, kept, UINT64_MAX);
+	c->waiter = lua_fiber_of(self);
+	fiber_park(self, give_up, c, UINT64_MAX);
 	return lua_wait(L);
 }
 

@@ -8,15 +8,21 @@
 #include <lua.h>
 
 struct lua_fiber;
-struct worker;
 
 /**
- * local_call(handler, f, ...) -> true, value | false, text | status: f(...) in a
+ * local_call(handler, f, ...) -> true, value | false, text | nil, call: f(...) in a
  * fiber of the group and name of @a handler, a record as lightuserdata. `value` is
- * its first result; `text` its error with the traceback; a status is a number other
- * than 0, that of the wait for it, which was given up: the fiber is cancelled then.
+ * its first result; `text` its error with the traceback. With a call it has begun to
+ * wait, and local_wait() tells the outcome.
  */
 int l_local_call(lua_State *L);
+
+/**
+ * local_wait(call) -> true, value | false, text | status: once. A status is a number
+ * other than 0, that of the wait for it, which was given up: the fiber is cancelled
+ * then.
+ */
+int l_local_wait(lua_State *L);
 
 /** set_leave(metatable): an error with it is the way out of a function, and its [1]
  * the result. */

@@ -6,14 +6,13 @@
 --     worker:       op(object, 'read', ..) -> the request itself
 local c = ...
 
-local act = require('neap.act')
 local applet = require('neap.applet')
 local fields = require('neap.fields')
 local handlers = require('neap.handlers')
 local states = require('neap.states')
 local txns = require('neap.txn')
 
-local error, type, tostring, xpcall = error, type, tostring, xpcall
+local error, type, tostring = error, type, tostring
 local rawget, rawset, select, setmetatable = rawget, rawset, select, setmetatable
 
 -- --- in the worker ---
@@ -221,54 +220,39 @@ local function txn_of(object, head)
     return txn
 end
 
--- What leaves a function early is what it returns.
-local function with_traceback(err)
-    if act.left(err) or type(err) == 'userdata' then
-        return err
-    end
-    return debug.traceback(tostring(err), 2)
-end
-
-local function results(ok, value)
-    if ok then
-        return value
-    end
-    local left, early = act.left(value)
-    if not left then
+local function result(ok, value)
+    if not ok then
         error(value, 0)
     end
-    return early
+    return value
 end
 
-local function close(txn)
-    txn.answer = nil
-end
-
-function handlers.serve.action(f, object, head, ...)
+function handlers.serve.action(call, object, head, ...)
     local txn = txn_of(object, head)
-    local code = results(xpcall(f, with_traceback, txn, ...))
+    local code = result(call(txn, ...))
     local answer, res = txn.answer, txn.res
     if res then
-        ask(txn_of(object, head).req, 'set_response', fields.of(res.headers),
-            res.status)
+        ask(txn.req, 'set_response', fields.of(res.headers), res.status)
     end
-    close(txn)
+    txn.answer = nil
     return code, answer, txn.log_level
 end
 
-function handlers.serve.fetch(f, object, head, ...)
-    return (results(xpcall(f, with_traceback, txn_of(object, head), ...)))
+function handlers.serve.fetch(call, object, head, ...)
+    return result(call(txn_of(object, head), ...))
 end
 
-function handlers.serve.converter(f, _, _, ...)
-    return (results(xpcall(f, with_traceback, ...)))
+function handlers.serve.converter(call, _, _, ...)
+    return result(call(...))
 end
 
-function handlers.serve.service(f, object, head, ...)
+function handlers.serve.service(call, object, head, ...)
     local txn = txn_of(object, head)
     local made = txn.socket and applet.tcp(txn) or applet.http(txn)
-    results(xpcall(f, with_traceback, made, ...))
-    return txn.req == nil or applet.finish_http(made)
+    result(call(made, ...))
+    if txn.req then
+        return applet.finish_http(made)
+    end
 end
 
 return {}

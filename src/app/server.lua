@@ -41,16 +41,19 @@ local function run_service(txn)
     if not ok then
         c.log_error(value)
         if own.writer or txn.writer then
-            txn.req:stream() -- throws: it has begun, so it is cut
+            error('the answer has begun: it is cut', 0)
         end
         return rules.plain(500)
-    elseif own.writer then
-        own.writer:finish()
-        return nil
-    elseif value == true and txn.writer then
-        return nil -- of the shared state
     end
-    return rules.plain(500)
+    local resp = value -- of the shared state: a response, true, or nil
+    if not txn.service_elsewhere then
+        resp = applet.finish_http(own)
+    end
+    if resp == nil then
+        c.log_error('the service has returned without an answer')
+        return rules.plain(500)
+    end
+    return resp ~= true and resp or nil
 end
 
 local function respond(listener, txn)

@@ -158,7 +158,10 @@ static void take_failure(lua_State *L, void *arg)
 	lua_push_traceback(L, fl->co);
 	text = lua_tostring(L, -1);
 	/* The frames that called the function are of no use to its author. */
-	own = strstr(text, "\n\tneap/neap.states.lua:");
+	own = strstr(text, "\nstack traceback:\n\t[C]: in function 'error'"
+			   "\n\tneap/neap.remote.lua:"); /* it has its own */
+	if (own == NULL)
+		own = strstr(text, "\n\tneap/neap.states.lua:");
 	if (own != NULL) {
 		lua_pushlstring(L, text, own - text);
 		text = lua_tostring(L, -1);

@@ -177,7 +177,7 @@ end
 
 -- --- the request ---
 
-local TXN = {}
+local TXN = { flush = false }
 M.methods = TXN
 
 local lazy = {
