@@ -12,6 +12,7 @@
 #include "app/exit.h"
 #include "app/loading.h"
 #include "app/report.h"
+#include "app/sample_native.h"
 #include "app/script.h"
 #include "app/state_call.h"
 #include "app/states_module.h"
@@ -102,9 +103,9 @@ static int register_modules(struct worker *w)
 	if (lua_vm_register(&w->vm, &app_module_neap) != 0 ||
 	    lua_vm_register(&w->vm, &app_module_states) != 0 ||
 	    lua_vm_register(&w->vm, &app_module_config) != 0 ||
-	    register_all(w, core_modules) != 0)
-		return -1;
-	if (register_all(w, app_tools_modules) != 0)
+	    register_all(w, core_modules) != 0 ||
+	    register_all(w, app_tools_modules) != 0 ||
+	    register_all(w, sample_modules) != 0)
 		return -1;
 	return register_all(w, w->app->modules);
 }
