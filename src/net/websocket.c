@@ -399,12 +399,15 @@ static bool add_bytes(struct websocket *ws, const char *data, size_t size,
 	       check_message(ws, false);
 }
 
-/* What all end with that were deflated was not sent. */
+/* What all end with that were deflated was not sent, unless the last block says that it
+ * is one (RFC 7692 7.2.3.4): then an empty one may follow, or not. */
 static bool end_inflating(struct websocket *ws)
 {
 	static const char tail[] = { 0, 0, '\xff', '\xff' };
 	size_t used;
 
+	if (websocket_inflater_take_end(ws->inflater))
+		return true;
 	for (size_t at = 0; at < sizeof(tail); at += used) {
 		if (!inflate(ws, tail + at, sizeof(tail) - at, &used))
 			return false;

@@ -75,5 +75,9 @@ void websocket_inflater_reset(struct websocket_inflater *in);
 int websocket_inflate(struct websocket_inflater *in, const char *data,
 		      size_t size, size_t *ret_used, struct buf *out);
 
+/** What was inflated of this message ends with a last block: its sender has left
+ * nothing out behind it. Told once. */
+bool websocket_inflater_take_end(struct websocket_inflater *in);
+
 /** Nothing was begun that has not ended: a message may end here. */
 bool websocket_inflater_is_even(const struct websocket_inflater *in);

@@ -10,6 +10,7 @@ enum { AT_BLOCK = 128 }; /* of z_stream::data_type: between two blocks */
 
 struct websocket_inflater {
 	z_stream z;
+	bool ended; /* the last byte was that of a last block */
 };
 
 struct websocket_inflater *websocket_inflater_new(unsigned bits)
@@ -63,12 +64,22 @@ int websocket_inflate(struct websocket_inflater *in, const char *data,
 			zlib_library.inflateResetKeep(z);
 	} while (rc == Z_STREAM_END && z->avail_in > 0 && z->avail_out > 0);
 	*ret_used = size - z->avail_in;
+	if (rc == Z_STREAM_END || *ret_used > 0)
+		in->ended = rc == Z_STREAM_END && z->avail_in == 0;
 	out->size += WEBSOCKET_INFLATE_STEP - z->avail_out;
 	if (rc == Z_MEM_ERROR)
 		return UV_ENOMEM;
 	return rc == Z_OK || rc == Z_STREAM_END || rc == Z_BUF_ERROR
 		       ? 0
 		       : UV_EINVAL;
+}
+
+bool websocket_inflater_take_end(struct websocket_inflater *in)
+{
+	bool ended = in->ended;
+
+	in->ended = false;
+	return ended;
 }
 
 bool websocket_inflater_is_even(const struct websocket_inflater *in)
