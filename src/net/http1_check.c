@@ -200,19 +200,31 @@ static bool check_path(struct http_request *req)
 	return true;
 }
 
-/* Behind "http://host" of an absolute target, or NULL. */
-static const char *skip_authority(const char *p, const char *end)
+/* Behind "http://host" of an absolute target, whose host is what Host says, whatever
+ * that says (RFC 9112 3.2.2): who is in front of us went by it. NULL: refused. */
+static const char *take_authority(struct http_request *req, const char *p,
+				  const char *end)
 {
-	size_t scheme = 0;
+	const char *host;
 
 	if (end - p > 7 && strncasecmp(p, "http://", 7) == 0)
-		scheme = 7;
+		p += 7;
 	else if (end - p > 8 && strncasecmp(p, "https://", 8) == 0)
-		scheme = 8;
-	if (scheme == 0)
+		p += 8;
+	else
 		return NULL;
-	for (p += scheme; p < end && *p != '/' && *p != '?'; p++)
+	for (host = p; p < end && *p != '/' && *p != '?'; p++)
 		;
+	if (p == host || !http1__is_host(host, (size_t)(p - host)))
+		return NULL;
+	for (unsigned i = 0; i < req->field_count; i++) {
+		struct http1_field *f = &req->fields[i];
+
+		if (is_token(req, f->name, "host")) {
+			f->value.start = (uint32_t)(host - req->base);
+			f->value.size = (uint32_t)(p - host);
+		}
+	}
 	return p;
 }
 
@@ -226,7 +238,7 @@ bool http1__check_target(struct http_request *req)
 		return refuse(req, 400, "a fragment in the target");
 	if (*p != '/' && !(req->target.size == 1 && *p == '*' &&
 			   req->method == HTTP_OPTIONS)) {
-		p = skip_authority(p, end);
+		p = take_authority(req, p, end);
 		if (p == NULL)
 			return refuse(req, 400, "a malformed target");
 	}

@@ -124,6 +124,10 @@ static const struct refusal refusals[] = {
 	    "GET / HTTP/1.0\r\n" HOST "hOST: b\r\n\r\n"),
 	ROW("a Host with a space", 400, "GET / HTTP/1.1\r\nHost: a b\r\n\r\n"),
 	ROW("a Host with a slash", 400, "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"),
+	ROW("an absolute target of no host", 400,
+	    "GET http:///x HTTP/1.1\r\n" HOST "\r\n"),
+	ROW("an absolute target with a user", 400,
+	    "GET http://u@h/x HTTP/1.1\r\n" HOST "\r\n"),
 	ROW("a Host with an @", 400, "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n"),
 
 	/* lengths */
