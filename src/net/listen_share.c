@@ -26,7 +26,18 @@ struct listen_hold {
 	struct list link;
 	struct shared *shared;
 	const void *owner;
+	unsigned generation;
+	int fd;                    /* its own, as long as it holds */
+	struct listen_hold *older; /* whose socket it has taken over */
+	struct listen_hold *heir;  /* who has taken over its socket */
 };
+
+static __thread unsigned generation;
+
+void listen_share_set_generation(unsigned number)
+{
+	generation = number;
+}
 
 /* Guards all of it. Binding under it keeps two who are first apart. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -116,14 +127,44 @@ static int open_first(struct shared *s, listen_bind_f bind, void *arg)
 	return rc;
 }
 
-static int open_next(const struct shared *s, listen_bind_f bind, void *arg)
+static int duplicate(int fd)
 {
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return copy < 0 ? -errno : copy;
+}
+
+/* An older one that has no heir, or NULL. */
+static struct listen_hold *find_older(const struct shared *s,
+				      const struct listen_hold *hold)
+{
+	list_foreach(link, &s->holds) {
+		struct listen_hold *h =
+			list_entry(link, struct listen_hold, link);
+
+		if (h->generation < hold->generation && h->heir == NULL)
+			return h;
+	}
+	return NULL;
+}
+
+static int open_next(const struct shared *s, struct listen_hold *hold,
+		     listen_bind_f bind, void *arg)
+{
+	struct listen_hold *older;
 	int fd;
 
-	if (s->fd < 0)
+	if (s->fd >= 0)
+		return duplicate(s->fd);
+	older = find_older(s, hold);
+	if (older == NULL)
 		return bind(&s->bound, true, arg);
-	fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
-	return fd < 0 ? -errno : fd;
+	fd = duplicate(older->fd);
+	if (fd >= 0) {
+		older->heir = hold;
+		hold->older = older;
+	}
+	return fd;
 }
 
 static struct shared *shared_new(const struct listen_address *addr)
@@ -153,7 +194,7 @@ static int join(struct listen_hold *hold, const struct listen_address *addr,
 		s = shared_new(addr);
 	if (s == NULL)
 		return UV_ENOMEM;
-	fd = first ? open_first(s, bind, arg) : open_next(s, bind, arg);
+	fd = first ? open_first(s, bind, arg) : open_next(s, hold, bind, arg);
 	if (fd < 0) {
 		if (first)
 			mem_free(s);
@@ -162,6 +203,7 @@ static int join(struct listen_hold *hold, const struct listen_address *addr,
 	if (first)
 		list_add_tail(&all, &s->link);
 	hold->shared = s;
+	hold->fd = fd;
 	list_add_tail(&s->holds, &hold->link);
 	return fd;
 }
@@ -176,6 +218,7 @@ int listen_share_join(const struct listen_address *addr, const void *owner,
 	if (hold == NULL)
 		return UV_ENOMEM;
 	hold->owner = owner;
+	hold->generation = generation;
 	pthread_mutex_lock(&lock);
 	fd = join(hold, addr, bind, arg);
 	pthread_mutex_unlock(&lock);
@@ -186,6 +229,16 @@ int listen_share_join(const struct listen_address *addr, const void *owner,
 	return fd;
 }
 
+bool listen_share_is_succeeded(const struct listen_hold *hold)
+{
+	bool succeeded;
+
+	pthread_mutex_lock(&lock);
+	succeeded = hold->heir != NULL;
+	pthread_mutex_unlock(&lock);
+	return succeeded;
+}
+
 bool listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
 			void *arg)
 {
@@ -194,6 +247,12 @@ bool listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
 
 	pthread_mutex_lock(&lock);
 	list_del(&hold->link);
+	if (hold->heir != NULL)
+		hold->heir->older = NULL;
+	if (hold->older != NULL) /* as before: it has the socket alone */
+		hold->older->heir = hold->heir;
+	if (hold->older != NULL && hold->heir != NULL)
+		hold->heir->older = hold->older;
 	last = list_empty(&s->holds);
 	if (last) {
 		list_del(&s->link);

@@ -5,6 +5,11 @@
  * (SO_REUSEPORT) and the system spreads the connections over them; of a unix
  * socket all have the same one.
  *
+ * A reload has two sets of workers for a while, generations: who is of the younger one
+ * takes over the socket of one of the older, if there is one whose socket nobody has
+ * taken over, so that whoever waits in its queue is served, and nobody is refused when
+ * the older one closes.
+ *
  * Port 0 takes a free port: the first such listener of a worker has the port of
  * the first of the others, its second theirs, and so on.
  */
@@ -29,6 +34,12 @@ typedef int (*listen_bind_f)(const struct listen_address *addr, bool joins,
 int listen_share_join(const struct listen_address *addr, const void *owner,
 		      listen_bind_f bind, void *arg,
 		      struct listen_hold **ret_hold);
+
+/** What this thread joins from now on is of generation @a number; at first 0. */
+void listen_share_set_generation(unsigned number);
+
+/** Its socket is that of somebody younger, too: it only need be closed. */
+bool listen_share_is_succeeded(const struct listen_hold *hold);
 
 /** Give up the address; the descriptor is the caller's to close. Returns true
  * when nobody has it any more: then @a remove has removed what it leaves behind,

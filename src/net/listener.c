@@ -277,8 +277,11 @@ static void drop_knocks(int fd)
 
 void listener_refuse(struct listener *l)
 {
+	bool succeeded = l->hold != NULL && listen_share_is_succeeded(l->hold);
 	bool last = give_up(l);
 
+	if (succeeded)
+		return;
 	if (!l->unix_socket)
 		drop_knocks(l->fd);
 	else if (last)

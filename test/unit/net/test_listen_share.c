@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/inject.h"
+#include "net/listen_share.h"
 #include "net/listener.h"
 
 enum { WORKERS = 3 };
@@ -46,6 +47,7 @@ static int teardown(void **state)
 	(void)state;
 	inject_reset();
 	listener_set_sharers(1);
+	listen_share_set_generation(0);
 	for (int i = 0; i < WORKERS; i++) {
 		uv_run(&loops[i], UV_RUN_DEFAULT);
 		assert_int_equal(uv_loop_close(&loops[i]), 0);
@@ -282,6 +284,65 @@ static void test_refuse(void **state)
 	refuse(host);
 }
 
+static int knock(const struct listen_address *addr)
+{
+	int fd = socket(addr->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, (const struct sockaddr *)&addr->addr,
+				 addr->size),
+			 0);
+	return fd;
+}
+
+/* A younger generation takes the socket over, with who waits in its queue; the older
+ * one may refuse and close as ever. */
+static void hand_over(const char *host)
+{
+	struct listener older, heir, other;
+	struct listen_address addr;
+	int early, late, taken[2];
+
+	listen_share_set_generation(1);
+	assert_int_equal(open_at(&older, 0, host, 0), 0);
+	assert_int_equal(listener_address(&older, &addr), 0);
+	early = knock(&addr);
+	listen_share_set_generation(2);
+	/* One that fails gives it back. */
+	assert_int_equal(open_at(&heir, 1, host, 0), 0);
+	shut(&heir);
+	assert_int_equal(open_at(&heir, 1, host, 0), 0);
+	/* Two cannot have the one; over TCP the second has a socket of its own. */
+	assert_int_equal(open_at(&other, 2, host, 0), 0);
+	shut(&other);
+	listener_refuse(&older);
+	shut(&older);
+	late = knock(&addr);
+	for (int i = 0; i < 2; i++) {
+		taken[i] = listener_take(&heir);
+		assert_true(taken[i] >= 0);
+		close(taken[i]);
+	}
+	close(early);
+	close(late);
+	shut(&heir);
+}
+
+static void test_hand_over(void **state)
+{
+	const char *tmp = getenv("TMPDIR");
+	int fds = unit_open_fds();
+	char host[120];
+
+	(void)state;
+	hand_over("127.0.0.1");
+	snprintf(host, sizeof host, "unix/:%s/over.%d",
+		 tmp == NULL ? "/tmp" : tmp, (int)getpid());
+	hand_over(host);
+	assert_int_not_equal(access(host + 6, F_OK), 0);
+	assert_int_equal(unit_open_fds(), fds);
+	listen_share_set_generation(0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +352,7 @@ int main(void)
 		cmocka_unit_test(test_unix),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_refuse),
+		cmocka_unit_test(test_hand_over),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
