@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "app/configure.h"
 #include "app/proc_vars.h"
 #include "app/report.h"
 #include "app/watch.h"
@@ -337,6 +338,7 @@ static int exit_code(const struct app *app)
 int app_run(struct app *app, const struct app_script *script)
 {
 	app->script = script;
+	configure_process(script->config);
 	if (script->load.count > 0)
 		app->threads++;
 	if (app->threads > 1 && watch_start(app) != 0) {

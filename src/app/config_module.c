@@ -1,32 +1,144 @@
-/* neap.config: the configuration as Lua tables. */
+/*
+ * neap.config: the configuration as Lua tables, of this state's own.
+ *
+ * A table is told its node by a table of the registry with weak keys, so that
+ * place() finds it again.
+ */
 #include "app/config_module.h"
 
 #include <lauxlib.h>
 
+#include "app/app.h"
+#include "app/worker.h"
+#include "config/config.h"
+
+/* Upvalues of the functions: {table = node}, and what tree() gave. */
+enum { NODES = 1, TREE = 2 };
+
+static const struct config *config_of(lua_State *L)
+{
+	const struct app_script *script = worker_of(L)->app->script;
+
+	return script == NULL ? NULL : script->config;
+}
+
+/* The value of @a n, on top. @a nodes is the index of that table. */
+static void push_value(lua_State *L, const struct config_node *n, int nodes)
+{
+	int index = 0;
+
+	switch (n->type) {
+	case CONFIG_NIL:
+		lua_pushnil(L);
+		return;
+	case CONFIG_BOOLEAN:
+		lua_pushboolean(L, n->boolean);
+		return;
+	case CONFIG_NUMBER:
+		lua_pushnumber(L, n->number);
+		return;
+	case CONFIG_TEXT:
+		lua_pushstring(L, n->text);
+		return;
+	case CONFIG_LIST:
+	case CONFIG_MAP:
+		break;
+	}
+	luaL_checkstack(L, 4, "the configuration");
+	if (n->type == CONFIG_LIST)
+		lua_createtable(L, (int)n->count, 0);
+	else
+		lua_createtable(L, 0, (int)n->count);
+	lua_pushvalue(L, -1);
+	lua_pushlightuserdata(L, (void *)n);
+	lua_rawset(L, nodes);
+	for (const struct config_node *c = n->first; c != NULL; c = c->next) {
+		push_value(L, c, nodes);
+		if (n->type == CONFIG_LIST)
+			lua_rawseti(L, -2, ++index);
+		else
+			lua_setfield(L, -2, c->name);
+	}
+}
+
 /* tree() -> table | nil: there is no configuration. */
 static int l_tree(lua_State *L)
 {
-	lua_pushnil(L);
+	const struct config *c = config_of(L);
+
+	if (c == NULL)
+		return 0;
+	if (lua_isnil(L, lua_upvalueindex(TREE))) {
+		lua_pushvalue(L, lua_upvalueindex(NODES));
+		push_value(L, config_root(c), lua_gettop(L));
+		lua_replace(L, lua_upvalueindex(TREE));
+	}
+	lua_pushvalue(L, lua_upvalueindex(TREE));
 	return 1;
 }
 
-/* place(t, [key]) -> string | nil */
+/* The node of @a key in the table of @a n; NULL: there is none. */
+static const struct config_node *child_of(lua_State *L,
+					  const struct config_node *n, int key)
+{
+	const struct config_node *c = n->first;
+
+	if (n->type == CONFIG_MAP)
+		return lua_type(L, key) == LUA_TSTRING
+			       ? config_find(n, lua_tostring(L, key))
+			       : NULL;
+	for (lua_Integer i = lua_tointeger(L, key); c != NULL && i > 1; i--)
+		c = c->next;
+	return c;
+}
+
+/* place(t, [key]) -> "server.yaml:12:7" of that value; of a table out of tree().
+ * What stands nowhere in the file has the place of what it is in, or the file's
+ * name, or that of its variable or flag. */
 static int l_place(lua_State *L)
 {
-	lua_pushnil(L);
+	const struct config *c = config_of(L);
+	const struct config_node *n, *child;
+
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_settop(L, 2);
+	lua_pushvalue(L, 1);
+	lua_rawget(L, lua_upvalueindex(NODES));
+	n = lua_touserdata(L, -1);
+	if (c == NULL || n == NULL)
+		return luaL_argerror(L, 1, "no table of the configuration");
+	child = lua_isnil(L, 2) ? NULL : child_of(L, n, 2);
+	n = child == NULL ? n : child;
+	while (n->place.line == 0 && n->from == NULL && n->parent != NULL)
+		n = n->parent;
+	if (n->from != NULL && n->origin >= ORIGIN_ENV)
+		lua_pushstring(L, n->from);
+	else if (n->place.line == 0)
+		lua_pushstring(L, config_path(c));
+	else
+		lua_pushfstring(L, "%s:%d:%d", config_path(c),
+				(int)n->place.line, (int)n->place.column);
 	return 1;
+}
+
+static void push_function(lua_State *L, const char *name, lua_CFunction f)
+{
+	lua_pushvalue(L, -2);
+	lua_pushnil(L);
+	lua_pushcclosure(L, f, 2);
+	lua_setfield(L, -2, name);
 }
 
 static int luaopen_neap_config(lua_State *L)
 {
-	static const luaL_Reg functions[] = {
-		{ "tree", l_tree },
-		{ "place", l_place },
-		{ NULL, NULL },
-	};
-
 	lua_newtable(L);
-	luaL_register(L, NULL, functions);
+	lua_createtable(L, 0, 1);
+	lua_pushliteral(L, "k");
+	lua_setfield(L, -2, "__mode");
+	lua_setmetatable(L, -2);
+	lua_newtable(L);
+	push_function(L, "tree", l_tree);
+	push_function(L, "place", l_place);
 	return 1;
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "app/app.h"
+#include "app/configure.h"
 #include "app/report.h"
 #include "app/worker.h"
 #include "base/diag.h"
@@ -99,14 +100,13 @@ static void push_body(lua_State *L, void *arg)
 	struct starting *st = arg;
 	const struct app_script *s = st->script;
 
-	if (luaL_loadbuffer(L, lua_src_script, lua_src_script_size,
-			    "=neap/script.lua") != 0)
-		lua_error(L);
+	lua_vm_load_source(L, lua_src_script, lua_src_script_size,
+			   "=neap/script.lua");
 	lua_newtable(L);
 	luaL_register(L, NULL, functions);
 	lua_call(L, 1, 1);
 	push_steps(L, s);
-	if (s->script > 0)
+	if (s->script > 0 && s->config == NULL)
 		lua_pushstring(L, s->argv[s->script]);
 	else
 		lua_pushnil(L);
@@ -158,9 +158,10 @@ static void set_arguments(lua_State *L, void *arg)
 
 int script_prepare(struct worker *w, const struct app_script *script)
 {
-	if (set_paths(w, script) != 0)
+	if (set_paths(w, script) != 0 ||
+	    lua_vm_protect(&w->vm, set_arguments, (void *)script) != 0)
 		return -1;
-	return lua_vm_protect(&w->vm, set_arguments, (void *)script);
+	return configure_state(w, script->config);
 }
 
 int script_start(struct worker *w, const struct app_script *script)

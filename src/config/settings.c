@@ -106,7 +106,7 @@ void settings_destroy(struct settings *s)
 	}
 }
 
-static int parse_switch(const char *text)
+int settings_parse_switch(const char *text)
 {
 	static const char *const words[] = { "0",   "1",  "no",    "yes",
 					     "off", "on", "false", "true" };
@@ -146,8 +146,7 @@ static unsigned parse_number(const struct setting *t, const char *text)
 
 enum { SIZE_SHIFT_MAX = 44 }; /* 16 TiB, more than LuaJIT can use */
 
-/* Returns UINT64_MAX when it is not one of bytes. */
-static uint64_t parse_size(const char *text)
+uint64_t settings_parse_size(const char *text)
 {
 	static const char suffixes[] = "kmg";
 	size_t digits = strspn(text, "0123456789");
@@ -168,9 +167,10 @@ static uint64_t parse_size(const char *text)
 							     : UINT64_MAX;
 }
 
-/* What the setting takes, for messages. */
-static void put_wanted(struct buf *b, const struct setting *t)
+void settings_put_wanted(enum setting_id id, struct buf *b)
 {
+	const struct setting *t = &settings_table[id];
+
 	switch (t->kind) {
 	case SETTING_CHOICE:
 		for (int i = 0; t->choices[i] != NULL; i++)
@@ -199,8 +199,10 @@ static void put_wanted(struct buf *b, const struct setting *t)
 	buf_putc(b, '\0');
 }
 
-static bool is_valid(const struct setting *t, const char *text)
+bool settings_take(enum setting_id id, const char *text)
 {
+	const struct setting *t = &settings_table[id];
+
 	switch (t->kind) {
 	case SETTING_CHOICE:
 		for (int i = 0; t->choices[i] != NULL; i++) {
@@ -214,11 +216,11 @@ static bool is_valid(const struct setting *t, const char *text)
 		return parse_seconds(text) >= 0 &&
 		       parse_seconds(text) <= t->largest;
 	case SETTING_SWITCH:
-		return parse_switch(text) >= 0;
+		return settings_parse_switch(text) >= 0;
 	case SETTING_NUMBER:
 		return parse_number(t, text) > 0;
 	case SETTING_SIZE:
-		return parse_size(text) != UINT64_MAX;
+		return settings_parse_size(text) != UINT64_MAX;
 	case SETTING_TEXT:
 		return true;
 	}
@@ -232,11 +234,13 @@ int settings_set(struct settings *s, enum setting_id id, const char *text,
 	struct buf wanted = { 0 };
 	char *copy;
 
-	if (!is_valid(t, text)) {
-		put_wanted(&wanted, t);
+	if (!settings_take(id, text)) {
+		settings_put_wanted(id, &wanted);
 		diag_set(IllegalParams, "%s: '%s' is not %s",
-			 origin == ORIGIN_ENV ? t->env : t->flag, text,
-			 wanted.data == NULL ? "valid" : wanted.data);
+			 origin == ORIGIN_ENV    ? t->env
+			 : origin == ORIGIN_FLAG ? t->flag
+						 : t->name,
+			 text, wanted.data == NULL ? "valid" : wanted.data);
 		buf_destroy(&wanted);
 		return -1;
 	}
@@ -308,19 +312,20 @@ unsigned settings_number(const struct settings *s, enum setting_id id)
 uint64_t settings_size(const struct settings *s, enum setting_id id)
 {
 	assert(settings_table[id].kind == SETTING_SIZE);
-	return parse_size(settings_text(s, id));
+	return settings_parse_size(settings_text(s, id));
 }
 
 bool settings_switch(const struct settings *s, enum setting_id id)
 {
 	assert(settings_table[id].kind == SETTING_SWITCH);
-	return parse_switch(settings_text(s, id)) == 1;
+	return settings_parse_switch(settings_text(s, id)) == 1;
 }
 
 const char *settings_origin(const struct settings *s, enum setting_id id)
 {
 	static const char *const names[] = {
 		[ORIGIN_DEFAULT] = "default",
+		[ORIGIN_FILE] = "file",
 		[ORIGIN_ENV] = "environment",
 		[ORIGIN_FLAG] = "flag",
 	};

@@ -1,13 +1,16 @@
 /*
  * The settings of the process: one table says for each its name, kind, default,
  * environment variable and command line flag. A flag wins over the
- * environment, which wins over the default; where a value came from is kept.
+ * environment, which wins over the configuration's file, which wins over the
+ * default; where a value came from is kept.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct buf;
 
 enum setting_id {
 	SETTING_LOG_LEVEL,
@@ -40,6 +43,7 @@ enum setting_kind {
 /** Where a value came from; the larger wins. */
 enum setting_origin {
 	ORIGIN_DEFAULT,
+	ORIGIN_FILE, /* of the configuration */
 	ORIGIN_ENV,
 	ORIGIN_FLAG,
 };
@@ -78,6 +82,12 @@ void settings_destroy(struct settings *s);
 int settings_set(struct settings *s, enum setting_id id, const char *text,
 		 enum setting_origin origin);
 
+/** Does @a id take @a text? */
+bool settings_take(enum setting_id id, const char *text);
+
+/** Append what @a id takes, in words, and a zero byte. */
+void settings_put_wanted(enum setting_id id, struct buf *b);
+
 /** Take what the environment says. As settings_set(). */
 int settings_read_env(struct settings *s);
 
@@ -94,5 +104,10 @@ unsigned settings_number(const struct settings *s, enum setting_id id);
 uint64_t settings_size(const struct settings *s, enum setting_id id);
 bool settings_switch(const struct settings *s, enum setting_id id);
 
-/** "default", "environment" or "flag". */
+/** How values are written: 0 or 1, -1 for what is no switch; bytes, UINT64_MAX
+ * for what is no size. */
+int settings_parse_switch(const char *text);
+uint64_t settings_parse_size(const char *text);
+
+/** "default", "file", "environment" or "flag". */
 const char *settings_origin(const struct settings *s, enum setting_id id);

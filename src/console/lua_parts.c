@@ -8,6 +8,7 @@
 #include "console/history.h"
 #include "console/session.h"
 #include "lua/lua_error.h"
+#include "lua/lua_state.h"
 #include "lua_src/console.h"
 
 static const struct {
@@ -107,9 +108,8 @@ void lua_parts_push(lua_State *L, enum lua_part part)
 	if (!lua_isnil(L, -1))
 		return;
 	lua_pop(L, 1);
-	if (luaL_loadbuffer(L, parts[part].source, *parts[part].size,
-			    parts[part].chunk) != 0)
-		lua_error(L);
+	lua_vm_load_source(L, parts[part].source, *parts[part].size,
+			   parts[part].chunk);
 	push_argument(L);
 	lua_call(L, 1, 1);
 	lua_pushlightuserdata(L, (void *)&part_keys[part]);

@@ -12,6 +12,7 @@
 #include "lua/lua_call.h"
 #include "lua/lua_error.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_libraries.h"
 #include "lua/lua_memory.h"
 #include "lua/lua_preempt.h"
 #include "lua/lua_serialize.h"
@@ -137,7 +138,8 @@ static struct scratch *scratch_new(void)
 	if (lua_vm_create(&s->vm, &s->sched, on_uncaught, NULL) != 0)
 		goto fail_vm;
 	s->vm.offloaded = true;
-	if (lua_vm_protect(&s->vm, open_scratch, s) != 0)
+	if (lua_libraries_apply(&s->vm) != 0 ||
+	    lua_vm_protect(&s->vm, open_scratch, s) != 0)
 		goto fail_open;
 	return s;
 fail_open:

@@ -49,11 +49,22 @@ static void open_libs(lua_State *L, void *arg)
 	lua_value_open(L, &vm->values);
 }
 
+void lua_vm_load_source(lua_State *L, const char *source, size_t size,
+			const char *name)
+{
+	if (luaL_loadbuffer(L, source, size, name) != 0)
+		lua_error(L);
+	lua_getfield(L, LUA_REGISTRYINDEX, LUA_VM_GLOBALS);
+	if (lua_isnil(L, -1))
+		lua_pop(L, 1);
+	else
+		lua_setfenv(L, -2);
+}
+
 static void run_source(lua_State *L, const char *source, const char *name,
 		       int nargs, bool divisible)
 {
-	if (luaL_loadbuffer(L, source, strlen(source), name) != 0)
-		lua_error(L);
+	lua_vm_load_source(L, source, strlen(source), name);
 	if (!divisible)
 		lua_preempt_spare(L);
 	lua_insert(L, -1 - nargs);

@@ -139,6 +139,10 @@ struct lua_vm {
 	uint64_t stall_ns;    /* a turn this long is told to it */
 };
 
+/** The registry's field with the globals of the server's own Lua, when scripts have
+ * others: see lua_libraries.h. */
+#define LUA_VM_GLOBALS "neap.globals"
+
 /** A Lua module of the server: preloaded under its name. */
 struct lua_module {
 	const char *name;   /* as require() knows it */
@@ -147,6 +151,10 @@ struct lua_module {
 			       returns the module; NULL: C half alone */
 	bool divisible;     /* the Lua half may be left in the middle */
 };
+
+/** Push Lua of ours, compiled, with our own globals. Throws: out of memory. */
+void lua_vm_load_source(lua_State *L, const char *source, size_t size,
+			const char *name);
 
 /**
  * Run a Lua half of ours, with the @a nargs values on top as its arguments:

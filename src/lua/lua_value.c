@@ -89,9 +89,8 @@ static const char describe_source[] =
 
 static void open_describe(lua_State *L)
 {
-	if (luaL_loadbuffer(L, describe_source, sizeof describe_source - 1,
-			    "=neap/value.lua") != 0)
-		lua_error(L);
+	lua_vm_load_source(L, describe_source, sizeof describe_source - 1,
+			   "=neap/value.lua");
 	lua_call(L, 0, 1);
 }
 

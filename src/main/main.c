@@ -10,12 +10,15 @@
 #include "app/app.h"
 #include "app/report.h"
 #include "app/worker.h"
+#include "base/buf.h"
 #include "base/diag.h"
 #include "base/inject.h"
 #include "base/log.h"
 #include "cmod/crash.h"
 #include "cmod/isolate_child.h"
+#include "config/config.h"
 #include "config/settings.h"
+#include "config/show.h"
 #include "console/console_module.h"
 #include "console/dump.h"
 #include "console/lua_command.h"
@@ -25,6 +28,7 @@
 #include "main/leaks.h"
 #include "main/module_command.h"
 #include "main/options.h"
+#include "main/script_files.h"
 #include "main/version.h"
 #include "runtime/pool.h"
 
@@ -87,12 +91,13 @@ static int check_workers(const struct options *o, char **argv,
 	return -1;
 }
 
-static int start_log(const struct settings *s)
+/* A check leaves the log's file alone. */
+static int start_log(const struct settings *s, bool checks)
 {
 	log_set_level(log_level_parse(settings_text(s, SETTING_LOG_LEVEL)));
 	if (strcmp(settings_text(s, SETTING_LOG_FORMAT), "json") == 0)
 		log_set_format(LOG_JSON);
-	return log_open(settings_text(s, SETTING_LOG_FILE));
+	return log_open(checks ? NULL : settings_text(s, SETTING_LOG_FILE));
 }
 
 static bool reader_is_gone(int fd)
@@ -143,19 +148,6 @@ static struct app_step *steps_of(const struct options *o, int *ret_count)
 			(struct app_step){ kinds[kind], o->steps[i].text };
 	}
 	return steps;
-}
-
-/* The files of @a kind, into @a room, which has enough for all. */
-static struct app_files files_of(const struct options *o, enum option_kind kind,
-				 struct app_file *room)
-{
-	struct app_files files = { room, 0 };
-
-	for (int i = 0; i < o->step_count; i++) {
-		if (o->steps[i].kind == kind)
-			room[files.count++].path = o->steps[i].text;
-	}
-	return files;
 }
 
 static void limit_pool(const struct settings *settings)
@@ -217,8 +209,14 @@ static void open_console(struct app *app, void *arg)
 	app_end(app, APP_END_FAILED);
 }
 
+static bool opens_console(const struct options *o)
+{
+	return o->interactive ||
+	       (o->script == 0 && o->config == 0 && !o->has_eval);
+}
+
 static int run(const struct options *o, int argc, char **argv,
-	       const struct settings *settings)
+	       const struct settings *settings, struct config *config)
 {
 	static const struct lua_module *const modules[] = {
 		&console_module,
@@ -227,26 +225,23 @@ static int run(const struct options *o, int argc, char **argv,
 	struct app_script script = {
 		.argc = argc,
 		.argv = argv,
-		.script = o->script,
+		.script = o->config > 0 ? o->config : o->script,
+		.config = config,
+		.check_only = o->config_use == OPTION_CONFIG_CHECK,
 	};
 	struct app_step *steps = steps_of(o, &script.step_count);
-	struct app_file *files =
-		mem_zalloc((o->step_count + 1) * sizeof *files);
+	struct script_files files = { 0 };
 	struct leaks leaks;
 	struct app app;
 	char connect_text[64];
 	int code = 1;
 
-	if (steps == NULL || files == NULL) {
-		if (steps != NULL)
-			diag_set_oom(o->step_count, "the command line");
+	if (steps == NULL ||
+	    script_files_create(&files, &script, o, config) != 0) {
 		code = fail(1);
 		goto out;
 	}
 	script.steps = steps;
-	script.load = files_of(o, OPTION_LOAD, files);
-	script.load_per_thread =
-		files_of(o, OPTION_LOAD_PER_THREAD, files + script.load.count);
 	limit_pool(settings);
 	leaks_note(&leaks);
 	if (settings_number(settings, SETTING_WORKERS) > 1)
@@ -262,7 +257,7 @@ static int run(const struct options *o, int argc, char **argv,
 		steps[script.step_count++] =
 			(struct app_step){ APP_STEP_EVAL, connect_text };
 	}
-	if (o->interactive || (o->script == 0 && !o->has_eval)) {
+	if (opens_console(o) && !script.check_only) {
 		app.on_main_end = open_console;
 		app.on_main_end_arg = (void *)o;
 	}
@@ -287,14 +282,59 @@ static int run(const struct options *o, int argc, char **argv,
 		code = 1;
 #endif
 out:
-	mem_free(files);
+	script_files_destroy(&files);
 	mem_free(steps);
+	return code;
+}
+
+/* What is wrong with a configuration has its places before it. */
+static int fail_config(void)
+{
+	struct error *e = diag_take();
+
+	fprintf(stderr, "%s%s\n",
+		e->type == &ClientError ? "" : "neap: ", e->message);
+	error_unref(e);
+	return 1;
+}
+
+static int show_config(const struct config *config, bool json)
+{
+	struct buf text = { 0 };
+	int rc = config_show(config, json, &text);
+
+	if (rc == 0)
+		fwrite(text.data, 1, text.size, stdout);
+	buf_destroy(&text);
+	if (rc != 0)
+		return fail(1);
+	return flush_output() == 0 ? 0 : 1;
+}
+
+/* The script, the console or the server of @a config. */
+static int start(const struct options *o, int argc, char **argv,
+		 const struct settings *settings, struct config *config)
+{
+	bool checks = o->config_use == OPTION_CONFIG_CHECK;
+	int code;
+
+	if (check_workers(o, argv, settings) != 0)
+		return fail(EXIT_USAGE);
+	if (check_descriptors() != 0 || start_log(settings, checks) != 0)
+		return fail(1);
+	code = run(o, argc, argv, settings, config);
+	if (checks && code == 0) {
+		printf("%s: OK\n", config_path(config));
+		code = flush_output() == 0 ? 0 : 1;
+	}
+	log_close();
 	return code;
 }
 
 static int configure_and_run(const struct options *o, int argc, char **argv,
 			     struct settings *settings)
 {
+	struct config *config = NULL;
 	int code;
 
 	if (o->help || o->version) {
@@ -313,12 +353,15 @@ static int configure_and_run(const struct options *o, int argc, char **argv,
 	}
 	if (settings_read_env(settings) != 0)
 		return fail(EXIT_USAGE);
-	if (check_workers(o, argv, settings) != 0)
-		return fail(EXIT_USAGE);
-	if (check_descriptors() != 0 || start_log(settings) != 0)
-		return fail(1);
-	code = run(o, argc, argv, settings);
-	log_close();
+	if (o->config > 0) {
+		config = config_load(argv[o->config], settings);
+		if (config == NULL)
+			return fail_config();
+	}
+	code = o->config_use == OPTION_CONFIG_SHOW
+		       ? show_config(config, o->json)
+		       : start(o, argc, argv, settings, config);
+	config_unref(config);
 	return code;
 }
 

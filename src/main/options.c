@@ -48,7 +48,7 @@ static const struct flag flags[] = {
 
 /* First words kept for what neap will do; a file of that name needs "./". */
 static const char *const verbs[] = {
-	"check", "config", "console", "doc", "health", "init",
+	"console", "doc", "health", "init",
 	"luacheckrc", "pack", "reload", "rocks", "run", "test",
 };
 /* clang-format on */
@@ -201,11 +201,52 @@ static int check_word(const char *word)
 			return -1;
 		}
 	}
-	if (ends_with(word, ".yaml") || ends_with(word, ".yml")) {
+	return 0;
+}
+
+/* "check FILE", "config show [--json] FILE": i is the index behind the word. */
+static int parse_config(struct options *o, int argc, char **argv, int i)
+{
+	bool shows = strcmp(argv[i - 1], "config") == 0;
+
+	if (shows) {
+		if (i >= argc || strcmp(argv[i], "show") != 0)
+			goto usage;
+		i++;
+	}
+	o->config_use = shows ? OPTION_CONFIG_SHOW : OPTION_CONFIG_CHECK;
+	for (; i < argc; i++) {
+		if (shows && strcmp(argv[i], "--json") == 0)
+			o->json = true;
+		else if (o->config == 0 && argv[i][0] != '-')
+			o->config = i;
+		else
+			goto usage;
+	}
+	if (o->config != 0)
+		return 0;
+usage:
+	diag_set(IllegalParams,
+		 "usage: neap %s FILE (to run a file of that "
+		 "name: ./%s)",
+		 shows ? "config show [--json]" : "check",
+		 shows ? "config" : "check");
+	return -1;
+}
+
+/* The first word that is no option: a script, or a configuration. */
+static int parse_file(struct options *o, int argc, char **argv, int i)
+{
+	if (!ends_with(argv[i], ".yaml") && !ends_with(argv[i], ".yml")) {
+		o->script = i;
+		return 0;
+	}
+	o->config = i;
+	if (i + 1 < argc) {
 		diag_set(IllegalParams,
-			 "%s: servers from a configuration "
-			 "file are not there yet",
-			 word);
+			 "%s: a configuration has its scripts' arguments, "
+			 "'%s' is too much",
+			 argv[i], argv[i + 1]);
 		return -1;
 	}
 	return 0;
@@ -220,9 +261,7 @@ static int parse(struct options *o, int argc, char **argv,
 		if (argv[i][0] != '-' || argv[i][1] == '\0')
 			break;
 		if (strcmp(argv[i], "--") == 0) {
-			if (++i < argc)
-				o->script = i;
-			return 0;
+			return ++i < argc ? parse_file(o, argc, argv, i) : 0;
 		}
 		if (argv[i][1] == '-'
 			    ? parse_long(o, argc, argv, &i, settings) != 0
@@ -244,10 +283,11 @@ static int parse(struct options *o, int argc, char **argv,
 		o->module = i;
 		return 0;
 	}
+	if (strcmp(argv[i], "check") == 0 || strcmp(argv[i], "config") == 0)
+		return parse_config(o, argc, argv, i + 1);
 	if (check_word(argv[i]) != 0)
 		return -1;
-	o->script = i;
-	return 0;
+	return parse_file(o, argc, argv, i);
 }
 
 int options_parse(struct options *o, int argc, char **argv,
@@ -282,9 +322,11 @@ void options_print_help(FILE *out)
 {
 	char left[64];
 
-	fputs("usage: neap [options] [script [arguments]]\n\n"
+	fputs("usage: neap [options] [script [arguments]]\n"
+	      "       neap [options] server.yaml\n\n"
 	      "Runs a Lua script ('-': from standard input) as a server of "
-	      "fibers.\nWithout a script, opens the console.\n\noptions:\n",
+	      "fibers,\nor the server that a configuration declares. Without "
+	      "either, opens the console.\n\noptions:\n",
 	      out);
 	for (int i = 0; i < FLAG_COUNT; i++) {
 		char letter[5] = "";
@@ -299,12 +341,18 @@ void options_print_help(FILE *out)
 	}
 	print_flag(out, "--", "what follows is the script and its arguments");
 	fputs("\ncommands (a file of such a name is run as ./NAME):\n", out);
+	print_flag(out, "check FILE",
+		   "check a configuration and its scripts, serve nothing");
+	print_flag(out, "config show [--json] FILE",
+		   "each of its values, and where that comes from");
 	print_flag(out, "connect PATH|HOST:PORT",
 		   "open the console of a running program");
 	print_flag(out, "module new NAME",
 		   "make a folder with a C module to begin with");
 	print_flag(out, "version", "as --version");
-	fputs("\nsettings (a flag wins over the variable):\n", out);
+	fputs("\nsettings (a flag wins over the variable, that over a "
+	      "configuration):\n",
+	      out);
 	for (int i = 0; i < SETTING_COUNT; i++) {
 		const struct setting *t = &settings_table[i];
 

@@ -21,6 +21,13 @@ struct option_step {
 	const char *text;
 };
 
+/** What is done with a configuration. */
+enum option_config {
+	OPTION_CONFIG_SERVE,
+	OPTION_CONFIG_CHECK,
+	OPTION_CONFIG_SHOW,
+};
+
 struct options {
 	struct option_step *steps;
 	int step_count;
@@ -32,6 +39,9 @@ struct options {
 	int connect;      /* argv index of the command `connect`; 0: none */
 	int module;       /* argv index of the command `module`; 0: none */
 	int script;       /* argv index of the script ("-": stdin); 0: none */
+	int config;       /* argv index of the configuration; 0: none */
+	enum option_config config_use;
+	bool json; /* show it so */
 };
 
 /**

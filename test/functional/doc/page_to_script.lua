@@ -5,7 +5,7 @@
 --
 -- Of the page's fenced blocks these count, by what stands behind the fence:
 --
---   lua FILE, c FILE      the file is written
+--   lua, c or yaml FILE   the file is written
 --   console               "$ command" lines, each followed by its output, in
 --                         which "..." stands for anything
 --   console background    one command that goes on running; it is ended, and
@@ -76,7 +76,8 @@ end
 
 local function take_block(info, lines, place)
     local language, rest = info:match('^(%S+)%s*(.*)$')
-    if (language == 'lua' or language == 'c') and rest ~= '' then
+    if (language == 'lua' or language == 'c' or language == 'yaml')
+        and rest ~= '' then
         call('file', rest, table.concat(lines, '\n') .. '\n')
     elseif language ~= 'console' then
         return

@@ -1,0 +1,98 @@
+#!/bin/sh
+# `neap server.yaml`: its scripts with their arguments, settings, paths, the end.
+#
+# test: timeout 120, threads
+. "$NEAP_SOURCE_DIR/test/lib/cli.sh"
+unset PORT NEAP_LISTEN NEAP_WORKERS
+
+file() {
+	cat > "$1"
+}
+
+# Scripts: arguments, `arg`, the order; files are found beside the configuration.
+mkdir -p conf/lib
+file conf/a.lua <<'END'
+print('a', #{...}, select(2, ...), arg[0]:match('[^/]+$'), arg[1])
+END
+file conf/b.lua <<'END'
+print('b', require('mod'), require('helper'), select('#', ...))
+END
+echo 'return "the module"' > conf/lib/mod.lua
+echo 'return "the helper"' > conf/helper.lua
+file conf/server.yaml <<'END'
+workers: 2
+load: [{file: a.lua, args: [1, two]}, a.lua]
+load_per_thread: [b.lua, {file: a.lua, args: [x, 'y']}]
+paths: {lua: lib/?.lua}
+END
+run neap conf/server.yaml
+code_is 0
+err_is ''
+[ "$(printf '%s' "$out" | sort | uniq -c | sed 's/^ *//' | tr '\t' ' ')" = \
+"1 a 0 nil a.lua nil
+1 a 2 two a.lua 1
+2 a 2 y a.lua x
+2 b the module the helper 0" ] || fail 'not these lines'
+
+# Behind the scripts `arg` is the configuration's; more steps may be given.
+run neap -e 'print(arg[0], arg[1])' --load-per-thread conf/helper.lua \
+	--workers 1 conf/server.yaml
+code_is 0
+out_has 'conf/server.yaml	nil
+'
+
+# Settings reach who has them.
+file s.yaml <<'END'
+workers: 2
+load: s.lua
+load_per_thread: s.lua
+limits:
+  memory: 64M
+  action: {total: 2500ms}
+  task: {burst: 3s}
+log: {level: error, file: s.log, format: json}
+END
+file s.lua <<'END'
+local fiber, log = require('fiber'), require('log')
+local a, t = fiber.limits('action'), fiber.limits('task')
+print(require('neap').memory().limit, a.burst, a.total, t.burst, t.total)
+log.warn('not this')
+log.error('this')
+END
+run neap s.yaml
+code_is 0
+out_is '67108864	1	2.5	3	0' '67108864	1	2.5	3	0' \
+	'67108864	1	2.5	3	0'
+[ "$(grep -c '"this"' s.log)" = 3 ] || fail "three lines wanted: $(cat s.log)"
+! grep -q 'not this' s.log || fail 'one level wanted'
+
+# Unless said otherwise groups have the limits that they have without.
+echo 'load_per_thread: d.lua' > d.yaml
+file d.lua <<'END'
+for _, group in ipairs({'main', 'action', 'fetch', 'converter', 'filter',
+		'command', 'service', 'task'}) do
+	local l = require('fiber').limits(group)
+	print(group, l.burst, l.total)
+end
+END
+run neap d.lua
+plain=$out
+run neap d.yaml
+code_is 0
+[ "$out" = "$plain" ] || fail "as without a configuration wanted: $plain"
+
+# It ends when nothing is alive, or when told.
+file t.lua <<'END'
+require('neap.states').task(function()
+	io.open('begun', 'w'):close()
+	require('fiber').sleep(1000)
+end)
+END
+echo 'load: t.lua' > t.yaml
+"$NEAP_BIN" t.yaml &
+server=$!
+eventually test -e begun
+kill -s TERM $server
+code=0
+wait $server || code=$?
+code_is 0
