@@ -36,6 +36,22 @@ static inline unsigned utf8_length(const unsigned char *p,
 	return 4;
 }
 
+/** Is valid UTF-8 without C1 controls, the byte order mark and what is no character? */
+static inline bool utf8_is_shown(const char *s, size_t size)
+{
+	const unsigned char *p = (const unsigned char *)s, *end = p + size;
+
+	for (; p + 1 < end; p++) {
+		if (*p == 0xc2 && p[1] < 0xa0)
+			return false;
+		if (*p == 0xef && end - p >= 3 &&
+		    ((p[1] == 0xbb && p[2] == 0xbf) ||
+		     (p[1] == 0xbf && p[2] >= 0xbe)))
+			return false;
+	}
+	return true;
+}
+
 /** How many bytes at the begin of @a s are whole valid characters. */
 static inline size_t utf8_valid(const char *s, size_t size)
 {

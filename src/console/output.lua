@@ -22,7 +22,6 @@ yaml.cfg({
     encode_use_tostring = true,
     encode_invalid_as_nil = true,
     encode_deep_as_nil = true,
-    encode_sparse_ratio = 0,
 })
 local json = require('json').new()
 json.cfg({
@@ -35,6 +34,7 @@ json.cfg({
     encode_max_depth = DEPTH_MAX,
 })
 local null = yaml.NULL
+local as_console = {as_console = true}
 
 -- Whether the values are more than anybody looks at. Tables are read raw.
 -- @repeated: each is written as often as it occurs.
@@ -78,12 +78,12 @@ function formats.yaml(results, count)
     if count == 0 then
         return '---\n...\n'
     end
-    local ok, text = pcall(yaml.encode, with_null(results, count))
+    local ok, text = pcall(yaml.encode, with_null(results, count), as_console)
     if ok then
         return text
     end
     return yaml.encode({{error = 'the result cannot be shown: '
-        .. tostring(text)}})
+        .. tostring(text)}}, as_console)
 end
 
 function formats.lua(results, count, mode)
@@ -128,7 +128,7 @@ local function trace_text(mode, trace)
     if #trace == 0 then
         return ''
     elseif mode.output == 'yaml' then
-        return (yaml.encode({traceback = trace}):gsub('^%-%-%-\n', '')
+        return (yaml.encode({traceback = trace}, as_console):gsub('^%-%-%-\n', '')
             :gsub('\n%.%.%.\n$', '\n'):gsub('([^\n]+)', '  %1'))
     end
     return 'stack traceback:\n        ' .. table.concat(trace, '\n        ')

@@ -65,7 +65,9 @@ static const char *tag_option(lua_State *L, const char *name)
  * yaml.encode(value, [options]) -> string
  * The @value as a YAML document, from `---` to `...`; @options as for
  * `yaml.cfg()`, for this call alone, and besides tag_handle and tag_prefix, a
- * %TAG to begin with. Yields: no. Throws: a value without a form in YAML.
+ * %TAG to begin with, and as_console: true for what Tarantool's console shows, byte for
+ * byte, where else texts that other readers of YAML may misread (`y`, `off`, an empty one)
+ * are quoted. Yields: no. Throws: a value without a form in YAML.
  */
 static int l_yaml_encode(lua_State *L)
 {
@@ -82,6 +84,9 @@ static int l_yaml_encode(lua_State *L)
 		if ((c.opts.tag_handle == NULL) != (c.opts.tag_prefix == NULL))
 			return lua_error_usage(L, "yaml.encode: tag_handle and "
 						  "tag_prefix go together");
+		lua_getfield(L, 2, "as_console");
+		c.opts.as_console = lua_toboolean(L, -1);
+		lua_pop(L, 1);
 	}
 	lua_codec_begin(L, lua_codec_self(L), &c.call, 2);
 	c.opts.precision = c.call.cfg.encode_number_precision;

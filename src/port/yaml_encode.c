@@ -116,6 +116,8 @@ static int on_real(struct port_sink *s, double value)
 			 "yaml: a number must not be NaN or infinite");
 		return -1;
 	}
+	if (e->opts.as_console && isnan(value) && signbit(value))
+		return put_plain(e, "-nan", 4);
 	return put_plain(e, text,
 			 number_put_real(text, value, e->opts.precision));
 }
@@ -139,9 +141,39 @@ static int on_bin(struct port_sink *s, const char *data, size_t size)
 		   YAML_PLAIN_SCALAR_STYLE);
 }
 
+/* Does libyaml know already that it is inside "[..]" or "{..}"? It lags behind, and
+ * Tarantool asks it. */
+static bool is_flow(const yaml_emitter_t *em)
+{
+	for (const yaml_event_t *ev = em->events.head; ev != em->events.tail;
+	     ev++) {
+		if ((ev->type == YAML_SEQUENCE_START_EVENT &&
+		     ev->data.sequence_start.style ==
+			     YAML_FLOW_SEQUENCE_STYLE) ||
+		    (ev->type == YAML_MAPPING_START_EVENT &&
+		     ev->data.mapping_start.style == YAML_FLOW_MAPPING_STYLE))
+			return true;
+	}
+	return em->flow_level > 0;
+}
+
+/* Tarantool quotes what it would itself read as something else, and writes lines out
+ * when there is an empty one among them. */
+static yaml_scalar_style_t console_style(const char *data, size_t size)
+{
+	if (size > 0 && yaml_is_no_string(data, size))
+		return YAML_SINGLE_QUOTED_SCALAR_STYLE;
+	if (memmem(data, size, "\n\n", 2) != NULL)
+		return YAML_LITERAL_SCALAR_STYLE;
+	return YAML_ANY_SCALAR_STYLE;
+}
+
 static yaml_scalar_style_t str_style(const struct yaml_encoder *e,
 				     const char *data, size_t size)
 {
+	if (e->opts.as_console)
+		return is_flow(&e->emitter) ? YAML_SINGLE_QUOTED_SCALAR_STYLE
+					    : console_style(data, size);
 	if (e->flow_depth != 0 || yaml_needs_quotes(data, size))
 		return YAML_SINGLE_QUOTED_SCALAR_STYLE;
 	if (memchr(data, '\n', size) != NULL)
@@ -153,7 +185,8 @@ static int on_str(struct port_sink *s, const char *data, size_t size)
 {
 	struct yaml_encoder *e = encoder(s);
 
-	if (utf8_valid(data, size) != size)
+	if (utf8_valid(data, size) != size ||
+	    (e->opts.as_console && !utf8_is_shown(data, size)))
 		return on_bin(s, data, size);
 	return put(e, NULL, data, size, str_style(e, data, size));
 }

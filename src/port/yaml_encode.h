@@ -7,8 +7,10 @@
 #include "port/sink.h"
 
 struct yaml_encode_opts {
-	int precision;          /* digits of fractions, 1..17 */
-	bool refuse_nonfinite;  /* NaN and infinities are errors */
+	int precision;         /* digits of fractions, 1..17 */
+	bool refuse_nonfinite; /* NaN and infinities are errors */
+	bool as_console; /* byte for byte as Tarantool's console; else texts
+				 * that other readers misread are quoted, too */
 	const char *tag_handle; /* a %TAG before the document, or NULL */
 	const char *tag_prefix; /* both or none */
 };

@@ -98,6 +98,71 @@ static bool is_based(const char *s, size_t size, char letter, const char *set)
 	return true;
 }
 
+static size_t count_digits(const char *p, const char *end, bool hex)
+{
+	size_t n = 0;
+
+	while (p + n < end && (hex ? hex_value((unsigned char)p[n]) >= 0
+				   : p[n] >= '0' && p[n] <= '9'))
+		n++;
+	return n;
+}
+
+/* What LuaJIT reads as a number, and yaml_resolve() does not: 0b11, 0x1.8p-3, with a
+ * sign. */
+static bool is_luajit_number(const char *s, size_t size)
+{
+	const char *p = s, *end = s + size;
+	size_t digits, more = 0;
+
+	if (p < end && (*p == '-' || *p == '+'))
+		p++;
+	if (is_based(p, (size_t)(end - p), 'b', "01"))
+		return true;
+	if (end - p < 3 || p[0] != '0' || (p[1] | 0x20) != 'x')
+		return false;
+	p += 2;
+	digits = count_digits(p, end, true);
+	p += digits;
+	if (p < end && *p == '.') {
+		more = count_digits(p + 1, end, true);
+		p += 1 + more;
+	}
+	if (digits + more > 0 && p < end && (*p | 0x20) == 'p') {
+		p++;
+		p += p < end && (*p == '-' || *p == '+');
+		digits = count_digits(p, end, false);
+		p += digits;
+	}
+	return digits + more > 0 && p == end;
+}
+
+/* As isspace() has it without a locale. */
+static bool is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+bool yaml_is_no_string(const char *s, size_t size)
+{
+	struct yaml_scalar scalar;
+	size_t sign;
+
+	yaml_resolve(s, size, &scalar);
+	if (scalar.kind == YAML_NIL || scalar.kind == YAML_BOOLEAN)
+		return true;
+	for (; size > 0 && is_space(*s); size--) /* numbers may have them */
+		s++;
+	while (size > 0 && is_space(s[size - 1]))
+		size--;
+	sign = size > 0 && (*s == '-' || *s == '+');
+	if (is_nocase(s + sign, size - sign, ".inf") ||
+	    is_nocase(s + sign, size - sign, ".nan"))
+		return false;
+	yaml_resolve(s, size, &scalar);
+	return scalar.kind == YAML_NUMBER || is_luajit_number(s, size);
+}
+
 bool yaml_needs_quotes(const char *s, size_t size)
 {
 	static const char *const words[] = {

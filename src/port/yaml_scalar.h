@@ -23,6 +23,11 @@ struct yaml_scalar {
  */
 void yaml_resolve(const char *s, size_t size, struct yaml_scalar *ret);
 
+/** Does Tarantool take a plain scalar for something else than a string when it writes
+ * one? Also for what LuaJIT alone takes for a number, blanks around it or not; not for .inf
+ * and .nan. */
+bool yaml_is_no_string(const char *s, size_t size);
+
 /**
  * Must a string be quoted to stay one? By yaml_resolve(), and by what other
  * readers of YAML 1.1 take for booleans and null: y, n, on, off, Yes, Null...

@@ -105,7 +105,7 @@ out_is --- '- 1' ...
 cat > waits <<'END'
 fiber = require('fiber')
 f = fiber.create(function() for i = 1, 3 do fiber.sleep(0.001) print('tick') end end)
-fiber.sleep(0.1) print('after')
+while f:status() ~= 'dead' do fiber.sleep(0.001) end print('after')
 fiber.self():name()
 END
 given < waits
@@ -159,13 +159,13 @@ out_has '- after'
 console
 code_is 0
 err_has 'a line of more than 1048576 bytes'
-out_has "- 'on'"
+out_has '- on'
 # So are lines that together never end.
 { for i in 1 2 3; do printf "x = [["; head -c 500000 /dev/zero | tr '\0' a; echo; done; echo "'on'"; } | given
 console
 code_is 0
 out_has 'at most 1048576 are taken'
-out_has "- 'on'"
+out_has '- on'
 
 # An input of many lines is compiled a few times, not at each of them.
 {
