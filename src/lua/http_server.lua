@@ -59,6 +59,21 @@ local function check_options(options)
     end
 end
 
+-- For messages.
+local function shown(value)
+    return type(value) == 'string' and ('%q'):format(value:sub(1, 100)) or
+        tostring(value)
+end
+
+local function check_whole(value, what, least, most)
+    if type(value) ~= 'number' or value % 1 ~= 0 or
+       not (value >= least and value <= most) then
+        usage(('%s is a whole number from %d to %d, not %s'):format(what, least,
+            most, shown(value)))
+    end
+    return value
+end
+
 local function place_of(f)
     local info = debug.getinfo(f, 'S')
     return ('%s:%d'):format(info.short_src, info.linedefined)
@@ -440,13 +455,19 @@ function M.new(host, port, options)
         copy.handshake_timeout = copy.header_timeout
     end
     host = host or '*'
-    if type(host) ~= 'string' then
-        usage(('http.server.new(host, port): host is a string, not %s')
-            :format(type(host)))
+    if type(host) ~= 'string' or host == '' or host == 'unix/:' then
+        usage(('http.server.new(host, port): host is an address, "*" or '
+            .. '"unix/:PATH", not %s'):format(shown(host)))
     end
-    port = tonumber(port or 0)
-    if port == nil then
-        usage('http.server.new(host, port): port is a number')
+    port = check_whole(tonumber(port or 0) or port,
+        'http.server.new(host, port): port', 0, 65535)
+    if options.backlog ~= nil then
+        copy.backlog = check_whole(options.backlog, 'http.server.new: backlog', 1,
+            2 ^ 31 - 1)
+    end
+    if copy.charset:find('[^%w!#$%%&\'*+.^_`|~-]') or copy.charset == '' then
+        usage(('http.server.new: charset is a word, not %s')
+            :format(shown(copy.charset)))
     end
     local self = setmetatable({
         host = host,
@@ -478,6 +499,43 @@ local route_fields = {
     path = true, method = true, name = true, log_requests = true, stream = true,
     compress = true,
 }
+
+local function bad_route(route, text, ...)
+    usage(('httpd:route: %s: %s'):format(route.path, text:format(...)))
+end
+
+local function check_route(route)
+    if route.name ~= nil and type(route.name) ~= 'string' then
+        bad_route(route, 'name is a string, not %s', shown(route.name))
+    elseif route.stream ~= nil and type(route.stream) ~= 'boolean' then
+        bad_route(route, 'stream is true or false, not %s', shown(route.stream))
+    elseif route.log_requests ~= nil and type(route.log_requests) ~= 'boolean' and
+           type(route.log_requests) ~= 'function' then
+        bad_route(route, 'log_requests is true, false or a function, not %s',
+            shown(route.log_requests))
+    end
+end
+
+-- The set of methods of a route.
+local function methods_of(route)
+    local methods, list = {}, route.method or 'ANY'
+    for _, method in ipairs(type(list) == 'table' and list or { list }) do
+        if type(method) ~= 'string' then
+            bad_route(route, 'method is a string or a list of them, not %s',
+                shown(method))
+        end
+        local name = method:upper()
+        if not c.methods[name] and name ~= 'ANY' then
+            bad_route(route, 'there is no method %s: one of HTTP (GET, HEAD, POST, '
+                .. 'PUT, PATCH, DELETE, OPTIONS, ...) or ANY is wanted', shown(method))
+        end
+        methods[name] = true
+    end
+    if next(methods) == nil then
+        bad_route(route, 'the list of methods is empty')
+    end
+    return methods
+end
 
 --- httpd:route(route, handler) -> httpd
 -- Have @handler answer the requests that @route = `{path=, method=, name=,
@@ -530,14 +588,8 @@ function server:route(route, handler)
                 tostring(name)))
         end
     end
-    local methods = {}
-    local list = route.method or 'ANY'
-    for _, method in ipairs(type(list) == 'table' and list or { list }) do
-        if type(method) ~= 'string' or not method:find('^[%w-]+$') then
-            usage('httpd:route: method is a string or a list of them')
-        end
-        methods[method:upper()] = true
-    end
+    check_route(route)
+    local methods = methods_of(route)
     local smaller = route.compress
     if smaller then
         smaller = compress.options(smaller, 'httpd:route')
@@ -705,6 +757,10 @@ end
 -- again then. Returns false when something was cut, which the log tells of, too.
 -- Yields: yes. Throws: cancelled.
 function server:stop(deadline)
+    if deadline ~= nil and (type(deadline) ~= 'number' or not (deadline >= 0)) then
+        usage(('httpd:stop(deadline): a number of seconds, 0 or more, is wanted, not '
+            .. '%s'):format(shown(deadline)))
+    end
     local before = c.stat(self.c).cut
     local status = c.stop(self.c, deadline or DEADLINE)
     if status ~= 0 then

@@ -380,6 +380,10 @@ function M.new(prefix, folder, options)
         bad('index is the name of a file')
     end
     if type(control) == 'number' then
+        if not (control >= 0 and control < 2 ^ 53) then
+            bad('cache_control is seconds, 0 or more, or a text, not %s',
+                tostring(control))
+        end
         control = ('max-age=%d'):format(control)
     end
     prefix = prefix:gsub('/$', '')

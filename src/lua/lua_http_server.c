@@ -204,8 +204,10 @@ static double number_option(lua_State *L, const char *name, double max)
 	}
 	n = lua_tonumber(L, -1);
 	if (lua_type(L, -1) != LUA_TNUMBER || !(n > 0) || n > max)
-		lua_error_usage(L, "%s: a number over 0 and up to %g is wanted",
-				name, max);
+		lua_error_usage(L,
+				"http.server.new: %s is a number over 0 and up "
+				"to %.0f, not %.14g",
+				name, max, n);
 	lua_pop(L, 1);
 	return n;
 }
@@ -567,6 +569,18 @@ static void open_halves(lua_State *L, int idx)
 		  "upgrade");
 }
 
+/* The set of methods that a request can have. */
+static void push_methods(lua_State *L)
+{
+	const char *name;
+
+	lua_newtable(L);
+	for (unsigned i = 0; (name = http_method_name(i)) != NULL; i++) {
+		lua_pushboolean(L, 1);
+		lua_setfield(L, -2, name);
+	}
+}
+
 static int open_http_server(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
@@ -593,6 +607,8 @@ static int open_http_server(lua_State *L)
 	lua_pop(L, 1);
 	lua_newtable(L);
 	luaL_register(L, NULL, functions);
+	push_methods(L);
+	lua_setfield(L, -2, "methods");
 	lua_http_open_access(L);
 	open_halves(L, lua_gettop(L));
 	return 1;

@@ -61,8 +61,8 @@ local function new(...)
         http_server.new(unpack(args, 1, 3)):start()
     end
 end
-tap.throws(new(1, 2), 'host is a string', 'a host that is a number')
-tap.throws(new('127.0.0.1', 'http'), 'port is a number', 'a port of text')
+tap.throws(new(1, 2), 'host is an address', 'a host that is a number')
+tap.throws(new('127.0.0.1', 'http'), 'port is a whole number', 'a port of text')
 tap.throws(new('127.0.0.1', 65536), '0 to 65535', 'a port too large')
 tap.throws(new('127.0.0.1', -1), '0 to 65535', 'a port too small')
 tap.throws(new('example.test', 0), 'IPv4 or IPv6', 'a name')
