@@ -8,6 +8,7 @@ local pairs, require = pairs, require
 local M = {
     -- Globals of scripts.
     classes = {
+        Regex = require('neap.regex_class'),
         filter = {
             CONTINUE = 1, WAIT = 0, ERROR = -1,
         },

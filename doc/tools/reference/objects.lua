@@ -183,10 +183,16 @@ return {
     ['shared/shared_subscription'] = function()
         return assert(shared.broadcast('reference')):subscribe()
     end,
+    ['core/Regex'] = function()
+        return setmetatable({}, { __index = { new = core.classes.Regex.new } })
+    end,
     ['core/concat'] = core.concat,
     ['core/queue'] = core.queue,
     ['core/task'] = function()
         return require('core').register_task(function() end)
+    end,
+    ['core/regex'] = function()
+        return select(2, core.classes.Regex.new('x'))
     end,
     ['fiber/cond'] = function()
         return fiber.cond()
