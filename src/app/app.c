@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "app/configure.h"
+#include "app/patref.h"
 #include "app/proc_vars.h"
 #include "app/report.h"
 #include "app/watch.h"
@@ -361,6 +362,7 @@ int app_destroy(struct app *app)
 	app->handles += worker_destroy(&app->workers[0]);
 	log_set_fiber_id(NULL);
 	listener_set_sharers(1);
+	patrefs_end();
 	proc_vars_end();
 	pthread_mutex_destroy(&app->lock);
 	free_workers(app);

@@ -5,9 +5,14 @@
 
 local pairs, require = pairs, require
 
+local map = require('neap.map')
+
 local M = {
     -- Globals of scripts.
     classes = {
+        Map = map.Map,
+        -- That of Lua 5.1 knows no __pairs.
+        pairs = map.pairs,
         Regex = require('neap.regex_class'),
         filter = {
             CONTINUE = 1, WAIT = 0, ERROR = -1,
@@ -19,6 +24,10 @@ for _, part in pairs({ 'text', 'flow', 'queue', 'log', 'process' }) do
     for name, value in pairs(require('neap.core_' .. part)) do
         M[name] = value
     end
+end
+
+for _, name in pairs({ 'get_patref', 'add_acl', 'del_acl', 'set_map', 'del_map' }) do
+    M[name] = map[name]
 end
 
 return M

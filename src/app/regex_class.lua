@@ -1,13 +1,12 @@
--- The class Regex of scripts (require 'neap.regex_class', which is no public module).
--- A part of the page `core`.
+-- A part of the module `core`: the class Regex of scripts.
 local c = ...
 
 local args = require('neap.args')
 
 local setmetatable = setmetatable
 
-local Regex = {}
-local regex_mt = args.class('Regex', Regex)
+local Regex, regex = {}, {}
+local regex_mt = args.class('Regex', regex)
 
 --- Regex.new(pattern, [case_sensitive]) -> true, regex | false, string
 -- Compile the @pattern, of the syntax of PCRE2, over bytes.
@@ -25,7 +24,7 @@ end
 --- regex:exec(text) -> boolean, [string]
 -- Whether it is found in @text. A search has a limit of steps: one that reaches it is
 -- false, and a string that says so. Yields: no.
-function Regex:exec(text)
+function regex:exec(text)
     args.object(self, regex_mt, 'exec')
     return c.match(self[1], args.text(text, 1, 'exec'), false)
 end
@@ -33,7 +32,7 @@ end
 --- regex:match(text) -> boolean, table | string
 -- The same, and with what was found in @text: an array of the whole and of up to 63
 -- groups; one that took no part is an empty string. Yields: no.
-function Regex:match(text)
+function regex:match(text)
     args.object(self, regex_mt, 'match')
     return c.match(self[1], args.text(text, 1, 'match'), true)
 end

@@ -24,10 +24,12 @@ MODULE(core_process, "core_process", tools_open_process);
 MODULE(core_queue, "core_queue", NULL);
 MODULE(core_text, "core_text", tools_open_text);
 MODULE(core_tools, "core_tools", NULL);
+MODULE(map, "map", tools_open_map);
 MODULE(regex_class, "regex_class", tools_open_regex);
 MODULE(reply, "reply", NULL);
 
 const struct lua_module *const app_tools_modules[] = {
-	&args,      &core_flow,  &core_log,    &core_process, &core_queue,
-	&core_text, &core_tools, &regex_class, &reply,        NULL,
+	&args,        &core_flow, &core_log,   &core_process,
+	&core_queue,  &core_text, &core_tools, &map,
+	&regex_class, &reply,     NULL,
 };

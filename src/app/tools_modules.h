@@ -11,6 +11,7 @@ extern const struct lua_module *const app_tools_modules[];
 
 /* C halves. */
 int tools_open_log(lua_State *L);
+int tools_open_map(lua_State *L);
 int tools_open_process(lua_State *L);
 int tools_open_regex(lua_State *L);
 int tools_open_text(lua_State *L);

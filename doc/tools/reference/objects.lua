@@ -186,7 +186,19 @@ return {
     ['core/Regex'] = function()
         return setmetatable({}, { __index = { new = core.classes.Regex.new } })
     end,
+    ['core/Map'] = function()
+        return setmetatable({}, { __index = { new = core.classes.Map.new } })
+    end,
     ['core/concat'] = core.concat,
+    ['core/map'] = function()
+        return core.classes.Map.new('virt@reference')
+    end,
+    -- Its keys can be had like fields: the methods by themselves.
+    ['core/patref'] = function()
+        core.classes.Map.new('virt@reference')
+        local index = getmetatable(core.get_patref('virt@reference')).__index
+        return setmetatable({}, { __index = select(2, debug.getupvalue(index, 1)) })
+    end,
     ['core/queue'] = core.queue,
     ['core/task'] = function()
         return require('core').register_task(function() end)

@@ -1,0 +1,1020 @@
+/*
+ * Tables that all threads share under a name. See patref.h.
+ *
+ * A table has a generation that is there for all, and others that are prepared. Each
+ * has its entries by key and in order, and an index for each kind of look-up in use.
+ *
+ * Two locks: `writers` is held by whoever changes anything, however long it takes;
+ * the read lock is taken by him only for the moment in which what readers see changes.
+ * Lock order: registry, writers, read lock.
+ */
+#include "app/patref.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "app/read_lock.h"
+#include "base/buf.h"
+#include "base/diag.h"
+#include "base/inject.h"
+#include "base/siphash.h"
+
+static struct siphash_key hash_key;
+
+/* A table that cannot grow leaves the element out: its hh.tbl is NULL. */
+#define HASH_NONFATAL_OOM      1
+#define uthash_malloc(size)    mem_alloc(size)
+#define uthash_free(ptr, size) mem_free(ptr)
+#define HASH_FUNCTION(data, size, ret) \
+	(ret) = (unsigned)siphash(&hash_key, data, size)
+#include <uthash.h>
+
+enum { INDEXES = PATTERN_METHODS * 2 };
+
+struct entry_item {
+	struct entry_item *next; /* of the same entry */
+	unsigned index;          /* which one it is in */
+	struct pattern_item item;
+};
+
+struct entry {
+	UT_hash_handle hh;
+	struct list link; /* in order */
+	uint64_t order;
+	struct entry_item *items;
+	char *value; /* NULL: it has none */
+	size_t value_size;
+	size_t key_size;
+	unsigned line; /* of the file; 0: added later */
+	char key[];
+};
+
+struct patref_gen {
+	unsigned refs; /* atomic */
+	uint64_t id;   /* rising */
+	struct entry *entries;
+	struct list order;
+	uint64_t next_order;
+	size_t bytes;
+	struct pattern_index *indexes[INDEXES]; /* NULL: not in use */
+	struct list cursors;
+	struct list link; /* in those that are prepared */
+	bool gone;        /* prepared, and not wanted any more */
+};
+
+struct patref {
+	UT_hash_handle hh;
+	bool is_map;
+	pthread_mutex_t writers;
+	struct read_lock readers;
+	struct patref_gen *now; /* both locks to write */
+	struct list pending;    /* struct patref_gen: prepared */
+	unsigned pending_count;
+	uint64_t next_id;
+	unsigned watched; /* by so many; atomic */
+	char name[];
+};
+
+static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
+static struct patref *patrefs;
+static patref_watch_f on_change;
+
+static unsigned index_number(enum pattern_method method, bool fold)
+{
+	return method * 2 + fold;
+}
+
+static void unlock(struct patref *r)
+{
+	pthread_mutex_unlock(&r->writers);
+}
+
+static void lock(struct patref *r)
+{
+	pthread_mutex_lock(&r->writers);
+}
+
+/* --- entries --- */
+
+static size_t cost_of(const struct entry *e)
+{
+	return sizeof *e + e->key_size + e->value_size;
+}
+
+static void entry_free(struct entry *e)
+{
+	struct entry_item *i, *next;
+
+	for (i = e->items; i != NULL; i = next) {
+		next = i->next;
+		pattern_item_destroy(&i->item,
+				     (enum pattern_method)(i->index / 2));
+		mem_free(i);
+	}
+	mem_free(e->value);
+	mem_free(e);
+}
+
+static char *copy_value(const char *value, size_t size)
+{
+	char *copy = mem_alloc(size + 1);
+
+	if (copy == NULL) {
+		diag_set_oom(size + 1, "a value");
+		return NULL;
+	}
+	if (size > 0)
+		memcpy(copy, value, size);
+	copy[size] = '\0';
+	return copy;
+}
+
+/* An item of @a e for the index @a n, not in it yet. */
+static struct entry_item *make_item(struct entry *e,
+				    const struct pattern_index *x, unsigned n)
+{
+	struct entry_item *i = mem_zalloc(sizeof *i);
+
+	if (i == NULL) {
+		diag_set_oom(sizeof *i, "a pattern");
+		return NULL;
+	}
+	i->index = n;
+	if (pattern_item_create(&i->item, x, e->key, e->key_size) != 0) {
+		mem_free(i);
+		return NULL;
+	}
+	i->item.order = e->order;
+	i->item.owner = e;
+	return i;
+}
+
+static struct entry *entry_new(struct patref_gen *gen, const char *key,
+			       size_t size, const char *value,
+			       size_t value_size, bool has_value)
+{
+	struct entry *e = mem_zalloc(sizeof *e + size + 1);
+
+	if (e == NULL) {
+		diag_set_oom(sizeof *e + size + 1, "a key");
+		return NULL;
+	}
+	memcpy(e->key, key, size);
+	e->key_size = size;
+	e->order = gen->next_order++;
+	if (has_value) {
+		e->value = copy_value(value, value_size);
+		e->value_size = value_size;
+		if (e->value == NULL)
+			goto fail;
+	}
+	for (unsigned n = 0; n < INDEXES; n++) {
+		struct entry_item *i;
+
+		if (gen->indexes[n] == NULL)
+			continue;
+		i = make_item(e, gen->indexes[n], n);
+		if (i == NULL)
+			goto fail;
+		i->next = e->items;
+		e->items = i;
+	}
+	return e;
+fail:
+	entry_free(e);
+	return NULL;
+}
+
+static struct entry *find(const struct patref_gen *gen, const char *key,
+			  size_t size)
+{
+	struct entry *e;
+
+	HASH_FIND(hh, gen->entries, key, size, e);
+	return e;
+}
+
+/* All or nothing. */
+static int link_entry(struct patref_gen *gen, struct entry *e)
+{
+	struct entry_item *i;
+
+	HASH_ADD_KEYPTR(hh, gen->entries, e->key, e->key_size, e);
+	if (e->hh.tbl == NULL) {
+		diag_set_oom(sizeof *e, "a key");
+		return -1;
+	}
+	for (i = e->items; i != NULL; i = i->next) {
+		if (pattern_index_add(gen->indexes[i->index], &i->item) != 0)
+			goto fail;
+	}
+	list_add_tail(&gen->order, &e->link);
+	gen->bytes += cost_of(e);
+	return 0;
+fail:
+	for (struct entry_item *in = e->items; in != i; in = in->next)
+		pattern_index_remove(gen->indexes[in->index], &in->item);
+	HASH_DEL(gen->entries, e);
+	return -1;
+}
+
+static void unlink_entry(struct patref_gen *gen, struct entry *e)
+{
+	for (struct entry_item *i = e->items; i != NULL; i = i->next)
+		pattern_index_remove(gen->indexes[i->index], &i->item);
+	list_foreach(link, &gen->cursors) {
+		struct patref_cursor *c =
+			list_entry(link, struct patref_cursor, link);
+
+		if (c->at == &e->link)
+			c->at = e->link.next;
+	}
+	list_del(&e->link);
+	HASH_DEL(gen->entries, e);
+	gen->bytes -= cost_of(e);
+}
+
+/* --- generations --- */
+
+static struct patref_gen *gen_new(void)
+{
+	struct patref_gen *gen = mem_zalloc(sizeof *gen);
+
+	if (gen == NULL) {
+		diag_set_oom(sizeof *gen, "a map or ACL");
+		return NULL;
+	}
+	gen->refs = 1;
+	list_init(&gen->order);
+	list_init(&gen->cursors);
+	list_init(&gen->link);
+	return gen;
+}
+
+static void index_free(struct pattern_index *x)
+{
+	if (x == NULL)
+		return;
+	pattern_index_destroy(x);
+	mem_free(x);
+}
+
+/* All entries and indexes go. */
+static void gen_clear(struct patref_gen *gen)
+{
+	struct list *link;
+
+	list_foreach(c, &gen->cursors)
+		list_entry(c, struct patref_cursor, link)->at = &gen->order;
+	for (unsigned n = 0; n < INDEXES; n++) {
+		index_free(gen->indexes[n]);
+		gen->indexes[n] = NULL;
+	}
+	HASH_CLEAR(hh, gen->entries);
+	while ((link = list_shift(&gen->order)) != NULL)
+		entry_free(list_entry(link, struct entry, link));
+	gen->bytes = 0;
+}
+
+void patref_gen_unref(struct patref_gen *gen)
+{
+	if (gen == NULL ||
+	    __atomic_sub_fetch(&gen->refs, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
+	gen_clear(gen);
+	mem_free(gen);
+}
+
+unsigned patref_gen_size(const struct patref_gen *gen)
+{
+	return HASH_COUNT(gen->entries);
+}
+
+static struct pattern_index *index_new(unsigned n)
+{
+	struct pattern_index *x = mem_zalloc(sizeof *x);
+
+	if (x == NULL) {
+		diag_set_oom(sizeof *x, "a map or ACL");
+		return NULL;
+	}
+	pattern_index_create(x, (enum pattern_method)(n / 2), n % 2);
+	return x;
+}
+
+/* Take the items of index @a n, which nobody sees, from all entries. */
+static void drop_items(struct patref_gen *gen, unsigned n)
+{
+	list_foreach(link, &gen->order) {
+		struct entry *e = list_entry(link, struct entry, link);
+		struct entry_item *i = e->items;
+
+		if (i == NULL || i->index != n)
+			continue;
+		e->items = i->next;
+		pattern_item_destroy(&i->item, (enum pattern_method)(n / 2));
+		mem_free(i);
+	}
+}
+
+static void add_place(const struct patref *r, const struct entry *e)
+{
+	struct error *cause;
+
+	if (e->line == 0)
+		return;
+	cause = diag_take();
+	diag_set_error(error_new(
+		cause->type, cause->code, __FILE__, __LINE__, "%s:%u: %s",
+		strncmp(r->name, "opt@", 4) == 0 ? r->name + 4 : r->name,
+		e->line, cause->message));
+	error_unref(cause);
+}
+
+/* An index over all entries of @a gen; nobody sees it yet. */
+static struct pattern_index *build_index(const struct patref *r,
+					 struct patref_gen *gen, unsigned n)
+{
+	struct pattern_index *x = index_new(n);
+
+	if (x == NULL)
+		return NULL;
+	list_foreach(link, &gen->order) {
+		struct entry *e = list_entry(link, struct entry, link);
+		struct entry_item *i = make_item(e, x, n);
+
+		if (i != NULL) {
+			i->next = e->items;
+			e->items = i;
+		}
+		if (i == NULL || pattern_index_add(x, &i->item) != 0) {
+			add_place(r, e);
+			index_free(x);
+			drop_items(gen, n);
+			return NULL;
+		}
+	}
+	return x;
+}
+
+/* The indexes that @a like has, for @a gen, which nobody sees. */
+static int build_indexes(const struct patref *r, struct patref_gen *gen,
+			 const struct patref_gen *like)
+{
+	for (unsigned n = 0; n < INDEXES; n++) {
+		if (like->indexes[n] == NULL || gen->indexes[n] != NULL)
+			continue;
+		gen->indexes[n] = build_index(r, gen, n);
+		if (gen->indexes[n] == NULL)
+			return -1;
+	}
+	return 0;
+}
+
+/* An empty one with the indexes that @a like has. */
+static struct patref_gen *gen_like(const struct patref *r,
+				   const struct patref_gen *like)
+{
+	struct patref_gen *gen = gen_new();
+
+	if (gen != NULL && build_indexes(r, gen, like) != 0) {
+		patref_gen_unref(gen);
+		return NULL;
+	}
+	return gen;
+}
+
+/* It takes the place of what is there; returns that. */
+static struct patref_gen *swap(struct patref *r, struct patref_gen *gen)
+{
+	struct patref_gen *old = r->now;
+
+	read_lock_stop(&r->readers);
+	r->now = gen;
+	read_lock_go_on(&r->readers);
+	return old;
+}
+
+/* --- tables --- */
+
+static void patref_free(struct patref *r)
+{
+	while (!list_empty(&r->pending))
+		list_del(r->pending.next);
+	patref_gen_unref(r->now);
+	pthread_mutex_destroy(&r->writers);
+	read_lock_destroy(&r->readers);
+	mem_free(r);
+}
+
+static struct patref *patref_new(const char *name, bool is_map)
+{
+	size_t size = strlen(name) + 1;
+	size_t total = (sizeof(struct patref) + size + 63) / 64 * 64;
+	struct patref *r = NULL;
+
+	if (!inject("malloc"))
+		r = aligned_alloc(64, total);
+	if (r == NULL) {
+		diag_set_oom(total, "a map or ACL");
+		return NULL;
+	}
+	memset(r, 0, total);
+	memcpy(r->name, name, size);
+	r->is_map = is_map;
+	r->now = gen_new();
+	if (r->now == NULL) {
+		mem_free(r);
+		return NULL;
+	}
+	pthread_mutex_init(&r->writers, NULL); /* plain: cannot fail */
+	read_lock_create(&r->readers);
+	list_init(&r->pending);
+	return r;
+}
+
+/* With the registry's lock. */
+static struct patref *open_new(const char *name, bool is_map)
+{
+	struct patref *r;
+
+	if (HASH_COUNT(patrefs) >= PATREFS_MAX) {
+		diag_set(
+			ClientError,
+			"there are %d maps and ACLs already, which is the most",
+			PATREFS_MAX);
+		return NULL;
+	}
+	if (strlen(name) > PATREF_NAME_MAX || *name == '\0') {
+		diag_set(IllegalParams,
+			 "the name of a map or ACL has 1 to %d bytes",
+			 PATREF_NAME_MAX);
+		return NULL;
+	}
+	r = patref_new(name, is_map);
+	if (r == NULL)
+		return NULL;
+	if (patref__read_file(r, r->now) != 0)
+		goto fail;
+	HASH_ADD_STR(patrefs, name, r);
+	if (r->hh.tbl != NULL)
+		return r;
+	diag_set_oom(sizeof *r, "a map or ACL");
+fail:
+	patref_free(r);
+	return NULL;
+}
+
+int patref_open(const char *name, bool is_map, struct patref **ret)
+{
+	struct patref *r;
+
+	pthread_mutex_lock(&registry);
+	if (hash_key.k0 == 0 && hash_key.k1 == 0)
+		hash_key = siphash_random_key();
+	HASH_FIND_STR(patrefs, name, r);
+	if (r == NULL) {
+		r = open_new(name, is_map);
+	} else if (r->is_map != is_map) {
+		diag_set(ClientError, "'%s' is %s already, and cannot be %s",
+			 name, r->is_map ? "a map" : "an ACL",
+			 is_map ? "a map" : "an ACL");
+		r = NULL;
+	}
+	pthread_mutex_unlock(&registry);
+	if (r == NULL)
+		return -1;
+	*ret = r;
+	return 0;
+}
+
+struct patref *patref_find(const char *name)
+{
+	struct patref *r;
+
+	pthread_mutex_lock(&registry);
+	HASH_FIND_STR(patrefs, name, r);
+	pthread_mutex_unlock(&registry);
+	return r;
+}
+
+const char *patref_name(const struct patref *r)
+{
+	return r->name;
+}
+
+bool patref_is_map(const struct patref *r)
+{
+	return r->is_map;
+}
+
+void patrefs_end(void)
+{
+	struct patref *r, *next;
+
+	pthread_mutex_lock(&registry);
+	HASH_ITER(hh, patrefs, r, next) {
+		HASH_DEL(patrefs, r);
+		patref_free(r);
+	}
+	pthread_mutex_unlock(&registry);
+}
+
+void patref_set_watch(patref_watch_f fn)
+{
+	__atomic_store_n(&on_change, fn, __ATOMIC_RELEASE);
+}
+
+void patref_watch(struct patref *r, int change)
+{
+	__atomic_fetch_add(&r->watched, (unsigned)change, __ATOMIC_RELAXED);
+}
+
+/* Tell of a change of what is there for all. */
+static void tell(struct patref *r, enum patref_change change)
+{
+	patref_watch_f fn = __atomic_load_n(&on_change, __ATOMIC_ACQUIRE);
+
+	if (fn != NULL && __atomic_load_n(&r->watched, __ATOMIC_RELAXED) > 0)
+		fn(r->name, change);
+}
+
+/* --- looking up --- */
+
+int patref_use(struct patref *r, enum pattern_method method, bool fold)
+{
+	unsigned n = index_number(method, fold);
+	struct pattern_index *x;
+	int rc = 0;
+
+	lock(r);
+	if (r->now->indexes[n] == NULL) {
+		x = build_index(r, r->now, n);
+		rc = x == NULL ? -1 : 0;
+		read_lock_stop(&r->readers);
+		r->now->indexes[n] = x;
+		read_lock_go_on(&r->readers);
+	}
+	unlock(r);
+	return rc;
+}
+
+static enum patref_found fail_match(void)
+{
+	diag_set(OutOfMemory, "not enough memory for a look-up");
+	return PATREF_FAILED;
+}
+
+static int put_value(const struct entry *e, const char *text,
+		     const struct pattern_spans *spans, struct buf *out)
+{
+	if (e->value_size == 0)
+		return 0;
+	if (spans != NULL)
+		return regex_expand(e->value, e->value_size, text, spans->spans,
+				    spans->count, out);
+	return buf_append(out, e->value, e->value_size);
+}
+
+enum patref_found patref_match(struct patref *r, enum pattern_method method,
+			       bool fold, const char *text, size_t size,
+			       bool expand, struct buf *out)
+{
+	bool with_spans = expand && method == PATTERN_REG;
+	struct pattern_spans spans;
+	struct pattern_index *x;
+	struct pattern_item *item = NULL;
+	bool failed = false;
+	unsigned slot = read_lock_enter(&r->readers);
+
+	x = r->now->indexes[index_number(method, fold)];
+	if (x != NULL)
+		item = pattern_index_find(x, slot, text, size,
+					  with_spans ? &spans : NULL, &failed);
+	if (item != NULL)
+		failed = put_value(item->owner, text,
+				   with_spans ? &spans : NULL, out) != 0;
+	read_lock_leave(&r->readers, slot);
+	if (failed)
+		return fail_match();
+	return item != NULL ? PATREF_FOUND : PATREF_NOT_FOUND;
+}
+
+enum patref_found patref_get(struct patref *r, struct patref_gen *gen,
+			     const char *key, size_t size, struct buf *out)
+{
+	struct entry *e;
+	bool failed;
+
+	lock(r);
+	e = find(gen == NULL ? r->now : gen, key, size);
+	failed = e != NULL && put_value(e, NULL, NULL, out) != 0;
+	unlock(r);
+	if (failed)
+		return fail_match();
+	return e != NULL ? PATREF_FOUND : PATREF_NOT_FOUND;
+}
+
+unsigned patref_size(struct patref *r, struct patref_gen *gen)
+{
+	unsigned n;
+
+	lock(r);
+	n = patref_gen_size(gen == NULL ? r->now : gen);
+	unlock(r);
+	return n;
+}
+
+/* --- changing --- */
+
+static int fail_gone(const struct patref *r)
+{
+	diag_set(ClientError,
+		 "'%s': what was prepared is gone: a newer one was committed, "
+		 "or it was given up",
+		 r->name);
+	return -1;
+}
+
+static int check_entry(const struct patref *r, size_t size, size_t value_size)
+{
+	if (size <= PATREF_KEY_MAX && value_size <= PATREF_VALUE_MAX)
+		return 0;
+	diag_set(IllegalParams,
+		 "'%s': a key has at most %d bytes, and a value %d", r->name,
+		 PATREF_KEY_MAX, PATREF_VALUE_MAX);
+	return -1;
+}
+
+static int check_room(const struct patref *r, const struct patref_gen *gen,
+		      size_t more)
+{
+	if (HASH_COUNT(gen->entries) < PATREF_ENTRIES_MAX &&
+	    gen->bytes + more <= PATREF_BYTES_MAX)
+		return 0;
+	diag_set(ClientError,
+		 "'%s' has %d keys, or %zu bytes of them, which is the most",
+		 r->name, PATREF_ENTRIES_MAX, PATREF_BYTES_MAX);
+	return -1;
+}
+
+static int fail_key(const struct patref *r, const char *key, size_t size,
+		    const char *what)
+{
+	int shown = size > 100 ? 100 : (int)size;
+
+	diag_set(ClientError, "'%s': the key '%.*s%s' %s", r->name, shown, key,
+		 (size_t)shown < size ? ".." : "", what);
+	return -1;
+}
+
+/* Readers see @a gen: they wait for what comes. */
+static void stop_readers(struct patref *r, const struct patref_gen *gen)
+{
+	if (gen == r->now)
+		read_lock_stop(&r->readers);
+}
+
+static void let_readers(struct patref *r, const struct patref_gen *gen)
+{
+	if (gen == r->now)
+		read_lock_go_on(&r->readers);
+}
+
+/* With the lock; the key is not there. */
+static int add(struct patref *r, struct patref_gen *gen, const char *key,
+	       size_t size, const char *value, size_t value_size)
+{
+	struct entry *e;
+	int rc;
+
+	if (check_room(r, gen, size + value_size + sizeof *e) != 0)
+		return -1;
+	e = entry_new(gen, key, size, value, value_size, r->is_map);
+	if (e == NULL)
+		return -1;
+	stop_readers(r, gen);
+	rc = link_entry(gen, e);
+	let_readers(r, gen);
+	if (rc != 0)
+		entry_free(e);
+	return rc;
+}
+
+/* With the lock. */
+static int set(struct patref *r, struct patref_gen *gen, struct entry *e,
+	       const char *value, size_t value_size)
+{
+	char *copy, *old = e->value;
+
+	if (!r->is_map)
+		return fail_key(r, e->key, e->key_size,
+				"has no value: this is an ACL");
+	copy = copy_value(value, value_size);
+	if (copy == NULL)
+		return -1;
+	stop_readers(r, gen);
+	gen->bytes += value_size - e->value_size;
+	e->value = copy;
+	e->value_size = value_size;
+	let_readers(r, gen);
+	mem_free(old);
+	return 0;
+}
+
+int patref__load(struct patref *r, struct patref_gen *gen, const char *key,
+		 size_t size, const char *value, size_t value_size,
+		 unsigned line)
+{
+	struct entry *e;
+
+	if (check_entry(r, size, value_size) != 0)
+		return -1;
+	if (find(gen, key, size) != NULL)
+		return 0;
+	if (check_room(r, gen, size + value_size + sizeof *e) != 0)
+		return -1;
+	e = entry_new(gen, key, size, value, value_size, r->is_map);
+	if (e == NULL)
+		return -1;
+	e->line = line;
+	if (link_entry(gen, e) == 0)
+		return 0;
+	entry_free(e);
+	return -1;
+}
+
+/* An end of each of those below: tell, if it is there for all. */
+static int end_change(struct patref *r, const struct patref_gen *gen, int rc,
+		      enum patref_change change)
+{
+	unlock(r);
+	if (rc == 0 && gen == NULL)
+		tell(r, change);
+	return rc;
+}
+
+int patref_add(struct patref *r, struct patref_gen *gen, const char *key,
+	       size_t size, const char *value, size_t value_size)
+{
+	struct patref_gen *to;
+	struct entry *e;
+	int rc;
+
+	if (check_entry(r, size, value_size) != 0)
+		return -1;
+	lock(r);
+	to = gen == NULL ? r->now : gen;
+	e = find(to, key, size);
+	if (to->gone)
+		rc = fail_gone(r);
+	else if (e != NULL)
+		rc = fail_key(r, key, size, "is there already");
+	else
+		rc = add(r, to, key, size, value, value_size);
+	return end_change(r, gen, rc, PATREF_ADD);
+}
+
+int patref_set(struct patref *r, struct patref_gen *gen, const char *key,
+	       size_t size, const char *value, size_t value_size, bool or_add)
+{
+	enum patref_change change = PATREF_SET;
+	struct patref_gen *to;
+	struct entry *e;
+	int rc;
+
+	if (check_entry(r, size, value_size) != 0)
+		return -1;
+	lock(r);
+	to = gen == NULL ? r->now : gen;
+	e = find(to, key, size);
+	if (to->gone) {
+		rc = fail_gone(r);
+	} else if (e != NULL) {
+		rc = set(r, to, e, value, value_size);
+	} else if (or_add) {
+		change = PATREF_ADD;
+		rc = add(r, to, key, size, value, value_size);
+	} else {
+		rc = fail_key(r, key, size, "is not there");
+	}
+	return end_change(r, gen, rc, change);
+}
+
+int patref_del(struct patref *r, struct patref_gen *gen, const char *key,
+	       size_t size)
+{
+	struct patref_gen *from;
+	struct entry *e;
+	int rc = 0;
+
+	lock(r);
+	from = gen == NULL ? r->now : gen;
+	e = find(from, key, size);
+	if (from->gone) {
+		rc = fail_gone(r);
+	} else if (e == NULL) {
+		rc = fail_key(r, key, size, "is not there");
+	} else {
+		stop_readers(r, from);
+		unlink_entry(from, e);
+		let_readers(r, from);
+		entry_free(e);
+	}
+	return end_change(r, gen, rc, PATREF_DEL);
+}
+
+int patref_purge(struct patref *r, struct patref_gen *gen,
+		 struct patref_gen **ret_old)
+{
+	struct patref_gen *empty;
+	int rc = 0;
+
+	*ret_old = NULL;
+	lock(r);
+	if (gen != NULL && gen->gone) {
+		rc = fail_gone(r);
+	} else if (gen != NULL) {
+		gen_clear(gen);
+		rc = build_indexes(r, gen, r->now);
+	} else {
+		empty = gen_like(r, r->now);
+		if (empty == NULL)
+			rc = -1;
+		else
+			*ret_old = swap(r, empty);
+	}
+	return end_change(r, gen, rc, PATREF_CLEAR);
+}
+
+struct patref_gen *patref_prepare(struct patref *r)
+{
+	struct patref_gen *gen = NULL;
+
+	lock(r);
+	if (r->pending_count >= PATREF_PENDING_MAX) {
+		diag_set(ClientError,
+			 "'%s': %d replacements are prepared already, which is "
+			 "the most",
+			 r->name, PATREF_PENDING_MAX);
+	} else {
+		gen = gen_like(r, r->now);
+	}
+	if (gen != NULL) {
+		gen->id = ++r->next_id;
+		list_add_tail(&r->pending, &gen->link);
+		r->pending_count++;
+	}
+	unlock(r);
+	return gen;
+}
+
+/* With the lock: it is not prepared any more. */
+static void forget(struct patref *r, struct patref_gen *gen)
+{
+	list_del(&gen->link);
+	r->pending_count--;
+}
+
+/* The references of those who wait to commit them stay. */
+static void prune(struct patref *r, uint64_t before)
+{
+	list_foreach_safe(link, next, &r->pending) {
+		struct patref_gen *gen =
+			list_entry(link, struct patref_gen, link);
+
+		if (gen->id >= before)
+			continue;
+		forget(r, gen);
+		gen->gone = true;
+		gen_clear(gen);
+	}
+}
+
+int patref_commit(struct patref *r, struct patref_gen *gen,
+		  struct patref_gen **ret_old)
+{
+	int rc;
+
+	lock(r);
+	if (gen->gone) {
+		rc = fail_gone(r);
+	} else {
+		rc = build_indexes(r, gen, r->now);
+		if (rc == 0) {
+			forget(r, gen);
+			__atomic_fetch_add(&gen->refs, 1, __ATOMIC_RELAXED);
+			*ret_old = swap(r, gen);
+			prune(r, gen->id);
+		}
+	}
+	return end_change(r, NULL, rc, PATREF_COMMIT);
+}
+
+bool patref_is_gone(struct patref *r, const struct patref_gen *gen)
+{
+	bool gone;
+
+	lock(r);
+	gone = gen->gone;
+	unlock(r);
+	return gone;
+}
+
+void patref_give_up(struct patref *r, struct patref_gen *gen)
+{
+	lock(r);
+	if (!gen->gone && gen != r->now && !list_empty(&gen->link)) {
+		forget(r, gen);
+		gen->gone = true;
+	}
+	unlock(r);
+}
+
+int patref_reload(struct patref *r, struct patref_gen **ret_old)
+{
+	struct patref_gen *gen = gen_new();
+	int rc;
+
+	if (gen == NULL)
+		return -1;
+	rc = patref__read_file(r, gen);
+	if (rc == 0) {
+		lock(r);
+		rc = build_indexes(r, gen, r->now);
+		if (rc == 0) {
+			gen->id = ++r->next_id;
+			*ret_old = swap(r, gen);
+			prune(r, gen->id);
+		}
+		end_change(r, NULL, rc, PATREF_COMMIT);
+	}
+	if (rc != 0)
+		patref_gen_unref(gen);
+	return rc;
+}
+
+/* --- walking --- */
+
+void patref_cursor_open(struct patref_cursor *c, struct patref *r,
+			struct patref_gen *gen)
+{
+	lock(r);
+	if (gen == NULL)
+		gen = r->now;
+	c->ref = r;
+	c->gen = gen;
+	c->at = gen->order.next;
+	__atomic_fetch_add(&gen->refs, 1, __ATOMIC_RELAXED);
+	list_add_tail(&gen->cursors, &c->link);
+	unlock(r);
+}
+
+static int put_pair(const struct entry *e, struct buf *out)
+{
+	uint32_t sizes[2] = { (uint32_t)e->key_size, (uint32_t)e->value_size };
+	char *to = buf_reserve(out, sizeof sizes + e->key_size + e->value_size);
+
+	if (to == NULL) {
+		diag_set_oom(e->key_size + e->value_size, "a key");
+		return -1;
+	}
+	memcpy(to, sizes, sizeof sizes);
+	memcpy(to + sizeof sizes, e->key, e->key_size);
+	if (e->value_size > 0)
+		memcpy(to + sizeof sizes + e->key_size, e->value,
+		       e->value_size);
+	out->size += sizeof sizes + e->key_size + e->value_size;
+	return 0;
+}
+
+int patref_cursor_next(struct patref_cursor *c, unsigned max, struct buf *out)
+{
+	int n = 0;
+
+	if (c->gen == NULL)
+		return 0;
+	lock(c->ref);
+	for (; n < (int)max && c->at != &c->gen->order; n++) {
+		if (put_pair(list_entry(c->at, struct entry, link), out) != 0) {
+			n = -1;
+			break;
+		}
+		c->at = c->at->next;
+	}
+	unlock(c->ref);
+	return n;
+}
+
+void patref_cursor_close(struct patref_cursor *c)
+{
+	struct patref_gen *gen = c->gen;
+
+	if (gen == NULL)
+		return;
+	lock(c->ref);
+	list_del(&c->link);
+	c->gen = NULL;
+	unlock(c->ref);
+	patref_gen_unref(gen);
+}

@@ -1,0 +1,427 @@
+/* Maps and ACLs of scripts: the C half of map.lua. */
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/patref.h"
+#include "app/tools_modules.h"
+#include "app/worker.h"
+#include "base/buf.h"
+#include "base/diag.h"
+#include "base/inject.h"
+#include "lua/lua_error.h"
+#include "runtime/loop.h"
+#include "runtime/pool.h"
+
+static const char table_class[] = "neap.patref";
+static const char cursor_class[] = "neap.patref_cursor";
+
+enum {
+	KEEP = 4096,      /* bytes of a buffer between calls */
+	PIECE = 100,      /* pairs of a walk at once */
+	FREE_HERE = 5000, /* entries; more are freed by another thread */
+};
+
+struct table {
+	struct patref *ref;
+	struct patref_gen *prepared; /* NULL: none */
+	struct buf text;
+};
+
+struct cursor {
+	struct patref_cursor walk;
+	struct buf pairs;
+};
+
+/* --- freeing --- */
+
+struct drop_job {
+	struct pool_job job;
+	struct patref_gen *gen;
+};
+
+static void run_drop(struct pool_job *job)
+{
+	struct drop_job *d = (struct drop_job *)job;
+
+	patref_gen_unref(d->gen);
+	d->gen = NULL;
+}
+
+static void end_drop(struct pool_job *job)
+{
+	run_drop(job); /* when it was not run */
+	mem_free(job);
+}
+
+static void describe_drop(struct pool_job *job, char *buf, size_t size)
+{
+	(void)job;
+	snprintf(buf, size, "the end of a map or ACL that was replaced");
+}
+
+/* One reference less; a large one goes without keeping other fibers waiting. */
+static void drop(lua_State *L, struct patref_gen *gen)
+{
+	struct loop *loop = &worker_of(L)->loop;
+	struct drop_job *d = NULL;
+
+	if (gen != NULL && patref_gen_size(gen) > FREE_HERE)
+		d = mem_zalloc(sizeof *d);
+	if (d != NULL) {
+		d->job.run = run_drop;
+		d->job.done = end_drop;
+		d->job.describe = describe_drop;
+		d->gen = gen;
+		if (pool_submit(&loop->port, &loop->uv, &d->job) == 0)
+			return;
+		mem_free(d);
+	}
+	patref_gen_unref(gen);
+}
+
+/* --- tables --- */
+
+static struct table *check_table(lua_State *L)
+{
+	return luaL_checkudata(L, 1, table_class);
+}
+
+static struct table *push_table(lua_State *L)
+{
+	struct table *t = lua_newuserdata(L, sizeof *t);
+
+	memset(t, 0, sizeof *t);
+	luaL_getmetatable(L, table_class);
+	lua_setmetatable(L, -2);
+	return t;
+}
+
+/* open(name, is_map) -> table; throws what is wrong with it */
+static int l_open(lua_State *L)
+{
+	const char *name = luaL_checkstring(L, 1);
+	struct table *t = push_table(L);
+
+	if (patref_open(name, lua_toboolean(L, 2), &t->ref) != 0)
+		return lua_error_throw(L);
+	return 1;
+}
+
+/* find(name) -> table | nil */
+static int l_find(lua_State *L)
+{
+	struct patref *r = patref_find(luaL_checkstring(L, 1));
+
+	if (r == NULL)
+		return 0;
+	push_table(L)->ref = r;
+	return 1;
+}
+
+/* about(table) -> name, is_map, size, is_prepared */
+static int l_about(lua_State *L)
+{
+	struct table *t = check_table(L);
+
+	lua_pushstring(L, patref_name(t->ref));
+	lua_pushboolean(L, patref_is_map(t->ref));
+	lua_pushinteger(L, patref_size(t->ref, t->prepared));
+	lua_pushboolean(L, t->prepared != NULL);
+	return 4;
+}
+
+static enum pattern_method check_method(lua_State *L, int arg)
+{
+	return (enum pattern_method)(luaL_checkint(L, arg) % PATTERN_METHODS);
+}
+
+/* parse_method(name) -> number | nil */
+static int l_parse_method(lua_State *L)
+{
+	int m = pattern_method_parse(luaL_checkstring(L, 1));
+
+	if (m < 0)
+		return 0;
+	lua_pushinteger(L, m);
+	return 1;
+}
+
+/* use(table, method, fold); throws a key that is no such pattern */
+static int l_use(lua_State *L)
+{
+	if (patref_use(check_table(L)->ref, check_method(L, 2),
+		       lua_toboolean(L, 3)) != 0)
+		return lua_error_throw(L);
+	return 0;
+}
+
+static int push_found(lua_State *L, struct table *t, enum patref_found found)
+{
+	switch (found) {
+	case PATREF_FAILED:
+		return lua_error_throw(L);
+	case PATREF_NOT_FOUND:
+		return 0;
+	default:
+		break;
+	}
+	if (patref_is_map(t->ref))
+		lua_pushlstring(L, t->text.size == 0 ? "" : t->text.data,
+				t->text.size);
+	else
+		lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* match(table, text, method, fold, expand) -> value | true | nothing */
+static int l_match(lua_State *L)
+{
+	struct table *t = check_table(L);
+	size_t size;
+	const char *text = luaL_checklstring(L, 2, &size);
+
+	buf_reset(&t->text, KEEP);
+	return push_found(L, t,
+			  patref_match(t->ref, check_method(L, 3),
+				       lua_toboolean(L, 4), text, size,
+				       lua_toboolean(L, 5), &t->text));
+}
+
+/* get(table, key) -> value | true | nothing */
+static int l_get(lua_State *L)
+{
+	struct table *t = check_table(L);
+	size_t size;
+	const char *key = luaL_checklstring(L, 2, &size);
+
+	buf_reset(&t->text, KEEP);
+	return push_found(L, t,
+			  patref_get(t->ref, t->prepared, key, size, &t->text));
+}
+
+/* true | nil, text; memory throws */
+static int settle(lua_State *L, int rc)
+{
+	if (rc == 0) {
+		lua_pushboolean(L, 1);
+		return 1;
+	}
+	if (diag_last() != NULL && diag_last()->type == &OutOfMemory)
+		return lua_error_throw(L);
+	lua_pushnil(L);
+	lua_pushstring(L, diag_last()->message);
+	diag_clear();
+	return 2;
+}
+
+/* add(table, key, value) -> true | nil, text */
+static int l_add(lua_State *L)
+{
+	struct table *t = check_table(L);
+	size_t size, value_size = 0;
+	const char *key = luaL_checklstring(L, 2, &size);
+	const char *value = luaL_optlstring(L, 3, NULL, &value_size);
+
+	return settle(L, patref_add(t->ref, t->prepared, key, size, value,
+				    value_size));
+}
+
+/* set(table, key, value, or_add) -> true | nil, text */
+static int l_set(lua_State *L)
+{
+	struct table *t = check_table(L);
+	size_t size, value_size = 0;
+	const char *key = luaL_checklstring(L, 2, &size);
+	const char *value = luaL_optlstring(L, 3, NULL, &value_size);
+
+	return settle(L, patref_set(t->ref, t->prepared, key, size, value,
+				    value_size, lua_toboolean(L, 4)));
+}
+
+/* del(table, key) -> true | nil, text */
+static int l_del(lua_State *L)
+{
+	struct table *t = check_table(L);
+	size_t size;
+	const char *key = luaL_checklstring(L, 2, &size);
+
+	return settle(L, patref_del(t->ref, t->prepared, key, size));
+}
+
+/* purge(table) -> true | nil, text */
+static int l_purge(lua_State *L)
+{
+	struct table *t = check_table(L);
+	struct patref_gen *old = NULL;
+	int rc = patref_purge(t->ref, t->prepared, &old);
+
+	drop(L, old);
+	return settle(L, rc);
+}
+
+static void give_up(lua_State *L, struct table *t)
+{
+	struct patref_gen *gen = t->prepared;
+
+	t->prepared = NULL;
+	if (gen == NULL)
+		return;
+	patref_give_up(t->ref, gen);
+	drop(L, gen);
+}
+
+/* prepare(table) -> true | nil, text: anew, when it was */
+static int l_prepare(lua_State *L)
+{
+	struct table *t = check_table(L);
+
+	give_up(L, t);
+	t->prepared = patref_prepare(t->ref);
+	return settle(L, t->prepared == NULL ? -1 : 0);
+}
+
+static int l_give_up(lua_State *L)
+{
+	give_up(L, check_table(L));
+	return 0;
+}
+
+/* commit(table) -> true | nil, text */
+static int l_commit(lua_State *L)
+{
+	struct table *t = check_table(L);
+	struct patref_gen *old = NULL, *gen = t->prepared;
+	int rc;
+
+	if (gen == NULL) {
+		diag_set(ClientError, "'%s': nothing is prepared",
+			 patref_name(t->ref));
+		return settle(L, -1);
+	}
+	rc = patref_commit(t->ref, gen, &old);
+	if (rc == 0 || patref_is_gone(t->ref, gen)) {
+		t->prepared = NULL;
+		patref_gen_unref(gen);
+	}
+	if (rc == 0)
+		drop(L, old);
+	return settle(L, rc);
+}
+
+/* reload(table) -> true | nil, text */
+static int l_reload(lua_State *L)
+{
+	struct table *t = check_table(L);
+	struct patref_gen *old = NULL;
+	int rc = patref_reload(t->ref, &old);
+
+	drop(L, old);
+	return settle(L, rc);
+}
+
+static int l_table_gc(lua_State *L)
+{
+	struct table *t = check_table(L);
+	struct patref_gen *gen = t->prepared;
+
+	t->prepared = NULL;
+	if (gen != NULL) {
+		patref_give_up(t->ref, gen);
+		patref_gen_unref(gen);
+	}
+	buf_destroy(&t->text);
+	return 0;
+}
+
+/* --- walks --- */
+
+/* walk(table) -> cursor */
+static int l_walk(lua_State *L)
+{
+	struct table *t = check_table(L);
+	struct cursor *c = lua_newuserdata(L, sizeof *c);
+
+	memset(c, 0, sizeof *c);
+	luaL_getmetatable(L, cursor_class);
+	lua_setmetatable(L, -2);
+	patref_cursor_open(&c->walk, t->ref, t->prepared);
+	return 1;
+}
+
+/* next(cursor, is_map) -> {key, value, key, value, ..} | nil at the end */
+static int l_next(lua_State *L)
+{
+	struct cursor *c = luaL_checkudata(L, 1, cursor_class);
+	bool is_map = lua_toboolean(L, 2);
+	const char *p;
+	int n;
+
+	c->pairs.size = 0;
+	n = patref_cursor_next(&c->walk, PIECE, &c->pairs);
+	if (n < 0)
+		return lua_error_throw(L);
+	if (n == 0) {
+		patref_cursor_close(&c->walk);
+		buf_destroy(&c->pairs);
+		return 0;
+	}
+	lua_createtable(L, 2 * n, 0);
+	p = c->pairs.data;
+	for (int i = 0; i < n; i++) {
+		uint32_t sizes[2];
+
+		memcpy(sizes, p, sizeof sizes);
+		p += sizeof sizes;
+		lua_pushlstring(L, p, sizes[0]);
+		lua_rawseti(L, -2, 2 * i + 1);
+		p += sizes[0];
+		if (is_map)
+			lua_pushlstring(L, p, sizes[1]);
+		else
+			lua_pushboolean(L, 1);
+		lua_rawseti(L, -2, 2 * i + 2);
+		p += sizes[1];
+	}
+	return 1;
+}
+
+static int l_cursor_gc(lua_State *L)
+{
+	struct cursor *c = luaL_checkudata(L, 1, cursor_class);
+
+	patref_cursor_close(&c->walk);
+	buf_destroy(&c->pairs);
+	return 0;
+}
+
+static void new_class(lua_State *L, const char *class, lua_CFunction gc)
+{
+	luaL_newmetatable(L, class);
+	lua_pushcfunction(L, gc);
+	lua_setfield(L, -2, "__gc");
+	lua_pushboolean(L, 0);
+	lua_setfield(L, -2, "__metatable");
+	lua_pop(L, 1);
+}
+
+int tools_open_map(lua_State *L)
+{
+	static const luaL_Reg functions[] = {
+		{ "open", l_open },       { "find", l_find },
+		{ "about", l_about },     { "parse_method", l_parse_method },
+		{ "use", l_use },         { "match", l_match },
+		{ "get", l_get },         { "add", l_add },
+		{ "set", l_set },         { "del", l_del },
+		{ "purge", l_purge },     { "prepare", l_prepare },
+		{ "give_up", l_give_up }, { "commit", l_commit },
+		{ "reload", l_reload },   { "walk", l_walk },
+		{ "next", l_next },       { NULL, NULL },
+	};
+
+	new_class(L, table_class, l_table_gc);
+	new_class(L, cursor_class, l_cursor_gc);
+	lua_newtable(L);
+	luaL_register(L, NULL, functions);
+	return 1;
+}
