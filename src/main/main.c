@@ -17,6 +17,7 @@
 #include "cmod/crash.h"
 #include "cmod/isolate_child.h"
 #include "config/config.h"
+#include "config/explain.h"
 #include "config/settings.h"
 #include "config/show.h"
 #include "console/console_module.h"
@@ -298,10 +299,12 @@ static int fail_config(void)
 	return 1;
 }
 
+/* Its values; without one, what may stand there. */
 static int show_config(const struct config *config, bool json)
 {
 	struct buf text = { 0 };
-	int rc = config_show(config, json, &text);
+	int rc = config == NULL ? config_explain(&text)
+				: config_show(config, json, &text);
 
 	if (rc == 0)
 		fwrite(text.data, 1, text.size, stdout);
@@ -351,6 +354,8 @@ static int configure_and_run(const struct options *o, int argc, char **argv,
 			return fail(code);
 		return flush_output() == 0 ? 0 : 1;
 	}
+	if (o->config_use == OPTION_CONFIG_SCHEMA)
+		return show_config(NULL, true);
 	if (settings_read_env(settings) != 0)
 		return fail(EXIT_USAGE);
 	if (o->config > 0) {

@@ -209,6 +209,10 @@ static int parse_config(struct options *o, int argc, char **argv, int i)
 {
 	bool shows = strcmp(argv[i - 1], "config") == 0;
 
+	if (shows && i + 1 == argc && strcmp(argv[i], "schema") == 0) {
+		o->config_use = OPTION_CONFIG_SCHEMA;
+		return 0;
+	}
 	if (shows) {
 		if (i >= argc || strcmp(argv[i], "show") != 0)
 			goto usage;
@@ -229,7 +233,7 @@ usage:
 	diag_set(IllegalParams,
 		 "usage: neap %s FILE (to run a file of that "
 		 "name: ./%s)",
-		 shows ? "config show [--json]" : "check",
+		 shows ? "config schema | config show [--json]" : "check",
 		 shows ? "config" : "check");
 	return -1;
 }
@@ -345,6 +349,7 @@ void options_print_help(FILE *out)
 		   "check a configuration and its scripts, serve nothing");
 	print_flag(out, "config show [--json] FILE",
 		   "each of its values, and where that comes from");
+	print_flag(out, "config schema", "what may stand there, as JSON");
 	print_flag(out, "connect PATH|HOST:PORT",
 		   "open the console of a running program");
 	print_flag(out, "module new NAME",

@@ -26,6 +26,7 @@ enum option_config {
 	OPTION_CONFIG_SERVE,
 	OPTION_CONFIG_CHECK,
 	OPTION_CONFIG_SHOW,
+	OPTION_CONFIG_SCHEMA, /* of no file */
 };
 
 struct options {

@@ -2,6 +2,7 @@
 -- refuses what is missing.
 local admin = require('reference.admin')
 local cmake = require('reference.cmake')
+local configuration = require('reference.configuration')
 local live = require('reference.live')
 local render = require('reference.render')
 local scan = require('reference.scan')
@@ -189,6 +190,11 @@ function pages.make(headers, report)
     rows[#rows + 1] = {
         name = 'admin commands', file = 'admin.md',
         text = 'What an operator types at the console of a server.',
+    }
+    files['server.yaml.md'] = configuration.page()
+    rows[#rows + 1] = {
+        name = 'server.yaml', file = 'server.yaml.md',
+        text = 'The keys of a configuration.',
     }
     local functions = {}
     for _, path in ipairs(find("cmake/package -name '*.cmake' 2>/dev/null")) do

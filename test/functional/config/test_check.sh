@@ -173,6 +173,26 @@ run neap -e '
 code_is 0
 out_is '2	file	1	10' '4	default	nil' 'error	file	LEVEL'
 
+# What may stand there, for programs.
+run neap config schema
+code_is 0
+printf '%s' "$out" > schema.json
+run neap -e '
+	local rows = {}
+	for _, row in ipairs(require("json").decode(io.open("schema.json"):read("*a"))) do
+		assert(row.help and row.type and rows[row.key] == nil, row.key)
+		rows[row.key] = row
+	end
+	local r = rows.workers
+	print(r.type, r.default, r.min, r.max, r.variable, r.flag)
+	print(rows["load[].file"].required, rows["listeners[].rules[].deny"].brief)
+	print(rows["listeners[].tls"].same_as, rows["listeners[].protocol"].choices[2])'
+code_is 0
+out_is 'number	1	1	256	NEAP_WORKERS	--workers' 'true	status' \
+	'console[].tls	tcp'
+run neap config schema server.yaml
+code_is 2
+
 # Problems of variables name them.
 run env NEAP_LISTEN=nowhere "$NEAP_BIN" check show.yaml
 code_is 1
