@@ -6,7 +6,7 @@ local c = ...
 local usage = c.usage
 local client, settings = c.part('client'), c.part('settings')
 
-local error, setmetatable, tostring, type = error, setmetatable, tostring, type
+local error, tostring, type = error, tostring, type
 local pairs = pairs
 
 local M = {}
@@ -285,73 +285,6 @@ function M._connect_command(at, on_terminal)
     return client.command(words, on_terminal)
 end
 
--- --- commands of scripts ---
-
-local c_send, c_wait, c_payload = c.command.send, c.command.wait,
-    c.command.payload
-
-local command = { level = c.command.level }
-
--- What was read of the payload, for getline().
-local read = setmetatable({}, { __mode = 'k' })
-
---- command:send(text) -> true
--- Tell the operator @text. Waits while so much is unread that no more is kept.
--- Yields: maybe. Throws: the operator has gone.
-function command:send(text)
-    text = tostring(text)
-    local taken, size = 0, #text
-    repeat
-        local n = c_send(self, text, taken)
-        if n == nil or n == taken and n < size then
-            local status = c_wait(self)
-            if status ~= 0 then
-                c.failed(status) -- cancelled, as one whose client has left is
-            end
-        end
-        if n == nil then
-            error('the operator has gone', 0)
-        end
-        taken = n
-    until taken == size
-    return true
-end
-
---- command:payload() -> string | nil
--- The lines behind "<<", each with its newline; nil: none were given. Yields: no.
-command.payload = c_payload
-
---- command:level() -> string | nil
--- What the operator may do: "user", "operator" or "admin"; nil: he has gone. Yields: no.
-
---- command:getline() -> string | nil
--- The next of these lines, with its newline; nil: there are no more. Yields: no.
-function command:getline()
-    local text, at = c_payload(self) or '', read[self] or 1
-    local stop = text:find('\n', at, true)
-    if stop == nil then
-        return nil
-    end
-    read[self] = stop + 1
-    return text:sub(at, stop)
-end
-
---- console.register_command(words, f, [options])
--- An admin command of this application: @words is the list of the one to five words
--- of its name. In a fiber @f is called with a command object and the words that were
--- typed, those of the name among them; it tells the operator what it has by
--- `command:send(text)`. What it throws is told to him, and logged. A client that
--- vanishes has it cancelled.
--- @options: `level`, the least ("admin"); `help`, a line; `payload`, true: it takes lines
--- behind "<<". With several workers it is worker 1 that has it: in the others nothing
--- is done. Yields: no. Throws: misuse; there is a command of that name.
-function M.register_command(words, f, options)
-    if type(words) ~= 'table' or type(f) ~= 'function' or
-       options ~= nil and type(options) ~= 'table' then
-        usage('console.register_command({word, ...}, f[, {level=, help=, '
-            .. 'payload=}])')
-    end
-    c.register_command(words, f, options or {}, command)
-end
+c.part('register')(c, M)
 
 return M

@@ -33,7 +33,7 @@ enum {
 	TEXT_MAX = 256,
 };
 
-static const char *const object_class = "neap.console_command";
+static const char object_mark; /* in the metatables of what commands get */
 
 /** A command of a script. */
 struct lua_command {
@@ -73,7 +73,20 @@ static void call_unref(struct lua_call *c)
 
 static struct lua_call *check_call(lua_State *L)
 {
-	return *(struct lua_call **)luaL_checkudata(L, 1, object_class);
+	struct lua_call **box = lua_touserdata(L, 1);
+	bool is = false;
+
+	if (box != NULL && lua_getmetatable(L, 1)) {
+		lua_pushlightuserdata(L, (void *)&object_mark);
+		lua_rawget(L, -2);
+		is = lua_toboolean(L, -1);
+		lua_pop(L, 2);
+	}
+	if (!is)
+		luaL_argerror(L, 1,
+			      "what a command of the console gets is "
+			      "wanted");
+	return *box;
 }
 
 static int l_gc(lua_State *L)
@@ -390,6 +403,29 @@ static void read_help(lua_State *L, char *to)
 	lua_pop(L, 1);
 }
 
+/* The metatable of the objects whose methods are at @a index: one for all of them. */
+static void push_object_meta(lua_State *L, int index)
+{
+	lua_pushvalue(L, index);
+	lua_rawget(L, LUA_REGISTRYINDEX);
+	if (!lua_isnil(L, -1))
+		return;
+	lua_pop(L, 1);
+	lua_newtable(L);
+	lua_pushlightuserdata(L, (void *)&object_mark);
+	lua_pushboolean(L, true);
+	lua_rawset(L, -3);
+	lua_pushcfunction(L, l_gc);
+	lua_setfield(L, -2, "__gc");
+	lua_pushboolean(L, 0);
+	lua_setfield(L, -2, "__metatable");
+	lua_pushvalue(L, index);
+	lua_setfield(L, -2, "__index");
+	lua_pushvalue(L, index);
+	lua_pushvalue(L, -2);
+	lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
 int l_console_register_command(lua_State *L)
 {
 	struct lua_command *command;
@@ -411,14 +447,7 @@ int l_console_register_command(lua_State *L)
 	lua_getfield(L, 3, "payload");
 	payload = lua_toboolean(L, -1);
 	lua_settop(L, 4);
-	if (luaL_newmetatable(L, object_class)) {
-		lua_pushcfunction(L, l_gc);
-		lua_setfield(L, -2, "__gc");
-		lua_pushboolean(L, 0);
-		lua_setfield(L, -2, "__metatable");
-	}
-	lua_pushvalue(L, 4);
-	lua_setfield(L, -2, "__index");
+	push_object_meta(L, 4);
 	object_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_pushvalue(L, 2);
 	ref = luaL_ref(L, LUA_REGISTRYINDEX);

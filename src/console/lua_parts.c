@@ -31,6 +31,7 @@ static const struct {
 	[LUA_PART_ROWS] = PART(rows),
 	[LUA_PART_CUT] = PART(cut),
 	[LUA_PART_COMMANDS] = PART(session_commands),
+	[LUA_PART_REGISTER] = PART(register),
 #undef PART
 };
 

@@ -13,6 +13,7 @@ enum lua_part {
 	LUA_PART_ROWS,     /* ... as rows and columns */
 	LUA_PART_CUT,      /* what a screen does not hold */
 	LUA_PART_COMMANDS, /* lines that begin with a backslash */
+	LUA_PART_REGISTER, /* commands of scripts */
 	LUA_PART_COUNT,
 };
 

@@ -32,6 +32,24 @@ local function http_response(f)
     return r
 end
 
+-- What a command that @register(words, f) declares gets.
+local function command_object(register)
+    local path, found = os.tmpname(), nil
+    os.remove(path)
+    register({ 'find', path:match('%w+$') }, function(object)
+        found = object
+    end)
+    local server = assert(console.listen(path, { audit = false }))
+    local s = require('socket').tcp_connect('unix/', path)
+    s:write('\\set language admin\nfind ' .. path:match('%w+$') .. '\n')
+    while found == nil do
+        fiber.sleep(0.01)
+    end
+    s:close()
+    server:close()
+    return found
+end
+
 -- A request, from a peer who does not mind what is answered.
 local function request()
     local over = fiber.channel()
@@ -115,20 +133,12 @@ return {
         return select(2, pcall(fiber.sleep, 'soon'))
     end,
     ['console/command'] = function()
-        local path, found = os.tmpname(), nil
-        os.remove(path)
-        console.register_command({ 'find' }, function(command)
-            found = command
+        return command_object(console.register_command)
+    end,
+    ['console/applet'] = function()
+        return command_object(function(words, f)
+            console.register_cli(words, 'finds it', f)
         end)
-        local server = assert(console.listen(path, {audit = false}))
-        local s = require('socket').tcp_connect('unix/', path)
-        s:write('\\set language admin\nfind\n')
-        while found == nil do
-            fiber.sleep(0.01)
-        end
-        s:close()
-        server:close()
-        return found
     end,
     ['console/console_server'] = function()
         local path = os.tmpname()

@@ -124,6 +124,67 @@ for _ = 1, 3 do
 end
 tap.is(next(objects), nil, 'their objects are collected')
 
+-- --- as HAProxy has them ---
+
+console.register_cli({ 'hap', 'simple' }, 'says its words', function(applet, ...)
+    applet:set_priv('mine')
+    applet:set_var('txn.a', 5)
+    local sent = applet:send(table.concat({ ... }, ' ') .. '\n')
+    applet:send(('%d %s %s\n'):format(sent, applet:get_priv(), applet:get_var('txn.a')))
+    applet:unset_var('txn.a')
+    applet:send(tostring(applet:get_var('txn.a')))
+    return 1
+end)
+tap.is(c:ask('hap simple a b'), 'hap simple a b\n15 mine 5\nnil\n', 'register_cli')
+tap.like(c:ask('help hap'), 'hap simple <<%s+says its words\n', 'the usage is its help')
+tap.is(c:json('help hap')[1].level, 'operator', 'a console of operators has it')
+local calls = 0
+console.register_cli({ 'hap', 'steps' }, 'in steps', function(applet, _, _, from)
+    calls = 0
+    applet:set_priv(tonumber(from))
+    if from == 'done' then
+        applet:send('at once\n')
+        return true
+    end
+    return from == 'zero' and 0 or nil
+end, function(applet, _, _, from)
+    calls = calls + 1
+    applet:send(calls .. ' ' .. tostring(applet:get_priv()) .. '\n')
+    return calls == 3 and (from == '7' or 1) or from == 'zero' and 0
+end)
+tap.is(c:ask('hap steps done'), 'at once\n', 'parse has done all')
+tap.is(c:ask('hap steps 7'), '1 7\n2 7\n3 7\n', 'the handler goes on until it says so')
+tap.is(c:ask('hap steps zero'), '1 nil\n2 nil\n3 nil\n', 'in numbers, too')
+console.register_cli({ 'hap', 'lines' }, 'reads', function(applet)
+    applet:send(applet:getline() .. applet:receive(3) .. '|' .. applet:receive() ..
+        applet:receive() .. applet:getline())
+end, { level = 'user' })
+tap.is(c:ask('hap lines <<\none\ntwo\nthree\n'), 'one\ntwo|\nthree\n', 'the payload')
+tap.is(c:ask('hap lines'), '|\n', 'none is empty')
+console.register_cli({ 'hap', 'fail' }, 'fails', function() return 0 end,
+    function() error('in the handler', 0) end)
+tap.is(c:ask('hap fail'), 'error: in the handler\n', 'an error is told')
+local turned = 0
+console.register_cli({ 'hap', 'endless' }, 'never ends', function() return 0 end,
+    function() turned = turned + 1 end)
+local e = admin.connect(path)
+e.peer:send('hap endless\n')
+raw.until_true(function() return turned > 10 end)
+tap.is(c:ask('echo beside'), 'beside\n', 'others go on beside an endless one')
+e:close()
+raw.until_true(function()
+    local was = turned
+    fiber.sleep(0.02)
+    return turned == was
+end)
+tap.pass('whose client ends it')
+for name, arguments in pairs({ ['no usage'] = { { 'x' } }, ['no words'] = { 'x', 'y', print },
+        ['no function'] = { { 'x' }, 'y' }, ['no handler'] = { { 'x' }, 'y', print, 5 },
+        ['no options'] = { { 'x' }, 'y', print, print, 5 } }) do
+    tap.throws(function() console.register_cli(unpack(arguments, 1, 5)) end,
+        'console.register_cli%({word', name)
+end
+
 -- --- misuse ---
 
 local function misuse(pattern, name, ...)
