@@ -2,7 +2,6 @@
 #include "config/problems.h"
 
 #include "base/diag.h"
-#include "base/escape.h"
 
 void problems_create(struct problems *p, const char *file)
 {
@@ -37,24 +36,31 @@ static void put_place(struct problems *p, struct config_place place)
 					     place.line, place.column));
 }
 
-/* A problem is one line, whatever the file holds. */
-static void put_text(struct problems *p, const char *fmt, va_list ap)
+int problems_put_line(struct buf *b, const char *s, size_t size)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < size && rc == 0; i++) {
+		unsigned char c = (unsigned char)s[i];
+
+		rc = c < ' ' || c == 0x7f ? buf_printf(b, "\\x%02x", c)
+					  : buf_putc(b, s[i]);
+	}
+	return rc;
+}
+
+/* Where @a n is (NULL: nowhere), and the text. */
+static void put_text(struct problems *p, const struct config_node *n,
+		     const char *fmt, va_list ap)
 {
 	struct buf line = { 0 };
 
-	if (buf_vprintf(&line, fmt, ap) != 0 ||
-	    buf_reserve(&p->text, line.size * ESCAPE_MAX + 1) == NULL) {
-		p->no_memory = true;
-	} else {
-		for (size_t i = 0; i < line.size; i++) {
-			unsigned char c = (unsigned char)line.data[i];
-
-			if (c < ' ' || c == 0x7f)
-				note(p, buf_printf(&p->text, "\\x%02x", c));
-			else
-				note(p, buf_putc(&p->text, line.data[i]));
-		}
+	if (n != NULL && n->parent != NULL) {
+		note(p, config_node_path(n, &line));
+		note(p, buf_puts(&line, ": "));
 	}
+	note(p, buf_vprintf(&line, fmt, ap));
+	note(p, problems_put_line(&p->text, line.data, line.size));
 	buf_destroy(&line);
 }
 
@@ -67,16 +73,8 @@ void problems_add(struct problems *p, struct config_place place,
 		return;
 	put_place(p, place);
 	va_start(ap, fmt);
-	put_text(p, fmt, ap);
+	put_text(p, NULL, fmt, ap);
 	va_end(ap);
-}
-
-static void put_path(struct problems *p, const struct config_node *n)
-{
-	if (n->parent == NULL)
-		return;
-	note(p, config_node_path(n, &p->text));
-	note(p, buf_puts(&p->text, ": "));
 }
 
 void problems_at(struct problems *p, const struct config_node *n,
@@ -90,9 +88,8 @@ void problems_at(struct problems *p, const struct config_node *n,
 		note(p, buf_printf(&p->text, "%s: ", n->from));
 	else
 		put_place(p, n->place);
-	put_path(p, n);
 	va_start(ap, fmt);
-	put_text(p, fmt, ap);
+	put_text(p, n, fmt, ap);
 	va_end(ap);
 }
 
@@ -104,9 +101,8 @@ void problems_at_name(struct problems *p, const struct config_node *n,
 	if (!begin(p))
 		return;
 	put_place(p, n->name_place);
-	put_path(p, n);
 	va_start(ap, fmt);
-	put_text(p, fmt, ap);
+	put_text(p, n, fmt, ap);
 	va_end(ap);
 }
 

@@ -33,6 +33,10 @@ void problems_at_name(struct problems *p, const struct config_node *n,
 		      const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/** Append @a size bytes as they stand in one line: what is no text is shown as
+ * \xff. Returns 0, or UV_ENOMEM. */
+int problems_put_line(struct buf *b, const char *s, size_t size);
+
 /** 0: there are none. Else -1, and the diag has them, a line each: ClientError,
  * or OutOfMemory. */
 int problems_tell(const struct problems *p);

@@ -5,6 +5,7 @@
 #include "base/diag.h"
 #include "base/escape.h"
 #include "config/config.h"
+#include "config/problems.h"
 #include "port/number.h"
 
 struct show {
@@ -90,8 +91,13 @@ static void put_origin(struct show *s, const struct config_node *n)
 
 static void put_line(struct show *s, const struct config_node *n)
 {
+	struct buf path = { 0 };
+
 	if (s->rc == 0)
-		s->rc = config_node_path(n, s->b);
+		s->rc = config_node_path(n, &path);
+	if (s->rc == 0)
+		s->rc = problems_put_line(s->b, path.data, path.size);
+	buf_destroy(&path);
 	put(s, ": ");
 	put_value(s, n);
 	put_origin(s, n);

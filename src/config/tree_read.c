@@ -246,6 +246,8 @@ static bool set_text(struct reader *r, struct config_node *n, const char *text)
 		problems_add(r->problems, n->place,
 			     "${%s: expected ${NAME} or ${NAME:-default}",
 			     name);
+	else if (rc == VARIABLES_NO_MEMORY && b.size < CONFIG_FILE_MAX / 2)
+		r->problems->no_memory = true;
 	else if (rc == VARIABLES_NO_MEMORY)
 		problems_add(r->problems, n->place,
 			     "with its variables the text is too long");

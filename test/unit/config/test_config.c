@@ -195,6 +195,7 @@ static void problems(void **state)
 		{ "paths: {lua: lib/x.lua}",
 		  "c.yaml:1:14: paths.lua[0]: expected a path with a ? for "
 		  "the module's name, got 'lib/x.lua'" },
+		{ "\"a\\nb\": 1", "c.yaml:1:1: a\\x0ab: there is no such key" },
 		{ "listeners: x", "c.yaml:1:12: listeners: expected a list, "
 				  "got 'x'" },
 		{ "listeners: [{address: 80x}]",
