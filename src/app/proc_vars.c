@@ -139,8 +139,10 @@ void proc_vars_end(void)
 
 	pthread_mutex_lock(&lock);
 	HASH_ITER(hh, vars, v, next) {
-		drop(&v->value);
+		struct request_value value = v->value;
+
 		remove_var(v);
+		drop(&value);
 	}
 	pthread_mutex_unlock(&lock);
 }
