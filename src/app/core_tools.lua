@@ -29,5 +29,6 @@ end
 for _, name in pairs({ 'get_patref', 'add_acl', 'del_acl', 'set_map', 'del_map' }) do
     M[name] = map[name]
 end
+M.event_sub = require('neap.core_events').event_sub
 
 return M

@@ -318,6 +318,15 @@ function patref:add_bulk(keys)
     return true
 end
 
+--- patref:event_sub(types, f) -> event_sub
+-- As `core.event_sub()` with @types and @f, for changes of this map or ACL: PAT_REF_ADD,
+-- PAT_REF_DEL, PAT_REF_SET, PAT_REF_CLEAR, PAT_REF_COMMIT, or PAT_REF; they tell no
+-- more. What is prepared tells nothing. Yields: no. Throws: no such type.
+function patref:event_sub(types, f)
+    return require('neap.core_events').patref_sub(
+        (c.about(check(self, 'event_sub'))), types, f)
+end
+
 function patref_mt.__pairs(self)
     local box = check(self, 'pairs')
     local is_map = select(2, c.about(box))

@@ -18,6 +18,7 @@ static int open_args(lua_State *L)
 	static const struct lua_module id = { "neap." name, open, lua_src_##id }
 
 MODULE(args, "args", open_args);
+MODULE(core_events, "core_events", tools_open_events);
 MODULE(core_flow, "core_flow", NULL);
 MODULE(core_log, "core_log", tools_open_log);
 MODULE(core_process, "core_process", tools_open_process);
@@ -29,7 +30,7 @@ MODULE(regex_class, "regex_class", tools_open_regex);
 MODULE(reply, "reply", NULL);
 
 const struct lua_module *const app_tools_modules[] = {
-	&args,        &core_flow, &core_log,   &core_process,
-	&core_queue,  &core_text, &core_tools, &map,
-	&regex_class, &reply,     NULL,
+	&args,         &core_events, &core_flow, &core_log,
+	&core_process, &core_queue,  &core_text, &core_tools,
+	&map,          &regex_class, &reply,     NULL,
 };

@@ -10,6 +10,7 @@
 extern const struct lua_module *const app_tools_modules[];
 
 /* C halves. */
+int tools_open_events(lua_State *L);
 int tools_open_log(lua_State *L);
 int tools_open_map(lua_State *L);
 int tools_open_process(lua_State *L);

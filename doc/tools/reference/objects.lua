@@ -200,6 +200,11 @@ return {
         return setmetatable({}, { __index = { new = core.classes.Map.new } })
     end,
     ['core/concat'] = core.concat,
+    ['core/event_sub'] = function()
+        local sub = core.event_sub({ 'WORKER' }, function() end)
+        sub:unsub()
+        return sub
+    end,
     ['core/map'] = function()
         return core.classes.Map.new('virt@reference')
     end,

@@ -26,6 +26,18 @@ local function fill(ref, keys, value)
     assert(ok or err:find('newer one was committed', 1, true), err)
 end
 
+-- Every worker hears of all.
+local events = require('neap.core_events')
+local heard, changed = 0, 0
+local sub = core.event_sub({ 'MODULE' }, function(_, data)
+    assert(type(data.from) == 'number')
+    heard = heard + 1
+end)
+local watch = core.get_patref('virt@ip'):event_sub({ 'PAT_REF' }, function(event)
+    assert(event:find('^PAT_REF_'))
+    changed = changed + 1
+end)
+
 local beg_keys, ip_keys, reg_keys = {}, {}, {}
 for i = 1, 200 do beg_keys[i] = ('key%d'):format(i) end
 for i = 1, 200 do ip_keys[i] = ('10.%d.0.0/16'):format(i) end
@@ -65,6 +77,8 @@ local function writers()
         other:set(ip_keys[round % 200 + 1], own)
         other:add('fd00::' .. states.id, own)
         other:del('fd00::' .. states.id)
+        events.publish('MODULE_LOAD', { from = states.id })
+        core.event_sub({ 'RELOAD' }, print):unsub()
         core.set_var('proc.shared', tostring(states.id):rep(100))
         core.set_var('proc.own' .. states.id, round)
         assert(core.get_var('proc.own' .. states.id) == round)
@@ -81,5 +95,10 @@ end
 for _, one in ipairs(all) do
     local ok, err = one:join()
     if not ok then print('FAIL', err) end
+end
+if heard == 0 or changed == 0 then print('FAIL', heard, changed) end
+if states.id % 2 == 0 then
+    sub:unsub()
+    watch:unsub()
 end
 print('done')
