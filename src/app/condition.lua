@@ -466,7 +466,7 @@ function disjunction(state, text, at, depth)
     end
 end
 
---- compile(text, env) -> f(txn) -> boolean
+-- compile(text, env) -> f(txn) -> boolean
 function M.compile(text, env)
     sample = sample or require('neap.sample')
     parser.check_text(text, 'a condition')

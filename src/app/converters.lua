@@ -40,7 +40,7 @@ local function add64(a, b)
 end
 
 local function fits(r)
-    return r <= EXACT and r >= -EXACT
+    return r < EXACT and r > -EXACT
 end
 
 local function add(v, n)
@@ -316,7 +316,7 @@ local function words(v, index, set, count)
     for _ = 2, count do
         local following = seek(v, stop, size, set, false)
         if following > size then
-            break
+            return sub(v, from)
         end
         stop = seek(v, following, size, set, true)
     end
@@ -337,7 +337,7 @@ local function words_back(v, index, set, count)
     for _ = 2, count do
         local following = seek_back(v, stop, set, false)
         if following < 1 then
-            break
+            return sub(v, 1, to)
         end
         stop = seek_back(v, following, set, true)
     end
@@ -586,7 +586,8 @@ local CONDITION = 'condition:ifexists|ifnotexists|ifempty|ifnotempty|ifset|ifnot
 M['set-var'] = {
     args = { 'var:variable', CONDITION, CONDITION, CONDITION, CONDITION }, from = 'any',
     out = 'same', impure = true,
-    doc = 'It itself; the variable is set to it, when all conditions are true.',
+    doc = 'It itself, and the variable is set to it, when all conditions are true; else '
+        .. 'nothing.',
     make = function(_, name, ...)
         local tests = {}
         for i = 1, select('#', ...) do
@@ -595,7 +596,7 @@ M['set-var'] = {
         return function(v, txn)
             for i = 1, #tests do
                 if not tests[i](txn:get_var(name), v) then
-                    return v
+                    return nil
                 end
             end
             txn:set_var(name, values.given(v))

@@ -332,7 +332,11 @@ local function query_of(path, kind)
         if v == nil then
             return nil
         end
-        v = json_value(walk(v, steps))
+        v = walk(v, steps)
+        if kind == 'int' and type(v) == 'number' then
+            return to_integer(v)
+        end
+        v = json_value(v)
         if v ~= nil and kind == 'int' then
             return json_integer(v)
         end

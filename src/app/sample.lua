@@ -38,8 +38,9 @@ local function gather(...)
     return all
 end
 
---- fetches, converters: {name = declaration}
-M.fetches = gather('neap.fetches', 'neap.fetches_http')
+-- fetches, converters: {name = declaration}
+M.fetches = gather('neap.fetches', 'neap.fetches_http',
+    'neap.fetches_headers')
 M.converters = gather('neap.converters', 'neap.converters_data')
 
 -- What HAProxy has by these names belongs to what neap is not.
@@ -71,7 +72,7 @@ end
 
 local UPVALUES = 50
 
---- compile(parameters, body, constants) -> f
+-- compile(parameters, body, constants) -> f
 -- A function of its own of the Lua text @body, in which k1, k2, .. are @constants.
 function M.compile(parameters, body, constants)
     local n, head = #constants, 'local K = ...\n'
@@ -112,7 +113,7 @@ local function lines_of(steps, constants, nothing)
     return concat(lines, '\n')
 end
 
---- chain(x) -> f(txn) -> value | nil
+-- chain(x) -> f(txn) -> value | nil
 -- Of a compiled expression.
 function M.chain(x)
     if #x.steps == 0 then
@@ -123,7 +124,7 @@ function M.chain(x)
     return M.compile('txn', 'local v = k1(txn)\n' .. body .. '\nreturn v', constants)
 end
 
---- test(x, match) -> f(txn) -> boolean
+-- test(x, match) -> f(txn) -> boolean
 -- Does match(value) give true for the value of @x, or with @all for any of its values?
 function M.test(x, match, all)
     local constants = {}
@@ -224,7 +225,7 @@ local kinds = {
     string = 'a text', binary = 'bytes',
 }
 
---- cast(x, to, column): @x gives that type.
+-- cast(x, to, column): @x gives that type.
 local function cast(x, to, column, what)
     local f = values.cast(x.type, to)
     if f == false then
@@ -268,7 +269,7 @@ local function add_converter(x, node, env)
     end
 end
 
---- analyse(text, at, env) -> x, after
+-- analyse(text, at, env) -> x, after
 -- The expression at @at: {source, each, type, const, steps}.
 function M.analyse(text, at, env)
     local parts, after = parser.parse(text, at)
@@ -339,17 +340,17 @@ local function expression(text, env)
     return function_of(x)
 end
 
---- expression(text, env, place) -> f(txn) -> value | nil
+-- expression(text, env, place) -> f(txn) -> value | nil
 function M.expression(text, env, place)
     return guarded(place, text, expression, env)
 end
 
---- condition(text, env, place) -> f(txn) -> boolean
+-- condition(text, env, place) -> f(txn) -> boolean
 function M.condition(text, env, place)
     return guarded(place, text, require('neap.condition').compile, env)
 end
 
---- template(text, env, place) -> f(txn) -> string
+-- template(text, env, place) -> f(txn) -> string
 function M.template(text, env, place)
     return guarded(place, text, require('neap.template').compile, env)
 end
@@ -406,7 +407,7 @@ local anywhere = { mode = 'http', response = true, log = true }
 local made_fetches, made_converters = {}, {}
 local fetch_names, converter_names
 
---- fetch(name) -> f(txn, ...) | nil
+-- fetch(name) -> f(txn, ...) | nil
 function M.fetch(name)
     local f = made_fetches[name]
     if f then
@@ -431,7 +432,7 @@ function M.fetch(name)
     return f
 end
 
---- convert(name) -> f(txn, value, ...) | nil
+-- convert(name) -> f(txn, value, ...) | nil
 function M.convert(name)
     local f = made_converters[name]
     if f then
@@ -470,7 +471,7 @@ local no_txn = setmetatable({}, {
     end,
 })
 
---- converter(name) -> f(value, ...) | nil
+-- converter(name) -> f(value, ...) | nil
 function M.converter(name)
     local f = M.convert(name)
     return f and function(value, ...)
@@ -478,7 +479,7 @@ function M.converter(name)
     end
 end
 
---- text_of(value) -> text: what txn.sf and txn.sc give.
+-- text_of(value) -> text: what txn.sf and txn.sc give.
 function M.text_of(v)
     if v == nil then
         return ''

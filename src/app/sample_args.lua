@@ -138,7 +138,7 @@ local function rule_of(text)
     return rule
 end
 
---- usage(name, decl) -> text: as the name and what it takes.
+-- usage(name, decl) -> text: as the name and what it takes.
 function M.usage(name, decl)
     local list = {}
     for i, text in ipairs(decl.args or {}) do
@@ -151,7 +151,7 @@ function M.usage(name, decl)
     return ('%s(%s)'):format(name, table.concat(list, ', '))
 end
 
---- check(decl, node) -> values
+-- check(decl, node) -> values
 -- Of the arguments @node.args, in their order; an optional one that is missing, or
 -- empty and no string, is nil.
 function M.check(decl, node)
@@ -178,7 +178,7 @@ function M.check(decl, node)
     return result
 end
 
---- has_variable(args) -> boolean
+-- has_variable(args) -> boolean
 function M.has_variable(decl, args)
     for i, text in ipairs(decl.args or {}) do
         if type(args[i]) == 'table' or

@@ -86,7 +86,7 @@ uint32_t sample_crc32c(const unsigned char *data, size_t size)
 	return crc(crc32c_table, data, size);
 }
 
-/* Bob Jenkins' hash of an integer in six turns. */
+/* Bob Jenkins' hash of an integer in six turns, and spread over all of them. */
 uint32_t sample_avalanche(uint32_t h)
 {
 	h = h + 0x7ed55d16 + (h << 12);
@@ -94,7 +94,8 @@ uint32_t sample_avalanche(uint32_t h)
 	h = h + 0x165667b1 + (h << 5);
 	h = (h + 0xd3a2646c) ^ h << 9;
 	h = h + 0xfd7046c5 + (h << 3);
-	return h ^ 0xb55a4f09 ^ h >> 16;
+	h = h ^ 0xb55a4f09 ^ h >> 16;
+	return h * 3221225473u;
 }
 
 uint32_t sample_xxh32(const unsigned char *data, size_t size, uint32_t seed)

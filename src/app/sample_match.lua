@@ -368,24 +368,24 @@ local methods = {
 }
 M.methods = methods
 
---- known(name) -> boolean
+-- known(name) -> boolean
 function M.known(name)
     return methods[name] ~= nil
 end
 
---- make(name, patterns, ignore_case) -> f(value) -> boolean, type
+-- make(name, patterns, ignore_case) -> f(value) -> boolean, type
 -- @patterns: {{text=, column=, operator=}..}; the values must be of that type.
 function M.make(name, patterns, ignore_case)
     local method = methods[name]
     return method.make(patterns, ignore_case), method.from
 end
 
---- is_operator(name): of numbers, as HAProxy has them.
+-- is_operator(name): of numbers, as HAProxy has them.
 function M.is_operator(name)
     return operators[name] ~= nil
 end
 
---- truth(kind) -> f(value) -> boolean: of a value that stands alone.
+-- truth(kind) -> f(value) -> boolean: of a value that stands alone.
 function M.truth(kind)
     if kind == 'boolean' then
         return bool()

@@ -14,14 +14,14 @@ local M = {}
 
 local TEXT_MAX, PARTS_MAX, ARGS_MAX = 16384, 32, 12
 
---- fail(column, text, ...): throws it.
+-- fail(column, text, ...): throws it.
 local function fail(column, text, ...)
     error({ column = column, text = select('#', ...) > 0 and text:format(...) or text },
         0)
 end
 M.fail = fail
 
---- check_text(text, what): it is one, and not too long.
+-- check_text(text, what): it is one, and not too long.
 function M.check_text(text, what)
     if type(text) ~= 'string' then
         fail(1, '%s: a text is wanted, not %s', what, type(text))
@@ -98,7 +98,7 @@ local function part(text, at, what)
     return node, at
 end
 
---- parse(text, at) -> parts, after
+-- parse(text, at) -> parts, after
 -- The expression that begins at @at: {{name=, column=, args={{text=, column=}..}}..}, and
 -- where it ends.
 function M.parse(text, at)
@@ -140,7 +140,7 @@ local function distance(a, b, limit)
     return row[lb]
 end
 
---- nearest(name, known) -> name | nil: of a table with names for keys.
+-- nearest(name, known) -> name | nil: of a table with names for keys.
 function M.nearest(name, known)
     local best, least
     if #name > 64 then
@@ -157,7 +157,7 @@ function M.nearest(name, known)
     return best
 end
 
---- unknown(column, what, name, known): throws it.
+-- unknown(column, what, name, known): throws it.
 function M.unknown(column, what, name, known)
     local near = M.nearest(name, known)
     fail(column, "there is no %s '%s'%s", what, name,

@@ -30,7 +30,7 @@ local function room(size)
 end
 M.room = room
 
---- encoder(name, factor, add, ...) -> f(text) -> text | nil
+-- encoder(name, factor, add, ...) -> f(text) -> text | nil
 -- Of a C function (text, size, out) -> size; it needs room for @factor bytes each, and
 -- @add.
 function M.encoder(name, factor, add, kind, flag)
@@ -73,7 +73,7 @@ local function settle(x)
 end
 M.settle = settle
 
---- wide(n) -> int64_t
+-- wide(n) -> int64_t
 local function wide(n)
     if type(n) == 'number' then
         if n >= 2 ^ 63 then
@@ -101,7 +101,7 @@ local function parse_wide(text, at, v, negative)
     return settle(negative and -x or x)
 end
 
---- integer_of(text) -> integer | nil: what its first digits say; nil of an empty text.
+-- integer_of(text) -> integer | nil: what its first digits say; nil of an empty text.
 local function integer_of(text)
     local size = #text
     if size == 0 then
@@ -128,7 +128,7 @@ local function integer_of(text)
 end
 M.integer_of = integer_of
 
---- exact_integer(text) -> integer | nil: of a text that is nothing else.
+-- exact_integer(text) -> integer | nil: of a text that is nothing else.
 function M.exact_integer(text)
     if not text:find('^[+-]?%d+$') then
         return nil
@@ -136,7 +136,7 @@ function M.exact_integer(text)
     return integer_of(text)
 end
 
---- integer_text(n) -> text
+-- integer_text(n) -> text
 local function integer_text(n)
     if type(n) ~= 'number' then
         return sub(tostring(n), 1, -3) -- without its LL
@@ -198,7 +198,7 @@ local c_address_text = cast('intptr_t (*)(const unsigned char *, size_t, char *)
     native.address_text)
 local address = ffi.new('unsigned char[16]')
 
---- address_bytes(text) -> bytes | nil: 4 or 16.
+-- address_bytes(text) -> bytes | nil: 4 or 16.
 local function address_bytes(text)
     local size = tonumber(c_address(text, #text, address))
     if size < 0 then
@@ -208,14 +208,14 @@ local function address_bytes(text)
 end
 M.address_bytes = address_bytes
 
---- address_of_bytes(bytes) -> text
+-- address_of_bytes(bytes) -> text
 local function address_of_bytes(bytes)
     local out = room(46)
     return fill(out, tonumber(c_address_text(bytes, #bytes, out)))
 end
 M.address_of_bytes = address_of_bytes
 
---- address_of(text) -> address | nil: as addresses are written.
+-- address_of(text) -> address | nil: as addresses are written.
 local function address_of(text)
     local bytes = address_bytes(text)
     if bytes == nil then
@@ -292,7 +292,7 @@ local casts = {
     any = {},
 }
 
---- cast(from, to) -> f | nil | false
+-- cast(from, to) -> f | nil | false
 -- f(value) -> value | nil. Nil: it is that already; false: there is no way.
 function M.cast(from, to)
     if from == to or to == 'any' then
@@ -305,10 +305,10 @@ function M.cast(from, to)
     return f or false
 end
 
---- text_of(value) -> text: of any value.
+-- text_of(value) -> text: of any value.
 M.text_of = casts.string.any
 
---- given(value) -> value: as who is outside of expressions gets it.
+-- given(value) -> value: as who is outside of expressions gets it.
 function M.given(v)
     if type(v) == 'cdata' then
         return integer_text(v)

@@ -342,7 +342,7 @@ local function generate(pieces)
     return sample.compile('txn', concat(body, '\n'), constants)
 end
 
---- compile(text, env) -> f(txn) -> text
+-- compile(text, env) -> f(txn) -> text
 function M.compile(text, env)
     sample = sample or require('neap.sample')
     parser.check_text(text, 'a template')

@@ -241,6 +241,10 @@ end
 --- req.peer -> table | nil
 -- Who asks: `{host=, port=, family=, type=, protocol=}`; nil when the peer has gone.
 
+--- req.own_address -> table | nil
+-- The address that the peer has connected to, behind a proxy that says so the proxy's, as
+-- `req.peer`; nil when the peer has gone.
+
 --- req:header(name) -> string | nil
 -- The header field @name, case aside; several of the same name are joined by
 -- commas. Yields: no.

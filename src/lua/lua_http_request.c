@@ -31,6 +31,7 @@ enum request_field {
 	FIELD_PROTO, /* from here on tables, which are kept */
 	FIELD_HEADERS,
 	FIELD_PEER,
+	FIELD_OWN_ADDRESS,
 };
 
 enum {
@@ -264,17 +265,11 @@ static void set_string(lua_State *L, const char *name, const char *value)
 	lua_setfield(L, -2, name);
 }
 
-/* As socket:peer() gives it; nil when the peer has gone. */
-static void push_peer(lua_State *L, const struct http_request *req)
+/* As socket:peer() gives it. */
+static void push_address(lua_State *L, const struct sockaddr *sa)
 {
-	struct sockaddr_storage addr;
-	const struct sockaddr *sa = (const struct sockaddr *)&addr;
 	char host[64];
 
-	if (http_request_peer(req, &addr) != 0) {
-		lua_pushnil(L);
-		return;
-	}
 	lua_createtable(L, 0, 5);
 	set_string(L, "type", "SOCK_STREAM");
 	if (sa->sa_family == AF_UNIX) {
@@ -295,6 +290,27 @@ static void push_peer(lua_State *L, const struct http_request *req)
 			      ? ((const struct sockaddr_in *)sa)->sin_port
 			      : ((const struct sockaddr_in6 *)sa)->sin6_port));
 	lua_setfield(L, -2, "port");
+}
+
+/* Nil when the peer has gone. */
+static void push_peer(lua_State *L, const struct http_request *req)
+{
+	struct sockaddr_storage addr;
+
+	if (http_request_peer(req, &addr) == 0)
+		push_address(L, (const struct sockaddr *)&addr);
+	else
+		lua_pushnil(L);
+}
+
+static void push_own_address(lua_State *L, const struct http_request *req)
+{
+	struct sockaddr_storage addr;
+
+	if (http_request_own_address(req, &addr) == 0)
+		push_address(L, (const struct sockaddr *)&addr);
+	else
+		lua_pushnil(L);
 }
 
 static void push_body(lua_State *L, const struct http_request *req)
@@ -341,6 +357,9 @@ static void push_field(lua_State *L, const struct http_request *req, int field)
 		break;
 	case FIELD_PEER:
 		push_peer(L, req);
+		break;
+	case FIELD_OWN_ADDRESS:
+		push_own_address(L, req);
 		break;
 	}
 }
@@ -563,11 +582,16 @@ static int l_set_methods(lua_State *L)
 		const char *name;
 		enum request_field field;
 	} fields[] = {
-		{ "method", FIELD_METHOD }, { "path", FIELD_PATH },
-		{ "query", FIELD_QUERY },   { "body", FIELD_BODY },
-		{ "target", FIELD_TARGET }, { "scheme", FIELD_SCHEME },
-		{ "proto", FIELD_PROTO },   { "headers", FIELD_HEADERS },
+		{ "method", FIELD_METHOD },
+		{ "path", FIELD_PATH },
+		{ "query", FIELD_QUERY },
+		{ "body", FIELD_BODY },
+		{ "target", FIELD_TARGET },
+		{ "scheme", FIELD_SCHEME },
+		{ "proto", FIELD_PROTO },
+		{ "headers", FIELD_HEADERS },
 		{ "peer", FIELD_PEER },
+		{ "own_address", FIELD_OWN_ADDRESS },
 	};
 
 	luaL_checktype(L, 1, LUA_TTABLE);

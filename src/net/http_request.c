@@ -116,6 +116,14 @@ int http_request_peer(const struct http_request *req,
 	return stream_peer(&req->conn->stream, ret_addr);
 }
 
+int http_request_own_address(const struct http_request *req,
+			     struct sockaddr_storage *ret_addr)
+{
+	if (req->conn == NULL)
+		return UV_ENOTCONN;
+	return stream_own_address(&req->conn->stream, ret_addr);
+}
+
 bool http_request_is_secure(const struct http_request *req)
 {
 	return req->server->group.tls != NULL;

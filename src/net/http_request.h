@@ -115,6 +115,10 @@ struct http_field http_request_trailer(const struct http_request *req,
 int http_request_peer(const struct http_request *req,
 		      struct sockaddr_storage *ret_addr);
 
+/** The address that the peer has connected to. As http_request_peer(). */
+int http_request_own_address(const struct http_request *req,
+			     struct sockaddr_storage *ret_addr);
+
 /** Did it come over TLS? */
 bool http_request_is_secure(const struct http_request *req);
 

@@ -368,6 +368,19 @@ int stream_peer(const struct stream *s, struct sockaddr_storage *ret_addr)
 	return 0;
 }
 
+int stream_own_address(const struct stream *s,
+		       struct sockaddr_storage *ret_addr)
+{
+	socklen_t size = sizeof(*ret_addr);
+
+	if (stream__proxy_own(s, ret_addr))
+		return 0;
+	memset(ret_addr, 0, sizeof(*ret_addr));
+	if (getsockname(stream_fd(s), (struct sockaddr *)ret_addr, &size) != 0)
+		return -errno;
+	return 0;
+}
+
 int stream_watch_gone(const struct stream *s, struct loop *loop,
 		      struct fd_watch *w, fd_watch_f fn)
 {

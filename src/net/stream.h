@@ -121,6 +121,11 @@ bool stream_is_greeting(const struct stream *s);
 /** The peer's address, or what a PROXY header says of it. Returns 0 or UV_E*. */
 int stream_peer(const struct stream *s, struct sockaddr_storage *ret_addr);
 
+/** The address that the peer has connected to, or what a PROXY header says of it.
+ * Returns 0 or UV_E*. */
+int stream_own_address(const struct stream *s,
+		       struct sockaddr_storage *ret_addr);
+
 /** While nothing is read: have @a fn called, once, when the peer has gone for good,
  * by a reset or, of a unix socket, its close. Of TCP a close alone looks like the
  * end of what it sends; a probe then finds out after a while. Stopped before

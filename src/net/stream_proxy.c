@@ -15,6 +15,7 @@ struct stream_proxy {
 	struct buf head; /* what has come of it */
 	bool done;
 	struct sockaddr_storage source;
+	struct sockaddr_storage target;
 };
 
 int stream__proxy_begin(struct stream *s)
@@ -56,6 +57,7 @@ int stream__proxy_read(struct stream *s, char **data, ssize_t *size)
 	if (n == 0) /* it is shorter than the most there may be */
 		return 0;
 	proxy->source = header.source;
+	proxy->target = header.target;
 	proxy->done = true;
 	buf_destroy(&proxy->head);
 	*data += (size_t)n - had;
@@ -69,6 +71,15 @@ bool stream__proxy_peer(const struct stream *s,
 	if (s->proxy == NULL || s->proxy->source.ss_family == AF_UNSPEC)
 		return false;
 	*ret_addr = s->proxy->source;
+	return true;
+}
+
+bool stream__proxy_own(const struct stream *s,
+		       struct sockaddr_storage *ret_addr)
+{
+	if (s->proxy == NULL || s->proxy->target.ss_family == AF_UNSPEC)
+		return false;
+	*ret_addr = s->proxy->target;
 	return true;
 }
 

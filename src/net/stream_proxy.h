@@ -21,4 +21,8 @@ bool stream__proxy_is_waiting(const struct stream *s);
 bool stream__proxy_peer(const struct stream *s,
 			struct sockaddr_storage *ret_addr);
 
+/** The same of the address that the peer has connected to. */
+bool stream__proxy_own(const struct stream *s,
+		       struct sockaddr_storage *ret_addr);
+
 void stream__proxy_free(struct stream *s);

@@ -1,6 +1,7 @@
 -- From comments to pages: finds the sources, sorts what they say by module,
 -- refuses what is missing.
 local admin = require('reference.admin')
+local expressions = require('reference.expressions')
 local cmake = require('reference.cmake')
 local configuration = require('reference.configuration')
 local live = require('reference.live')
@@ -186,6 +187,11 @@ function pages.make(headers, report)
             text = render.summary { text = header.intro },
         }
     end
+    files['expressions.md'] = expressions.page()
+    rows[#rows + 1] = {
+        name = 'expressions', file = 'expressions.md',
+        text = 'What the rules of a configured server compute, decide by and fill in.',
+    }
     files['admin.md'] = admin.page()
     rows[#rows + 1] = {
         name = 'admin commands', file = 'admin.md',

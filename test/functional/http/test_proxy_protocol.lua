@@ -10,6 +10,7 @@ local rig = require('tls_rig')
 local tap = require('tap')
 
 local served = 0
+local own -- the address that the last one has connected to
 
 local function new_server(options, host)
     options = options or {}
@@ -18,6 +19,7 @@ local function new_server(options, host)
     httpd:route({path = '/'}, function(req)
         served = served + 1
         local peer = req:peer()
+        own = req.own_address
         return ('%s %s %s'):format(peer.host, peer.port, peer.family)
     end)
     httpd:start()
@@ -49,12 +51,14 @@ end
 do
     local httpd, port = new_server()
     tap.is(peer_of(port, V1 .. REQUEST), '198.51.100.1 35646 AF_INET', 'a line of text')
+    tap.is_deeply({ own.host, own.port }, { '203.0.113.7', 443 }, 'where it has connected to')
     tap.is(peer_of(port, headers.V1_SIX .. REQUEST), '2001:db8::1 4000 AF_INET6', 'of IPv6')
     tap.is(peer_of(port, V2 .. REQUEST), '198.51.100.1 35646 AF_INET', 'binary')
     tap.is(peer_of(port, headers.V2_MORE, REQUEST), '198.51.100.1 35646 AF_INET',
         'with what is skipped')
     for name, header in pairs({UNKNOWN = 'PROXY UNKNOWN\r\n', LOCAL = headers.V2_LOCAL}) do
         tap.like(peer_of(port, header .. REQUEST), '^127%.0%.0%.1 %d+ AF_INET$', name)
+        tap.is_deeply({ own.host, own.port }, { '127.0.0.1', port }, name .. ', to us')
     end
     tap.like(peer_of(port, headers.V2_UNIX .. REQUEST), 'AF_UNIX$', 'a unix socket')
     for _, header in ipairs({V1, V2}) do
