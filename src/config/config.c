@@ -12,6 +12,7 @@
 #include "base/diag.h"
 #include "base/inject.h"
 #include "config/check.h"
+#include "config/check_console.h"
 #include "config/problems.h"
 #include "config/schema.h"
 #include "config/tree_read.h"
@@ -187,6 +188,8 @@ static int read_and_check(struct config *c, struct settings *settings,
 	if (c->tree.root != NULL) {
 		override_listener(c, &p);
 		check_tree(&target, &server_schema);
+		if (p.count == 0 && !p.no_memory)
+			check_consoles(c->tree.root, &p);
 	}
 	rc = problems_tell(&p);
 	problems_destroy(&p);

@@ -200,6 +200,12 @@ static int luaopen_neap_console(lua_State *L)
 	return 1;
 }
 
+const struct lua_module consoles_module = {
+	"neap.consoles",
+	NULL,
+	lua_src_consoles,
+};
+
 const struct lua_module console_module = {
 	"console",
 	luaopen_neap_console,

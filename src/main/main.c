@@ -133,7 +133,7 @@ static struct app_step *steps_of(const struct options *o, int *ret_count)
 		[OPTION_REQUIRE] = APP_STEP_REQUIRE,
 		[OPTION_JIT] = APP_STEP_JIT,
 	};
-	struct app_step *steps = mem_alloc((o->step_count + 1) * sizeof *steps);
+	struct app_step *steps = mem_alloc((o->step_count + 2) * sizeof *steps);
 
 	if (steps == NULL) {
 		diag_set_oom(o->step_count * sizeof *steps, "the command line");
@@ -221,6 +221,7 @@ static int run(const struct options *o, int argc, char **argv,
 {
 	static const struct lua_module *const modules[] = {
 		&console_module,
+		&consoles_module,
 		NULL,
 	};
 	struct app_script script = {
@@ -258,6 +259,10 @@ static int run(const struct options *o, int argc, char **argv,
 		steps[script.step_count++] =
 			(struct app_step){ APP_STEP_EVAL, connect_text };
 	}
+	if (config != NULL && config_find(config_root(config), "console"))
+		steps[script.step_count++] =
+			(struct app_step){ APP_STEP_EVAL,
+					   "require('neap.consoles').open()" };
 	if (opens_console(o) && !script.check_only) {
 		app.on_main_end = open_console;
 		app.on_main_end_arg = (void *)o;

@@ -81,6 +81,35 @@ run neap d.yaml
 code_is 0
 [ "$out" = "$plain" ] || fail "as without a configuration wanted: $plain"
 
+# Consoles.
+file c.yaml <<'END'
+workers: 2
+console:
+- unix:lua.sock
+- {address: 'unix:admin.sock', language: admin, level: user, mode: '0640'}
+END
+"$NEAP_BIN" c.yaml &
+server=$!
+trap 'kill -s KILL "$server" 2> /dev/null || true' EXIT
+eventually test -S admin.sock
+eventually test -S lua.sock
+has_mode lua.sock 600 || fail 'mode 0600 wanted'
+has_mode() {
+	[ "$(stat -c %a "$1")" = "$2" ]
+}
+eventually has_mode admin.sock 640
+run neap connect -e 'return require("neap").worker.count' lua.sock
+code_is 0
+out_has '2'
+kill -s TERM "$server"
+wait "$server" || code=$?
+trap - EXIT
+code_is 0
+echo 'console: unix:/nosuch/x' > c.yaml
+run neap c.yaml
+code_is 1
+err_has 'c.yaml:1:10: console: '
+
 # It ends when nothing is alive, or when told.
 file t.lua <<'END'
 require('neap.states').task(function()

@@ -1,0 +1,49 @@
+-- The consoles of a configuration (require 'neap.consoles', which is no public module).
+-- main.c has the main fiber open them.
+
+local config = require('neap.config')
+local listen = require('console').listen
+
+local error, ipairs, pairs, pcall = error, ipairs, pairs, pcall
+local tonumber, tostring = tonumber, tostring
+
+local M = {}
+
+-- As console.listen() takes it.
+local function uri_of(address)
+    local path = address:match('^unix:(.+)$')
+    if path then
+        return 'unix/:' .. path
+    end
+    return address:sub(1, 1) == ':' and '*' .. address or address
+end
+
+local function options_of(own)
+    local options = {}
+    for name, value in pairs(own) do
+        options[name] = value
+    end
+    options.address, options.password_file = nil, nil
+    options.mode = own.mode and tonumber(own.mode, 8)
+    if own.tls then
+        options.tls = {}
+        for name, value in pairs(own.tls) do
+            options.tls[name] = value
+        end
+        options.tls.handshake_timeout, options.tls.key_password_file = nil, nil
+    end
+    return options
+end
+
+-- open(): all of them. Throws: one cannot be opened, and its place.
+function M.open()
+    for _, own in ipairs(config.tree().console or {}) do
+        local ok, server, err = pcall(listen, uri_of(own.address), options_of(own))
+        if not ok or server == nil then
+            error(('%s: console: %s'):format(config.place(own, 'address'),
+                tostring(ok and err or server)), 0)
+        end
+    end
+end
+
+return M
