@@ -9,6 +9,10 @@ file() {
 	cat > "$1"
 }
 
+has_mode() {
+	[ "$(stat -c %a "$1")" = "$2" ]
+}
+
 # Scripts: arguments, `arg`, the order; files are found beside the configuration.
 mkdir -p conf/lib
 file conf/a.lua <<'END'
@@ -94,9 +98,6 @@ trap 'kill -s KILL "$server" 2> /dev/null || true' EXIT
 eventually test -S admin.sock
 eventually test -S lua.sock
 has_mode lua.sock 600 || fail 'mode 0600 wanted'
-has_mode() {
-	[ "$(stat -c %a "$1")" = "$2" ]
-}
 eventually has_mode admin.sock 640
 run neap connect -e 'return require("neap").worker.count' lua.sock
 code_is 0
