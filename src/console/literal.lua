@@ -9,6 +9,8 @@ local next, rawget, error = next, rawget, error
 local concat, sort, format = table.concat, table.sort, string.format
 local getmetatable = debug.getmetatable
 
+local M = {}
+
 local DEPTH_MAX = 128
 local SIZE_MAX = 16 * 1024 * 1024
 
@@ -71,6 +73,8 @@ local function before(a, b)
     end
     return tostring(a) < tostring(b)
 end
+
+M.before = before
 
 local put
 
@@ -155,8 +159,6 @@ local function append(out, text)
     out.size = out.size + #text
     out[n] = text
 end
-
-local M = {}
 
 --- The text of results[1] to results[count]: "1, {a = 2};". @block: tables have
 -- a line for each of their fields.

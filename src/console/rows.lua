@@ -2,7 +2,8 @@
 
 local c = ...
 
-local lua_value = c.part('literal').value
+local literal = c.part('literal')
+local lua_value, before = literal.value, literal.before
 
 local type, tostring, next, rawget = type, tostring, next, rawget
 local sort, concat = table.sort, table.concat
@@ -48,16 +49,6 @@ local function cell(v, screen)
         text = text:sub(1, at):gsub('[\192-\255][\128-\191]*$', '') .. '...'
     end
     return text
-end
-
-local function before(a, b)
-    local ta, tb = type(a), type(b)
-    if ta ~= tb then
-        return ta == 'number' or (tb ~= 'number' and ta < tb)
-    elseif ta == 'number' or ta == 'string' then
-        return a < b
-    end
-    return tostring(a) < tostring(b)
 end
 
 -- The keys of all rows, numbers first, then names.
