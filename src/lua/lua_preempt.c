@@ -214,11 +214,14 @@ static bool is_safe(global_State *g, uintptr_t pc)
 
 static void on_hook(lua_State *L, lua_Debug *ar);
 
-/* At the next instruction. What hook the script has comes back afterwards. */
+/* At the next instruction. What hook the script has comes back afterwards. Ticks keep
+ * off meanwhile: one that armed it in between would have ours taken for the script's,
+ * which then never went. */
 static void arm(struct lua_vm *vm)
 {
 	const global_State *g = G(vm->L);
 
+	luaJIT_hookbusy++;
 	if (g->hookf != on_hook) {
 		/* 0: it was about to be called. Counted down from there it
 		 * would not be before the count has wrapped. */
@@ -229,18 +232,21 @@ static void arm(struct lua_vm *vm)
 	}
 	vm->hook.armed = true;
 	lua_sethook(vm->L, on_hook, LUA_MASKCOUNT, 1);
+	luaJIT_hookbusy--;
 }
 
 static void disarm(struct lua_vm *vm)
 {
+	luaJIT_hookbusy++;
 	vm->hook.armed = false;
 	vm->hook.seen = 0;
-	if (G(vm->L)->hookf != on_hook)
-		return;
-	lua_sethook(vm->L, vm->hook.user, vm->hook.user_mask,
-		    vm->hook.user_count);
-	/* One that counts further than a slice would never be called. */
-	G(vm->L)->hookcount = vm->hook.user_left;
+	if (G(vm->L)->hookf == on_hook) {
+		lua_sethook(vm->L, vm->hook.user, vm->hook.user_mask,
+			    vm->hook.user_count);
+		/* One that counts further than a slice would never be called. */
+		G(vm->L)->hookcount = vm->hook.user_left;
+	}
+	luaJIT_hookbusy--;
 }
 
 /* What was asked for is forgotten. */
