@@ -6,6 +6,7 @@
 #include "unit.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/log_ring.h"
@@ -151,13 +152,15 @@ static void test_threads(void **state)
 	pthread_t threads[WRITERS];
 	size_t size;
 	unsigned level;
+	bool all;
 
 	(void)state;
 	for (uintptr_t i = 0; i < WRITERS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, write_lines,
 						(void *)i),
 				 0);
-	while (last() < from + WRITERS * EACH) {
+	do { /* what was there at last is read as well */
+		all = last() == from + WRITERS * EACH;
 		next = log_ring_read(&at, 99, line, LINE, &size, &level);
 		if (next == 0)
 			continue;
@@ -166,10 +169,11 @@ static void test_threads(void **state)
 		assert_memory_equal(line, want, size);
 		n = next;
 		seen++;
-	}
+	} while (next != 0 || !all);
 	for (int i = 0; i < WRITERS; i++)
 		pthread_join(threads[i], NULL);
 	assert_true(seen > 0);
+	assert_int_equal(n, from + WRITERS * EACH);
 	for (unsigned i = 0; i < WRITERS; i++)
 		assert_int_equal(log_ring_count(8 + i), EACH);
 }
