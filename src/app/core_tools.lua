@@ -20,7 +20,8 @@ local M = {
     },
 }
 
-for _, part in pairs({ 'text', 'flow', 'queue', 'log', 'process' }) do
+for _, part in pairs({ 'text', 'flow', 'queue', 'log', 'process', 'socket',
+                         'httpclient' }) do
     for name, value in pairs(require('neap.core_' .. part)) do
         M[name] = value
     end

@@ -20,9 +20,11 @@ static int open_args(lua_State *L)
 MODULE(args, "args", open_args);
 MODULE(core_events, "core_events", tools_open_events);
 MODULE(core_flow, "core_flow", NULL);
+MODULE(core_httpclient, "core_httpclient", NULL);
 MODULE(core_log, "core_log", tools_open_log);
 MODULE(core_process, "core_process", tools_open_process);
 MODULE(core_queue, "core_queue", NULL);
+MODULE(core_socket, "core_socket", NULL);
 MODULE(core_text, "core_text", tools_open_text);
 MODULE(core_tools, "core_tools", NULL);
 MODULE(map, "map", tools_open_map);
@@ -30,7 +32,8 @@ MODULE(regex_class, "regex_class", tools_open_regex);
 MODULE(reply, "reply", NULL);
 
 const struct lua_module *const app_tools_modules[] = {
-	&args,         &core_events, &core_flow, &core_log,
-	&core_process, &core_queue,  &core_text, &core_tools,
-	&map,          &regex_class, &reply,     NULL,
+	&args,      &core_events,  &core_flow,  &core_httpclient,
+	&core_log,  &core_process, &core_queue, &core_socket,
+	&core_text, &core_tools,   &map,        &regex_class,
+	&reply,     NULL,
 };

@@ -35,8 +35,8 @@ local response_mt = { __index = {} }
 -- --- responses ---
 
 -- The headers of a response: by name in small letters; those that come again are
--- joined by commas. Cookies: name -> {value, attributes}.
-local function parse_head(text)
+-- joined by commas, or with @lists all are lists. Cookies: name -> {value, attributes}.
+local function parse_head(text, lists)
     local headers, cookies = {}, {}
     local reason = text:match('^HTTP/%S+%s+%d+[ \t]*([^\r\n]*)') or ''
     for name, value in text:gmatch('\n([^:\r\n]+):[ \t]*([^\r\n]*)') do
@@ -55,7 +55,7 @@ local function parse_head(text)
         values[#values + 1], headers[name] = value, values
     end
     for name, values in pairs(headers) do
-        headers[name] = table.concat(values, ',')
+        headers[name] = lists and values or table.concat(values, ',')
     end
     return reason, headers, cookies
 end
@@ -71,6 +71,7 @@ local decoders = {
 -- another content type, a body that is not what it says.
 function response_mt.__index:decode()
     local given = self.headers['content-type']
+    given = type(given) == 'table' and given[1] or given
     local kind = given == nil and 'application/json' or options.type_of(given)
     local decoder = decoders[kind]
     if decoder == nil then
@@ -206,7 +207,8 @@ local function begin(self, method, url, body, opts)
         return nil, err
     end
     return { call = call, what = what, timeout = timeout,
-             due = due_of(timeout), out = streams_out }
+             due = due_of(timeout), out = streams_out,
+             lists = options.check_boolean(opts, 'header_lists', false) }
 end
 
 -- What the headers say, in @into.
@@ -214,7 +216,7 @@ local function take_head(self, into)
     local status, version, text, url = c.head(self.call)
     into.status = status
     into.proto = { math.floor(version / 10), version % 10 }
-    into.reason, into.headers, into.cookies = parse_head(text)
+    into.reason, into.headers, into.cookies = parse_head(text, self.lists)
     into.url = url
     return into
 end
@@ -286,6 +288,8 @@ end
 -- `max_redirects` (10), `http_version` ('1.0', '1.1', '2', '2-prior-knowledge'),
 -- `accept_encoding` (which is undone: 'gzip, br', or '' for all that are known; beside the
 -- body that keeps as much as the server asks for, up to 128 MiB with zstd, 16 with br),
+-- `header_lists` (true: the response's headers are lists of values), `connect_to`
+-- (`HOST:PORT`, where to connect in place of the URL's host),
 -- `username`, `password`, `unix_socket`, `interface`, `proxy`, `proxy_port`,
 -- `proxy_user_pwd`, `no_proxy`, `ca_file`, `ca_path`, `ssl_cert`, `ssl_key`,
 -- `ssl_key_password`, `verify_peer`, `verify_host`, `keepalive_idle`,

@@ -62,7 +62,8 @@ local others = {
     headers = true, timeout = true, connect_timeout = true, max_body = true,
     follow_location = true, max_redirects = true, verify_peer = true,
     verify_host = true, verbose = true, http_version = true, params = true,
-    chunked = true, max_header_name_length = true,
+    chunked = true, max_header_name_length = true, connect_to = true,
+    header_lists = true,
 }
 -- CURL_HTTP_VERSION_*.
 local versions = { ['1.0'] = 1, ['1.1'] = 2, ['2'] = 4, ['2-prior-knowledge'] = 5 }
@@ -233,6 +234,12 @@ local function options_of(url, opts, timeout)
         if opts[name] ~= nil then
             set(list, id, math.floor(check_number(opts, name)))
         end
+    end
+    if opts.connect_to ~= nil then
+        if not check_text('connect_to', opts.connect_to):find('^.+:%d+$') then
+            bad('connect_to', 'HOST:PORT', opts.connect_to)
+        end
+        set(list, O.CONNECT_TO, '::' .. opts.connect_to)
     end
     if opts.keepalive_idle ~= nil or opts.keepalive_interval ~= nil then
         set(list, O.TCP_KEEPALIVE, 1)

@@ -131,6 +131,7 @@ static const struct option {
 	O(TCP_KEEPINTVL),
 	O(INTERFACE),
 	O(UNIX_SOCKET_PATH),
+	O(CONNECT_TO),
 	O(PROXY),
 	O(PROXYPORT),
 	O(PROXYUSERPWD),
@@ -169,6 +170,10 @@ static bool set_options(lua_State *L, int idx, struct http_call *call)
 			ca_file = text;
 		else if (id == CURLOPT_CAPATH)
 			ca_path = text;
+		else if (id == CURLOPT_CONNECT_TO)
+			rc = http_call_connect_to(call, text) == 0
+				     ? CURLE_OK
+				     : CURLE_OUT_OF_MEMORY;
 		else if (text != NULL)
 			rc = curl_library.easy_setopt(call->easy, id, text);
 		else

@@ -492,6 +492,20 @@ int http_call_add_header(struct http_call *call, const char *line)
 	return 0;
 }
 
+int http_call_connect_to(struct http_call *call, const char *text)
+{
+	struct curl_slist *list =
+		inject("http_client.header")
+			? NULL
+			: curl_library.slist_append(call->connect_to, text);
+
+	if (list == NULL)
+		return UV_ENOMEM;
+	call->connect_to = list;
+	curl_library.easy_setopt(call->easy, CURLOPT_CONNECT_TO, list);
+	return 0;
+}
+
 int http_call_start(struct http_call *call)
 {
 	struct http_client *c = call->client;
@@ -530,6 +544,7 @@ void http_call_destroy(struct http_call *call)
 	curl_library.easy_cleanup(call->easy);
 	call->easy = NULL;
 	curl_library.slist_free_all(call->headers);
+	curl_library.slist_free_all(call->connect_to);
 	cond_destroy(&call->changed);
 	buf_destroy(&call->head);
 	buf_destroy(&call->trailers);

@@ -61,6 +61,7 @@ struct http_call {
 	struct http_client *client;
 	CURL *easy;
 	struct curl_slist *headers;
+	struct curl_slist *connect_to; /* NULL: the URL's host */
 	struct cond changed;
 	struct list unwatched; /* in the client's */
 	enum http_call_state state;
@@ -106,6 +107,10 @@ int http_call_create(struct http_call *call, struct http_client *c);
 /** Trust those in the file and those in the folder, one of which may be NULL, and nobody
  * else, the system's least of all. What the file has is what it has now. Returns 0 or UV_ENOMEM. */
 int http_call_trust(struct http_call *call, const char *file, const char *dir);
+
+/** Connect there in place of the URL's host: "::HOST:PORT". Before the start. Returns 0 or
+ * UV_ENOMEM. */
+int http_call_connect_to(struct http_call *call, const char *text);
 
 /** Add a header. Returns 0 or UV_ENOMEM. */
 int http_call_add_header(struct http_call *call, const char *line);

@@ -205,6 +205,10 @@ return {
         sub:unsub()
         return sub
     end,
+    ['core/httpclient'] = core.httpclient,
+    ['core/httpresponse'] = function()
+        return core.httpclient():get({ url = 'http://127.0.0.1:1/' })
+    end,
     ['core/map'] = function()
         return core.classes.Map.new('virt@reference')
     end,
@@ -215,6 +219,7 @@ return {
         return setmetatable({}, { __index = select(2, debug.getupvalue(index, 1)) })
     end,
     ['core/queue'] = core.queue,
+    ['core/tcp'] = core.tcp,
     ['core/task'] = function()
         return require('core').register_task(function() end)
     end,
