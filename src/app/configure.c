@@ -87,6 +87,7 @@ int configure_state(struct worker *w, const struct config *config)
 		return 0;
 	root = config_root(config);
 	set_limits(w, config_find(root, "limits"));
+	w->vm.quiet = !config_at(root, "log.scripts")->boolean;
 	if (lua_vm_protect(&w->vm, set_paths, (void *)root) != 0)
 		return -1;
 	return lua_libraries_apply(&w->vm);

@@ -5,6 +5,7 @@
 #include "app/tools_modules.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "lua/lua_state.h"
 
 enum { TEXT_MAX = 16384 }; /* bytes of a message */
 
@@ -75,7 +76,8 @@ static int l_write(lua_State *L)
 	unsigned line;
 	lua_Debug ar;
 
-	if (levels[level].from > __atomic_load_n(&log_level, __ATOMIC_RELAXED))
+	if (lua_vm_of(L)->quiet ||
+	    levels[level].from > __atomic_load_n(&log_level, __ATOMIC_RELAXED))
 		return 0;
 	if (size > room)
 		room -= 3;

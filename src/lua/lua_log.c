@@ -9,6 +9,15 @@
 #include "lua/lua_state.h"
 #include "lua_src/lua.h"
 
+/* Who called the function of log.lua that called us: Lua of ours? */
+static bool is_asked_by_server(lua_State *L)
+{
+	lua_Debug ar;
+
+	return lua_getstack(L, 2, &ar) && lua_getinfo(L, "S", &ar) &&
+	       strncmp(ar.short_src, "neap/", 5) == 0;
+}
+
 /* write(level, text): with the place of the Lua code that asked for it. */
 static int l_write(lua_State *L)
 {
@@ -17,6 +26,8 @@ static int l_write(lua_State *L)
 	unsigned line = 0;
 	lua_Debug ar;
 
+	if (lua_vm_of(L)->quiet && !is_asked_by_server(L))
+		return 0;
 	for (int depth = 1; lua_getstack(L, depth, &ar); depth++) {
 		lua_getinfo(L, "Sl", &ar);
 		if (ar.currentline <= 0 ||

@@ -78,6 +78,7 @@ struct lua_slots {
 struct lua_vm {
 	lua_State *L; /* the main coroutine: never runs user code */
 	struct sched *sched;
+	bool quiet;     /* what its scripts log is dropped */
 	bool offloaded; /* it is one of lua_scratch.c: nothing may wait */
 	/* Set by another thread: what runs is to end. NULL: nobody does. */
 	const atomic_bool *stop;

@@ -70,6 +70,24 @@ out_is '67108864	1	2.5	3	0' '67108864	1	2.5	3	0' \
 [ "$(grep -c '"this"' s.log)" = 3 ] || fail "three lines wanted: $(cat s.log)"
 ! grep -q 'not this' s.log || fail 'one level wanted'
 
+# What scripts log may be left out; what the server does is not.
+file q.yaml <<'END'
+load_per_thread: q.lua
+log: {scripts: false}
+END
+file q.lua <<'END'
+require('log').error('a script')
+pcall(require('log').error, 'a script')
+core.Alert('a script')
+require('fiber').new(function() error('uncaught') end)
+END
+run neap q.yaml
+code_is 0
+err_has uncaught
+err_has_not 'a script'
+run neap q.lua
+err_counts 'E> a script' 2
+
 # Unless said otherwise groups have the limits that they have without.
 echo 'load_per_thread: d.lua' > d.yaml
 file d.lua <<'END'
