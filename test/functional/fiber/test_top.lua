@@ -28,7 +28,8 @@ for _ = 1, 10000 do
     fiber.sleep(0.001)
     top = fiber.top()
     row = top.cpu[f:id() .. '/busy']
-    if row.time >= 0.004 and row.slices >= 4 then break end
+    -- A busy machine may take its time in the turn of another.
+    if row.time >= 0.004 and row.slices >= 4 and row.instant > 50 then break end
 end
 tap.is(top.cpu_misses, 0, 'cpu_misses')
 tap.ok(row.instant > 50 and row.instant <= 100.001, 'instant: the one busy')
