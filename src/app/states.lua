@@ -104,6 +104,11 @@ local function describe(v)
     return kind
 end
 
+-- A line is text without zero bytes.
+local function code(char)
+    return ('\\%d'):format(char:byte())
+end
+
 local function walk(t, path, seen, lines)
     if seen[t] then
         lines[#lines + 1] = path .. ' = ' .. seen[t]
@@ -115,7 +120,8 @@ local function walk(t, path, seen, lines)
         if k == 'thread' and t == package.loaded.core then
             v = nil -- which is what tells the states apart
         end
-        local name = type(k) == 'string' and k or describe(k)
+        local name = type(k) == 'string' and k:gsub('[%c%z]', code)
+            or describe(k)
         keys[#keys + 1] = name
         values[name] = v
     end

@@ -179,6 +179,7 @@ local before = states.fingerprint()
 assert(select(2, before:gsub('\n', '')) > 200)
 for _, change in ipairs({
 	function() string.extra = 1 end,
+	function() string['zero\0byte'] = {['\n'] = 1, ['\0'] = 2} end,
 	function() package.path = package.path .. ';x' end,
 	function() math.pi = 3 end,
 	function() table.insert = function() end end,
