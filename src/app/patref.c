@@ -13,54 +13,11 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "app/patref_gen.h"
 #include "app/read_lock.h"
 #include "base/buf.h"
 #include "base/diag.h"
 #include "base/inject.h"
-#include "base/siphash.h"
-
-static struct siphash_key hash_key;
-
-/* A table that cannot grow leaves the element out: its hh.tbl is NULL. */
-#define HASH_NONFATAL_OOM      1
-#define uthash_malloc(size)    mem_alloc(size)
-#define uthash_free(ptr, size) mem_free(ptr)
-#define HASH_FUNCTION(data, size, ret) \
-	(ret) = (unsigned)siphash(&hash_key, data, size)
-#include <uthash.h>
-
-enum { INDEXES = PATTERN_METHODS * 2 };
-
-struct entry_item {
-	struct entry_item *next; /* of the same entry */
-	unsigned index;          /* which one it is in */
-	struct pattern_item item;
-};
-
-struct entry {
-	UT_hash_handle hh;
-	struct list link; /* in order */
-	uint64_t order;
-	struct entry_item *items;
-	char *value; /* NULL: it has none */
-	size_t value_size;
-	size_t key_size;
-	unsigned line; /* of the file; 0: added later */
-	char key[];
-};
-
-struct patref_gen {
-	unsigned refs; /* atomic */
-	uint64_t id;   /* rising */
-	struct entry *entries;
-	struct list order;
-	uint64_t next_order;
-	size_t bytes;
-	struct pattern_index *indexes[INDEXES]; /* NULL: not in use */
-	struct list cursors;
-	struct list link; /* in those that are prepared */
-	bool gone;        /* prepared, and not wanted any more */
-};
 
 struct patref {
 	UT_hash_handle hh;
@@ -79,11 +36,6 @@ static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static struct patref *patrefs;
 static patref_watch_f on_change;
 
-static unsigned index_number(enum pattern_method method, bool fold)
-{
-	return method * 2 + fold;
-}
-
 static void unlock(struct patref *r)
 {
 	pthread_mutex_unlock(&r->writers);
@@ -92,296 +44,6 @@ static void unlock(struct patref *r)
 static void lock(struct patref *r)
 {
 	pthread_mutex_lock(&r->writers);
-}
-
-/* --- entries --- */
-
-static size_t cost_of(const struct entry *e)
-{
-	return sizeof *e + e->key_size + e->value_size;
-}
-
-static void entry_free(struct entry *e)
-{
-	struct entry_item *i, *next;
-
-	for (i = e->items; i != NULL; i = next) {
-		next = i->next;
-		pattern_item_destroy(&i->item,
-				     (enum pattern_method)(i->index / 2));
-		mem_free(i);
-	}
-	mem_free(e->value);
-	mem_free(e);
-}
-
-static char *copy_value(const char *value, size_t size)
-{
-	char *copy = mem_alloc(size + 1);
-
-	if (copy == NULL) {
-		diag_set_oom(size + 1, "a value");
-		return NULL;
-	}
-	if (size > 0)
-		memcpy(copy, value, size);
-	copy[size] = '\0';
-	return copy;
-}
-
-/* An item of @a e for the index @a n, not in it yet. */
-static struct entry_item *make_item(struct entry *e,
-				    const struct pattern_index *x, unsigned n)
-{
-	struct entry_item *i = mem_zalloc(sizeof *i);
-
-	if (i == NULL) {
-		diag_set_oom(sizeof *i, "a pattern");
-		return NULL;
-	}
-	i->index = n;
-	if (pattern_item_create(&i->item, x, e->key, e->key_size) != 0) {
-		mem_free(i);
-		return NULL;
-	}
-	i->item.order = e->order;
-	i->item.owner = e;
-	return i;
-}
-
-static struct entry *entry_new(struct patref_gen *gen, const char *key,
-			       size_t size, const char *value,
-			       size_t value_size, bool has_value)
-{
-	struct entry *e = mem_zalloc(sizeof *e + size + 1);
-
-	if (e == NULL) {
-		diag_set_oom(sizeof *e + size + 1, "a key");
-		return NULL;
-	}
-	memcpy(e->key, key, size);
-	e->key_size = size;
-	e->order = gen->next_order++;
-	if (has_value) {
-		e->value = copy_value(value, value_size);
-		e->value_size = value_size;
-		if (e->value == NULL)
-			goto fail;
-	}
-	for (unsigned n = 0; n < INDEXES; n++) {
-		struct entry_item *i;
-
-		if (gen->indexes[n] == NULL)
-			continue;
-		i = make_item(e, gen->indexes[n], n);
-		if (i == NULL)
-			goto fail;
-		i->next = e->items;
-		e->items = i;
-	}
-	return e;
-fail:
-	entry_free(e);
-	return NULL;
-}
-
-static struct entry *find(const struct patref_gen *gen, const char *key,
-			  size_t size)
-{
-	struct entry *e;
-
-	HASH_FIND(hh, gen->entries, key, size, e);
-	return e;
-}
-
-/* All or nothing. */
-static int link_entry(struct patref_gen *gen, struct entry *e)
-{
-	struct entry_item *i;
-
-	HASH_ADD_KEYPTR(hh, gen->entries, e->key, e->key_size, e);
-	if (e->hh.tbl == NULL) {
-		diag_set_oom(sizeof *e, "a key");
-		return -1;
-	}
-	for (i = e->items; i != NULL; i = i->next) {
-		if (pattern_index_add(gen->indexes[i->index], &i->item) != 0)
-			goto fail;
-	}
-	list_add_tail(&gen->order, &e->link);
-	gen->bytes += cost_of(e);
-	return 0;
-fail:
-	for (struct entry_item *in = e->items; in != i; in = in->next)
-		pattern_index_remove(gen->indexes[in->index], &in->item);
-	HASH_DEL(gen->entries, e);
-	return -1;
-}
-
-static void unlink_entry(struct patref_gen *gen, struct entry *e)
-{
-	for (struct entry_item *i = e->items; i != NULL; i = i->next)
-		pattern_index_remove(gen->indexes[i->index], &i->item);
-	list_foreach(link, &gen->cursors) {
-		struct patref_cursor *c =
-			list_entry(link, struct patref_cursor, link);
-
-		if (c->at == &e->link)
-			c->at = e->link.next;
-	}
-	list_del(&e->link);
-	HASH_DEL(gen->entries, e);
-	gen->bytes -= cost_of(e);
-}
-
-/* --- generations --- */
-
-static struct patref_gen *gen_new(void)
-{
-	struct patref_gen *gen = mem_zalloc(sizeof *gen);
-
-	if (gen == NULL) {
-		diag_set_oom(sizeof *gen, "a map or ACL");
-		return NULL;
-	}
-	gen->refs = 1;
-	list_init(&gen->order);
-	list_init(&gen->cursors);
-	list_init(&gen->link);
-	return gen;
-}
-
-static void index_free(struct pattern_index *x)
-{
-	if (x == NULL)
-		return;
-	pattern_index_destroy(x);
-	mem_free(x);
-}
-
-/* All entries and indexes go. */
-static void gen_clear(struct patref_gen *gen)
-{
-	struct list *link;
-
-	list_foreach(c, &gen->cursors)
-		list_entry(c, struct patref_cursor, link)->at = &gen->order;
-	for (unsigned n = 0; n < INDEXES; n++) {
-		index_free(gen->indexes[n]);
-		gen->indexes[n] = NULL;
-	}
-	HASH_CLEAR(hh, gen->entries);
-	while ((link = list_shift(&gen->order)) != NULL)
-		entry_free(list_entry(link, struct entry, link));
-	gen->bytes = 0;
-}
-
-void patref_gen_unref(struct patref_gen *gen)
-{
-	if (gen == NULL ||
-	    __atomic_sub_fetch(&gen->refs, 1, __ATOMIC_ACQ_REL) != 0)
-		return;
-	gen_clear(gen);
-	mem_free(gen);
-}
-
-unsigned patref_gen_size(const struct patref_gen *gen)
-{
-	return HASH_COUNT(gen->entries);
-}
-
-static struct pattern_index *index_new(unsigned n)
-{
-	struct pattern_index *x = mem_zalloc(sizeof *x);
-
-	if (x == NULL) {
-		diag_set_oom(sizeof *x, "a map or ACL");
-		return NULL;
-	}
-	pattern_index_create(x, (enum pattern_method)(n / 2), n % 2);
-	return x;
-}
-
-/* Take the items of index @a n, which nobody sees, from all entries. */
-static void drop_items(struct patref_gen *gen, unsigned n)
-{
-	list_foreach(link, &gen->order) {
-		struct entry *e = list_entry(link, struct entry, link);
-		struct entry_item *i = e->items;
-
-		if (i == NULL || i->index != n)
-			continue;
-		e->items = i->next;
-		pattern_item_destroy(&i->item, (enum pattern_method)(n / 2));
-		mem_free(i);
-	}
-}
-
-static void add_place(const struct patref *r, const struct entry *e)
-{
-	struct error *cause;
-
-	if (e->line == 0)
-		return;
-	cause = diag_take();
-	diag_set_error(error_new(
-		cause->type, cause->code, __FILE__, __LINE__, "%s:%u: %s",
-		strncmp(r->name, "opt@", 4) == 0 ? r->name + 4 : r->name,
-		e->line, cause->message));
-	error_unref(cause);
-}
-
-/* An index over all entries of @a gen; nobody sees it yet. */
-static struct pattern_index *build_index(const struct patref *r,
-					 struct patref_gen *gen, unsigned n)
-{
-	struct pattern_index *x = index_new(n);
-
-	if (x == NULL)
-		return NULL;
-	list_foreach(link, &gen->order) {
-		struct entry *e = list_entry(link, struct entry, link);
-		struct entry_item *i = make_item(e, x, n);
-
-		if (i != NULL) {
-			i->next = e->items;
-			e->items = i;
-		}
-		if (i == NULL || pattern_index_add(x, &i->item) != 0) {
-			add_place(r, e);
-			index_free(x);
-			drop_items(gen, n);
-			return NULL;
-		}
-	}
-	return x;
-}
-
-/* The indexes that @a like has, for @a gen, which nobody sees. */
-static int build_indexes(const struct patref *r, struct patref_gen *gen,
-			 const struct patref_gen *like)
-{
-	for (unsigned n = 0; n < INDEXES; n++) {
-		if (like->indexes[n] == NULL || gen->indexes[n] != NULL)
-			continue;
-		gen->indexes[n] = build_index(r, gen, n);
-		if (gen->indexes[n] == NULL)
-			return -1;
-	}
-	return 0;
-}
-
-/* An empty one with the indexes that @a like has. */
-static struct patref_gen *gen_like(const struct patref *r,
-				   const struct patref_gen *like)
-{
-	struct patref_gen *gen = gen_new();
-
-	if (gen != NULL && build_indexes(r, gen, like) != 0) {
-		patref_gen_unref(gen);
-		return NULL;
-	}
-	return gen;
 }
 
 /* It takes the place of what is there; returns that. */
@@ -422,7 +84,7 @@ static struct patref *patref_new(const char *name, bool is_map)
 	memset(r, 0, total);
 	memcpy(r->name, name, size);
 	r->is_map = is_map;
-	r->now = gen_new();
+	r->now = patref_gen_new();
 	if (r->now == NULL) {
 		mem_free(r);
 		return NULL;
@@ -470,8 +132,8 @@ int patref_open(const char *name, bool is_map, struct patref **ret)
 	struct patref *r;
 
 	pthread_mutex_lock(&registry);
-	if (hash_key.k0 == 0 && hash_key.k1 == 0)
-		hash_key = siphash_random_key();
+	if (patref_hash_key.k0 == 0 && patref_hash_key.k1 == 0)
+		patref_hash_key = siphash_random_key();
 	HASH_FIND_STR(patrefs, name, r);
 	if (r == NULL) {
 		r = open_new(name, is_map);
@@ -543,13 +205,13 @@ static void tell(struct patref *r, enum patref_change change)
 
 int patref_use(struct patref *r, enum pattern_method method, bool fold)
 {
-	unsigned n = index_number(method, fold);
+	unsigned n = patref_index_number(method, fold);
 	struct pattern_index *x;
 	int rc = 0;
 
 	lock(r);
 	if (r->now->indexes[n] == NULL) {
-		x = build_index(r, r->now, n);
+		x = patref_gen_index(r->name, r->now, n);
 		rc = x == NULL ? -1 : 0;
 		read_lock_stop(&r->readers);
 		r->now->indexes[n] = x;
@@ -587,7 +249,7 @@ enum patref_found patref_match(struct patref *r, enum pattern_method method,
 	bool failed = false;
 	unsigned slot = read_lock_enter(&r->readers);
 
-	x = r->now->indexes[index_number(method, fold)];
+	x = r->now->indexes[patref_index_number(method, fold)];
 	if (x != NULL)
 		item = pattern_index_find(x, slot, text, size,
 					  with_spans ? &spans : NULL, &failed);
@@ -607,7 +269,7 @@ enum patref_found patref_get(struct patref *r, struct patref_gen *gen,
 	bool failed;
 
 	lock(r);
-	e = find(gen == NULL ? r->now : gen, key, size);
+	e = patref_gen_find(gen == NULL ? r->now : gen, key, size);
 	failed = e != NULL && put_value(e, NULL, NULL, out) != 0;
 	unlock(r);
 	if (failed)
@@ -690,14 +352,14 @@ static int add(struct patref *r, struct patref_gen *gen, const char *key,
 
 	if (check_room(r, gen, size + value_size + sizeof *e) != 0)
 		return -1;
-	e = entry_new(gen, key, size, value, value_size, r->is_map);
+	e = patref_entry_new(gen, key, size, value, value_size, r->is_map);
 	if (e == NULL)
 		return -1;
 	stop_readers(r, gen);
-	rc = link_entry(gen, e);
+	rc = patref_entry_link(gen, e);
 	let_readers(r, gen);
 	if (rc != 0)
-		entry_free(e);
+		patref_entry_free(e);
 	return rc;
 }
 
@@ -710,7 +372,7 @@ static int set(struct patref *r, struct patref_gen *gen, struct entry *e,
 	if (!r->is_map)
 		return fail_key(r, e->key, e->key_size,
 				"has no value: this is an ACL");
-	copy = copy_value(value, value_size);
+	copy = patref_copy_value(value, value_size);
 	if (copy == NULL)
 		return -1;
 	stop_readers(r, gen);
@@ -730,17 +392,17 @@ int patref__load(struct patref *r, struct patref_gen *gen, const char *key,
 
 	if (check_entry(r, size, value_size) != 0)
 		return -1;
-	if (find(gen, key, size) != NULL)
+	if (patref_gen_find(gen, key, size) != NULL)
 		return 0;
 	if (check_room(r, gen, size + value_size + sizeof *e) != 0)
 		return -1;
-	e = entry_new(gen, key, size, value, value_size, r->is_map);
+	e = patref_entry_new(gen, key, size, value, value_size, r->is_map);
 	if (e == NULL)
 		return -1;
 	e->line = line;
-	if (link_entry(gen, e) == 0)
+	if (patref_entry_link(gen, e) == 0)
 		return 0;
-	entry_free(e);
+	patref_entry_free(e);
 	return -1;
 }
 
@@ -765,7 +427,7 @@ int patref_add(struct patref *r, struct patref_gen *gen, const char *key,
 		return -1;
 	lock(r);
 	to = gen == NULL ? r->now : gen;
-	e = find(to, key, size);
+	e = patref_gen_find(to, key, size);
 	if (to->gone)
 		rc = fail_gone(r);
 	else if (e != NULL)
@@ -787,7 +449,7 @@ int patref_set(struct patref *r, struct patref_gen *gen, const char *key,
 		return -1;
 	lock(r);
 	to = gen == NULL ? r->now : gen;
-	e = find(to, key, size);
+	e = patref_gen_find(to, key, size);
 	if (to->gone) {
 		rc = fail_gone(r);
 	} else if (e != NULL) {
@@ -810,16 +472,16 @@ int patref_del(struct patref *r, struct patref_gen *gen, const char *key,
 
 	lock(r);
 	from = gen == NULL ? r->now : gen;
-	e = find(from, key, size);
+	e = patref_gen_find(from, key, size);
 	if (from->gone) {
 		rc = fail_gone(r);
 	} else if (e == NULL) {
 		rc = fail_key(r, key, size, "is not there");
 	} else {
 		stop_readers(r, from);
-		unlink_entry(from, e);
+		patref_entry_unlink(from, e);
 		let_readers(r, from);
-		entry_free(e);
+		patref_entry_free(e);
 	}
 	return end_change(r, gen, rc, PATREF_DEL);
 }
@@ -835,10 +497,10 @@ int patref_purge(struct patref *r, struct patref_gen *gen,
 	if (gen != NULL && gen->gone) {
 		rc = fail_gone(r);
 	} else if (gen != NULL) {
-		gen_clear(gen);
-		rc = build_indexes(r, gen, r->now);
+		patref_gen_clear(gen);
+		rc = patref_gen_build(r->name, gen, r->now);
 	} else {
-		empty = gen_like(r, r->now);
+		empty = patref_gen_like(r->name, r->now);
 		if (empty == NULL)
 			rc = -1;
 		else
@@ -858,7 +520,7 @@ struct patref_gen *patref_prepare(struct patref *r)
 			 "the most",
 			 r->name, PATREF_PENDING_MAX);
 	} else {
-		gen = gen_like(r, r->now);
+		gen = patref_gen_like(r->name, r->now);
 	}
 	if (gen != NULL) {
 		gen->id = ++r->next_id;
@@ -887,7 +549,7 @@ static void prune(struct patref *r, uint64_t before)
 			continue;
 		forget(r, gen);
 		gen->gone = true;
-		gen_clear(gen);
+		patref_gen_clear(gen);
 	}
 }
 
@@ -900,7 +562,7 @@ int patref_commit(struct patref *r, struct patref_gen *gen,
 	if (gen->gone) {
 		rc = fail_gone(r);
 	} else {
-		rc = build_indexes(r, gen, r->now);
+		rc = patref_gen_build(r->name, gen, r->now);
 		if (rc == 0) {
 			forget(r, gen);
 			__atomic_fetch_add(&gen->refs, 1, __ATOMIC_RELAXED);
@@ -933,7 +595,7 @@ void patref_give_up(struct patref *r, struct patref_gen *gen)
 
 int patref_reload(struct patref *r, struct patref_gen **ret_old)
 {
-	struct patref_gen *gen = gen_new();
+	struct patref_gen *gen = patref_gen_new();
 	int rc;
 
 	if (gen == NULL)
@@ -941,7 +603,7 @@ int patref_reload(struct patref *r, struct patref_gen **ret_old)
 	rc = patref__read_file(r, gen);
 	if (rc == 0) {
 		lock(r);
-		rc = build_indexes(r, gen, r->now);
+		rc = patref_gen_build(r->name, gen, r->now);
 		if (rc == 0) {
 			gen->id = ++r->next_id;
 			*ret_old = swap(r, gen);
