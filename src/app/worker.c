@@ -25,6 +25,7 @@
 #include "lua/lua_fiber.h"
 #include "lua/lua_memory.h"
 #include "lua/lua_preempt.h"
+#include "lua/lua_profile.h"
 
 /* As much as the main thread has on most systems: what nests in Lua may go as
  * deep in each worker. */
@@ -250,6 +251,8 @@ int worker_destroy(struct worker *w)
 	int rc;
 
 	set_awake(w, false);
+	/* Who wants it takes it back by mail, which comes no more. */
+	lua_profile_stop(&w->vm);
 	mailbox_close(&w->mailbox);
 	state_calls_end(w);
 	lua_preempt_stop(&w->vm);

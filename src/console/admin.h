@@ -108,6 +108,9 @@ struct admin_command {
 	/** Look at the arguments, and prepare. Returns 0, or -1: admin_fail()
 	 * said why, and what was taken is given back: no release. */
 	int (*parse)(struct admin_run *run);
+	/** What must be over before rows are made, again and again until
+	 * ADMIN_DONE. May be NULL. */
+	enum admin_step (*before)(struct admin_run *run);
 	/** Exactly one of the three. A row into @a cells. */
 	enum admin_step (*next)(struct admin_run *run,
 				struct admin_cell *cells);

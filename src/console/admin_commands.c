@@ -17,10 +17,10 @@ enum {
 };
 
 static const struct admin_command *const *const lists[] = {
-	admin_commands_session, admin_commands_cli,    admin_commands_process,
-	admin_commands_workers, admin_commands_fibers, admin_commands_activity,
-	admin_commands_modules, admin_commands_http,   admin_commands_log,
-	admin_commands_limits,
+	admin_commands_session, admin_commands_cli,     admin_commands_process,
+	admin_commands_workers, admin_commands_fibers,  admin_commands_activity,
+	admin_commands_profile, admin_commands_modules, admin_commands_http,
+	admin_commands_log,     admin_commands_limits,
 };
 
 const char *const admin_level_names[ADMIN_LEVEL_COUNT] = { "user", "operator",

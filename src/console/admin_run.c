@@ -185,6 +185,13 @@ static enum admin_step write_rows(struct admin_run *run)
 {
 	enum admin_step step = ADMIN_MORE;
 
+	if (run->command->before != NULL && !run->prepared) {
+		step = run->command->before(run);
+		if (step != ADMIN_DONE)
+			return step;
+		run->prepared = true;
+		step = ADMIN_MORE;
+	}
 	while (step == ADMIN_MORE && !admin_run_is_full(run))
 		step = write_row(run);
 	if (step != ADMIN_DONE)

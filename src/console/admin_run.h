@@ -46,6 +46,7 @@ struct admin_run {
 	bool waiting;                        /* for a wake */
 	bool woken;                          /* since it was called */
 	bool interrupted;
+	bool prepared; /* command->before() is done */
 	bool json;
 	unsigned only; /* worker; 0: all */
 	struct admin_value values[ADMIN_ARGS_MAX];

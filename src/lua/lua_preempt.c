@@ -13,6 +13,7 @@
 #include "lua/lua_fiber.h"
 #include "lua/lua_internal.h"
 #include "lua/lua_limits.h"
+#include "lua/lua_profile.h"
 #include "lua/lua_state.h"
 #include "runtime/ticker.h"
 
@@ -163,6 +164,12 @@ void lua_preempt_after(struct lua_fiber *f)
 	(void)f;
 }
 
+bool lua_preempt_sample(struct lua_vm *vm, bool on)
+{
+	(void)vm, (void)on;
+	return false;
+}
+
 #else
 
 #include <lj_bc.h>
@@ -231,6 +238,7 @@ static void arm(struct lua_vm *vm)
 		vm->hook.user_count = g->hookcstart;
 	}
 	vm->hook.armed = true;
+	vm->hook.glance = false;
 	lua_sethook(vm->L, on_hook, LUA_MASKCOUNT, 1);
 	luaJIT_hookbusy--;
 }
@@ -238,7 +246,7 @@ static void arm(struct lua_vm *vm)
 static void disarm(struct lua_vm *vm)
 {
 	luaJIT_hookbusy++;
-	vm->hook.armed = false;
+	vm->hook.armed = vm->hook.glance = false;
 	vm->hook.seen = 0;
 	if (G(vm->L)->hookf == on_hook) {
 		lua_sethook(vm->L, vm->hook.user, vm->hook.user_mask,
@@ -281,6 +289,41 @@ static void note_busy(struct lua_vm *vm, const void *ucontext)
 	memcpy(b->name, f->name, strnlen(f->name, sizeof(b->name) - 1));
 	b->name[strnlen(f->name, sizeof(b->name) - 1)] = '\0';
 	atomic_fetch_add(&vm->hook.busy_version, 1);
+}
+
+/* Signal context. What runs is told with its stack by the hook, or when its turn ends. */
+static void sample(void *arg, const void *ucontext, uint64_t cpu_ns,
+		   uint64_t blocked_ns)
+{
+	struct lua_vm *vm = arg;
+	const struct fiber *f = vm->sched->current;
+	const global_State *g = G(vm->L);
+	struct lua_where where;
+
+	if (lua_profile_is_over(vm->profile, uv_hrtime()))
+		return;
+	if (f == NULL) {
+		lua_profile_add_loop(vm->profile, cpu_ns);
+		return;
+	}
+	lua_where_look(vm, ucontext, &where);
+	lua_profile_note(vm->profile, (const struct lua_fiber *)f, &where,
+			 cpu_ns, blocked_ns);
+	if (vm->memory.running != (const struct lua_fiber *)f)
+		return; /* its turn is over */
+	if (g->hookf != on_hook && is_safe(G(vm->L), where.pc)) {
+		arm(vm);
+		vm->hook.glance = true;
+	}
+	vm->hook.armed = true;
+}
+
+bool lua_preempt_sample(struct lua_vm *vm, bool on)
+{
+	if (vm->sched->ticker != &vm->ticker)
+		return false;
+	ticker_set_sample(&vm->ticker, on ? sample : NULL);
+	return true;
 }
 
 /* Signal context. */
@@ -522,10 +565,16 @@ static void on_hook(lua_State *L, lua_Debug *ar)
 		disarm(vm);
 		luaL_error(L, "took too long outside of its fiber");
 	}
+	if (vm->profile != NULL)
+		lua_profile_take(vm, L);
 	if (f->over != FIBER_OVER_NONE) {
 		/* The hook stays: whatever catches this meets it again. */
 		lua_preempt_set_over_diag(lua_fiber_of(f));
 		lua_error_throw(L);
+	}
+	if (vm->hook.glance) {
+		disarm(vm);
+		return;
 	}
 	if (!is_boundary(vm, L))
 		return; /* the hook stays until then */
@@ -596,6 +645,8 @@ void lua_preempt_after(struct lua_fiber *f)
 	struct lua_vm *vm = f->vm;
 
 	forget(vm);
+	if (vm->profile != NULL)
+		lua_profile_take(vm, f->co);
 	report_stall(vm, f->co);
 }
 

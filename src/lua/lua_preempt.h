@@ -87,6 +87,9 @@ bool lua_preempt_take(struct lua_vm *vm, lua_State *co);
 /** The diag says which limit @a f is over. */
 void lua_preempt_set_over_diag(const struct lua_fiber *f);
 
+/** Have vm->profile told what runs at each tick, or no more. False: there are no ticks. */
+bool lua_preempt_sample(struct lua_vm *vm, bool on);
+
 /** What a coroutine yields whose inner one was made to give way. */
 void lua_push_preempt_mark(lua_State *L);
 bool lua_has_preempt_mark(lua_State *L);

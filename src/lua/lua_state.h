@@ -21,6 +21,7 @@
 
 struct sched;
 struct lua_fiber;
+struct lua_profile;
 
 /** Told of each error that no fiber caught: message, traceback, spawner. */
 typedef void (*lua_uncaught_f)(struct lua_fiber *f, const char *text,
@@ -109,11 +110,14 @@ struct lua_vm {
 	uint64_t slice_warn_ns; /* of fibers, for fiber.check_slice() */
 	uint64_t slice_err_ns;
 	struct ticker ticker;
-	struct { /* of lua_preempt.c */
+	struct lua_profile
+		*profile; /* NULL: there is none, which is the rule */
+	struct {          /* of lua_preempt.c */
 		/* Set in a signal handler. (gcc reads a volatile bool once, where
 		 * UBSan checks it.) */
 		volatile sig_atomic_t armed;
-		unsigned seen;            /* instructions since it was set */
+		bool glance;   /* set for a look at the stack alone */
+		unsigned seen; /* instructions since it was set */
 		const lua_State *yielded; /* made to give way just now */
 		uintptr_t stack_base;     /* about where the loop stands */
 		uint64_t deep_turn;       /* with coroutines thousands deep */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <uv.h>
@@ -47,13 +48,32 @@ static void set_timer(struct ticker *t, uint64_t first_ns)
 	timer_settime(t->timer, 0, &it, NULL);
 }
 
-static void charge(struct ticker *t, struct fiber *f)
+static uint64_t charge(struct ticker *t, struct fiber *f)
 {
-	uint64_t now = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	uint64_t now = clock_ns(CLOCK_THREAD_CPUTIME_ID), ns = now - t->cpu;
 
 	if (f != NULL)
-		fiber_charge(f, now - t->cpu);
+		fiber_charge(f, ns);
 	t->cpu = now;
+	return ns;
+}
+
+static void take_sample(struct ticker *t, const void *ucontext, uint64_t now,
+			uint64_t cpu_ns)
+{
+	uint64_t from = t->seen > t->begun ? t->seen : t->begun;
+	uint64_t blocked_ns = 0;
+	struct rusage used;
+	bool has_waited;
+
+	getrusage(RUSAGE_THREAD, &used);
+	has_waited = used.ru_nvcsw != t->waits;
+	t->waits = used.ru_nvcsw;
+	/* Of a turn that was not there at the tick before nothing is known. */
+	if (has_waited && t->sched->current != NULL &&
+	    t->turn == t->sched->turns && now - from > cpu_ns)
+		blocked_ns = now - from - cpu_ns;
+	t->sample(t->arg, ucontext, cpu_ns, blocked_ns);
 }
 
 /*
@@ -108,6 +128,8 @@ static void stay(struct ticker *t, struct fiber *f, uint64_t now,
 	t->backoff = BACKOFF_MIN_NS;
 	t->quiet++;
 	if (t->quiet < QUIET_FAR || (f->flags & FIBER_CANCELLED)) {
+		set_period(t, period_of(t));
+	} else if (t->sample != NULL) {
 		set_period(t, period_of(t));
 	} else if (!t->watch.started) {
 		if (t->watch_wish == TICKER_WATCH_NOT_WANTED)
@@ -168,10 +190,14 @@ static void tick(struct ticker *t, const void *ucontext)
 	uint64_t now = clock_ns(CLOCK_MONOTONIC), timer_in;
 	struct sched *s = t->sched;
 	struct fiber *f = s->current;
+	uint64_t cpu_ns;
 	bool wanted;
 
 	t->ticks++;
-	charge(t, f);
+	cpu_ns = charge(t, f);
+	if (t->sample != NULL)
+		take_sample(t, ucontext, now, cpu_ns);
+	t->seen = now;
 	if (s->turns != t->turn) {
 		t->turn = s->turns;
 		t->begun = t->since = now;
@@ -301,6 +327,12 @@ void ticker_set_slice(struct ticker *t, uint64_t slice_ns)
 		set_timer(t, left == 0 ? t->period : least(left, t->period));
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void ticker_set_sample(struct ticker *t, ticker_sample_f sample)
+{
+	t->sample = sample;
+	ticker_set_slice(t, t->slice_ns);
 }
 
 void ticker_run(struct ticker *t)

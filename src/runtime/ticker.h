@@ -27,6 +27,14 @@ enum { TICKER_SLICE_MIN_NS = 100000 };
  */
 typedef bool (*ticker_ask_f)(void *arg, const void *ucontext);
 
+/**
+ * In signal context: each tick of a busy worker. Since the one before the thread has computed
+ * for @a cpu_ns; for @a blocked_ns what runs has kept the worker and waited by itself. (A
+ * machine that is too busy does not count.)
+ */
+typedef void (*ticker_sample_f)(void *arg, const void *ucontext,
+				uint64_t cpu_ns, uint64_t blocked_ns);
+
 /* A thread is not started in a signal handler; nor twice, by a tick in between. */
 enum ticker_watch_wish {
 	TICKER_WATCH_NOT_WANTED,
@@ -38,6 +46,9 @@ struct ticker {
 	struct sched *sched;
 	ticker_ask_f ask;
 	void *arg;
+	ticker_sample_f sample; /* NULL: nobody wants to know */
+	uint64_t seen;          /* when the last tick was */
+	long waits; /* of the thread, in the kernel, at the last sample */
 	timer_t timer;
 	struct ticker_watch watch; /* started when it is of use */
 	uint64_t slice_ns;
@@ -76,6 +87,10 @@ void ticker_destroy(struct ticker *t);
 
 /** From the next tick on. At least TICKER_SLICE_MIN_NS. */
 void ticker_set_slice(struct ticker *t, uint64_t slice_ns);
+
+/** Have each tick told to @a sample, with the argument of ask; they are no further apart
+ * than slices then. NULL: no more. */
+void ticker_set_sample(struct ticker *t, ticker_sample_f sample);
 
 /** Set the timer going. */
 void ticker_run(struct ticker *t);

@@ -17,7 +17,7 @@ local c = admin.connect(path)
 
 -- What keeps to no rule: it would end the session, or the process, or waits.
 local special = { quit = true, lua = true, operator = true, user = true, wait = true,
-    prompt = true }
+    ['profile lua'] = true, prompt = true }
 local arguments = { ['kill fiber'] = '999999', ['shut connection'] = '999999',
     ['set log level'] = 'info', ['set severity-output'] = 'none', ['set anon'] = 'off', ['set timeout cli'] = '1h' }
 local all = c:json('help')
