@@ -351,7 +351,7 @@ local function splitter(forward, backward, doc)
         make = function(_, index, delimiters, count)
             local set = set_of(delimiters)
             count = count or 1
-            if type(index) ~= 'number' or index == 0 then
+            if index == 0 then
                 parser.fail(nil, 'an index that is not 0 is expected')
             elseif index < 0 then
                 index = -index

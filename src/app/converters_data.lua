@@ -52,7 +52,7 @@ hash('crc32c', 'The check sum CRC-32C' .. MIXED)
 local c_xxh32 = ffi.cast('uint32_t (*)(const char *, size_t, uint32_t)', native.xxh32)
 
 M.xxh32 = {
-    args = { 'seed:integer?' }, from = 'binary', out = 'integer',
+    args = { 'seed:wide?' }, from = 'binary', out = 'integer',
     doc = 'A hash of 32 bits, xxHash.',
     make = function(_, seed)
         seed = tonumber(values.wide(seed or 0) % 0x100000000LL)
@@ -67,7 +67,7 @@ local function xxhash(name, doc)
     local f = ffi.cast('int64_t (*)(const char *, size_t, int64_t)', native[name])
     local settle = values.settle
     M[name] = {
-        args = { 'seed:integer?' }, from = 'binary', out = 'integer', doc = doc,
+        args = { 'seed:wide?' }, from = 'binary', out = 'integer', doc = doc,
         make = function(_, seed)
             seed = values.wide(seed or 0)
             return function(v)
@@ -381,9 +381,6 @@ M.jwt_payload_query = jwt(2, 'The payload of a JSON Web Token, or what it has at
 
 -- --- dates ---
 
-local function number_of(v)
-    return tonumber(v)
-end
 
 M.http_date = {
     args = { 'offset:integer?', 'unit:s|ms|us?' }, from = 'integer', out = 'string',
@@ -394,13 +391,13 @@ M.http_date = {
         offset = offset or 0
         if unit == nil or unit == 's' then
             return function(v)
-                return http_date(number_of(v) + offset)
+                return http_date(tonumber(v) + offset)
             end
         end
         local by = unit == 'ms' and 1e3 or 1e6
         local form = unit == 'ms' and '%s.%03d GMT' or '%s.%06d GMT'
         return function(v)
-            local n = number_of(v) + offset
+            local n = tonumber(v) + offset
             local date = http_date(floor(n / by))
             return date and form:format(sub(date, 1, -5), n % by)
         end
@@ -415,7 +412,7 @@ local function time_converter(is_local, doc)
             local strftime = native.strftime
             offset = offset or 0
             return function(v)
-                return strftime(format, number_of(v) + offset, is_local)
+                return strftime(format, tonumber(v) + offset, is_local)
             end
         end,
     }

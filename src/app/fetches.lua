@@ -42,7 +42,7 @@ M.str = {
 }
 
 M.int = {
-    args = { 'n:integer' }, out = 'integer', const = true, doc = 'The number.',
+    args = { 'n:wide' }, out = 'integer', const = true, doc = 'The number.',
     make = function(_, n)
         return constant(n)
     end,

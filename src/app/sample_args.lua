@@ -2,7 +2,7 @@
 -- against what is declared (require 'neap.sample_args', which is no public module).
 --
 -- A declaration is a list of 'name:kind', with a "?" behind it when it may be left out:
--- 'occ:integer?'. Kinds: string, integer, 1..9 (a range), a|b|c (one of these), variable,
+-- 'occ:integer?'. Kinds: string, integer, wide (one of 64 bits), 1..9 (a range), a|b|c (one of these), variable,
 -- operand (an integer or a variable), base64 (a text in base64, or a variable), mask4,
 -- mask6, hex.
 local parser = require('neap.sample_parse')
@@ -53,10 +53,17 @@ local kinds = {
     string = function(text)
         return text
     end,
-    integer = function(text)
+    wide = function(text)
         local n = values.exact_integer(text)
         if n == nil then
             return nil, 'an integer is expected'
+        end
+        return n
+    end,
+    integer = function(text)
+        local n = values.exact_integer(text)
+        if type(n) ~= 'number' then
+            return nil, 'an integer is expected' .. (n and ' of at most 2^53' or '')
         end
         return n
     end,

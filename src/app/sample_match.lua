@@ -190,7 +190,7 @@ local operators = {
 local function range_of(pattern)
     local text = pattern.text
     local from, to = text:match('^(-?%d*):(-?%d*)$')
-    if from then
+    if from and text ~= ':' then
         local least, greatest = exact_integer(from), exact_integer(to)
         if (least or from == '') and (greatest or to == '') then
             return least, greatest

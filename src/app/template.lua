@@ -305,7 +305,7 @@ local function joined(pieces)
     return constants, lines, names
 end
 
-local LOCALS = 150
+local LOCALS = 60
 
 local function generate(pieces)
     if #pieces == 0 then
