@@ -1,7 +1,6 @@
 -- A part of the module `core`: the class HTTPClient, a request to another server, over
 -- the module `http.client` of this server.
 local args = require('neap.args')
-local http_client = require('http.client')
 
 local ipairs, pairs, setmetatable, type = ipairs, pairs, setmetatable, type
 local tostring, tonumber = tostring, tonumber
@@ -146,6 +145,7 @@ local function has_no_connection(err)
 end
 
 local function perform(method, t, opts, retries)
+    local http_client = require('http.client')
     local pieces = type(t.body) == 'function'
     opts.chunked = t.stream or pieces or nil
     local res, err

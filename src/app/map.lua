@@ -45,7 +45,7 @@ local function parse_kind(kind)
     if number ~= nil and types[out or 'str'] then
         return number, types[out or 'str'], false, out or 'str'
     end
-    args.bad(1, 'converter', ("there is no map_%s: it is str, beg, end, sub, dir, dom, "
+    args.bad(1, 'map', ("there is no map_%s: it is str, beg, end, sub, dir, dom, "
         .. 'reg, ip, int or len, and maybe _str, _int or _ip for what comes out; or regm')
         :format(kind))
 end
@@ -97,6 +97,36 @@ function M.converter(kind, file, default)
         end
         return found
     end
+end
+
+-- open(file, kind) -> map: of the converters map_KIND, whose map:lookup(value) gives
+-- text, or nil.
+function M.open(file, kind)
+    local method, _, expand = parse_kind(args.text(kind, 2, 'open'))
+    local box = c.open(args.text(file, 1, 'open'), true)
+    c.use(box, method, false)
+    return {
+        lookup = function(_, value)
+            local text = text_of(value)
+            return text ~= nil and c_match(box, text, method, false, expand) or nil
+        end,
+    }
+end
+
+-- reload_all() -> array of texts: read all files of maps and ACLs again. Those with an
+-- error stay as they are, and it is told.
+function M.reload_all()
+    local errors = {}
+    for _, name in ipairs(c.names()) do
+        if not name:find('^virt@') then
+            local box = c.find(name)
+            local ok, err = c.reload(box)
+            if not ok then
+                errors[#errors + 1] = err
+            end
+        end
+    end
+    return errors
 end
 
 -- acl(file, method, [fold]) -> f(value) -> boolean: of a condition with `-f FILE`, and

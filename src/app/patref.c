@@ -160,6 +160,21 @@ struct patref *patref_find(const char *name)
 	return r;
 }
 
+int patref_names(struct buf *out)
+{
+	struct patref *r, *next;
+	int rc = 0;
+
+	pthread_mutex_lock(&registry);
+	HASH_ITER(hh, patrefs, r, next)
+		rc |= buf_append(out, r->name, strlen(r->name) + 1);
+	pthread_mutex_unlock(&registry);
+	if (rc == 0)
+		return 0;
+	diag_set(OutOfMemory, "not enough memory for the names of maps");
+	return -1;
+}
+
 const char *patref_name(const struct patref *r)
 {
 	return r->name;

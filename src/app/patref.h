@@ -50,6 +50,10 @@ int patref_open(const char *name, bool is_map, struct patref **ret);
 /** The table of that name, or NULL. */
 struct patref *patref_find(const char *name);
 
+/** Append the names of all to @a out, each with a zero byte behind. Returns 0 or -1: no
+ * memory. */
+int patref_names(struct buf *out);
+
 const char *patref_name(const struct patref *r);
 bool patref_is_map(const struct patref *r);
 

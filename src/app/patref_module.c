@@ -119,6 +119,25 @@ static int l_find(lua_State *L)
 	return 1;
 }
 
+/* names() -> {name, ..} */
+static int l_names(lua_State *L)
+{
+	struct table *t =
+		push_table(L); /* its buffer is freed, whatever throws */
+	const char *p, *end;
+	int n = 0;
+
+	if (patref_names(&t->text) != 0)
+		return lua_error_throw(L);
+	lua_newtable(L);
+	end = t->text.data + t->text.size;
+	for (p = t->text.data; p < end; p += strlen(p) + 1) {
+		lua_pushstring(L, p);
+		lua_rawseti(L, -2, ++n);
+	}
+	return 1;
+}
+
 /* about(table) -> name, is_map, size, is_prepared */
 static int l_about(lua_State *L)
 {
@@ -408,15 +427,25 @@ static void new_class(lua_State *L, const char *class, lua_CFunction gc)
 int tools_open_map(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
-		{ "open", l_open },       { "find", l_find },
-		{ "about", l_about },     { "parse_method", l_parse_method },
-		{ "use", l_use },         { "match", l_match },
-		{ "get", l_get },         { "add", l_add },
-		{ "set", l_set },         { "del", l_del },
-		{ "purge", l_purge },     { "prepare", l_prepare },
-		{ "give_up", l_give_up }, { "commit", l_commit },
-		{ "reload", l_reload },   { "walk", l_walk },
-		{ "next", l_next },       { NULL, NULL },
+		{ "open", l_open },
+		{ "find", l_find },
+		{ "names", l_names },
+		{ "about", l_about },
+		{ "parse_method", l_parse_method },
+		{ "use", l_use },
+		{ "match", l_match },
+		{ "get", l_get },
+		{ "add", l_add },
+		{ "set", l_set },
+		{ "del", l_del },
+		{ "purge", l_purge },
+		{ "prepare", l_prepare },
+		{ "give_up", l_give_up },
+		{ "commit", l_commit },
+		{ "reload", l_reload },
+		{ "walk", l_walk },
+		{ "next", l_next },
+		{ NULL, NULL },
 	};
 
 	new_class(L, table_class, l_table_gc);
