@@ -266,14 +266,13 @@ static int read_secret(const char *path, char *to, size_t *ret_size)
 	return err;
 }
 
-/* "password_file" gives the map a "password". */
+/* "password_file" becomes "password", with the text of that file. */
 static void check_secret_file(struct check *c, struct config_node *n,
 			      const struct schema *s)
 {
 	size_t name_size = strlen(s->name) - strlen("_file"), size = 0;
 	char text[SECRET_MAX + 1];
-	const char *name = keep(c, s->name, name_size);
-	struct config_node *value;
+	const char *name = keep(c, s->name, name_size), *kept;
 	int err;
 
 	check_path(c, n, s);
@@ -290,19 +289,13 @@ static void check_secret_file(struct check *c, struct config_node *n,
 			    n->text, strerror(err));
 		return;
 	}
-	value = check_new(c, CONFIG_TEXT);
-	if (value == NULL)
-		return;
-	value->text = keep(c, text, size);
+	kept = keep(c, text, size);
 	explicit_bzero(text, sizeof text);
-	if (value->text == NULL)
+	if (kept == NULL)
 		return;
-	value->name = name;
-	value->secret = true;
-	value->origin = n->origin;
-	value->from = n->from;
-	value->place = n->place;
-	config_node_add(n->parent, value);
+	n->name = name;
+	n->text = kept;
+	n->secret = true;
 }
 
 /* The text of @a n as the setting takes it, in @a to; NULL: it is none. */

@@ -12,7 +12,7 @@
 #include "base/diag.h"
 #include "base/inject.h"
 #include "config/check.h"
-#include "config/check_console.h"
+#include "config/check_more.h"
 #include "config/problems.h"
 #include "config/schema.h"
 #include "config/tree_read.h"
@@ -189,7 +189,7 @@ static int read_and_check(struct config *c, struct settings *settings,
 		override_listener(c, &p);
 		check_tree(&target, &server_schema);
 		if (p.count == 0 && !p.no_memory)
-			check_consoles(c->tree.root, &p);
+			check_more(c->tree.root, &p);
 	}
 	rc = problems_tell(&p);
 	problems_destroy(&p);

@@ -21,7 +21,7 @@ enum schema_kind {
 	SCHEMA_PATTERN, /* such a one of package.path */
 	SCHEMA_ADDRESS,
 	SCHEMA_MODE,
-	SCHEMA_SECRET_FILE, /* its text is the value of the name without _file */
+	SCHEMA_SECRET_FILE, /* becomes the name without _file: its first line */
 	SCHEMA_SETTING,     /* as a row of settings_table */
 	SCHEMA_LIST,        /* of fields[0] */
 	SCHEMA_NAMES,       /* any names, each with a fields[0] */

@@ -23,14 +23,14 @@ local function options_of(own)
     for name, value in pairs(own) do
         options[name] = value
     end
-    options.address, options.password_file = nil, nil
+    options.address = nil
     options.mode = own.mode and tonumber(own.mode, 8)
     if own.tls then
         options.tls = {}
         for name, value in pairs(own.tls) do
             options.tls[name] = value
         end
-        options.tls.handshake_timeout, options.tls.key_password_file = nil, nil
+        options.tls.handshake_timeout = nil
     end
     return options
 end

@@ -103,6 +103,44 @@ run neap d.yaml
 code_is 0
 [ "$out" = "$plain" ] || fail "as without a configuration wanted: $plain"
 
+# Every option of a listener is one that the server takes; a secret from a file.
+openssl req -x509 -newkey rsa:2048 -keyout key.pem -out cert.pem -days 2 \
+	-subj /CN=localhost -passout pass:longsecret 2> /dev/null
+echo longsecret > secret
+file o.yaml <<'END'
+load_per_thread: o.lua
+listeners:
+- address: unix:o.sock
+  name: o
+  proxy_protocol: false
+  tls: {cert_file: cert.pem, key_file: key.pem, key_password_file: secret,
+    verify: none, min_version: TLSv1.2, max_version: TLSv1.3, tickets: true,
+    session_cache: true, alpn: http/1.1, handshake_timeout: 5s}
+  options: {max_header_size: 8K, max_uri_size: 4K, max_body_size: 1M,
+    max_connections: 10, max_requests: 5, max_streams: 3, http2: false,
+    idle_timeout: 9s, header_timeout: 8s, body_timeout: 7s, send_timeout: 6s,
+    backlog: 5, charset: utf-8, display_errors: true, log_requests: false,
+    compress: true}
+  rules: [return: {status: 201}]
+END
+file o.lua <<'END'
+require('fiber').create(function()
+	while not io.open('o.sock.done') do
+		local r = require('http.client').get('https://localhost/',
+			{unix_socket = 'o.sock', ca_file = 'cert.pem', verify_host = false})
+		if r.status == 201 then
+			print(r.status)
+			os.exit(0)
+		end
+		require('fiber').sleep(0.02)
+	end
+end)
+END
+run neap o.yaml
+code_is 0
+out_is 201
+err_is ''
+
 # Consoles.
 file c.yaml <<'END'
 workers: 2

@@ -204,6 +204,9 @@ static void problems(void **state)
 		{ "listeners: [{address: []}]",
 		  "c.yaml:1:23: listeners[0].address: expected a list that is "
 		  "not empty, got a list" },
+		{ "listeners:\n- address: [':1', ':2']\n- address: ':2'\n",
+		  "c.yaml:3:12: listeners[1].address[0]: ':2' has a listener "
+		  "at 2:19 already" },
 		{ "listeners:\n- name: x\n",
 		  "c.yaml:2:3: listeners[0]: 'address' is missing" },
 		{ "listeners:\n- {address: ':1', protocol: ftp}",
@@ -391,19 +394,22 @@ static void forms(void **state)
 static void aliases(void **state)
 {
 	struct config *c = good("listeners:\n"
-				"- address: &a [':1', ':2']\n"
+				"- address: [':1', ':2']\n"
+				"  static: &a {/a: /b, /c: /d}\n"
 				"  rules: &r\n"
 				"  - &s {stop: true}\n"
-				"- {address: *a, rules: *r}\n"
-				"- {address: ':3', rules: [*s, *s]}\n");
+				"- {address: [':4', ':5'], rules: *r}\n"
+				"- {address: ':3', rules: [*s, *s], static: "
+				"*a}\n");
 	const struct config_node *first = at(c, "listeners")->first;
 	const struct config_node *second = first->next;
 
 	(void)state;
-	assert_string_equal(config_find(second, "address")->last->text, ":2");
-	assert_ptr_not_equal(config_find(second, "address"),
-			     config_find(first, "address"));
-	is_at(config_find(second, "rules")->first, 4, 5);
+	assert_string_equal(config_find(second->next, "static")->last->text,
+			    "/d");
+	assert_ptr_not_equal(config_find(second->next, "static"),
+			     config_find(first, "static"));
+	is_at(config_find(second, "rules")->first, 5, 5);
 	assert_int_equal(config_find(second->next, "rules")->count, 2);
 	config_unref(c);
 }
@@ -559,6 +565,7 @@ static void secrets(void **state)
 		 "key_password: hidden too}}\n");
 	n = config_find(at(c, "console")->first, "password");
 	assert_string_equal(n->text, "hidden word");
+	assert_null(config_find(n->parent, "password_file"));
 	assert_int_equal(config_show(c, false, &b), 0);
 	assert_int_equal(config_show(c, true, &b), 0);
 	buf_putc(&b, '\0');

@@ -1,15 +1,15 @@
 /*
- * What a console must have. See check_console.h. console.listen() refuses the same,
- * but would do so when the server has begun.
+ * What a configuration must have beside forms. See check_more.h. Who opens a console
+ * or a port would refuse the same, but when the server has begun.
  */
-#include "config/check_console.h"
+#include "config/check_more.h"
 
 #include <string.h>
 
 #include "config/node.h"
 #include "config/problems.h"
 
-enum { PASSWORD_MIN = 8, PASSWORD_MAX = 256 };
+enum { PASSWORD_MIN = 8, PASSWORD_MAX = 256, ADDRESSES_MAX = 1000 };
 
 static const char *text_of(const struct config_node *map, const char *name)
 {
@@ -65,12 +65,56 @@ static void check_console(const struct config_node *console, struct problems *p)
 		check_tcp(console, p);
 }
 
-void check_consoles(const struct config_node *root, struct problems *p)
+/* Each address once, among all listeners; but port 0 is any that is free. */
+static void check_address(const struct config_node *address,
+			  const struct config_node **seen, unsigned count,
+			  struct problems *p)
 {
-	const struct config_node *list = config_find(root, "console");
+	size_t size = strlen(address->text);
 
-	if (list == NULL)
+	if (size >= 2 && strcmp(address->text + size - 2, ":0") == 0)
 		return;
-	for (const struct config_node *c = list->first; c != NULL; c = c->next)
+	for (unsigned i = 0; i < count; i++) {
+		if (strcmp(seen[i]->text, address->text) != 0)
+			continue;
+		problems_at(p, address, "'%s' has a listener at %u:%u already",
+			    address->text, seen[i]->place.line,
+			    seen[i]->place.column);
+		return;
+	}
+}
+
+static void check_listeners(const struct config_node *list, struct problems *p)
+{
+	const struct config_node *seen[ADDRESSES_MAX], *a;
+	unsigned count = 0;
+
+	for (const struct config_node *l = list->first; l != NULL;
+	     l = l->next) {
+		for (a = config_find(l, "address")->first; a != NULL;
+		     a = a->next) {
+			if (count == ADDRESSES_MAX) {
+				problems_at(p, a,
+					    "%d addresses are the most there "
+					    "can be",
+					    ADDRESSES_MAX);
+				return;
+			}
+			check_address(a, seen, count, p);
+			seen[count++] = a;
+		}
+	}
+}
+
+void check_more(const struct config_node *root, struct problems *p)
+{
+	const struct config_node *consoles = config_find(root, "console");
+	const struct config_node *listeners = config_find(root, "listeners");
+	const struct config_node *c;
+
+	for (c = consoles == NULL ? NULL : consoles->first; c != NULL;
+	     c = c->next)
 		check_console(c, p);
+	if (listeners != NULL)
+		check_listeners(listeners, p);
 }
