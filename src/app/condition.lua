@@ -16,7 +16,7 @@ local fail = parser.fail
 
 local M = {}
 
-local TESTS_MAX, NESTING_MAX, FILE_MAX, PATTERNS_MAX = 200, 32, 1048576, 10000
+local TESTS_MAX, NESTING_MAX, PATTERNS_MAX = 200, 32, 10000
 
 local function blank(text, at)
     return text:match('^%s*()', at)
@@ -220,23 +220,16 @@ local function word_at(text, at)
     return { text = concat(parts), column = column, bare = bare }, at
 end
 
--- The lines of a file of patterns.
-local function read_patterns(word, patterns)
-    local content, why = require('neap.sample_native').read(word.text, FILE_MAX)
-    if content == nil then
-        fail(word.column, "the file '%s': %s", word.text, why)
-    end
-    for line in content:gmatch('[^\r\n]+') do
-        if not line:find('^#') then
-            line = line:match('^[ \t]*(.*)$')
-            if line ~= '' then
-                patterns[#patterns + 1] = { text = line, column = word.column }
-            end
+-- Tests of the files of patterns, which are live: who changes one by its name (console,
+-- core.add_acl()) changes what is matched.
+local function add_files(tests, acl, method)
+    local acls = require('neap.map').acl
+    for _, word in ipairs(acl.files) do
+        local ok, f = pcall(acls, word.text, method, acl.ignore_case)
+        if not ok then
+            fail(word.column, "the file '%s': %s", word.text, tostring(f))
         end
-        if #patterns > PATTERNS_MAX then
-            fail(word.column, "the file '%s': more than %d patterns", word.text,
-                PATTERNS_MAX)
-        end
+        tests[#tests + 1] = f
     end
 end
 
@@ -251,7 +244,7 @@ end
 
 -- Flags, operator and patterns of an ACL.
 local function patterns_of(words)
-    local acl, i, operator = { patterns = {}, ignore_case = false }, 2, nil
+    local acl, i, operator = { patterns = {}, files = {}, ignore_case = false }, 2, nil
     local flags = true
     while i <= #words do
         local word = words[i]
@@ -270,7 +263,7 @@ local function patterns_of(words)
             if words[i] == nil then
                 fail(word.column, "a file is expected behind '-f'")
             end
-            read_patterns(words[i], acl.patterns)
+            acl.files[#acl.files + 1] = words[i]
         elseif text and text:find('^%-%a') then
             fail(word.column, "'%s' is no flag: -i, -m, -f, -n or -- is expected", text)
         elseif match.is_operator(word.text) and word.bare and
@@ -323,6 +316,17 @@ local function expression_of(word, env)
     error(x, 0)
 end
 
+-- The value must match one of the patterns, or what is in one of the files.
+local function file_test(state, x, method, acl, column)
+    local tests, from = {}, match.methods[method].from
+    if #acl.patterns > 0 then
+        tests[1] = match.make(method, acl.patterns, acl.ignore_case)
+    end
+    add_files(tests, acl, method)
+    sample.cast(x, from, column, ('-m %s'):format(method))
+    return add_test(state, sample.test(x, match.any(tests), true), false)
+end
+
 local function acl_test(state, words, open)
     if #words == 0 then
         fail(open, 'an expression is expected between the braces')
@@ -335,12 +339,16 @@ local function acl_test(state, words, open)
     end
     if not method then
         fail(words[1].column, "bytes have no matching of their own: '-m' is expected")
-    elseif #acl.patterns == 0 and not match.methods[method].none then
+    elseif #acl.patterns + #acl.files == 0 and not match.methods[method].none then
         fail(words[1].column, "a pattern is expected behind it, or '-m found'")
     elseif acl.operator and method ~= 'int' and method ~= 'len' then
         fail(words[1].column, "'%s' is for integers", acl.operator)
     end
-    return test_of(state, x, method, acl.patterns, acl.ignore_case, true, words[1].column)
+    if #acl.files == 0 then
+        return test_of(state, x, method, acl.patterns, acl.ignore_case, true,
+            words[1].column)
+    end
+    return file_test(state, x, method, acl, words[1].column)
 end
 
 -- "{ .. }" at @at

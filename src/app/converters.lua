@@ -10,7 +10,7 @@ local values = require('neap.sample_values')
 
 local byte, find, lower, sub = string.byte, string.find, string.lower, string.sub
 local floor = math.floor
-local tonumber, type = tonumber, type
+local pcall, tonumber, tostring, type = pcall, tonumber, tostring, type
 local settle, wide, text_of = values.settle, values.wide, values.text_of
 local MAX, MIN, EXACT = values.MAX, values.MIN, values.EXACT
 
@@ -643,43 +643,35 @@ M.ipmask = {
     end,
 }
 
--- --- maps, which another module has ---
+-- --- maps ---
 
--- map_<match>_<type>; the map gives texts.
-local function map_converter(match, out)
+-- map_<match>_<type>; @name is what neap.map has for it.
+local function map_converter(name, match, out)
     return {
         args = { 'file:string', 'default:string?' },
         from = match == 'ip' and 'ip' or match == 'int' and 'integer' or 'string',
         out = out, impure = true,
-        doc = 'The value that a map file has for it (match: ' .. match .. '), or the default.',
+        doc = ('The %s that a map file has for it (match: %s), or the default.'):format(
+            out == 'string' and 'text' or out == 'ip' and 'address' or out, match),
         make = function(_, file, default)
-            local ok, maps = pcall(require, 'neap.map')
-            if not ok or type(maps) ~= 'table' or maps.open == nil then
-                parser.fail(nil, 'maps are not there in this build')
+            local ok, f = pcall(require('neap.map').converter, name, file, default)
+            if not ok then
+                parser.fail(nil, '%s', tostring(f))
             end
-            local map = maps.open(file, match)
-            local cast = values.cast('string', out) or function(v)
-                return v
-            end
-            default = default and cast(default)
-            return function(v)
-                local found = map:lookup(v)
-                if found == nil then
-                    return default
-                end
-                return cast(found)
-            end
+            return f
         end,
     }
 end
 
 for _, match in ipairs({ 'str', 'beg', 'sub', 'dir', 'dom', 'end', 'reg', 'int', 'ip' }) do
-    M['map_' .. match] = map_converter(match, 'string')
+    M['map_' .. match] = map_converter(match, match, 'string')
     M['map_' .. match .. '_str'] = M['map_' .. match]
-    M['map_' .. match .. '_int'] = map_converter(match, 'integer')
-    M['map_' .. match .. '_ip'] = map_converter(match, 'ip')
+    M['map_' .. match .. '_int'] = map_converter(match .. '_int', match, 'integer')
+    M['map_' .. match .. '_ip'] = map_converter(match .. '_ip', match, 'ip')
 end
 M.map = M.map_str
-M.map_regm = map_converter('regm', 'string')
+M.map_regm = map_converter('regm', 'reg', 'string')
+M.map_regm.doc = 'The value of the first regular expression of a map file that matches, \\1 in '
+    .. 'it being what its groups are; or the default.'
 
 return M

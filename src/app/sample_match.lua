@@ -32,6 +32,8 @@ local function any(list)
     end
 end
 
+M.any = any
+
 -- With @one(pattern) -> f(value), for texts; @ignore_case lowers both.
 local function of_texts(one)
     return function(patterns, ignore_case)

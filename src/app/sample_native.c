@@ -5,7 +5,6 @@
  */
 #include "app/sample_native.h"
 
-#include <errno.h>
 #include <lauxlib.h>
 #include <math.h>
 #include <openssl/crypto.h>
@@ -230,43 +229,6 @@ static int l_env(lua_State *L)
 	return 1;
 }
 
-/* read(path, max) -> text | nil, why: of a list of patterns. */
-static int l_read(lua_State *L)
-{
-	FILE *file = fopen(luaL_checkstring(L, 1), "re");
-	size_t max = (size_t)luaL_checkinteger(L, 2), n;
-	struct buf out = { .limit = max + 1 };
-	const char *why = NULL;
-
-	if (file == NULL) {
-		lua_pushnil(L);
-		lua_pushstring(L, strerror(errno));
-		return 2;
-	}
-	do {
-		char *room = buf_reserve(&out, 4096);
-
-		if (room == NULL) {
-			why = "it is too long";
-			break;
-		}
-		n = fread(room, 1, 4096, file);
-		out.size += n;
-	} while (n > 0);
-	if (why == NULL && ferror(file))
-		why = "it cannot be read";
-	fclose(file);
-	if (why != NULL) {
-		buf_destroy(&out);
-		lua_pushnil(L);
-		lua_pushstring(L, why);
-		return 2;
-	}
-	lua_pushlstring(L, out.data, out.size);
-	buf_destroy(&out);
-	return 1;
-}
-
 static void push_process(lua_State *L)
 {
 	char name[256] = "";
@@ -328,7 +290,6 @@ static int luaopen_neap_sample_native(lua_State *L)
 		{ "strftime", l_strftime },
 		{ "http_date", l_http_date },
 		{ "env", l_env },
-		{ "read", l_read },
 		{ NULL, NULL },
 	};
 
