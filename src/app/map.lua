@@ -99,20 +99,6 @@ function M.converter(kind, file, default)
     end
 end
 
--- open(file, kind) -> map: of the converters map_KIND, whose map:lookup(value) gives
--- text, or nil.
-function M.open(file, kind)
-    local method, _, expand = parse_kind(args.text(kind, 2, 'open'))
-    local box = c.open(args.text(file, 1, 'open'), true)
-    c.use(box, method, false)
-    return {
-        lookup = function(_, value)
-            local text = text_of(value)
-            return text ~= nil and c_match(box, text, method, false, expand) or nil
-        end,
-    }
-end
-
 -- reload_all() -> array of texts: read all files of maps and ACLs again. Those with an
 -- error stay as they are, and it is told.
 function M.reload_all()

@@ -299,11 +299,6 @@ local told
 for _, text in ipairs(errors) do told = told or text:find("'g.acl'", 1, true) end
 tap.ok(told, 'reload_all: what is gone is told')
 tap.is(map.acl('g.acl', 'sub')('worse'), true, 'and stays as it was')
-local opened = map.open('c.map', 'regm')
-write('c.map', '^/user/(\\w+)/(.*)$ \\2-of-\\1\n')
-tap.is(opened:lookup('/user/bob/y'), 'y-of-bob', 'open')
-tap.is(opened:lookup(nil), nil, 'open: no value')
-
 -- pairs() as ever.
 local plain = 0
 for _ in pairs({ 1, 2, x = 3 }) do plain = plain + 1 end
