@@ -210,6 +210,31 @@ static void open_console(struct app *app, void *arg)
 	app_end(app, APP_END_FAILED);
 }
 
+/* A check that was cut short has found nothing wrong, but has not found all right
+ * either. */
+static int check_code(const struct app *app, const struct config *config,
+		      int code)
+{
+	enum app_end why = app_end_reason(app);
+
+	if (why == APP_END_CHECKED || why == APP_END_FAILED)
+		return code;
+	fprintf(stderr, "%s: %s has ended the check\n", config_path(config),
+		why == APP_END_EXIT ? "os.exit() in a script" : "a signal");
+	return 1;
+}
+
+/* Into @a step, which has room. Returns how many steps that are. */
+static int add_consoles(const struct config *config, struct app_step *step)
+{
+	if (config == NULL ||
+	    config_find(config_root(config), "console") == NULL)
+		return 0;
+	*step = (struct app_step){ APP_STEP_EVAL,
+				   "require('neap.consoles').open()" };
+	return 1;
+}
+
 static bool opens_console(const struct options *o)
 {
 	return o->interactive ||
@@ -259,16 +284,15 @@ static int run(const struct options *o, int argc, char **argv,
 		steps[script.step_count++] =
 			(struct app_step){ APP_STEP_EVAL, connect_text };
 	}
-	if (config != NULL && config_find(config_root(config), "console"))
-		steps[script.step_count++] =
-			(struct app_step){ APP_STEP_EVAL,
-					   "require('neap.consoles').open()" };
+	script.step_count += add_consoles(config, steps + script.step_count);
 	if (opens_console(o) && !script.check_only) {
 		app.on_main_end = open_console;
 		app.on_main_end_arg = (void *)o;
 	}
 	app.on_quit = dump_begin;
 	code = app_run(&app, &script);
+	if (script.check_only)
+		code = check_code(&app, config, code);
 	if (app.left_behind > 0)
 		leave(code);
 	repl_stop(repl_running());

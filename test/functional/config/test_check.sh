@@ -81,6 +81,12 @@ run neap check s.yaml
 code_is 1
 err_has "fetch 'f' is registered in not every worker: it is missing in 1"
 
+echo 'os.exit(0)' > s.lua
+run neap check s.yaml
+code_is 1
+out_is
+err_is 's.yaml: os.exit() in a script has ended the check'
+
 # Files that are none.
 run neap check nosuch.yaml
 code_is 1
@@ -122,8 +128,8 @@ run neap ./check x
 code_is 0
 out_is 'a script	x'
 rm check
-run neap --workers 2 check s.yaml
-code_is 1
+run neap --workers 2 check server.yaml
+code_is 0
 
 # Origins.
 file show.yaml <<'END'
