@@ -8,7 +8,7 @@ local act = require('neap.act')
 local fields = require('neap.fields')
 local states = require('neap.states')
 
-local error, type, setmetatable, tostring = error, type, setmetatable, tostring
+local error, type, setmetatable = error, type, setmetatable
 local pairs, rawset = pairs, rawset
 
 local M = {}
@@ -24,13 +24,14 @@ local function natives(kind, text)
         sample = sample or require('neap.sample')
         local f = sample[kind](name)
         if f == nil then
-            error(('there is no %s \'%s\''):format(kind, name), 3)
+            error(('there is no %s \'%s\''):format(
+                kind == 'fetch' and kind or 'converter', name), 3)
         end
         return f
     end
     local function shown(value)
         if text then
-            return value == nil and '' or tostring(value)
+            return sample.text_of(value)
         end
         return value
     end
@@ -40,14 +41,8 @@ local function natives(kind, text)
         local m = methods[name]
         if m == nil then
             local f = method(name)
-            if kind == 'fetch' then
-                m = function(self, ...)
-                    return shown(f(self.txn, ...))
-                end
-            else
-                m = function(_, ...)
-                    return shown(f(...))
-                end
+            m = function(self, ...)
+                return shown(f(self.txn, ...))
             end
             methods[name] = m
         end
@@ -58,7 +53,7 @@ end
 
 local natives_of = {
     f = natives('fetch'), sf = natives('fetch', true),
-    c = natives('converter'), sc = natives('converter', true),
+    c = natives('convert'), sc = natives('convert', true),
 }
 
 -- --- the header: txn.http ---
