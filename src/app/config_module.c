@@ -66,8 +66,10 @@ static int l_tree(lua_State *L)
 {
 	const struct config *c = config_of(L);
 
-	if (c == NULL)
-		return 0;
+	if (c == NULL) {
+		lua_pushnil(L);
+		return 1;
+	}
 	if (lua_isnil(L, lua_upvalueindex(TREE))) {
 		lua_pushvalue(L, lua_upvalueindex(NODES));
 		push_value(L, config_root(c), lua_gettop(L));

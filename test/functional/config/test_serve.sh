@@ -141,6 +141,38 @@ code_is 0
 out_is 201
 err_is ''
 
+# The configuration as each state sees it, with places.
+file p.yaml <<'END'
+workers: 2
+load: &s
+- {file: p.lua, args: [a, 'b']}
+load_per_thread: *s
+listeners:
+- address: ':0'
+  rules:
+  - return: {status: 200}
+    if: path == /
+END
+file p.lua <<'END'
+local config = require('neap.config')
+local t, place = config.tree(), config.place
+assert(config.tree() == t and t.workers == 2 and t.drain_timeout == 30)
+assert(t.load[1].args[2] == 'b' and t.load[1].file:sub(1, 1) == '/')
+assert(place(t) == 'p.yaml:1:1' and place(t, 'workers') == 'p.yaml:1:10')
+assert(place(t.load[1].args) == 'p.yaml:3:23' and place(t.load[1].args, 2) == 'p.yaml:3:27')
+local rule = t.listeners[1].rules[1]
+assert(place(rule) == 'p.yaml:8:5' and place(rule, 'if') == 'p.yaml:9:9')
+assert(place(rule['return'], 'status') == 'p.yaml:8:22')
+assert(place(rule, 'nothing') == 'p.yaml:8:5' and place(t, 'log') == 'p.yaml:1:1')
+assert(place(t.log, 'level') == 'NEAP_LOG_LEVEL')
+assert(not pcall(place, {}) and not pcall(place, nil))
+END
+run env NEAP_LOG_LEVEL=error "$NEAP_BIN" check p.yaml
+code_is 0
+out_is 'p.yaml: OK'
+run neap -e 'print(require("neap.config").tree())'
+out_is nil
+
 # Consoles.
 file c.yaml <<'END'
 workers: 2
