@@ -133,6 +133,17 @@ void app_ask(struct app *app, int signo)
 	stop_here();
 }
 
+void app_reopen_log(void)
+{
+	struct error *e;
+
+	if (log_reopen() == 0)
+		return;
+	e = diag_take();
+	log_error("%s", e->message);
+	error_unref(e);
+}
+
 static void on_signal(int signo, void *arg)
 {
 	struct app *app = arg;
@@ -152,12 +163,7 @@ static void on_signal(int signo, void *arg)
 		return;
 	}
 	signals_withdraw(signo);
-	if (log_reopen() != 0) {
-		struct error *e = diag_take();
-
-		log_error("%s", e->message);
-		error_unref(e);
-	}
+	app_reopen_log();
 }
 
 /* One more than there are workers: the last is for the shared state. */
@@ -210,8 +216,7 @@ const char *app_note_fingerprint(struct app *app, const char *text)
 	return first;
 }
 
-/* After a signal. */
-static unsigned longest_end(const struct settings *settings)
+unsigned app_longest_end(const struct settings *settings)
 {
 	double seconds =
 		settings_seconds(settings, SETTING_DRAIN_TIMEOUT) +
@@ -222,30 +227,38 @@ static unsigned longest_end(const struct settings *settings)
 	return seconds < END_MAX_S ? (unsigned)seconds : END_MAX_S;
 }
 
-int app_create(struct app *app, const struct settings *settings,
-	       const struct lua_module *const *modules)
+static int take_signals(struct app *app)
 {
-	int rc;
+	int rc = signals_start(&app->signals, &app->workers[0].loop, on_signal,
+			       app);
 
+	if (rc != 0) {
+		diag_set_system(rc, "signals");
+		return -1;
+	}
+	if (settings_text(app->settings, SETTING_LOG_FILE) != NULL)
+		signals_set_fatal(SIGHUP, false);
+	signals_set_deadline(app_longest_end(app->settings));
+	return 0;
+}
+
+int app_create(struct app *app, const struct settings *settings,
+	       const struct lua_module *const *modules, unsigned generation)
+{
 	memset(app, 0, sizeof *app);
 	app->settings = settings;
+	app->generation = generation;
 	app->started_ns = uv_hrtime();
 	app->modules = modules;
 	if (make_workers(app) != 0)
 		return -1;
 	pthread_mutex_init(&app->lock, NULL);
-	listener_set_sharers(app->count);
+	/* Two generations share addresses, be there one worker in each. */
+	listener_set_sharers(app->count + (generation > 0));
 	if (worker_create(&app->workers[0]) != 0)
 		goto fail_worker;
-	rc = signals_start(&app->signals, &app->workers[0].loop, on_signal,
-			   app);
-	if (rc != 0) {
-		diag_set_system(rc, "signals");
+	if (generation == 0 && take_signals(app) != 0)
 		goto fail_signals;
-	}
-	if (settings_text(settings, SETTING_LOG_FILE) != NULL)
-		signals_set_fatal(SIGHUP, false);
-	signals_set_deadline(longest_end(settings));
 	log_set_fiber_id(running_fiber);
 	return 0;
 fail_signals:
@@ -342,7 +355,7 @@ int app_run(struct app *app, const struct app_script *script)
 	configure_process(script->config);
 	if (script->load.count > 0)
 		app->threads++;
-	if (app->threads > 1 && watch_start(app) != 0) {
+	if (app->threads > 1 && app->generation == 0 && watch_start(app) != 0) {
 		struct error *e = diag_take();
 
 		report_error(&app->workers[0], e->message);
@@ -357,13 +370,19 @@ int app_run(struct app *app, const struct app_script *script)
 	return exit_code(app);
 }
 
-int app_destroy(struct app *app)
+void app_end_process(void)
 {
-	app->handles += worker_destroy(&app->workers[0]);
 	log_set_fiber_id(NULL);
 	listener_set_sharers(1);
 	patrefs_end();
 	proc_vars_end();
+}
+
+int app_destroy(struct app *app)
+{
+	app->handles += worker_destroy(&app->workers[0]);
+	if (app->generation == 0)
+		app_end_process();
 	pthread_mutex_destroy(&app->lock);
 	free_workers(app);
 	return app->handles;

@@ -25,12 +25,13 @@ struct worker;
 /** Why the application ends; the first reason counts. */
 enum app_end {
 	APP_GOES_ON,
-	APP_END_IDLE,    /* nothing is alive any more, in no worker */
-	APP_END_SIGNAL,  /* asked by a signal: drain first */
-	APP_END_CONSOLE, /* the console was left: drain first */
-	APP_END_EXIT,    /* os.exit() */
-	APP_END_CHECKED, /* nothing else was wanted */
-	APP_END_FAILED,  /* a main script failed */
+	APP_END_IDLE,     /* nothing is alive any more, in no worker */
+	APP_END_SIGNAL,   /* asked by a signal: drain first */
+	APP_END_CONSOLE,  /* the console was left: drain first */
+	APP_END_EXIT,     /* os.exit() */
+	APP_END_CHECKED,  /* nothing else was wanted */
+	APP_END_REPLACED, /* by a younger generation: drain first */
+	APP_END_FAILED,   /* a main script failed */
 };
 
 enum app_step_kind {
@@ -86,6 +87,7 @@ enum app_phase {
 	APP_PHASE_CHECKED,      /* the registered functions */
 	APP_PHASE_SHARED_READY, /* what init() was given has run */
 	APP_PHASE_READY,
+	APP_PHASE_SERVING, /* what a configuration declares */
 	APP_PHASE_DRAINED,
 	APP_PHASE_HOOKS_RUN,
 	APP_PHASE_COUNT,
@@ -93,7 +95,9 @@ enum app_phase {
 
 struct app {
 	const struct settings *settings;
-	uint64_t started_ns;                     /* on uv_hrtime()'s clock */
+	unsigned generation; /* 0: it is the process's only one, and has its
+				signals */
+	uint64_t started_ns; /* on uv_hrtime()'s clock */
 	const struct lua_module *const *modules; /* of upper layers */
 	const struct app_script *script;
 	struct worker *workers; /* the first is worker 1, and so on; behind them
@@ -113,6 +117,9 @@ struct app {
 	/* Takes SIGINT instead of the end; returns false to leave it. */
 	bool (*on_interrupt)(struct app *app, void *arg);
 	void *on_interrupt_arg;
+	/* Told in worker 1 when all serve what the configuration declares.
+	 * May be NULL. */
+	void (*on_serving)(struct app *app);
 	/* SIGQUIT: says what the process is at. May be NULL. */
 	void (*on_quit)(struct app *app);
 
@@ -128,12 +135,12 @@ struct app {
 };
 
 /**
- * Make the state of worker 1 and the signal handlers. Each worker's state has
- * the @a modules (ends with NULL) beside those of the layers below. The memory
- * is the caller's. Returns 0, or -1 with diag set.
+ * Make the state of worker 1 and, for @a generation 0, the signal handlers. Each
+ * worker's state has the @a modules (ends with NULL) beside those of the layers below.
+ * The memory is the caller's. Returns 0, or -1 with diag set.
  */
 int app_create(struct app *app, const struct settings *settings,
-	       const struct lua_module *const *modules);
+	       const struct lua_module *const *modules, unsigned generation);
 
 /**
  * Start the other workers and run @a script in each of them to the
@@ -149,6 +156,10 @@ int app_run(struct app *app, const struct app_script *script);
  */
 int app_destroy(struct app *app);
 
+/** What belongs to the process rather than to a generation: when the last one has been
+ * destroyed. app_destroy() does it for the only one. */
+void app_end_process(void);
+
 /** Ask for the end; the first reason counts. On any worker's thread. */
 void app_end(struct app *app, enum app_end why);
 
@@ -161,6 +172,12 @@ static inline bool app_is_asked(const struct app *app)
 {
 	return __atomic_load_n(&app->asked, __ATOMIC_ACQUIRE);
 }
+
+/** Open the log's file again; what is wrong goes into the log. Any thread. */
+void app_reopen_log(void);
+
+/** How long the end may take after a signal, in seconds. */
+unsigned app_longest_end(const struct settings *settings);
 
 /** The end by os.exit(@a code), which comes before any other reason. */
 void app_exit(struct app *app, int code);

@@ -276,7 +276,8 @@ void ending_run(struct worker *w)
 	const struct settings *settings = w->app->settings;
 	double patience = settings_seconds(settings, SETTING_CANCEL_TIMEOUT);
 	enum app_end why = app_end_reason(w->app);
-	bool drains = why == APP_END_SIGNAL || why == APP_END_CONSOLE;
+	bool drains = why == APP_END_SIGNAL || why == APP_END_CONSOLE ||
+		      why == APP_END_REPLACED;
 
 	w->served = !drain_is_empty(&w->loop.drain);
 	w->interactive = w->id == 1 && w->app->interactive;

@@ -177,6 +177,18 @@ static int initialize(struct worker *w)
 	return meet(w, APP_PHASE_READY);
 }
 
+/* The listeners of a configuration. */
+static int serve(struct worker *w)
+{
+	if (!worker_is_shared(w) && run_step(w, "serve", &no_files) != 0)
+		return -1;
+	if (meet(w, APP_PHASE_SERVING) != 0)
+		return -1;
+	if (w->id == 1 && w->app->on_serving != NULL)
+		w->app->on_serving(w->app);
+	return 0;
+}
+
 int loading_run(struct worker *w)
 {
 	if (!app_has_states(w->app->script)) {
@@ -196,7 +208,5 @@ int loading_run(struct worker *w)
 	w->started = true;
 	if (run_step(w, "start", &no_files) != 0)
 		return -1;
-	if (worker_is_shared(w) || w->app->script->config == NULL)
-		return 0;
-	return run_step(w, "serve", &no_files);
+	return w->app->script->config == NULL ? 0 : serve(w);
 }

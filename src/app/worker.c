@@ -26,6 +26,7 @@
 #include "lua/lua_memory.h"
 #include "lua/lua_preempt.h"
 #include "lua/lua_profile.h"
+#include "net/listen_share.h"
 
 /* As much as the main thread has on most systems: what nests in Lua may go as
  * deep in each worker. */
@@ -135,6 +136,7 @@ int worker_create(struct worker *w)
 	int rc;
 
 	self = w;
+	listen_share_set_generation(w->app->generation);
 	log_set_worker(w->app->count > 1 || worker_is_shared(w)
 			       ? (int)w->id
 			       : LOG_NO_WORKER);
@@ -259,7 +261,8 @@ int worker_destroy(struct worker *w)
 	lua_vm_destroy(&w->vm);
 	sched_close(&w->sched);
 	uv_close((uv_handle_t *)&w->wake, NULL);
-	if (w->id == 1) /* not before finalizers have run: they may hang */
+	/* Not before finalizers have run: they may hang. */
+	if (w->id == 1 && w->app->generation == 0)
 		signals_stop(&w->app->signals);
 	rc = loop_destroy(&w->loop, on_stuck, NULL);
 	log_set_worker(LOG_NO_WORKER);

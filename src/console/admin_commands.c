@@ -32,10 +32,12 @@ static int compare(const void *a, const void *b)
 		      (*(const struct admin_command *const *)b)->words);
 }
 
-static const struct admin_command *all_commands[COMMANDS_MAX];
-static unsigned all_count;
+/* Of each thread that serves consoles: while a server reloads there are two, and what
+ * scripts register is of their states. */
+static __thread const struct admin_command *all_commands[COMMANDS_MAX];
+static __thread unsigned all_count;
 
-/* Sorted once, by the thread that serves consoles. */
+/* Sorted once. */
 static unsigned sorted(const struct admin_command ***ret)
 {
 	*ret = all_commands;

@@ -45,7 +45,15 @@ struct admin_session {
 	char prompt[48];
 };
 
-static struct list all = { &all, &all }; /* worker 1's */
+/* Of the thread that serves them: while a server reloads there are two. */
+static __thread struct list all_here;
+
+static struct list *all(void)
+{
+	if (all_here.next == NULL)
+		list_init(&all_here);
+	return &all_here;
+}
 
 static void hand_on(struct admin_session *a)
 {
@@ -369,7 +377,7 @@ struct admin_session *admin_session_new(struct worker *w,
 	a->id = ++last_id;
 	a->since_ns = uv_hrtime();
 	admin_run_create(&a->run, a, w, go_on);
-	list_add_tail(&all, &a->link);
+	list_add_tail(all(), &a->link);
 	return a;
 }
 
@@ -477,7 +485,7 @@ uint64_t admin_session_id(const struct admin_session *a)
 void admin_session_each(bool (*fn)(struct admin_session *a, void *arg),
 			void *arg)
 {
-	list_foreach(link, &all)
+	list_foreach(link, all())
 		if (!fn(list_entry(link, struct admin_session, link), arg))
 			return;
 }

@@ -17,7 +17,15 @@
 
 enum { RETRY_MS = 100 }; /* until a connection is tried again */
 
-static struct list all = { &all, &all };
+/* Of the thread that serves them: while a server reloads there are two. */
+static __thread struct list all_here;
+
+static struct list *all(void)
+{
+	if (all_here.next == NULL)
+		list_init(&all_here);
+	return &all_here;
+}
 
 void remote__free_when_done(struct remote *r)
 {
@@ -131,7 +139,7 @@ void remote_close(struct remote *r)
 
 void remote_close_all(void)
 {
-	list_foreach_safe(link, next, &all)
+	list_foreach_safe(link, next, all())
 		remote_close(list_entry(link, struct remote, link));
 }
 
@@ -142,7 +150,7 @@ const char *remote_path(const struct remote *r)
 
 bool remote_look(uint64_t above, struct remote_info *ret)
 {
-	list_foreach(link, &all) {
+	list_foreach(link, all()) {
 		const struct remote *r = list_entry(link, struct remote, link);
 
 		if (r->id <= above || !r->listening)
@@ -224,7 +232,7 @@ static struct remote *make(struct worker *w, const struct remote_options *o)
 	else
 		snprintf(r->path, sizeof r->path, "%s:%u", o->host, o->port);
 	list_init(&r->connections);
-	list_add_tail(&all, &r->link);
+	list_add_tail(all(), &r->link);
 	r->drainable.name = "console";
 	r->drainable.start = on_drain;
 	return r;

@@ -22,8 +22,9 @@
 #include "net/resolve.h"
 #include "runtime/fiber.h"
 
-/* LuaJIT's own; absent in a system library, which hides it. */
-extern void lj_alloc_destroy(void *arena) __attribute__((weak));
+/* Ours, see third_party/luajit; a system library has none, nor one that was built to
+ * use malloc(). */
+extern void luaJIT_free_arena(void *arena) __attribute__((weak));
 
 static void open_slots(lua_State *L, struct lua_slots *slots)
 {
@@ -218,6 +219,6 @@ void lua_vm_destroy(struct lua_vm *vm)
 	path_watch_end();
 	vm->L = NULL;
 	/* lua_close() frees the arena only when it finds its own allocator. */
-	if (lj_alloc_destroy != NULL && vm->memory.alloc_arg != NULL)
-		lj_alloc_destroy(vm->memory.alloc_arg);
+	if (luaJIT_free_arena != NULL && vm->memory.alloc_arg != NULL)
+		luaJIT_free_arena(vm->memory.alloc_arg);
 }

@@ -30,6 +30,7 @@
 #include "main/module_command.h"
 #include "main/options.h"
 #include "main/script_files.h"
+#include "main/serve.h"
 #include "main/version.h"
 #include "runtime/pool.h"
 
@@ -241,14 +242,72 @@ static bool opens_console(const struct options *o)
 	       (o->script == 0 && o->config == 0 && !o->has_eval);
 }
 
+/* What is wrong with a configuration has its places before it. */
+static int fail_config(void)
+{
+	struct error *e = diag_take();
+
+	fprintf(stderr, "%s%s\n",
+		e->type == &ClientError ? "" : "neap: ", e->message);
+	error_unref(e);
+	return 1;
+}
+
+static const struct lua_module *const modules[] = {
+	&console_module,
+	&consoles_module,
+	NULL,
+};
+
+/* What is to be closed behind everything else. Returns the exit code. */
+static int finish(int code, struct leaks *leaks, int handles,
+		  const struct settings *settings)
+{
+	leaks_set_handles(leaks, handles);
+	if (!stop_pool(settings))
+		leave(code);
+	if (flush_output() != 0 && code == 0)
+		code = 1;
+	if (settings_switch(settings, SETTING_CHECK_LEAKS) &&
+	    leaks_report(leaks) != 0)
+		code = EXIT_LEAK;
+#ifndef NDEBUG
+	if (leaks->handles != 0 && code == 0)
+		code = 1;
+#endif
+	return code;
+}
+
+/* The server of a configuration, through its reloads. */
+static int serve(const struct options *o, int argc, char **argv,
+		 const struct settings *settings)
+{
+	struct serve s = {
+		.options = o, .argc = argc, .argv = argv, .modules = modules
+	};
+	struct app_step *steps = steps_of(o, &s.step_count);
+	bool left_behind = false;
+	struct leaks leaks;
+	int handles = 0, code;
+
+	if (steps == NULL)
+		return fail(1);
+	s.steps = steps;
+	limit_pool(settings);
+	leaks_note(&leaks);
+	repl_set_locale();
+	code = serve_run(&s, &left_behind, &handles);
+	if (left_behind)
+		leave(code);
+	code = code < 0 ? fail_config()
+			: finish(code, &leaks, handles, settings);
+	mem_free(steps);
+	return code;
+}
+
 static int run(const struct options *o, int argc, char **argv,
 	       const struct settings *settings, struct config *config)
 {
-	static const struct lua_module *const modules[] = {
-		&console_module,
-		&consoles_module,
-		NULL,
-	};
 	struct app_script script = {
 		.argc = argc,
 		.argv = argv,
@@ -273,7 +332,7 @@ static int run(const struct options *o, int argc, char **argv,
 	leaks_note(&leaks);
 	if (settings_number(settings, SETTING_WORKERS) > 1)
 		repl_set_locale();
-	if (app_create(&app, settings, modules) != 0) {
+	if (app_create(&app, settings, modules, 0) != 0) {
 		code = fail(1);
 		goto out;
 	}
@@ -299,33 +358,11 @@ static int run(const struct options *o, int argc, char **argv,
 	remote_close_all();
 	dump_end();
 	lua_commands_end();
-	leaks_set_handles(&leaks, app_destroy(&app));
-	if (!stop_pool(settings))
-		leave(code);
-	if (flush_output() != 0 && code == 0)
-		code = 1;
-	if (settings_switch(settings, SETTING_CHECK_LEAKS) &&
-	    leaks_report(&leaks) != 0)
-		code = EXIT_LEAK;
-#ifndef NDEBUG
-	if (leaks.handles != 0 && code == 0)
-		code = 1;
-#endif
+	code = finish(code, &leaks, app_destroy(&app), settings);
 out:
 	script_files_destroy(&files);
 	mem_free(steps);
 	return code;
-}
-
-/* What is wrong with a configuration has its places before it. */
-static int fail_config(void)
-{
-	struct error *e = diag_take();
-
-	fprintf(stderr, "%s%s\n",
-		e->type == &ClientError ? "" : "neap: ", e->message);
-	error_unref(e);
-	return 1;
 }
 
 /* Its values; without one, what may stand there. */
@@ -354,7 +391,9 @@ static int start(const struct options *o, int argc, char **argv,
 		return fail(EXIT_USAGE);
 	if (check_descriptors() != 0 || start_log(settings, checks) != 0)
 		return fail(1);
-	code = run(o, argc, argv, settings, config);
+	code = o->config > 0 && !checks && !o->interactive
+		       ? serve(o, argc, argv, settings)
+		       : run(o, argc, argv, settings, config);
 	if (checks && code == 0) {
 		printf("%s: OK\n", config_path(config));
 		code = flush_output() == 0 ? 0 : 1;

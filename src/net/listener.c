@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,7 +16,7 @@
 
 enum { BACKLOG = 4096 };
 
-static unsigned sharers = 1;
+static atomic_uint sharers = 1;
 
 void listener_set_sharers(unsigned count)
 {

@@ -181,7 +181,7 @@ static void every_allocation_of_requests(void **state)
 	inject_reset();
 	write_file(files[0].path, functions);
 	settings_create(&settings);
-	assert_int_equal(app_create(&app, &settings, modules), 0);
+	assert_int_equal(app_create(&app, &settings, modules, 0), 0);
 	assert_int_equal(app_run(&app, &script), 42);
 	assert_int_equal(app.left_behind, 0);
 	assert_int_equal(app_destroy(&app), 0);

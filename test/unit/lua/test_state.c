@@ -132,6 +132,37 @@ static void rounds(int n)
 	}
 }
 
+/* What the process has mapped, in pages: states have memory of their own from the
+ * system. */
+static long mapped(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	long pages = 0;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%ld", &pages), 1);
+	fclose(f);
+	return pages;
+}
+
+static void mappings_stay_level(void **state)
+{
+	enum { STATES = 40, SLACK = 256 };
+	long before;
+
+	(void)state;
+	rounds(3);
+	before = mapped();
+	rounds(STATES);
+	assert_true(mapped() - before < SLACK);
+	/* The twin: what one state has is more. */
+	assert_int_equal(world_create(), 0);
+	world_do("kept = ('x'):rep(4 * 1024 * 1024)");
+	assert_true(mapped() - before >= SLACK);
+	world_destroy();
+	assert_true(mapped() - before < SLACK);
+}
+
 static void heap_stays_level(void **state)
 {
 	size_t before;
@@ -160,6 +191,7 @@ int main(void)
 		in_world(modules),
 		cmocka_unit_test(finalizers_at_the_end),
 		cmocka_unit_test(heap_stays_level),
+		cmocka_unit_test(mappings_stay_level),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

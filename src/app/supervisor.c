@@ -1,0 +1,348 @@
+/* Generations of a configured server. See supervisor.h. */
+#include "app/supervisor.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/diag.h"
+#include "base/inject.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "cmod/crash.h"
+#include "runtime/loop.h"
+
+/* As a worker's thread has, which it is. */
+enum { STACK_SIZE = 8 * 1024 * 1024 };
+
+struct generation {
+	struct list link; /* of all, the youngest last */
+	struct app app;
+	struct plan *plan;
+	unsigned number;
+	pthread_t thread;
+	bool alive; /* the application is made, and not destroyed; under the lock */
+	bool serves, ended; /* told the main thread; atomic */
+	bool told;          /* the main thread knows that it serves */
+	int code, handles;
+};
+
+/* There is one in a process, as there is one set of signals. */
+static struct {
+	const struct supervisor *how;
+	struct loop loop;
+	struct signals signals;
+	uv_async_t wake;
+	struct list all;
+	struct generation *current; /* serves; NULL: not yet, or it has ended */
+	unsigned count;             /* generations so far */
+	bool reload;                /* asked for, and not begun */
+	bool ending;
+	int end_signal;
+	int code;
+	int handles;
+	bool left_behind;
+	pthread_mutex_t lock;
+} self;
+
+static void wake_main(void)
+{
+	uv_async_send(&self.wake);
+}
+
+/* On the generation's thread: all its workers serve. */
+static void on_serving(struct app *app)
+{
+	struct generation *g = list_entry(app, struct generation, app);
+
+	__atomic_store_n(&g->serves, true, __ATOMIC_RELEASE);
+	wake_main();
+}
+
+static void set_alive(struct generation *g, bool alive)
+{
+	pthread_mutex_lock(&self.lock);
+	g->alive = alive;
+	pthread_mutex_unlock(&self.lock);
+}
+
+static int run(struct generation *g)
+{
+	int code;
+
+	if (app_create(&g->app, &g->plan->settings, self.how->modules,
+		       g->number) != 0) {
+		struct error *e = diag_take();
+
+		fprintf(stderr, "neap: %s\n", e->message);
+		error_unref(e);
+		return 1;
+	}
+	g->app.on_serving = on_serving;
+	set_alive(g, true);
+	wake_main();
+	code = app_run(&g->app, &g->plan->script);
+	set_alive(g, false);
+	if (g->app.left_behind > 0)
+		return code;
+	self.how->on_end(&g->app);
+	g->handles = app_destroy(&g->app);
+	return code;
+}
+
+static void *thread_main(void *arg)
+{
+	char signal_stack[CRASH_STACK_SIZE];
+	struct generation *g = arg;
+
+	pthread_setname_np(pthread_self(), "neap-worker-1");
+	crash_enter_thread(signal_stack, sizeof signal_stack);
+	g->code = run(g);
+	crash_leave_thread();
+	__atomic_store_n(&g->ended, true, __ATOMIC_RELEASE);
+	wake_main();
+	return NULL;
+}
+
+/* Takes the plan over. Returns 0, or -1 with diag set. */
+static int start(struct plan *plan)
+{
+	struct generation *g = mem_zalloc(sizeof *g);
+	pthread_attr_t attr;
+	int rc;
+
+	if (g == NULL) {
+		self.how->free(plan);
+		diag_set_oom(sizeof *g, "the server");
+		return -1;
+	}
+	g->plan = plan;
+	g->number = ++self.count;
+	rc = pthread_attr_init(&attr);
+	if (rc == 0) {
+		pthread_attr_setstacksize(&attr, STACK_SIZE);
+		rc = pthread_create(&g->thread, &attr, thread_main, g);
+		pthread_attr_destroy(&attr);
+	}
+	if (rc != 0) {
+		self.how->free(plan);
+		mem_free(g);
+		diag_set_system(rc, "cannot start the server's thread");
+		return -1;
+	}
+	list_add_tail(&self.all, &g->link);
+	return 0;
+}
+
+static void replace(struct app *app)
+{
+	app_end(app, APP_END_REPLACED);
+}
+
+static void ask(struct app *app)
+{
+	app_ask(app, self.end_signal);
+}
+
+/* Call @a f with its application, if there is one now. */
+static void tell(struct generation *g, void (*f)(struct app *app))
+{
+	pthread_mutex_lock(&self.lock);
+	if (g->alive)
+		f(&g->app);
+	pthread_mutex_unlock(&self.lock);
+}
+
+/* One that is not made yet is asked when it is. */
+static void ask_end(struct generation *g)
+{
+	tell(g, self.end_signal != 0 ? ask : replace);
+}
+
+static void end_all(void)
+{
+	list_foreach(link, &self.all)
+		ask_end(list_entry(link, struct generation, link));
+}
+
+static void tell_failed_reload(void)
+{
+	struct error *e = diag_take();
+
+	log_error("the reload has failed, nothing has changed: %s", e->message);
+	error_unref(e);
+}
+
+static bool is_starting(void)
+{
+	const struct generation *last =
+		list_entry(self.all.prev, struct generation, link);
+
+	return !list_empty(&self.all) && last != self.current && !last->ended;
+}
+
+/* One at a time: what was asked for while another starts comes behind it. */
+static void begin_reload(void)
+{
+	struct plan *plan;
+
+	if (!self.reload || self.ending || is_starting())
+		return;
+	self.reload = false;
+	log_info("reload: the configuration is read again");
+	plan = self.how->make(self.how->arg);
+	if (plan == NULL || start(plan) != 0)
+		tell_failed_reload();
+}
+
+/* The one before has no new work from now on. */
+static void take_over(struct generation *g)
+{
+	struct generation *before = self.current;
+
+	g->told = true;
+	self.current = g;
+	signals_set_deadline(app_longest_end(&g->plan->settings));
+	if (before == NULL)
+		return;
+	log_info("reload: generation %u serves, the one before ends with the "
+		 "work it has",
+		 g->number);
+	tell(before, replace);
+}
+
+static void forget(struct generation *g)
+{
+	pthread_join(g->thread, NULL);
+	list_del(&g->link);
+	self.handles += g->handles;
+	if (g->app.left_behind > 0) {
+		self.left_behind = true;
+		return; /* and its memory stays */
+	}
+	self.how->free(g->plan);
+	mem_free(g);
+}
+
+static void on_ended(struct generation *g)
+{
+	bool current = g == self.current, first = self.count == 1;
+
+	if (current || (first && !g->told)) {
+		/* It has ended by itself, or was asked to: so does the server. */
+		self.current = NULL;
+		self.code = g->code;
+		self.ending = true;
+		end_all();
+	} else if (!g->told && !self.ending) {
+		log_error("the reload has failed, nothing has changed");
+	}
+	forget(g);
+}
+
+static void look(uv_async_t *async)
+{
+	(void)async;
+	list_foreach_safe(link, next, &self.all) {
+		struct generation *g =
+			list_entry(link, struct generation, link);
+
+		if (!g->told && __atomic_load_n(&g->serves, __ATOMIC_ACQUIRE) &&
+		    !self.ending)
+			take_over(g);
+		if (__atomic_load_n(&g->ended, __ATOMIC_ACQUIRE))
+			on_ended(g);
+		else if (self.ending)
+			ask_end(g);
+	}
+	begin_reload();
+	if (list_empty(&self.all))
+		uv_stop(&self.loop.uv);
+}
+
+static void on_signal(int signo, void *arg)
+{
+	(void)arg;
+	switch (signo) {
+	case SIGUSR1:
+		app_reopen_log();
+		return;
+	case SIGQUIT:
+		if (self.how->on_quit != NULL && self.current != NULL)
+			tell(self.current, self.how->on_quit);
+		return;
+	case SIGHUP:
+		app_reopen_log();
+		self.reload = true;
+		break;
+	default:
+		self.ending = true;
+		self.end_signal = signo;
+		end_all();
+		break;
+	}
+	wake_main();
+}
+
+static int open_main(void)
+{
+	int rc = loop_create(&self.loop);
+
+	if (rc != 0)
+		goto fail;
+	rc = uv_async_init(&self.loop.uv, &self.wake, look);
+	if (rc != 0)
+		goto fail_loop;
+	rc = signals_start(&self.signals, &self.loop, on_signal, NULL);
+	if (rc != 0)
+		goto fail_wake;
+	signals_set_fatal(SIGHUP, false);
+	return 0;
+fail_wake:
+	uv_close((uv_handle_t *)&self.wake, NULL);
+fail_loop:
+	loop_destroy(&self.loop, NULL, NULL);
+fail:
+	diag_set_system(rc, "the main thread's loop");
+	return -1;
+}
+
+static void close_main(void)
+{
+	app_end_process();
+	signals_stop(&self.signals);
+	uv_close((uv_handle_t *)&self.wake, NULL);
+	self.handles += loop_destroy(&self.loop, NULL, NULL);
+}
+
+int supervisor_run(const struct supervisor *how, struct plan *first,
+		   bool *ret_left_behind, int *ret_handles)
+{
+	memset(&self, 0, sizeof self);
+	list_init(&self.all);
+	pthread_mutex_init(&self.lock, NULL);
+	self.how = how;
+	self.code = 1;
+	if (open_main() != 0) {
+		how->free(first);
+		goto fail;
+	}
+	signals_set_deadline(app_longest_end(&first->settings));
+	if (start(first) != 0)
+		goto fail_start;
+	while (!list_empty(&self.all))
+		loop_run(&self.loop, UV_RUN_DEFAULT);
+	close_main();
+	*ret_left_behind = self.left_behind;
+	*ret_handles += self.handles;
+	return self.code;
+fail_start:
+	close_main();
+fail : {
+	struct error *e = diag_take();
+
+	fprintf(stderr, "neap: %s\n", e->message);
+	error_unref(e);
+	return 1;
+}
+}

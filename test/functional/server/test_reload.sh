@@ -1,0 +1,165 @@
+#!/bin/sh
+# Reloads under load: no connection is lost and no answer is half of one, what does
+# not start leaves what serves as it is, and nothing is left of those before.
+#
+# test: timeout 180, soak 3600, threads
+. "$NEAP_SOURCE_DIR/test/lib/cli.sh"
+. "$NEAP_SOURCE_DIR/test/functional/workers/rig.sh"
+unset PORT NEAP_LISTEN NEAP_WORKERS
+
+reloads=10
+if [ -n "${NEAP_SOAK:-}" ]; then reloads=100; fi
+
+# A free port: the configuration must name one that stays the same.
+free_port() {
+	"$NEAP_BIN" -e "local s = require('socket')('AF_INET', 'SOCK_STREAM', 'tcp')
+		s:bind('127.0.0.1', 0) print(s:name().port) os.exit(0)"
+}
+port=$(free_port)
+
+configuration() {
+	cat > server.yaml <<END
+workers: 2
+load: shared.lua
+load_per_thread: {file: app.lua, args: ['$1']}
+listeners:
+  - name: web
+    address: ['127.0.0.1:$port', 'unix:$TMPDIR/s']
+    rules:
+      - action: lua.shared
+        if: path == /shared
+      - use-service: lua.version
+        if: path == /version
+      - use-service: lua.worker
+END
+}
+
+cat > shared.lua <<'END'
+core.register_action('shared', { 'http-req' }, function(txn)
+	txn:set_var('txn.seen', 'yes')
+end)
+END
+cat > app.lua <<'END'
+local version = ...
+local function text(applet, body)
+	applet:start_response()
+	applet:send(body)
+end
+core.register_service('worker', 'http', function(applet)
+	text(applet, core.thread .. '.')
+end)
+core.register_service('version', 'http', function(applet)
+	text(applet, version .. '\n')
+end)
+core.register_init(function()
+	if version == 'broken' then error('this one cannot start') end
+end)
+END
+
+ask() { # TARGET
+	"$NEAP_BIN" -e "local r = assert(require('http.client').get(
+		'http://127.0.0.1:$port$1')) io.write(r.body) os.exit(0)"
+}
+
+answers() { # VERSION
+	[ "$(ask /version)" = "$1" ]
+}
+
+configuration 0
+line="server server.yaml"
+"$NEAP_BIN" server.yaml > server.out 2> server.err &
+server=$!
+trap 'kill -s KILL "$server" 2> /dev/null || true' EXIT
+eventually answers 0
+[ -n "$(ask /shared)" ] || fail 'no answer'
+
+descriptors() {
+	find "/proc/$server/fd" -mindepth 1 | wc -l
+}
+threads() {
+	find "/proc/$server/task" -mindepth 1 -maxdepth 1 | wc -l
+}
+rests_at() { # THREADS DESCRIPTORS
+	[ "$(threads)" = "$1" ] && [ "$(descriptors)" = "$2" ]
+}
+memory() {
+	awk '$1 == "VmRSS:" { print $2 }' "/proc/$server/status"
+}
+lines_with() {
+	grep -c "$1" server.err || true
+}
+tried() { # COUNT
+	[ "$(($(lines_with 'serves, the one before') + \
+		$(lines_with 'reload has failed')))" = "$1" ]
+}
+
+# Once before it is measured: what is made at first use is there then.
+kill -s HUP $server
+eventually tried 1
+eventually answers 0
+sleep 0.2
+threads_before=$(threads) descriptors_before=$(descriptors)
+
+# The load: connections of few and of many requests, over TCP and the unix socket.
+"$client" "$port" 2 0 1 > said.1 2> said.err.1 &
+load_1=$!
+"$client" "$port" 2 0 20 /shared > said.2 2> said.err.2 &
+load_2=$!
+"$client" "$TMPDIR/s" 2 0 5 > said.3 2> said.err.3 &
+load_3=$!
+for i in 1 2 3; do eventually has_line said.$i begun; done
+
+i=1 broken=0
+while [ $i -le "$reloads" ]; do
+	case $((i % 10)) in
+	3) # of ten: it does not start, for one of three reasons
+		broken=$((broken + 1))
+		case $((i / 10 % 3)) in
+		0) configuration broken ;;
+		1) echo 'listeners: [' > server.yaml ;;
+		2) sed -i 's/lua.worker/lua.nobody/' server.yaml ;;
+		esac
+		kill -s HUP $server
+		eventually tried $((i + 1))
+		answers $((i - 1)) || fail "reload $i: another version"
+		;;
+	*)
+		configuration $i
+		kill -s HUP $server
+		eventually answers $i
+		eventually tried $((i + 1))
+		;;
+	esac
+	if [ $i = $((reloads / 2)) ]; then middle=$(memory); fi
+	i=$((i + 1))
+done
+[ "$(lines_with 'reload has failed')" = $broken ] || fail 'not all failures told'
+grep -q 'this one cannot start' server.err || fail 'not told why'
+
+# Nothing is left of the states before, with the load on it and without.
+last=$(memory)
+[ "$last" -lt $((middle + middle / 2)) ] || fail "memory: $middle, then $last KiB"
+kill -s TERM $server
+finish
+code_is 0
+for i in 1 2 3; do
+	lost=0
+	eval wait "\$load_$i" || lost=$?
+	[ $lost = 0 ] || fail "load $i: $(cat said.$i said.err.$i)"
+	[ "$(value_of said.$i answers)" -gt 0 ] || fail "load $i: nothing was answered"
+done
+
+# And without load the same threads and descriptors as before.
+configuration 0
+"$NEAP_BIN" server.yaml > server.out 2> server.err &
+server=$!
+trap 'kill -s KILL "$server" 2> /dev/null || true' EXIT
+eventually answers 0
+for i in 1 2 3; do
+	kill -s HUP $server
+	eventually tried $i
+done
+eventually rests_at "$threads_before" "$descriptors_before"
+kill -s TERM $server
+finish
+code_is 0
