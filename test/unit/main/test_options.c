@@ -133,6 +133,34 @@ static void test_settings(void **state)
 	assert_int_equal(o.script, 4);
 }
 
+static void test_configuration(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("-i", "a.yml", NULL), 0);
+	assert_int_equal(o.config, 2);
+	assert_int_equal(o.script, 0);
+	assert_int_equal(o.config_use, OPTION_CONFIG_SERVE);
+	options_destroy(&o);
+	assert_int_equal(parse("--", "check.yaml", NULL), 0);
+	assert_int_equal(o.config, 2);
+	options_destroy(&o);
+	assert_int_equal(parse("check", "any", NULL), 0);
+	assert_int_equal(o.config, 2);
+	assert_int_equal(o.config_use, OPTION_CONFIG_CHECK);
+	options_destroy(&o);
+	assert_int_equal(parse("config", "show", "--json", "x", NULL), 0);
+	assert_int_equal(o.config, 4);
+	assert_true(o.json);
+	assert_int_equal(o.config_use, OPTION_CONFIG_SHOW);
+	options_destroy(&o);
+	assert_int_equal(parse("config", "schema", NULL), 0);
+	assert_int_equal(o.config, 0);
+	assert_int_equal(o.config_use, OPTION_CONFIG_SCHEMA);
+	options_destroy(&o);
+	assert_int_equal(parse("./check", "x", NULL), 0);
+	assert_int_equal(o.script, 1);
+}
+
 static void test_refused(void **state)
 {
 	(void)state;
@@ -147,9 +175,15 @@ static void test_refused(void **state)
 	assert_refused(parse("-q", "test", NULL),
 		       "'neap test' is not there yet "
 		       "(to run a file of that name: ./test)");
-	assert_refused(parse("a.yaml", NULL),
-		       "a.yaml: servers from a "
-		       "configuration file are not there yet");
+	assert_refused(parse("a.yaml", "x", NULL),
+		       "a.yaml: a configuration has its scripts' arguments, "
+		       "'x' is too much");
+	assert_refused(parse("check", NULL),
+		       "usage: neap check FILE (to run a file of that name: "
+		       "./check)");
+	assert_refused(parse("config", "show", "--yaml", "x", NULL),
+		       "usage: neap config schema | config show [--json] FILE "
+		       "(to run a file of that name: ./config)");
 	assert_refused(parse("-=", NULL), "-=: there is no such option");
 	assert_refused(parse("--=", NULL), "--: there is no such option");
 }
@@ -164,6 +198,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_script, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_settings, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_configuration, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 	};
 
