@@ -63,6 +63,9 @@ struct app_files {
 struct app_script {
 	struct app_files load;            /* in the shared state */
 	struct app_files load_per_thread; /* in each worker's */
+	const char
+		*opener; /* a module whose open() is called in worker 1 when it
+			       serves a configuration; NULL: none */
 	const struct app_step *steps;
 	int step_count;
 	int argc;

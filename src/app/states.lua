@@ -220,6 +220,10 @@ end
 
 function step.serve()
     tell(require('neap.server').start())
+    local opener = c.opener()
+    if opener then
+        require(opener).open()
+    end
 end
 
 function step.init()

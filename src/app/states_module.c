@@ -322,6 +322,17 @@ static int l_refuse(lua_State *L)
 	return 0;
 }
 
+/* opener() -> name of a module | nil */
+static int l_opener(lua_State *L)
+{
+	const struct worker *w = worker_of(L);
+
+	if (w->id != 1 || w->app->script->opener == NULL)
+		return 0;
+	lua_pushstring(L, w->app->script->opener);
+	return 1;
+}
+
 /* set_steps(serve, steps) */
 static int l_set_steps(lua_State *L)
 {
@@ -346,6 +357,7 @@ static int luaopen_neap_states(lua_State *L)
 		{ "note_fingerprint", l_note_fingerprint },
 		{ "is_started", l_is_started },
 		{ "set_steps", l_set_steps },
+		{ "opener", l_opener },
 		{ "finish", l_state_call_finish },
 		{ "load", l_script_load },
 		{ "refuse", l_refuse },

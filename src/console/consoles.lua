@@ -1,5 +1,5 @@
 -- The consoles of a configuration (require 'neap.consoles', which is no public module).
--- main.c has the main fiber open them.
+-- main.c has them opened with the listeners.
 
 local config = require('neap.config')
 local listen = require('console').listen

@@ -103,7 +103,12 @@ function applet:receive(size)
     return text:sub(at, stop)
 end
 
+--- applet:try_receive([size]) -> string
+-- As `applet:receive()` of @size bytes: all of the payload is there. Yields: no.
 applet.try_receive = applet.receive
+
+--- applet:level() -> string
+-- What the operator may do: "user", "operator" or "admin". Yields: no.
 applet.level = c.command.level
 
 -- What each has been given to keep.

@@ -225,17 +225,6 @@ static int check_code(const struct app *app, const struct config *config,
 	return 1;
 }
 
-/* Into @a step, which has room. Returns how many steps that are. */
-static int add_consoles(const struct config *config, struct app_step *step)
-{
-	if (config == NULL ||
-	    config_find(config_root(config), "console") == NULL)
-		return 0;
-	*step = (struct app_step){ APP_STEP_EVAL,
-				   "require('neap.consoles').open()" };
-	return 1;
-}
-
 static bool opens_console(const struct options *o)
 {
 	return o->interactive ||
@@ -313,6 +302,7 @@ static int run(const struct options *o, int argc, char **argv,
 		.argv = argv,
 		.script = o->config > 0 ? o->config : o->script,
 		.config = config,
+		.opener = "neap.consoles",
 		.check_only = o->config_use == OPTION_CONFIG_CHECK,
 	};
 	struct app_step *steps = steps_of(o, &script.step_count);
@@ -343,7 +333,6 @@ static int run(const struct options *o, int argc, char **argv,
 		steps[script.step_count++] =
 			(struct app_step){ APP_STEP_EVAL, connect_text };
 	}
-	script.step_count += add_consoles(config, steps + script.step_count);
 	if (opens_console(o) && !script.check_only) {
 		app.on_main_end = open_console;
 		app.on_main_end_arg = (void *)o;

@@ -61,6 +61,7 @@ static struct plan *make(void *arg)
 		.argv = s->argv,
 		.script = s->options->config,
 		.config = p->config,
+		.opener = "neap.consoles",
 		.steps = s->steps,
 		.step_count = s->step_count,
 	};

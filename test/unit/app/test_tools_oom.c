@@ -158,7 +158,7 @@ static void every_allocation_of_tools(void **state)
 		skip();
 	inject_reset();
 	settings_create(&settings);
-	assert_int_equal(app_create(&app, &settings, modules), 0);
+	assert_int_equal(app_create(&app, &settings, modules, 0), 0);
 	assert_int_equal(app_run(&app, &script), 42);
 	assert_int_equal(app.left_behind, 0);
 	assert_int_equal(app_destroy(&app), 0);
