@@ -236,6 +236,8 @@ static void on_ended(struct generation *g)
 		end_all();
 	} else if (!g->told && !self.ending) {
 		log_error("the reload has failed, nothing has changed");
+	} else if (!self.ending) {
+		log_info("reload: generation %u has ended", g->number);
 	}
 	forget(g);
 }
