@@ -434,19 +434,27 @@ static void report(lua_State *L, void *arg)
 	struct lua_vm *vm = lua_vm_of(L);
 	char in[LUA_BUSY_TEXT] = "";
 	struct lua_busy busy;
+	lua_Debug ar;
+	/* It has ended since: there is what the last tick has seen. */
+	bool ended = lua_getstack(st->co, 0, &ar) == 0;
 
 	/* The CPU time tells a call that waits, and a machine that is too busy,
 	 * from one that computes. */
 	lua_preempt_look(vm, &busy);
-	if (busy.seen_ns != 0 && busy.since_ns == vm->ticker.begun)
-		lua_where_text(&busy.where, NULL, in, sizeof(in));
+	if (busy.seen_ns != 0 && busy.since_ns == vm->ticker.begun) {
+		if (ended)
+			lua_preempt_text(&busy, NULL, in, sizeof(in));
+		else
+			lua_where_text(&busy.where, NULL, in, sizeof(in));
+	}
 	lua_pushfstring(L,
 			"fiber %f '%s' kept the others waiting for %d ms, "
 			"computing for %d ms of them%s%s",
 			(lua_Number)st->f->base.id, st->f->name,
 			(int)(st->ns / 1000000), (int)(st->cpu_ns / 1000000),
 			*in != '\0' ? ", in " : "", in);
-	luaL_traceback(L, st->co, lua_tostring(L, -1), 0);
+	if (!ended)
+		luaL_traceback(L, st->co, lua_tostring(L, -1), 0);
 	vm->on_stall(lua_tostring(L, -1), vm->on_uncaught_arg);
 }
 
