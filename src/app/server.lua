@@ -8,7 +8,8 @@ local fields = require('neap.fields')
 local rules = require('neap.rules')
 local txns = require('neap.txn')
 
-local error, ipairs, pcall, setmetatable = error, ipairs, pcall, setmetatable
+local error, ipairs, pairs, pcall = error, ipairs, pairs, pcall
+local setmetatable = setmetatable
 local table, tonumber, type, unpack = table, tonumber, type, unpack
 
 local M = {}
@@ -56,10 +57,21 @@ local function run_service(txn)
     return resp ~= true and resp or nil
 end
 
+-- No rule has answered.
+local function respond_with_file(listener, txn)
+    for _, serve in ipairs(listener.files) do
+        local resp, mine = serve(txn.req)
+        if mine then
+            return resp
+        end
+    end
+    return rules.plain(404)
+end
+
 local function respond(listener, txn)
     local run = listener.rules
     if run == nil or run(txn) ~= rules.DONE then
-        return rules.plain(404)
+        return respond_with_file(listener, txn)
     elseif txn.service then
         return run_service(txn)
     end
@@ -143,6 +155,19 @@ local function split_address(text)
     return host, tonumber(port)
 end
 
+-- Static folders, those that say more first: a list of f(req).
+local function folders(map)
+    local prefixes, list = {}, {}
+    for prefix in pairs(map) do
+        prefixes[#prefixes + 1] = prefix
+    end
+    table.sort(prefixes, function(a, b) return #a > #b end)
+    for i, prefix in ipairs(prefixes) do
+        list[i] = require('http.server').files(prefix, map[prefix])
+    end
+    return list
+end
+
 local function compile(own)
     local mode = own.protocol or 'http'
     local handlers = require('neap.handlers')
@@ -165,6 +190,11 @@ local function compile(own)
     local listener = { name = own.name, address = own.address, mode = mode }
     listener.rules = rules.compile(own.rules, env)
     listener.response_rules = rules.compile(own.response_rules, back)
+    listener.files = folders(own.static or {})
+    if own.log_format then
+        error({ place = config.place(own, 'log_format'),
+                text = 'log_format: not there yet' }, 0)
+    end
     return listener
 end
 
