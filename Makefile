@@ -12,7 +12,7 @@ TESTS ?= .
 PREFIX ?= /usr/local
 EXAMPLE = doc/examples/hello
 
-CTEST = ctest --preset release -j $(JOBS) -R '$(TESTS)'
+CTEST = cmake/test.sh release $(JOBS) -R '$(TESTS)'
 
 # What the build finds missing may be installed too (LuaJIT's fallback).
 export NEAP_INSTALL = 1
@@ -65,10 +65,10 @@ soak: deps-soak
 	@cmake/build.sh release $(JOBS)
 	@NEAP_SOAK=1 $(CTEST)
 	@cmake/build.sh debug $(JOBS)
-	@NEAP_SOAK=1 ctest --preset debug -j $(JOBS) \
+	@NEAP_SOAK=1 cmake/test.sh debug $(JOBS) \
 		-R '^functional/(preempt|memory)/|^unit/lua/test_oom'
 	@cmake/build.sh tsan $(JOBS)
-	@NEAP_SOAK=1 ctest --preset tsan -j $(JOBS) -L threads -R '$(TESTS)'
+	@NEAP_SOAK=1 cmake/test.sh tsan $(JOBS) -L threads -R '$(TESTS)'
 
 # The program, the headers, and what finds them, below PREFIX (and DESTDIR).
 install: build

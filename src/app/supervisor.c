@@ -178,7 +178,8 @@ static bool is_starting(void)
 	const struct generation *last =
 		list_entry(self.all.prev, struct generation, link);
 
-	return !list_empty(&self.all) && last != self.current && !last->ended;
+	return !list_empty(&self.all) && last != self.current &&
+	       !__atomic_load_n(&last->ended, __ATOMIC_ACQUIRE);
 }
 
 /* One at a time: what was asked for while another starts comes behind it. */
