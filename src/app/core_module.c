@@ -33,6 +33,23 @@ static int l_find(lua_State *L)
 	return 3;
 }
 
+/* names(kind) -> {name, ..}: of all that are registered, in their order */
+static int l_names(lua_State *L)
+{
+	const struct worker *w = worker_of(L);
+	int kind = luaL_checkoption(L, 1, NULL, handler_kind_names);
+	const struct handler *h = NULL;
+
+	lua_newtable(L);
+	for (int i = 1;
+	     (h = handlers_next(&w->app->handlers, (enum handler_kind)kind, h));
+	     i++) {
+		lua_pushstring(L, handler_name(h));
+		lua_rawseti(L, -2, i);
+	}
+	return 1;
+}
+
 static int l_log_error(lua_State *L)
 {
 	log_error("%s", luaL_checkstring(L, 1));
@@ -63,6 +80,7 @@ static int open_half(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
 		{ "find", l_find },
+		{ "names", l_names },
 		{ "local_call", l_local_call },
 		{ "local_wait", l_local_wait },
 		{ "set_leave", l_local_call_set_leave },

@@ -230,6 +230,19 @@ const struct handler *handlers_find(const struct handlers *h,
 	return r;
 }
 
+const struct handler *handlers_next(const struct handlers *h,
+				    enum handler_kind kind,
+				    const struct handler *before)
+{
+	const struct handler *r = NULL;
+
+	if (handlers_are_sealed(h))
+		r = before == NULL ? h->records : before->hh.next;
+	while (r != NULL && r->kind != kind)
+		r = r->hh.next;
+	return r;
+}
+
 bool handler_is_shared(const struct handler *r)
 {
 	return r->refs[0] != LUA_NOREF;

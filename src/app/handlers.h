@@ -72,6 +72,12 @@ static inline bool handlers_are_sealed(const struct handlers *h)
 const struct handler *handlers_find(const struct handlers *h,
 				    enum handler_kind kind, const char *name);
 
+/** The record of @a kind that was registered after @a before (NULL: the first one), or
+ * NULL. Sealed records only. Any thread. */
+const struct handler *handlers_next(const struct handlers *h,
+				    enum handler_kind kind,
+				    const struct handler *before);
+
 /** Of a sealed record. */
 bool handler_is_shared(const struct handler *r);
 enum handler_kind handler_kind(const struct handler *r);

@@ -7,6 +7,7 @@ local states = require('neap.states')
 
 local local_call, local_wait, find = c.local_call, c.local_wait, c.find
 local error, type, pcall, tostring = error, type, pcall, tostring
+local ipairs = ipairs
 
 local id = states.id
 local M = {}
@@ -87,6 +88,11 @@ function M.caller(kind, name)
             end
             return ok, value
         end
+        if kind == 'converter' then -- which gets its value alone
+            return function(_, ...)
+                return tell(call(...))
+            end, note
+        end
         return function(first, ...)
             return tell(call(first, ...))
         end, note
@@ -96,6 +102,33 @@ function M.caller(kind, name)
         return outcome(txn, pcall(object.call, object, kind, name, txn:head(),
             ...))
     end, note, true
+end
+
+-- The names of all functions of a kind, by those that methods have: - . + are _.
+local methods = {}
+
+local function names_of(kind)
+    local names = methods[kind]
+    if names == nil then
+        names = {}
+        for _, name in ipairs(c.names(kind)) do
+            names[name:gsub('[-.+]', '_')] = name
+        end
+        methods[kind] = names
+    end
+    return names
+end
+
+-- method(kind, name) -> f | nil: the function that a request has by the method @name,
+-- lua_NAME or lua.NAME. As caller() gives it.
+function M.method(kind, name)
+    name = name:match('^lua[._](.+)$')
+    if name == nil then
+        return nil
+    elseif find(kind, name) == nil then
+        name = names_of(kind)[name]
+    end
+    return name and M.caller(kind, name)
 end
 
 return M

@@ -19,6 +19,7 @@ struct local_call {
 	struct lua_fiber *waiter; /* NULL: not yet, or not any more */
 	lua_State *L; /* the caller's, as long as it is on the stack */
 	int ref;
+	unsigned depth; /* of calls inside each other */
 };
 
 enum { RESULTS = 2 };
@@ -135,15 +136,27 @@ void local_call_abandon(struct lua_fiber *f)
 	luaL_unref(f->vm->L, LUA_REGISTRYINDEX, c->ref);
 }
 
+unsigned local_call_depth(const struct worker *w)
+{
+	struct fiber *self = w->sched.current;
+	const struct lua_fiber *f = self == NULL ? NULL : lua_fiber_of(self);
+	const struct local_call *c;
+
+	if (f == NULL || (f->on_end != on_end && f->on_end != on_end_now))
+		return 0;
+	c = f->on_end_arg;
+	return c->depth;
+}
+
 /* It waits: the call outlives this. Throws: out of memory; then it is cancelled. */
-static int push_call(lua_State *L, struct lua_fiber *f)
+static int push_call(lua_State *L, struct lua_fiber *f, unsigned depth)
 {
 	struct local_call *c;
 
 	f->on_end = NULL; /* a throw leaves it to itself */
 	lua_pushnil(L);
 	c = lua_newuserdata(L, sizeof *c);
-	*c = (struct local_call){ .fiber = f };
+	*c = (struct local_call){ .fiber = f, .depth = depth };
 	lua_createtable(L, RESULTS, 0);
 	lua_setfenv(L, -2);
 	lua_pushvalue(L, -1);
@@ -164,6 +177,9 @@ int l_local_call(lua_State *L)
 	luaL_checktype(L, 1, LUA_TLIGHTUSERDATA);
 	luaL_checktype(L, 2, LUA_TFUNCTION);
 	luaL_checkstack(L, RESULTS + 2, "the results of a call");
+	call.depth = state_call_depth(worker_of(L), h);
+	if (call.depth == 0)
+		return lua_error_throw(L);
 	f = lua_fiber_check_get(L);
 	if (!lua_checkstack(f->co, nargs + RESULTS)) {
 		lua_fiber_drop(f);
@@ -176,7 +192,7 @@ int l_local_call(lua_State *L)
 	f->on_end_arg = &call;
 	call.fiber = f;
 	lua_fiber_start(f, nargs - 1);
-	return call.fiber == NULL ? RESULTS : push_call(L, f);
+	return call.fiber == NULL ? RESULTS : push_call(L, f, call.depth);
 }
 
 int l_local_wait(lua_State *L)

@@ -8,12 +8,14 @@
 #include <lua.h>
 
 struct lua_fiber;
+struct worker;
 
 /**
  * local_call(handler, f, ...) -> true, value | false, text | nil, call: f(...) in a
  * fiber of the group and name of @a handler, a record as lightuserdata. `value` is
  * its first result; `text` its error with the traceback. With a call it has begun to
- * wait, and local_wait() tells the outcome.
+ * wait, and local_wait() tells the outcome. Throws: calls are too deep inside each
+ * other.
  */
 int l_local_call(lua_State *L);
 
@@ -23,6 +25,10 @@ int l_local_call(lua_State *L);
  * then.
  */
 int l_local_wait(lua_State *L);
+
+/** How deep inside other calls the one is that the running fiber of @a w serves; 0: it
+ * serves none. */
+unsigned local_call_depth(const struct worker *w);
 
 /** set_leave(metatable): an error with it is the way out of a function, and its [1]
  * the result. */

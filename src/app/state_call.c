@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/local_call.h"
 #include "app/request_object.h"
 #include "app/request.h"
 #include "app/worker.h"
@@ -51,23 +52,30 @@ struct state_call *state_call_served(struct worker *w)
 	return f != NULL && f->on_end == on_fiber_end ? f->on_end_arg : NULL;
 }
 
+unsigned state_call_depth(struct worker *w, const struct handler *h)
+{
+	const struct state_call *outer = state_call_served(w);
+	unsigned depth =
+		1 + (outer != NULL ? outer->depth : local_call_depth(w));
+
+	if (depth <= STATE_CALL_DEPTH_MAX)
+		return depth;
+	diag_set(ClientError,
+		 "%s '%s': calls are %d deep inside each other already",
+		 handler_kind_names[handler_kind(h)], handler_name(h),
+		 STATE_CALL_DEPTH_MAX);
+	return 0;
+}
+
 struct state_call *state_call_new(struct request *r, const struct handler *h,
 				  struct worker *from)
 {
 	enum context_kind kind = handler_is_shared(h) ? CONTEXT_SHARED
 						      : CONTEXT_WORKER;
-	const struct state_call *outer = state_call_served(from);
-	unsigned depth = outer == NULL ? 1 : outer->depth + 1;
+	unsigned depth = state_call_depth(from, h);
 	struct state_call *c;
 
-	if (depth > STATE_CALL_DEPTH_MAX) {
-		diag_set(ClientError,
-			 "%s '%s': calls are %d deep inside each other already",
-			 handler_kind_names[handler_kind(h)], handler_name(h),
-			 STATE_CALL_DEPTH_MAX);
-		return NULL;
-	}
-	if (request_enter(r, kind) != 0)
+	if (depth == 0 || request_enter(r, kind) != 0)
 		return NULL;
 	c = mem_zalloc(sizeof *c);
 	if (c == NULL) {

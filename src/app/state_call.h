@@ -87,6 +87,13 @@ void state_call_cancel(struct state_call *c);
 /** Cancel and forget it. NULL is fine. */
 void state_call_free(struct state_call *c);
 
+/**
+ * How deep inside each other the call would be of @a h would be that the running fiber of
+ * @a w begins, into this state or another. Returns 0 with diag set when that is too
+ * deep: ClientError.
+ */
+unsigned state_call_depth(struct worker *w, const struct handler *h);
+
 /** The call that the running fiber of @a w serves, or NULL. */
 struct state_call *state_call_served(struct worker *w);
 

@@ -15,17 +15,30 @@ local M = {}
 
 -- --- what natives give ---
 
-local sample
+local sample, handlers
 
--- txn.f, txn.sf: fetches as methods; txn.c, txn.sc: converters. @text: the result is
--- always a string.
+-- A function that a script has registered, as a native one: it throws what it throws.
+local function registered(kind, name)
+    handlers = handlers or require('neap.handlers')
+    local call = handlers.method(kind, name)
+    return call and function(...)
+        local ok, value = call(...)
+        if not ok then
+            error(value, 0)
+        end
+        return value
+    end
+end
+
+-- txn.f, txn.sf: fetches as methods; txn.c, txn.sc: converters; those of scripts as
+-- lua_NAME. @text: the result is always a string.
 local function natives(kind, text)
+    local native = kind == 'fetch' and 'fetch' or 'convert'
     local function method(name)
         sample = sample or require('neap.sample')
-        local f = sample[kind](name)
+        local f = sample[native](name) or registered(kind, name)
         if f == nil then
-            error(('there is no %s \'%s\''):format(
-                kind == 'fetch' and kind or 'converter', name), 3)
+            error(('there is no %s \'%s\''):format(kind, name), 3)
         end
         return f
     end
@@ -53,7 +66,7 @@ end
 
 local natives_of = {
     f = natives('fetch'), sf = natives('fetch', true),
-    c = natives('convert'), sc = natives('convert', true),
+    c = natives('converter'), sc = natives('converter', true),
 }
 
 -- --- the header: txn.http ---
