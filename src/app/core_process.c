@@ -6,8 +6,8 @@
 #include "app/process_info.h"
 #include "app/request.h"
 #include "app/tools_modules.h"
+#include "app/variable.h"
 #include "app/worker.h"
-#include "base/diag.h"
 #include "lua/lua_error.h"
 #include "versions.h"
 
@@ -49,72 +49,25 @@ static int l_info(lua_State *L)
 	return 1;
 }
 
-static void hold(lua_State *L, struct request_string *s)
-{
-	struct holder *h = lua_touserdata(L, lua_upvalueindex(1));
-
-	request_string_unref(h->string);
-	h->string = s;
-}
-
 /* get_var(name) -> value */
 static int l_get_var(lua_State *L)
 {
+	struct holder *h = lua_touserdata(L, lua_upvalueindex(1));
 	struct request_value v;
 
 	proc_vars_get(luaL_checkstring(L, 1), &v);
-	switch (v.kind) {
-	case REQUEST_NIL:
-		return 0;
-	case REQUEST_BOOLEAN:
-		lua_pushboolean(L, v.boolean);
-		break;
-	case REQUEST_NUMBER:
-		lua_pushnumber(L, v.number);
-		break;
-	case REQUEST_STRING:
-		hold(L, v.string);
-		lua_pushlstring(L, v.string->data, v.string->size);
-		hold(L, NULL);
-		break;
-	}
+	variable_push(L, v, &h->string);
 	return 1;
 }
 
 /* set_var(name, value, only_if_there) -> whether it is done */
 static int l_set_var(lua_State *L)
 {
-	const char *name = luaL_checkstring(L, 1), *data;
-	struct request_value v = { REQUEST_NIL, { 0 } };
+	const char *name = luaL_checkstring(L, 1);
 	bool only = lua_toboolean(L, 3), there;
-	size_t size;
+	struct request_value v =
+		variable_check(L, 2, name, PROC_VARS_BYTES_MAX);
 
-	switch (lua_type(L, 2)) {
-	case LUA_TBOOLEAN:
-		v.kind = REQUEST_BOOLEAN;
-		v.boolean = lua_toboolean(L, 2);
-		break;
-	case LUA_TNUMBER:
-		v.kind = REQUEST_NUMBER;
-		v.number = lua_tonumber(L, 2);
-		break;
-	case LUA_TSTRING:
-		data = lua_tolstring(L, 2, &size);
-		if (size > PROC_VARS_BYTES_MAX) {
-			diag_set(ClientError,
-				 "variable '%s': %zu bytes are more than the "
-				 "process may have, %d",
-				 name, size, PROC_VARS_BYTES_MAX);
-			return lua_error_throw(L);
-		}
-		v.kind = REQUEST_STRING;
-		v.string = request_string_new(data, size);
-		if (v.string == NULL)
-			return lua_error_throw(L);
-		break;
-	default:
-		break;
-	}
 	if (proc_vars_set(name, v, only, &there) != 0)
 		return lua_error_throw(L);
 	lua_pushboolean(L, there || !only);

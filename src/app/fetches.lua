@@ -1,14 +1,15 @@
 -- Fetches of what is no HTTP: constants, the process, variables, the connection and
--- its TLS (require 'neap.fetches', which is no public module). Each declaration: `args` as
--- sample_args.lua reads them, `out` the type, `const` when it can be had at once, `make(env,
--- args..)` the function f(txn) -> value | nil, `doc`.
+-- its TLS (require 'neap.fetches', which is no public module). Declarations as in
+-- fetch_declaration.lua.
 local ffi = require('ffi')
+local declaration = require('neap.fetch_declaration')
 local native = require('neap.sample_native')
 local parser = require('neap.sample_parse')
 local values = require('neap.sample_values')
 
 local floor, format = math.floor, string.format
 local tonumber, type = tonumber, type
+local simple = declaration.simple
 
 local M = {}
 
@@ -16,16 +17,6 @@ local function constant(v)
     return function()
         return v
     end
-end
-
--- A fetch without arguments.
-local function simple(out, f, doc, more)
-    local decl = more or {}
-    decl.out, decl.doc = out, doc
-    decl.make = function()
-        return f
-    end
-    return decl
 end
 
 -- --- constants and the process ---

@@ -1,25 +1,15 @@
 -- Fetches of header fields and cookies, of requests and of answers (require
--- 'neap.fetches_headers', which is no public module). Declarations as in fetches_http.lua.
+-- 'neap.fetches_headers', which is no public module). Declarations as in fetch_declaration.lua.
+local declaration = require('neap.fetch_declaration')
 local values = require('neap.sample_values')
 
 local byte, find, lower, sub = string.byte, string.find, string.lower, string.sub
 local concat, sort = table.concat, table.sort
 local integer_of, address_of = values.integer_of, values.address_of
 local pairs, tostring, type = pairs, tostring, type
+local fetch, plain = declaration.fetch, declaration.plain
 
 local M = {}
-
-local function fetch(out, needs, make, doc, more)
-    local decl = more or {}
-    decl.out, decl.needs, decl.make, decl.doc = out, needs, make, doc
-    return decl
-end
-
-local function plain(out, needs, f, doc, more)
-    return fetch(out, needs, function()
-        return f
-    end, doc, more)
-end
 
 local function same(v)
     return v

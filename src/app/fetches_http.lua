@@ -1,29 +1,17 @@
 -- Fetches of HTTP requests and answers but for their fields (require
--- 'neap.fetches_http', which is no public module). Declarations as in fetches.lua; besides `each(env, args..)`, the function f(txn,
--- test, arg) that calls test(value, arg) with all values, as HAProxy's ACLs do, until one
--- gives true, and `needs`: 'request', or 'response', which is not there yet while the
--- rules of a request run.
+-- 'neap.fetches_http', which is no public module). Declarations as in
+-- fetch_declaration.lua.
 local ffi = require('ffi')
+local declaration = require('neap.fetch_declaration')
 local native = require('neap.sample_native')
 local values = require('neap.sample_values')
 
 local byte, find, lower, sub = string.byte, string.find, string.lower, string.sub
 local integer_of = values.integer_of
 local pcall = pcall
+local fetch, plain = declaration.fetch, declaration.plain
 
 local M = {}
-
-local function fetch(out, needs, make, doc, more)
-    local decl = more or {}
-    decl.out, decl.needs, decl.make, decl.doc = out, needs, make, doc
-    return decl
-end
-
-local function plain(out, needs, f, doc, more)
-    return fetch(out, needs, function()
-        return f
-    end, doc, more)
-end
 
 -- --- the request line ---
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "app/request.h"
+#include "app/variable.h"
 #include "app/worker.h"
 #include "base/diag.h"
 #include "lua/lua_class.h"
@@ -147,56 +148,15 @@ static const char *check_name(lua_State *L)
 	return name;
 }
 
-/* The value at index 3. Throws for what other states cannot have. */
-static struct request_value check_value(lua_State *L, const char *name)
-{
-	struct request_value v = { REQUEST_NIL, { 0 } };
-	const char *data;
-	size_t size;
-
-	switch (lua_type(L, 3)) {
-	case LUA_TNONE:
-	case LUA_TNIL:
-		break;
-	case LUA_TBOOLEAN:
-		v.kind = REQUEST_BOOLEAN;
-		v.boolean = lua_toboolean(L, 3);
-		break;
-	case LUA_TNUMBER:
-		v.kind = REQUEST_NUMBER;
-		v.number = lua_tonumber(L, 3);
-		break;
-	case LUA_TSTRING:
-		data = lua_tolstring(L, 3, &size);
-		if (size > REQUEST_VAR_BYTES_MAX) {
-			diag_set(ClientError,
-				 "variable '%s': %zu bytes are more than a "
-				 "request may have, %d",
-				 name, size, REQUEST_VAR_BYTES_MAX);
-			lua_error_throw(L);
-		}
-		v.kind = REQUEST_STRING;
-		v.string = request_string_new(data, size);
-		if (v.string == NULL)
-			lua_error_throw(L);
-		break;
-	default:
-		lua_error_usage(L,
-				"variable '%s': a string, a number or a "
-				"boolean is wanted, not %s: other values "
-				"cannot go from one state to another",
-				name, luaL_typename(L, 3));
-	}
-	return v;
-}
-
 /* set_var(request, name, value) */
 static int l_set_var(lua_State *L)
 {
 	struct request *r = request_check(L, 1);
 	const char *name = check_name(L);
 
-	if (request_set_var(r, name, check_value(L, name)) != 0)
+	if (request_set_var(r, name,
+			    variable_check(L, 3, name,
+					   REQUEST_VAR_BYTES_MAX)) != 0)
 		return lua_error_throw(L);
 	return 0;
 }
@@ -210,25 +170,7 @@ static int l_get_var(lua_State *L)
 
 	if (request_get_var(r, check_name(L), &v) != 0)
 		return lua_error_throw(L);
-	switch (v.kind) {
-	case REQUEST_NIL:
-		lua_pushnil(L);
-		break;
-	case REQUEST_BOOLEAN:
-		lua_pushboolean(L, v.boolean);
-		break;
-	case REQUEST_NUMBER:
-		lua_pushnumber(L, v.number);
-		break;
-	case REQUEST_STRING:
-		/* One is left there only when the last push has thrown. */
-		request_string_unref(o->string);
-		o->string = v.string;
-		lua_pushlstring(L, v.string->data, v.string->size);
-		o->string = NULL;
-		request_string_unref(v.string);
-		break;
-	}
+	variable_push(L, v, &o->string);
 	return 1;
 }
 

@@ -319,6 +319,7 @@ LUA_PART(sample_args);
 LUA_PART(sample_parse);
 LUA_PART(sample_values);
 LUA_PART(sample_match);
+LUA_PART(fetch_declaration);
 LUA_PART(fetches);
 LUA_PART(fetches_headers);
 LUA_PART(fetches_http);
@@ -328,11 +329,19 @@ LUA_PART(condition);
 LUA_PART(template);
 
 const struct lua_module *const sample_modules[] = {
-	&module_native,          &module_sample,
-	&module_sample_args,     &module_sample_parse,
-	&module_sample_values,   &module_sample_match,
-	&module_fetches,         &module_fetches_headers,
-	&module_fetches_http,    &module_converters,
-	&module_converters_data, &module_condition,
-	&module_template,        NULL,
+	&module_native,
+	&module_sample,
+	&module_sample_args,
+	&module_sample_parse,
+	&module_sample_values,
+	&module_sample_match,
+	&module_fetch_declaration,
+	&module_fetches,
+	&module_fetches_headers,
+	&module_fetches_http,
+	&module_converters,
+	&module_converters_data,
+	&module_condition,
+	&module_template,
+	NULL,
 };

@@ -47,7 +47,7 @@ core.set_var('proc.b', big)
 tap.throws(function() core.set_var('proc.c', big) end, 'which is the most',
     'as many bytes as there may be')
 tap.throws(function() core.set_var('proc.c', ('x'):rep(17 * 1024 * 1024)) end,
-    'more than the process may have', 'too long')
+    'bytes are more than all of its kind may have', 'too long')
 core.set_var('proc.a', 'short')
 tap.is(core.set_var('proc.c', big), true, 'there is room again')
 for _, name in ipairs({ 'a', 'b', 'c' }) do core.set_var('proc.' .. name, nil) end
