@@ -215,7 +215,7 @@ end
 function M.apply(req, resp, options, text_type)
     local whole = type(resp) == 'table' and resp or { body = resp }
     local status = whole.status or 200
-    if type(whole.headers or {}) ~= 'table' then
+    if type(whole.headers or {}) ~= 'table' or request.stray(whole) then
         return resp -- which is refused
     elseif status == 304 or status == 206 then
         return { status = status, body = whole.body, trailers = whole.trailers,

@@ -69,6 +69,8 @@ function methods:partial(resp)
     local who = 'req:partial(response)'
     if type(resp) ~= 'table' or type(resp.body) ~= 'string' then
         usage(who .. ': a response whose body is a string is wanted')
+    elseif request.stray(resp) then
+        usage(("%s: there is no '%s' of a response"):format(who, request.stray(resp)))
     elseif (resp.status or 200) ~= 200 then
         return resp
     end
@@ -98,5 +100,5 @@ function methods:partial(resp)
         body = static.cut(body, (static.parts(list, size, headers)))
     end
     return self:response({ status = list and 206 or 200, headers = headers,
-                           body = body })
+                           body = body, trailers = not list and resp.trailers or nil })
 end

@@ -164,40 +164,15 @@ function M.finish(req)
     end
 end
 
--- Answer with what @gen(param, state) gives until it gives nil: chunks, or, as
--- iterators do, a new state and a chunk. Nil and a text: it cannot be sent.
-function M.generate(req, resp, kind, gen, param, state)
-    local ok, why = c_begin(req, resp.status or 200, resp.headers, nil, kind)
-    if not ok or req.method == 'HEAD' then
-        return ok, why
-    end
-    while true do
-        local next_state, chunk = gen(param, state)
-        if next_state == nil then
-            break
-        elseif chunk == nil then
-            chunk = next_state
-        end
-        state = next_state
-        if type(chunk) ~= 'string' and type(chunk) ~= 'number' then
-            return nil, ('a chunk that is a %s: a string is wanted')
-                :format(type(chunk))
-        elseif not write(req, tostring(chunk)) then
-            return false
+local response_fields = { status = true, headers = true, body = true, trailers = true }
+
+-- The name of what is in @resp and in no response, such as `header` for `headers`.
+function M.stray(resp)
+    for name in pairs(resp) do
+        if not response_fields[name] then
+            return tostring(name)
         end
     end
-    local trailers = resp.trailers
-    if type(trailers) == 'function' then
-        trailers = trailers()
-    end
-    if trailers ~= nil and type(trailers) ~= 'table' then
-        return nil, 'trailers that are no table'
-    end
-    ok, why = c_finish(req, trailers)
-    if ok == false then
-        return nil, why
-    end
-    return ok or false
 end
 
 local json
@@ -520,10 +495,14 @@ function request:redirect_to(target, args, query, status)
     }, response_mt)
 end
 
+local render_fields = {
+    json = true, text = true, data = true, status = true, headers = true,
+}
+
 --- req:render(what) -> response
 -- A response of `{json = any}`, `{text = string}` or `{data = string}`, with
 -- `status` and `headers` if given. Yields: no. Throws: @what is none of these,
--- or cannot be JSON.
+-- or cannot be JSON; something else is in it.
 function request:render(what)
     if type(what) ~= 'table' then
         usage('req:render{json=|text=|data=}: a table is wanted')
@@ -539,14 +518,17 @@ function request:render(what)
     else
         usage('req:render{json=|text=|data=}: there are no templates here')
     end
+    for name in pairs(what) do
+        if not render_fields[name] then
+            usage(("req:render: there is no '%s' of a response"):format(tostring(name)))
+        end
+    end
     local headers = { ['content-type'] = kind } -- in one piece: no rehash
-    if what.headers ~= nil then
-        if what.headers['Content-Type'] ~= nil then
-            headers = {}
+    for name, value in pairs(what.headers or {}) do
+        if type(name) == 'string' and name:lower() == 'content-type' then
+            headers['content-type'] = nil
         end
-        for k, v in pairs(what.headers) do
-            headers[k] = v
-        end
+        headers[name] = value
     end
     return setmetatable({ status = what.status, headers = headers,
                           body = body }, response_mt)

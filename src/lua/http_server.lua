@@ -14,16 +14,14 @@ local c = ...
 local usage = c.usage
 
 local request, router, static = c.request, c.router, c.static
-local compress, access = c.compress, c.access
+local compress, access, answer = c.compress, c.access, c.answer
 
-local type, error, pcall = type, error, pcall
-local reply, encode = request.reply, request.encode
-local generate, abort, finish = request.generate, request.abort, request.finish
+local type, error = type, error
+local reply, abort = request.reply, request.abort
 
 local M, server = {}, {}
 local server_mt = { __index = server }
 
-local JSON = 'application/json; charset=utf-8'
 local DEADLINE = 30
 
 local known = {
@@ -72,71 +70,6 @@ local function check_whole(value, what, least, most)
             most, shown(value)))
     end
     return value
-end
-
-local function place_of(f)
-    local info = debug.getinfo(f, 'S')
-    return ('%s:%d'):format(info.short_src, info.linedefined)
-end
-
-local function bad_response(handler, what)
-    error(('the handler at %s %s'):format(place_of(handler), what), 0)
-end
-
--- Answer with what an iterator gives, which @resp.body stands for.
-local function pour(self, req, handler, resp)
-    local gen, param, state = resp.body, nil, nil
-    if type(gen) == 'table' then
-        gen, param, state = gen.gen, gen.param, gen.state
-    elseif type(gen) ~= 'function' then
-        bad_response(handler, ('returned a response whose body is a %s: a '
-            .. 'string, a table or a function is wanted'):format(type(gen)))
-    end
-    local done, why = generate(req, resp, self.text_type, gen, param, state)
-    if done == nil then
-        bad_response(handler, 'returned what cannot be sent: ' .. why)
-    end
-    reply(req, 200) -- the end, unless it has come
-end
-
--- Answer with what the handler gave.
-local function answer(self, req, handler, resp)
-    local status, headers, body, kind = 200, nil, resp, self.text_type
-    if type(resp) == 'table' then
-        status, headers, body = resp.status or 200, resp.headers, resp.body
-        if type(body) == 'table' then
-            local ok, text = pcall(encode, body)
-            if ok then
-                body, kind = text, JSON
-            elseif type(body.gen) ~= 'function' then
-                bad_response(handler, 'returned a body that cannot be JSON: '
-                    .. tostring(text))
-            end
-        end
-        if type(status) ~= 'number' or status % 1 ~= 0 then
-            bad_response(handler, 'returned a response whose status is no '
-                .. 'whole number')
-        end
-        if headers ~= nil and type(headers) ~= 'table' then
-            bad_response(handler, 'returned a response whose headers are no '
-                .. 'table')
-        end
-        if body ~= nil and type(body) ~= 'string' and
-           type(body) ~= 'number' then
-            pour(self, req, handler, resp)
-            return status
-        end
-    elseif resp == nil then
-        finish(req)
-    elseif type(resp) ~= 'string' then
-        bad_response(handler, ('returned a %s: a response table, a string or '
-            .. 'nothing is wanted'):format(type(resp)))
-    end
-    local done, why = reply(req, status, headers, body, kind)
-    if done == nil then
-        bad_response(handler, 'returned what cannot be sent: ' .. why)
-    end
-    return status
 end
 
 local function no_route(self, method, key)
@@ -560,18 +493,18 @@ end
 -- which is always one of the body as it is, is not joined to it. HEAD has the fields of GET,
 -- but no length.
 --
--- @handler(req) returns a response `{status=, headers=, body=}`; `body` is a
+-- @handler(req) returns a response `{status=, headers=, body=, trailers=}`; `body` is a
 -- string, or a table, which is sent as JSON; a value of `headers` may be a list.
--- A string alone is a body; nothing is an empty answer. Anything else, and an
--- error, is answered 500 and logged.
+-- A string alone is a body; nothing is an empty answer. Anything else, such as a
+-- response with other fields, and an error, is answered 500 and logged.
 --
 -- `body` may also be a function, which is called for one chunk of the body after
 -- the other until it gives nil; it may wait. It is called only when the peer has
 -- read enough of what came before, and not at all for HEAD, or once the peer has
 -- gone. Iterators do, too: a function that returns a state and a chunk, or
 -- `{gen=, param=, state=}`. `trailers` of the response, or what a function there
--- returns in the end, follow the last chunk. `req:stream()` is the other way to
--- answer in pieces, and says when what is sent how.
+-- returns in the end, follow the last chunk; with them a string is sent in chunks, too.
+-- `req:stream()` is the other way to answer in pieces, and says when what is sent how.
 -- Yields: no. Throws: the route exists; what else is in @route.
 function server:route(route, handler)
     if type(route) ~= 'table' or type(route.path) ~= 'string' then

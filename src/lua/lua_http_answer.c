@@ -19,7 +19,8 @@
 #include "lua/lua_lean.h"
 
 enum {
-	REPLY_ARGS = 5,    /* of reply() and begin() */
+	REPLY_ARGS = 5,    /* of reply() and begin(), but for the next one */
+	RESPONSE_ARG = 6,  /* of reply() */
 	LENGTH_WRONG = -2, /* no number; HTTP_LENGTH_UNKNOWN: none */
 };
 
@@ -235,14 +236,61 @@ static int reply_streamed(lua_State *L, struct http_request *req)
 	return 1;
 }
 
-/* reply(req, status, headers | nil, body | nil, type) -> true | false (nobody
- * waits any more) | nil, what is wrong with the answer */
+/* A field of a response that status, headers and body do not tell of. */
+static bool is_stray(const char *name, size_t size)
+{
+	return !(size == 4 && memcmp(name, "body", 4) == 0) &&
+	       !(size == 6 && memcmp(name, "status", 6) == 0) &&
+	       !(size == 7 && memcmp(name, "headers", 7) == 0);
+}
+
+/* has_stray() of a table with keys of any kind. */
+static bool has_stray_key(lua_State *L)
+{
+	const char *name;
+	size_t size;
+
+	lua_pushnil(L);
+	while (lua_next(L, RESPONSE_ARG)) {
+		if (lua_type(L, -2) != LUA_TSTRING)
+			return true;
+		name = lua_tolstring(L, -2, &size);
+		if (is_stray(name, size))
+			return true;
+		lua_pop(L, 1);
+	}
+	return false;
+}
+
+/* The response, if that is a table, has more than the arguments before it. */
+static bool has_stray(lua_State *L)
+{
+	const char *name;
+	uint32_t at = 0;
+	size_t size;
+	int rc;
+
+	if (!lua_istable(L, RESPONSE_ARG))
+		return false;
+	while ((rc = lua_lean_next_key(L, RESPONSE_ARG, &at, &name, &size)) > 0)
+		if (is_stray(name, size))
+			return true;
+	return rc < 0 && has_stray_key(L);
+}
+
+/* reply(req, status, headers | nil, body | nil, type, [response]) -> true | false
+ * (nobody waits any more) | nil, what is wrong with the answer | nil: the response
+ * has more than these */
 static int l_reply(lua_State *L)
 {
 	struct http_request *req = lua_http_find_request(L, 1);
 	struct answer a;
 	int rc;
 
+	if (has_stray(L)) {
+		lua_pushnil(L);
+		return 1;
+	}
 	lua_settop(L, REPLY_ARGS);
 	if (req == NULL)
 		return reply_streamed(L, req);
@@ -349,6 +397,12 @@ static int l_finish(lua_State *L)
 	lua_pushnil(L);
 	lua_replace(L, 2);
 	rc = fill(L, &a);
+	if (a.length != HTTP_LENGTH_UNKNOWN || a.resp.close) {
+		lua_pushboolean(L, 0);
+		lua_pushliteral(L, "Content-Length and Connection are no "
+				   "trailers");
+		return 2;
+	}
 	if (rc == 0) {
 		a.resp.status = 200;
 		rc = end_streamed(L, req, &a);

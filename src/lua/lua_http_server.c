@@ -554,6 +554,8 @@ static void open_halves(lua_State *L, int idx)
 		  "router");
 	open_half(L, idx, lua_src_http_request, "=neap/http_request.lua",
 		  "request");
+	open_half(L, idx, lua_src_http_answer, "=neap/http_answer.lua",
+		  "answer");
 	open_half(L, idx, lua_src_http_static, "=neap/http_static.lua",
 		  "static");
 	open_half(L, idx, lua_src_http_condition, "=neap/http_condition.lua",

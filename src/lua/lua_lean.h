@@ -110,6 +110,31 @@ static inline int lua_lean_next_texts(lua_State *L, int arg, uint32_t *at,
 	return 1;
 }
 
+/** The text that is the key at or behind place *at of the table that is argument
+ * @a arg. Returns 1 with *at behind it; 0: there are no more; -1: it is no table, or
+ * there may be a key of another kind. */
+static inline int lua_lean_next_key(lua_State *L, int arg, uint32_t *at,
+				    const char **ret, size_t *ret_size)
+{
+	cTValue *o = L->base + arg - 1;
+	const GCtab *t;
+	const Node *n;
+
+	if (o >= L->top || !tvistab(o) || tabV(o)->asize > 0)
+		return -1;
+	t = tabV(o);
+	do {
+		if (*at > t->hmask)
+			return 0;
+		n = &noderef(t->node)[(*at)++];
+	} while (tvisnil(&n->val));
+	if (!tvisstr(&n->key))
+		return -1;
+	*ret = strdata(strV(&n->key));
+	*ret_size = strV(&n->key)->len;
+	return 1;
+}
+
 /** lua_toboolean(L, arg) */
 static inline bool lua_lean_toboolean(lua_State *L, int arg)
 {
@@ -334,6 +359,13 @@ static inline int lua_lean_next_texts(lua_State *L, int arg, uint32_t *at,
 				      struct lua_texts *ret)
 {
 	(void)L, (void)arg, (void)at, (void)ret;
+	return -1;
+}
+
+static inline int lua_lean_next_key(lua_State *L, int arg, uint32_t *at,
+				    const char **ret, size_t *ret_size)
+{
+	(void)L, (void)arg, (void)at, (void)ret, (void)ret_size;
 	return -1;
 }
 

@@ -537,6 +537,14 @@ static int l_add_tls(lua_State *L)
 	return 0;
 }
 
+/* add_connect(c, module, functions): see socket_connect.lua. */
+static int l_add_connect(lua_State *L)
+{
+	lua_vm_run_source(L, lua_src_socket_connect, "=neap/socket_connect.lua",
+			  lua_gettop(L));
+	return 0;
+}
+
 /* add_luasocket(c, module, functions): see luasocket.lua. */
 static int l_add_luasocket(lua_State *L)
 {
@@ -562,6 +570,7 @@ int luaopen_neap_socket(lua_State *L)
 		{ "is_blocking", l_is_blocking },
 		{ "add_server", l_add_server },
 		{ "add_tls", l_add_tls },
+		{ "add_connect", l_add_connect },
 		{ "add_luasocket", l_add_luasocket },
 		{ "due", lua_wait_due },
 		{ "ready", l_ready },

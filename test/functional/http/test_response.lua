@@ -123,6 +123,14 @@ end
 nonsense(42, 'test_response.lua:%d+ returned a number', 'a number')
 nonsense(true, 'returned a boolean', 'a boolean')
 nonsense(function() return print end, 'returned a function', 'a function')
+nonsense({ status = 200, header = { a = 'b' }, body = 'x' }, "with 'header'",
+    'a field that no response has')
+nonsense({ 200, 'x' }, "with '[12]'", 'a list')
+nonsense({ header = {}, body = function() end }, "with 'header'",
+    'a field that no response has, beside chunks')
+nonsense(function(req)
+    return req:partial({ header = {}, body = 'x' })
+end, "no 'header'", 'a field that no response has, in req:partial()')
 nonsense({ status = 'x' }, 'no whole number', 'a status of text')
 nonsense({ status = 200.5 }, 'no whole number', 'half a status')
 nonsense({ status = 99 }, 'not in 200', 'a status too small')
@@ -158,6 +166,14 @@ nonsense(function() fiber.sleep(0.01) error('late') end, 'late',
     'an error after a wait')
 nonsense(function(req) return req:render({}) end, 'no templates',
     'a template')
+
+nonsense(function(req)
+    return req:render({ text = 'x', header = {} })
+end, "no 'header' of a response", 'a field that no response has, to be rendered')
+a = answer_of(function(req)
+    return req:render({ text = 'x', headers = { ['CONTENT-TYPE'] = 'text/x' } })
+end)
+tap.is(a.headers['content-type'], 'text/x', 'a type of its own, whatever its case')
 
 -- bad cookies are mistakes, too
 tap.throws(function()
@@ -232,6 +248,46 @@ for _, version in ipairs({ '1.1', '2-prior-knowledge' }) do
     end
 end
 both:stop(1)
+
+-- trailers beside a body that is not in pieces
+local plain = http_server.new('127.0.0.1', 0, {
+    http2 = true, log_errors = function(fmt, ...) logged[#logged + 1] = fmt:format(...) end,
+})
+local function trailed(body, way)
+    return function(req)
+        local resp = { body = body, trailers = { ['x-sum'] = 5 } }
+        return way == 'partial' and req:partial(resp) or resp
+    end
+end
+plain:route({ path = '/text' }, trailed('hello'))
+plain:route({ path = '/nothing' }, trailed(nil))
+plain:route({ path = '/json' }, trailed({ 1, 2 }))
+plain:route({ path = '/whole' }, trailed('hello', 'partial'))
+plain:route({ path = '/small', compress = true }, trailed(('a'):rep(5000)))
+plain:route({ path = '/typo', compress = true }, function()
+    return { body = ('a'):rep(5000), header = {} }
+end)
+plain:route({ path = '/length' }, function()
+    return { body = 'x', trailers = { ['content-length'] = 5 } }
+end)
+plain:start()
+for _, version in ipairs({ '1.1', '2-prior-knowledge' }) do
+    local function get(path)
+        return client.get(('http://127.0.0.1:%d/%s'):format(plain:port(), path),
+            { http_version = version, accept_encoding = 'gzip' })
+    end
+    for path, body in pairs({ text = 'hello', nothing = '', json = '[1,2]',
+        whole = 'hello', small = ('a'):rep(5000) }) do
+        local got = get(path)
+        tap.is(got.body, body, ('%s with trailers, by HTTP/%s'):format(path, version))
+        tap.is(got.trailers and got.trailers['x-sum'], '5', '  which come')
+    end
+    tap.is(get('typo').status, 500, 'a field that no response has, to be compressed')
+    logged = {}
+    tap.is(get('length'), nil, 'a length that is a trailer cuts the answer')
+    tap.like(logged[1], 'no trailers', '  and is told')
+end
+plain:stop(1)
 
 -- the traceback for the peer, if wanted
 httpd:stop(1)
