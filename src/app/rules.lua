@@ -333,6 +333,11 @@ end
 local conditions = { ['if'] = true, unless = true, name = true, args = true,
                      on_error = true }
 
+-- Those of a listener of TCP: a connection has no fields and gets no answer.
+local of_tcp = { action = true, deny = true, filter = true, log = true, stop = true,
+                 ['set-log-level'] = true, ['set-var'] = true, ['unset-var'] = true,
+                 ['use-service'] = true }
+
 local function compile_one(rule, env)
     local kind, what
     for name, value in pairs(rule) do
@@ -344,6 +349,8 @@ local function compile_one(rule, env)
     local make = kinds[kind]
     if make == nil then
         bad(place, "'%s' is not there yet", tostring(kind))
+    elseif env.mode == 'tcp' and not of_tcp[kind] then
+        bad(place, "'%s' is for listeners of http", kind)
     end
     local run = make(env, place, what, rule)
     local text, negated = rule['if'], false

@@ -168,8 +168,28 @@ local function folders(map)
     return list
 end
 
+-- What of a listener's options concerns connections, whatever is spoken on them.
+local tcp_options = { max_connections = true, backlog = true, reuseport = true }
+
+local function check_options(own)
+    for name in pairs(own.protocol == 'tcp' and own.options or {}) do
+        if not tcp_options[name] then
+            error({ place = config.place(own.options, name),
+                    text = ("'%s' is for listeners of http"):format(name) }, 0)
+        end
+    end
+    for _, name in ipairs(own.protocol == 'tcp' and
+            { 'response_rules', 'static' } or {}) do
+        if own[name] then
+            error({ place = config.place(own, name),
+                    text = ("'%s' is for listeners of http"):format(name) }, 0)
+        end
+    end
+end
+
 local function compile(own)
     local mode = own.protocol or 'http'
+    check_options(own)
     local handlers = require('neap.handlers')
     local env = {
         mode = mode, response = false, place = config.place,
@@ -227,19 +247,21 @@ end
 
 local function listen(own, listener, address)
     local host, port = split_address(address)
-    if listener.mode == 'tcp' then
-        require('socket').tcp_server(host, port, {
-            handler = make_tcp_handler(listener), name = own.name,
-            tls = own.tls, proxy = own.proxy_protocol,
-        })
-        return
-    end
-    local options = { handler = make_handler(listener), stream = true,
-                      tls = own.tls, proxy_protocol = own.proxy_protocol }
+    local options = { tls = own.tls, proxy_protocol = own.proxy_protocol }
     for name, value in pairs(own.options or {}) do
         options[name] = value
     end
-    require('http.server').new(host, port, options):start()
+    if listener.mode == 'http' then
+        options.handler, options.stream = make_handler(listener), true
+        require('http.server').new(host, port, options):start()
+        return
+    end
+    options.handler, options.name = make_tcp_handler(listener), own.name
+    local ok, err = require('socket').tcp_server(host, port, options)
+    if not ok then
+        error(("%s: cannot listen on '%s': %s"):format(config.place(own,
+            'address'), address, err), 0)
+    end
 end
 
 -- start() -> nil, or what is wrong. All states are ready: listen.
