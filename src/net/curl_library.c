@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/inject.h"
 
@@ -12,6 +13,17 @@ struct curl_library curl_library;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char problem[256]; /* empty: none */
+
+/* It may have been built with something else, or another OpenSSL than ours. */
+static bool shares_openssl(void *lib)
+{
+	static const char name[] = "SSL_CTX_set_cert_store";
+	const void *ours = dlsym(RTLD_DEFAULT, name);
+	const char *with = curl_library.version();
+
+	return ours != NULL && ours == dlsym(lib, name) &&
+	       strstr(with, " OpenSSL/") != NULL;
+}
 
 static void load(void)
 {
@@ -40,6 +52,7 @@ static void load(void)
 	if (curl_library.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		snprintf(problem, sizeof problem,
 			 "libcurl.so.4 cannot be initialised");
+	curl_library.shares_openssl = shares_openssl(lib);
 }
 
 const char *curl_library_load(void)

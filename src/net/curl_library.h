@@ -5,6 +5,7 @@
 #pragma once
 
 #include <curl/curl.h>
+#include <stdbool.h>
 
 /* The types of curl_easy_setopt() and its kin are checked by macros of the same
  * names, which would get in the way of members that are called so. */
@@ -37,6 +38,7 @@ struct curl_library {
 #define X(name) __typeof__(curl_##name) *name;
 	CURL_LIBRARY_FUNCTIONS(X)
 #undef X
+	bool shares_openssl; /* a context of its TLS is one of our OpenSSL's */
 };
 
 /** Good after curl_library_load() has returned NULL. */

@@ -10,8 +10,6 @@
 
 #include "base/inject.h"
 #include "net/curl_library.h"
-#include "net/tls_load.h"
-#include "net/tls_trust.h"
 #include "runtime/loop.h"
 
 struct http_client {
@@ -39,6 +37,9 @@ static void end(struct http_call *call, CURLcode result)
 	struct http_client_stat *stat = &call->client->stat;
 	long status = 0;
 
+	if (call->trusts_nobody && result == CURLE_SSL_CACERT_BADFILE)
+		snprintf(call->problem, sizeof call->problem,
+			 "the authorities cannot be read: %s", call->ca_file);
 	if (result == CURLE_OK && !call->is_trailer) {
 		/* libcurl takes that for a whole one. */
 		result = CURLE_PARTIAL_FILE;
@@ -404,20 +405,6 @@ static int on_close(void *arg, curl_socket_t fd)
 
 /* --- calls --- */
 
-/* Whom the system trusts. A file that is named takes the place of the folder that is
- * not: libcurl would read it for each connection if there were both. */
-static int trust_system(struct http_call *call)
-{
-	if (tls_trust_by_folder())
-		return http_call_trust(call, NULL, tls_trust_folder());
-	if (tls_trust_file_is_named())
-		return http_call_trust(call, tls_trust_file(),
-				       tls_trust_folder_is_named()
-					       ? tls_trust_folder()
-					       : NULL);
-	return 0; /* its builder knew best */
-}
-
 int http_call_create(struct http_call *call, struct http_client *c)
 {
 	memset(call, 0, sizeof *call);
@@ -455,28 +442,7 @@ int http_call_create(struct http_call *call, struct http_client *c)
 	SET(CLOSESOCKETFUNCTION, on_close);
 	SET(CLOSESOCKETDATA, c);
 #undef SET
-	return trust_system(call);
-}
-
-int http_call_trust(struct http_call *call, const char *file, const char *dir)
-{
-	size_t size;
-	char *path;
-	CURLcode rc;
-
-	rc = curl_library.easy_setopt(call->easy, CURLOPT_CAPATH, dir);
-	if (file == NULL || rc != CURLE_OK) {
-		curl_library.easy_setopt(call->easy, CURLOPT_CAINFO, NULL);
-		return rc == CURLE_OK ? 0 : UV_ENOMEM;
-	}
-	size = strlen(file) + TLS_TRUST_SPELLING;
-	path = mem_alloc(size);
-	if (path == NULL)
-		return UV_ENOMEM;
-	tls_trust_spell(file, path, size);
-	rc = curl_library.easy_setopt(call->easy, CURLOPT_CAINFO, path);
-	mem_free(path);
-	return rc == CURLE_OK ? 0 : UV_ENOMEM;
+	return http__call_trust_system(call);
 }
 
 int http_call_add_header(struct http_call *call, const char *line)
@@ -545,6 +511,8 @@ void http_call_destroy(struct http_call *call)
 	call->easy = NULL;
 	curl_library.slist_free_all(call->headers);
 	curl_library.slist_free_all(call->connect_to);
+	mem_free(call->ca_file);
+	mem_free(call->ca_path);
 	cond_destroy(&call->changed);
 	buf_destroy(&call->head);
 	buf_destroy(&call->trailers);

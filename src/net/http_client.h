@@ -62,25 +62,28 @@ struct http_call {
 	CURL *easy;
 	struct curl_slist *headers;
 	struct curl_slist *connect_to; /* NULL: the URL's host */
+	char *ca_file; /* whom it trusts: see http_client_trust.c */
+	char *ca_path;
 	struct cond changed;
 	struct list unwatched; /* in the client's */
 	enum http_call_state state;
-	CURLcode result;   /* when it has ended */
-	int error;         /* UV_E*: what made us end it; 0 */
-	bool streams_in;   /* the body is taken while it comes */
-	bool streams_out;  /* the request's is given in pieces */
-	bool decodes;      /* encodings of the body are undone */
-	bool follows;      /* redirects */
-	bool held_in;      /* the peer waits until something is taken */
-	bool held_out;     /* libcurl waits for more to send */
-	bool out_ended;    /* there will be no more to send */
-	bool is_trailer;   /* headers that come now are */
-	bool has_location; /* one of the headers of this response */
-	size_t window;     /* of the body, when it streams */
-	size_t limit;      /* bytes of the body, decoded; 0: none */
-	size_t got;        /* bytes of the body that have come */
-	size_t out_sent;   /* of a body that is not given in pieces */
-	struct buf head;   /* status line and headers, as they came */
+	CURLcode result;    /* when it has ended */
+	int error;          /* UV_E*: what made us end it; 0 */
+	bool streams_in;    /* the body is taken while it comes */
+	bool streams_out;   /* the request's is given in pieces */
+	bool decodes;       /* encodings of the body are undone */
+	bool follows;       /* redirects */
+	bool held_in;       /* the peer waits until something is taken */
+	bool held_out;      /* libcurl waits for more to send */
+	bool out_ended;     /* there will be no more to send */
+	bool is_trailer;    /* headers that come now are */
+	bool trusts_nobody; /* its file could not be read */
+	bool has_location;  /* one of the headers of this response */
+	size_t window;      /* of the body, when it streams */
+	size_t limit;       /* bytes of the body, decoded; 0: none */
+	size_t got;         /* bytes of the body that have come */
+	size_t out_sent;    /* of a body that is not given in pieces */
+	struct buf head;    /* status line and headers, as they came */
 	struct buf trailers;
 	struct buf body;
 	struct buf out;   /* to be sent */
@@ -107,6 +110,9 @@ int http_call_create(struct http_call *call, struct http_client *c);
 /** Trust those in the file and those in the folder, one of which may be NULL, and nobody
  * else, the system's least of all. What the file has is what it has now. Returns 0 or UV_ENOMEM. */
 int http_call_trust(struct http_call *call, const char *file, const char *dir);
+
+/** The same with whom the system trusts. Inside net only. */
+int http__call_trust_system(struct http_call *call);
 
 /** Connect there in place of the URL's host: "::HOST:PORT". Before the start. Returns 0 or
  * UV_ENOMEM. */
