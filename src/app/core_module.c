@@ -88,6 +88,7 @@ static int open_half(lua_State *L)
 		{ "failed", lua_wait_failed },
 		{ "log_error", l_log_error },
 		{ "log_info", l_log_info },
+		{ "trace", lua_http_trace },
 		{ "usage", lua_error_usage_text },
 		{ NULL, NULL },
 	};

@@ -357,14 +357,31 @@ local function compile_one(rule, env)
     if text == nil then
         text, negated = rule.unless, true
     end
+    local label = ('%s (%s)'):format(kind, place)
+    local function follow(txn)
+        c.trace(txn.req, 'rule', label)
+        return run(txn)
+    end
     if text == nil then
-        return run
+        return run, follow
     end
     local condition = sample.condition(text, env,
         env.place(rule, negated and 'unless' or 'if'))
-    return function(txn)
-        if condition(txn) ~= negated then
-            return run(txn)
+    local function chosen(what)
+        return function(txn)
+            if condition(txn) ~= negated then
+                return what(txn)
+            end
+        end
+    end
+    return chosen(run), chosen(follow)
+end
+
+local function run_all(steps, count, txn)
+    for i = 1, count do
+        local code = steps[i](txn)
+        if code then
+            return code
         end
     end
 end
@@ -373,15 +390,18 @@ end
 -- that of `neap.sample`, and place(rule, key), facility ('http-req'). Throws a table
 -- {place=, text=}.
 function M.compile(list, env)
-    local steps = {}
+    local steps, followed = {}, {}
     for i, rule in ipairs(list or {}) do
-        steps[i] = compile_one(rule, env)
+        steps[i], followed[i] = compile_one(rule, env)
     end
     local count = #steps
     if count == 0 then
         return nil
     end
     return function(txn)
+        if txn._traced then
+            return run_all(followed, count, txn)
+        end
         for i = 1, count do
             local code = steps[i](txn)
             if code then

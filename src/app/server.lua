@@ -103,8 +103,9 @@ end
 local function make_handler(listener)
     local new = txns.new
     local later = listener.response_rules
-    return function(_, req)
+    return function(_, req, traced)
         local txn = new(listener, req)
+        txn._traced = traced
         if later then
             req._on_head = function(status, headers)
                 local resp = with_rules(txn, later, { status = status,

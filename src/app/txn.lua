@@ -213,8 +213,8 @@ local txn_mt = {
 
 -- new(listener, req, socket) -> txn: one of the two.
 function M.new(listener, req, socket)
-    return setmetatable({ listener = listener, req = req, socket = socket },
-        txn_mt)
+    return setmetatable({ listener = listener, req = req, socket = socket,
+                          _traced = false }, txn_mt)
 end
 
 -- The end of it: nothing of it can be used any more.

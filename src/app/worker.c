@@ -26,6 +26,7 @@
 #include "lua/lua_memory.h"
 #include "lua/lua_preempt.h"
 #include "lua/lua_profile.h"
+#include "net/http_trace.h"
 #include "net/listen_share.h"
 
 /* As much as the main thread has on most systems: what nests in Lua may go as
@@ -255,6 +256,7 @@ int worker_destroy(struct worker *w)
 	set_awake(w, false);
 	/* Who wants it takes it back by mail, which comes no more. */
 	lua_profile_stop(&w->vm);
+	http_trace_stop_all();
 	mailbox_close(&w->mailbox);
 	state_calls_end(w);
 	lua_preempt_stop(&w->vm);

@@ -59,6 +59,7 @@ struct admin_arg {
 	bool optional;       /* as all behind it are */
 	const char *choices; /* "yaml|lua"; NULL: any */
 	const char *help;
+	bool keyed; /* given as "name value"; they are the last, in any order */
 };
 
 struct admin_column {

@@ -161,6 +161,35 @@ static char *join(char *const *words, unsigned count)
 	return words[0];
 }
 
+/* What is told by its name, in any order: from argument @a first on. Returns how many
+ * words that was, or -1. */
+static int read_keyed(const struct admin_command *c, unsigned first,
+		      char *const *words, unsigned count,
+		      struct admin_value *values)
+{
+	const struct admin_arg *a = c->args;
+	unsigned used = 0, i;
+
+	while (used < count) {
+		for (i = first; a[i].name != NULL; i++)
+			if (strcmp(a[i].name, words[used]) == 0)
+				break;
+		if (a[i].name == NULL)
+			break;
+		if (values[i].given)
+			return wrong(c, "told twice:", a[i].name);
+		if (used + 1 == count)
+			return wrong(c, "nothing behind", a[i].name);
+		if (read_value(c, &a[i], words[used + 1], &values[i]) != 0)
+			return -1;
+		used += 2;
+	}
+	for (i = first; a[i].name != NULL; i++)
+		if (!a[i].optional && !values[i].given)
+			return wrong(c, "missing:", a[i].name);
+	return (int)used;
+}
+
 int admin_args_read(const struct admin_command *c, char *const *words,
 		    unsigned count, struct admin_args *ret)
 {
@@ -170,6 +199,15 @@ int admin_args_read(const struct admin_command *c, char *const *words,
 	if (take_common(c, words, &count, ret) != 0)
 		return -1;
 	for (i = 0; a != NULL && a[i].name != NULL; i++) {
+		if (a[i].keyed) {
+			int n = read_keyed(c, i, words + used, count - used,
+					   ret->values);
+
+			if (n < 0)
+				return -1;
+			used += (unsigned)n;
+			break;
+		}
 		if (a[i].kind == ADMIN_FLAG) {
 			if (used < count &&
 			    strcmp(words[used], a[i].name) == 0) {

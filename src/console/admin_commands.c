@@ -17,10 +17,10 @@ enum {
 };
 
 static const struct admin_command *const *const lists[] = {
-	admin_commands_session, admin_commands_cli,     admin_commands_process,
-	admin_commands_workers, admin_commands_fibers,  admin_commands_activity,
-	admin_commands_profile, admin_commands_modules, admin_commands_http,
-	admin_commands_log,     admin_commands_limits,
+	admin_commands_session, admin_commands_cli,    admin_commands_process,
+	admin_commands_workers, admin_commands_fibers, admin_commands_activity,
+	admin_commands_profile, admin_commands_trace,  admin_commands_modules,
+	admin_commands_http,    admin_commands_log,    admin_commands_limits,
 };
 
 const char *const admin_level_names[ADMIN_LEVEL_COUNT] = { "user", "operator",
@@ -146,6 +146,10 @@ static int put_arg(const struct admin_arg *a, struct buf *out)
 		name = a->choices;
 		open = close = "";
 	}
+	if (a->keyed)
+		return buf_printf(out,
+				  a->optional ? " [%s %s%s%s]" : " %s %s%s%s",
+				  a->name, open, name, close);
 	return buf_printf(out, a->optional ? " [%s%s%s]" : " %s%s%s", open,
 			  name, close);
 }
@@ -492,6 +496,37 @@ static void offer_arg(const struct admin_arg *a, const struct offer *o)
 	}
 }
 
+/* Of @a first and those behind it, which are told by their names. Returns how many words
+ * are whole. */
+static unsigned complete_keyed(const struct admin_arg *first,
+			       char *const *words, unsigned count,
+			       const struct offer *o)
+{
+	const struct admin_arg *a;
+	unsigned used = 0;
+
+	for (; used + 1 < count; used += 2) {
+		for (a = first; a->name != NULL; a++)
+			if (strcmp(a->name, words[used]) == 0)
+				break;
+		if (a->name == NULL)
+			return used;
+		if (used + 2 == count) { /* its value is being typed */
+			offer_arg(a, o);
+			return used;
+		}
+	}
+	for (a = first; a->name != NULL; a++) {
+		bool given = false;
+
+		for (unsigned i = 0; i < used; i += 2)
+			given |= strcmp(a->name, words[i]) == 0;
+		if (!given)
+			offer(o, a->name, strlen(a->name));
+	}
+	return used;
+}
+
 /* What belongs to all commands of rows: see admin_args_read(). */
 static void complete_common(const struct admin_command *c, char *const *words,
 			    unsigned count, const struct offer *o)
@@ -514,6 +549,11 @@ static void complete_args(const struct admin_command *c, char *const *words,
 	for (; a != NULL && a->name != NULL; a++) {
 		bool here = used + 1 == count;
 
+		if (a->keyed) {
+			used += complete_keyed(a, words + used, count - used,
+					       o);
+			break;
+		}
 		if (a->kind == ADMIN_COMMAND) {
 			complete_names(words + used, count - used, o);
 			return;

@@ -82,10 +82,10 @@ local function no_route(self, method, key)
 end
 
 -- A request by the long way: hooks, logs, patterns.
-local function dispatch(self, req, method, key)
+local function dispatch(self, req, method, key, traced)
     local hooks = self.hooks
     if self.options.handler then
-        return self.options.handler, self.options.handler(self, req)
+        return self.options.handler, self.options.handler(self, req, traced)
     end
     if hooks.before_dispatch then
         hooks.before_dispatch(self, req)
@@ -95,6 +95,9 @@ local function dispatch(self, req, method, key)
         return no_route, no_route(self, method, key)
     end
     req.route = route
+    if traced then
+        c.trace(req, 'route', route.path or '*')
+    end
     if route.label then
         c.set_label(req, route.label)
     end
@@ -129,9 +132,9 @@ local function log_request(self, req, route, line, status)
     end
 end
 
-local function serve_fully(self, req, method, key)
+local function serve_fully(self, req, method, key, traced)
     local line = self.logs and req:request_line()
-    local handler, resp = dispatch(self, req, method, key)
+    local handler, resp = dispatch(self, req, method, key, traced)
     if self.compresses then
         local options = compress.options_of(self, req.route)
         if options then
@@ -148,7 +151,7 @@ end
 
 -- With a log function of the user's the error is his: it does not leave here.
 -- A cancel does: it is no error of the handler's.
-local function serve_guarded(self, req, method, key)
+local function serve_guarded(self, req, method, key, traced)
     local line = req:request_line()
     local cancel
     local ok, text = xpcall(serve_fully, function(err)
@@ -156,7 +159,7 @@ local function serve_guarded(self, req, method, key)
             cancel = err
         end
         return debug.traceback(tostring(err), 2)
-    end, self, req, method, key)
+    end, self, req, method, key, traced)
     if ok then
         return
     elseif cancel ~= nil then
@@ -191,7 +194,7 @@ local function make_serve(self)
     local exact = self.router.exact
     local guarded = type(self.options.log_errors) == 'function'
     return function(number, coming)
-        local req, method, key = take(number)
+        local req, method, key, traced = take(number)
         if coming and not await_body(self, req, method, key) then
             return
         end
@@ -199,14 +202,17 @@ local function make_serve(self)
         local route = methods and (methods[method] or methods.ANY)
         if route and route.plain and self.plain then
             local handler = route.handler
+            if traced then
+                c.trace(req, 'route', route.path or '*')
+            end
             if route.label then
                 set_label(req, route.label)
             end
             answer(self, req, handler, handler(req))
         elseif guarded then
-            serve_guarded(self, req, method, key)
+            serve_guarded(self, req, method, key, traced)
         else
-            serve_fully(self, req, method, key)
+            serve_fully(self, req, method, key, traced)
         end
     end
 end

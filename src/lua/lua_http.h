@@ -55,6 +55,9 @@ void lua_http_push_take(lua_State *L, int idx);
  * no request. */
 struct http_request *lua_http_find_request(lua_State *L, int arg);
 
+/** trace(request, "route" or "rule", text): for those who follow requests. */
+int lua_http_trace(lua_State *L);
+
 /** Put the functions of answers into the table on top. Throws: out of memory. */
 void lua_http_open_answer(lua_State *L);
 

@@ -18,6 +18,7 @@
 #include "lua/lua_http.h"
 #include "lua/lua_lean.h"
 #include "lua/lua_socket.h"
+#include "net/http_trace.h"
 #include "net/tls.h"
 
 /** Fields of a request that are no methods. */
@@ -552,7 +553,22 @@ static int l_take(lua_State *L)
 	lua_rawgeti(L, lua_upvalueindex(2),
 		    (int)http_request_method_number(req) + 1);
 	push_decoded(L, http_request_path(req), false, true);
-	return 3;
+	if (!http_trace_is_on())
+		return 3;
+	lua_pushboolean(L, 1);
+	return 4;
+}
+
+int lua_http_trace(lua_State *L)
+{
+	struct http_request *req = lua_http_find_request(L, 1);
+	bool rule = strcmp(luaL_checkstring(L, 2), "rule") == 0;
+	const char *text = luaL_checkstring(L, 3);
+
+	if (req != NULL)
+		http_trace_say(req, rule ? HTTP_TRACE_RULE : HTTP_TRACE_ROUTE,
+			       text);
+	return 0;
 }
 
 void lua_http_push_take(lua_State *L, int idx)

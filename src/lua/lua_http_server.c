@@ -591,6 +591,7 @@ static int open_http_server(lua_State *L)
 		{ "set_streaming", l_set_streaming },
 		{ "set_tls", l_set_tls },
 		{ "take", l_take },
+		{ "trace", lua_http_trace },
 		{ "listen", l_listen },
 		{ "address", l_address },
 		{ "stop", l_stop },

@@ -17,6 +17,7 @@
 #include "net/http_access.h"
 #include "net/http_request.h"
 #include "net/http_server.h"
+#include "net/http_trace.h"
 #include "net/stream.h"
 #include "net/websocket_deflate.h"
 #include "runtime/cond.h"

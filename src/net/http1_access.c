@@ -343,8 +343,11 @@ static void finish(struct http1_conn *c, const struct http_access *a)
 
 void http1__access_take(struct http_request *req)
 {
-	if (req->server->on_access == NULL)
+	if (req->server->on_access == NULL) {
+		if (http_trace_is_on())
+			req->began_ns = uv_hrtime();
 		return;
+	}
 	req->began_ns = uv_hrtime();
 	note_remote(req->conn);
 }
@@ -352,6 +355,8 @@ void http1__access_take(struct http_request *req)
 void http1__access_answer(struct http_request *req, int status)
 {
 	req->status = (uint16_t)status;
+	http__trace_number(HTTP_TRACE_ANSWER, req->conn, req, req->status,
+			   NULL);
 	if (req->server->on_access != NULL)
 		req->head_ns = uv_hrtime();
 }
@@ -361,11 +366,17 @@ void http1__access_end(struct http_request *req, bool complete)
 	struct http1_conn *c = req->conn;
 	struct http2_stream *s = req->h2;
 	struct http_access a;
+	bool cut;
 
-	if (c == NULL || req->server->on_access == NULL || req->told ||
+	if (c == NULL || req->told ||
 	    (req->status == 0 && req->phase == HTTP1_HEAD))
 		return;
 	req->told = true;
+	cut = !complete || req->status == 0 || (s != NULL && s->aborted);
+	http__trace_number(cut ? HTTP_TRACE_CUT : HTTP_TRACE_SENT, c, req,
+			   req->sent, NULL);
+	if (req->server->on_access == NULL)
+		return;
 	fill(&a, c);
 	if (req->line.data != NULL)
 		split_line(&a, req->line);

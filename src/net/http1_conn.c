@@ -253,6 +253,7 @@ void http1__close(struct http1_conn *c)
 	if (c->h2 != NULL)
 		http2__gone(c);
 	http1__access_settle(c);
+	http__trace(HTTP_TRACE_CLOSED, c, NULL);
 	stream_close(&c->stream);
 }
 
@@ -355,6 +356,7 @@ int http1__accept(struct http_server *server, int fd, bool full)
 	}
 	server->stat.accepted++;
 	server->accepted_ms = http1__now_ms();
+	http__trace(HTTP_TRACE_ACCEPTED, c, NULL);
 	c->full = full;
 	greets = stream_is_greeting(&c->stream);
 	if (full && !greets) {

@@ -83,6 +83,8 @@ ssize_t http1__receive(struct http_request *req, const char *data, size_t size)
 		break;
 	}
 	req->receiving = false;
+	http__trace_number(HTTP_TRACE_BODY, req->conn, req,
+			   http1__body_total(req), NULL);
 	return req->parsed - before;
 }
 

@@ -47,6 +47,8 @@ static void refuse(struct http1_conn *c, int status, const char *reason)
 	c->server->stat.refused_requests++;
 	c->last = true;
 	c->linger = true;
+	http__trace_number(HTTP_TRACE_REFUSED, c, req, (unsigned)status,
+			   reason);
 	sent = http1__write_refusal(c->server, status, reason);
 	if (req == NULL) {
 		http1__access_refused(c, status, sent);
@@ -131,6 +133,8 @@ static void hand_over(struct http1_conn *c)
 	req->waiting = true;
 	server->stat.waiting++;
 	server->stat.requests++;
+	http__trace_number(HTTP_TRACE_REQUEST, c, req,
+			   req->head_size + http1__body_total(req), NULL);
 	server->on_request(req, server->arg);
 	/* It may be answered, waiting, or waiting without its connection. */
 	if (http_request_find(server, handle) == req)

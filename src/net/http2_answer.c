@@ -242,6 +242,7 @@ int http2__reply(struct http_request *req, const struct http_response *resp)
 	s->ended = true;
 	if (body)
 		rc = add_body(s, resp->body);
+	req->sent = body ? resp->body.size : 0;
 	http1__access_answer(req, resp->status);
 	http1__request_release(req); /* the body may have been part of it */
 	if (rc != 0)
@@ -271,6 +272,8 @@ void http2__refuse(struct http2_stream *s, int status, const char *reason)
 			 http_status_reason(status), reason);
 
 	s->h2->conn->server->stat.refused_requests++;
+	http__trace_number(HTTP_TRACE_REFUSED, s->h2->conn, s->req,
+			   (unsigned)status, reason);
 	if (!s->handed) {
 		http1__access_answer(s->req, status);
 		http1__request_release(s->req);
@@ -349,6 +352,7 @@ ssize_t http2__write(struct http_request *req, struct http_text piece)
 		return UV_ENOMEM;
 	}
 	req->backlog = http2__pending(s);
+	req->sent += piece.size;
 	req->left -= req->framing == HTTP1_LENGTH ? piece.size : 0;
 	rc = go_on(s);
 	return rc != 0 ? rc : (ssize_t)piece.size;
@@ -427,8 +431,8 @@ void http2__abort(struct http_request *req)
 		give_up(req);
 		return;
 	}
-	http1__request_release(req);
 	s->aborted = true;
+	http1__request_release(req);
 	if (s->answered && !s->ended) {
 		go_on(s); /* what was written is sent: it may help to see why */
 		return;

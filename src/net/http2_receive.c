@@ -299,10 +299,13 @@ static void complete(struct http2_stream *s)
 
 	req->phase = HTTP1_COMPLETE;
 	req->receiving = false;
-	if (s->handed)
-		cond_broadcast(&req->ready);
-	else
+	if (!s->handed) {
 		make_ready(s);
+		return;
+	}
+	http__trace_number(HTTP_TRACE_BODY, req->conn, req,
+			   http1__body_total(req), NULL);
+	cond_broadcast(&req->ready);
 }
 
 /* A head is whole. */

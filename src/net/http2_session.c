@@ -427,6 +427,8 @@ static void hand_over(struct http1_conn *c, struct http2_stream *s)
 	req->waiting = true;
 	server->stat.waiting++;
 	server->stat.requests++;
+	http__trace_number(HTTP_TRACE_REQUEST, c, req,
+			   req->head_size + http1__body_total(req), NULL);
 	server->on_request(req, server->arg);
 }
 

@@ -200,8 +200,10 @@ struct http_request *http1__request_take(struct http_server *server)
 
 void http1__request_forget(struct http_request *req)
 {
-	if (req->waiting)
+	if (req->waiting) {
+		http__trace(HTTP_TRACE_DONE, req->conn, req);
 		req->server->stat.waiting--;
+	}
 	req->waiting = false;
 	if (!list_empty(&req->ready.waiters))
 		cond_broadcast(&req->ready);
