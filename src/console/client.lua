@@ -132,6 +132,21 @@ local function read_answer(self, timeout)
     return data:sub(1, -#self.token - 2), status_of(word)
 end
 
+-- As read_answer(), of admin commands: each line goes to @show as it comes, since they may
+-- follow something without an end.
+local function show_answer(self, show)
+    local mark = self.token .. ' '
+    while true do
+        local line, err = read(self, '\n')
+        if line == nil then
+            return nil, err
+        elseif line:sub(1, #mark) == mark then
+            return '', status_of(line:sub(#mark + 1))
+        end
+        show(line)
+    end
+end
+
 local function send(self, text)
     local ok, err = self.socket:write(text .. '\n' .. self.token .. '\n')
     if not ok then
@@ -153,7 +168,7 @@ local function end_completion(self)
     return true
 end
 
-local function exchange(self, text)
+local function exchange(self, text, show)
     local ok, err = end_completion(self)
     if ok then
         ok, err = send(self, text)
@@ -161,12 +176,16 @@ local function exchange(self, text)
     if not ok then
         return nil, err
     end
+    if show and self.is_admin then
+        return show_answer(self, show)
+    end
     return read_answer(self)
 end
 
 -- Evaluate @text there. Returns its answer and "ok", "error" or "leave"; or nil and
--- why the connection is lost.
-function Client:ask(text)
+-- why the connection is lost. @show has been given the lines of the answer then, if there
+-- is one and they were of admin commands.
+function Client:ask(text, show)
     if #text > INPUT_MAX then
         return format("---\n- error: 'input of %d bytes: at most %d are taken'\n"
             .. "...\n", #text, INPUT_MAX), 'error'
@@ -178,7 +197,7 @@ function Client:ask(text)
             return nil, err
         end
     end
-    local ran, answer, status, is_admin = pcall(exchange, self, text)
+    local ran, answer, status, is_admin = pcall(exchange, self, text, show)
     if not ran then -- cancelled: what is asked there is, too
         self:close()
         error(answer, 0)
@@ -280,6 +299,11 @@ local function tell(text)
     return format("---\n- error: '%s'\n...\n", (tostring(text):gsub("'", "''")))
 end
 
+local function show(line)
+    io.stdout:write(line)
+    io.stdout:flush()
+end
+
 --- What a session does with an input: answer, entry, what comes next, whether it
 -- went well.
 function M.ask(state, text)
@@ -287,7 +311,8 @@ function M.ask(state, text)
     if text:find('^\\q%s*$') or text:find('^\\quit%s*$') then
         return '', text, leave(state), true
     end
-    local ran, answer, status = pcall(client.ask, client, text)
+    local ran, answer, status = pcall(client.ask, client, text,
+        state.only and show)
     if not ran then
         return tell(tostring(answer) .. ', here and there'), text, nil, false
     elseif answer == nil then
@@ -398,7 +423,7 @@ end
 
 -- Returns the code to end with when the session is over, or nothing.
 local function run(client, text)
-    local answer, status = client:ask(text)
+    local answer, status = client:ask(text, show)
     if answer == nil then
         io.stdout:flush()
         io.stderr:write('neap: ', status, '\n')

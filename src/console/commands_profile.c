@@ -126,7 +126,7 @@ static enum admin_step wait_for_end(struct admin_run *run)
 {
 	const struct profile *c = admin_context(run);
 
-	if (uv_hrtime() >= c->end_ns)
+	if (uv_hrtime() >= c->end_ns || admin_is_interrupted(run))
 		return ADMIN_DONE;
 	admin_wake_at(run, c->end_ns);
 	return ADMIN_WAIT;

@@ -219,8 +219,7 @@ static void settle(struct connection *c)
 static bool may_evaluate(struct connection *c)
 {
 	return !c->broken && !c->leaving && !c->closing && !c->denied &&
-	       !c->remote->draining && !c->remote->closing &&
-	       !session_is_busy(&c->session) &&
+	       !c->remote->closing && !session_is_busy(&c->session) &&
 	       stream_unsent(&c->stream) <= UNSENT_MAX;
 }
 
@@ -247,6 +246,13 @@ static bool is_turn_over(struct connection *c, uint64_t began_ns)
 	       now / 1000000 >= uv_now(&c->remote->worker->loop.uv) + ROUND_MS;
 }
 
+/* While the process ends only an answer is ended. */
+static bool is_taken(const struct connection *c, const char *line, size_t size)
+{
+	return !c->remote->draining ||
+	       session_ends_answer(&c->session, line, size);
+}
+
 /* Evaluate the lines that are there, one after the other, until the turn is
  * over. Returns whether it is. */
 static bool evaluate_lines(struct connection *c)
@@ -255,13 +261,14 @@ static bool evaluate_lines(struct connection *c)
 	size_t size, used, done = 0;
 	bool over = false;
 
-	while (!over && may_evaluate(c) && next_line(c, done, &size, &used)) {
+	while (!over && may_evaluate(c) && next_line(c, done, &size, &used) &&
+	       is_taken(c, c->in.data + done, size)) {
 		feed(c, c->in.data + done, size);
 		done += used;
 		over = is_turn_over(c, began);
 	}
 	buf_consume(&c->in, done);
-	if (!over && may_evaluate(c) && c->at_end &&
+	if (!over && may_evaluate(c) && !c->remote->draining && c->at_end &&
 	    session_wants_more(&c->session))
 		feed(c, NULL, 0);
 	return over && may_evaluate(c);
@@ -299,6 +306,7 @@ void remote__drain(struct connection *c)
 {
 	if (is_pausing(c))
 		timer_stop(&c->remote->worker->sched.timers, &c->timer);
+	session_end_following(&c->session);
 	remote__work(c);
 }
 
@@ -376,7 +384,7 @@ static void on_read(struct stream *s, char *data, ssize_t size)
 		stream_read_stop(s); /* settle() goes on, or refuses */
 	}
 	if (size > 0)
-		session_typed(&c->session);
+		session_typed(&c->session, c->in.data, c->in.size);
 	remote__work(c);
 }
 

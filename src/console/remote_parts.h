@@ -86,7 +86,8 @@ bool remote__accept(struct remote *r);
 /** Evaluate what has come, as far as may be; and do what is to be done then. */
 void remote__work(struct connection *c);
 
-/** The process ends: what is evaluated may finish, lines behind it are dropped. */
+/** The process ends: what is evaluated may finish, lines behind it are dropped, and what
+ * would go on until the client sends something ends. */
 void remote__drain(struct connection *c);
 
 /** Close when the client has everything, or takes too long. */

@@ -248,10 +248,16 @@ void session_drained(struct session *s)
 		admin_session_drained(s->admin);
 }
 
-void session_typed(struct session *s)
+void session_end_following(struct session *s)
 {
 	if (s->in_admin)
 		admin_session_typed(s->admin);
+}
+
+void session_typed(struct session *s, const char *pending, size_t size)
+{
+	if (session__is_behind(s, pending, size))
+		session_end_following(s);
 }
 
 /* What the Lua half has said comes next. */

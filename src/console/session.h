@@ -145,8 +145,16 @@ static inline bool session_is_busy(const struct session *s)
  */
 int session_use_admin(struct session *s, enum admin_level level);
 
-/** The client has sent something: what runs until then ends. */
-void session_typed(struct session *s);
+/** Is the line nothing but the end of an input that has been answered? */
+bool session_ends_answer(const struct session *s, const char *line,
+			 size_t size);
+
+/** The client has sent something, and @a pending is all that has not been fed: what runs
+ * until then ends, unless that is only the rest of the input that runs. */
+void session_typed(struct session *s, const char *pending, size_t size);
+
+/** What goes on until the client sends something ends. */
+void session_end_following(struct session *s);
 
 /** Has an input begun, or lines behind "<<", that the end of all would cut? */
 static inline bool session_wants_more(const struct session *s)
@@ -173,6 +181,11 @@ void session__answer(struct session *s, const char *text, size_t size,
 
 /** Is the line the end of a framed input? */
 bool session__is_end(const struct session *s, const char *line, size_t size);
+
+/** Is there more in @a pending, what has come and was not fed, than the rest of the input
+ * that runs? */
+bool session__is_behind(const struct session *s, const char *pending,
+			size_t size);
 
 /** Deal with a line that is of the protocol's. Returns 1; 0: it is none, or the end of an
  * input of Lua; -1 with diag set. */

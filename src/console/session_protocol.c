@@ -37,6 +37,29 @@ bool session__is_end(const struct session *s, const char *line, size_t size)
 	return n > 0 && size == n && memcmp(line, s->frame, n) == 0;
 }
 
+bool session_ends_answer(const struct session *s, const char *line, size_t size)
+{
+	return s->in_admin && !s->continuing && session__is_end(s, line, size);
+}
+
+bool session__is_behind(const struct session *s, const char *pending,
+			size_t size)
+{
+	const char *end;
+
+	if (*s->frame == '\0')
+		return true;
+	while ((end = memchr(pending, '\n', size)) != NULL) {
+		size_t n = (size_t)(end - pending);
+
+		size -= n + 1;
+		if (session__is_end(s, pending, n))
+			return size > 0;
+		pending = end + 1;
+	}
+	return false;
+}
+
 static bool asks_for_frames(const struct session *s, const char *line,
 			    size_t size)
 {
@@ -130,8 +153,7 @@ int session__feed_protocol(struct session *s, const char *line, size_t size)
 		}
 	} else if (s->question.size > 0 && session__is_end(s, line, size)) {
 		answer_question(s);
-	} else if (s->in_admin && !s->continuing &&
-		   session__is_end(s, line, size)) {
+	} else if (session_ends_answer(s, line, size)) {
 		end_admin_input(s);
 	} else {
 		return 0;
