@@ -6,8 +6,8 @@
 
 #include "base/diag.h"
 #include "cmod/call.h"
-#include "cmod/crash.h"
 #include "cmod/module.h"
+#include "cmod/outside.h"
 #include "neap/module.h"
 
 enum { TEXT_MAX = 256 };
@@ -105,16 +105,6 @@ static int check_fields(const struct cmod *m, const struct neap_module *b,
 	return check_function(m, "fini", (uintptr_t)b->fini);
 }
 
-static int run_init(const struct cmod *m, const struct neap_module *b)
-{
-	int rc;
-
-	crash_enter_module("the init function", m->file);
-	rc = b->init();
-	crash_leave_module();
-	return rc;
-}
-
 int cmod__check_abi(struct cmod *m)
 {
 	const struct neap_module *b;
@@ -128,7 +118,7 @@ int cmod__check_abi(struct cmod *m)
 		return -1;
 	if (b->init != NULL) {
 		call_outside_begin();
-		if (run_init(m, b) != 0) {
+		if (outside_init(m->file, b->init) != 0) {
 			cause = call_outside_error();
 			diag_set_code(ClientError, ER_LOAD_MODULE,
 				      "cannot load '%s': its init function "

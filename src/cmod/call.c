@@ -6,6 +6,7 @@
 
 #include "base/diag.h"
 #include "base/inject.h"
+#include "cmod/exceptions.h"
 
 enum {
 	POOL_MAX = 256, /* idle calls: a burst holds no memory */
@@ -132,13 +133,18 @@ bool call_resume(struct neap_call *c, int status)
 
 int call_wait(struct neap_call *c)
 {
+	exceptions_f place = cmod_func_exceptions(c->func);
+	struct exceptions own;
+
 	assert(call_current == c);
 	/* Whoever called may let go of the function meanwhile. */
 	if (!(c->flags & CALL_WAITED)) {
 		cmod_func_ref(c->func);
 		c->flags |= CALL_WAITED;
 	}
+	own = exceptions_take(place);
 	cstack_leave(&c->stack);
+	exceptions_put(place, own);
 	return c->status;
 }
 

@@ -2,10 +2,12 @@
 #include "cmod/cfiber.h"
 
 #include <assert.h>
+#include <fenv.h>
 
 #include "base/diag.h"
 #include "cmod/call.h"
 #include "cmod/cpu.h"
+#include "cmod/exceptions.h"
 #include "cmod/host.h"
 #include "cmod/stack.h"
 #include "cmod/wait.h"
@@ -145,6 +147,24 @@ static int run_body(struct neap_call *c, const char *args, const char *args_end)
 	return body->with_list(*body->list);
 }
 
+/* It begins as the server has floating point; who starts it, in the middle of a
+ * call, finds that and exceptions as they were. */
+static bool enter(struct neap_call *c, const struct neap_call *outer)
+{
+	exceptions_f place = outer == NULL ? NULL
+					   : cmod_func_exceptions(outer->func);
+	struct exceptions of_outer = exceptions_take(place);
+	fenv_t floating;
+	bool ended;
+
+	fegetenv(&floating);
+	fesetenv(FE_DFL_ENV);
+	ended = cstack_call(&c->stack, run_body, c, NULL, NULL);
+	fesetenv(&floating);
+	exceptions_put(place, of_outer);
+	return ended;
+}
+
 bool cfiber_run(struct cfiber *f, int status)
 {
 	/* When it starts, who starts it is in the middle of a call. */
@@ -155,7 +175,7 @@ bool cfiber_run(struct cfiber *f, int status)
 	call_current = c;
 	if (!f->entered) {
 		f->entered = true;
-		ended = cstack_call(&c->stack, run_body, c, NULL, NULL);
+		ended = enter(c, outer);
 	} else {
 		c->status = status;
 		ended = cstack_resume(&c->stack);

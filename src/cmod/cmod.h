@@ -20,6 +20,7 @@
 
 struct cmod;
 struct cmod_func;
+struct exceptions;
 struct neap_call;
 
 enum { CMOD_NAME_MAX = 256 }; /* length of a function's name */
@@ -152,6 +153,9 @@ void cmod_func_count_cpu(struct cmod_func *f, uint64_t ticks);
 cmod_func_f cmod_func_code(const struct cmod_func *f);
 const char *cmod_func_symbol(const struct cmod_func *f);
 struct cmod *cmod_func_module(const struct cmod_func *f);
+
+/** Where its module keeps the exceptions of C++, or NULL. */
+struct exceptions *(*cmod_func_exceptions(const struct cmod_func *f))(void);
 
 /** What cmod_list() tells of one instance. Strings live during the call. */
 struct cmod_info {

@@ -16,6 +16,7 @@ struct elf_facts {
 	bool origin;       /* looks for dependencies by $ORIGIN */
 	bool never_closes; /* marked NODELETE, or has unique symbols */
 	bool abi_block;    /* defines neap_module_info */
+	bool cxx;          /* has code of C++ that exceptions may pass */
 };
 
 /**

@@ -173,6 +173,8 @@ static int check_symbol(struct elf_file *f, uint64_t i)
 	    (type > STT_TLS && type != STT_GNU_IFUNC) || s->st_other > 3)
 		return elf__bad(f, "symbol %lu: st_info or st_other",
 				(unsigned long)i);
+	if (strcmp(f->strings + s->st_name, "__gxx_personality_v0") == 0)
+		f->facts.cxx = true;
 	if (s->st_shndx == SHN_UNDEF)
 		return check_undefined(f, i);
 	if (bind == STB_GNU_UNIQUE)

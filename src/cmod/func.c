@@ -293,3 +293,8 @@ struct cmod *cmod_func_module(const struct cmod_func *f)
 {
 	return f->module;
 }
+
+exceptions_f cmod_func_exceptions(const struct cmod_func *f)
+{
+	return f->module->exceptions;
+}

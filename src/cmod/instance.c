@@ -7,8 +7,10 @@
 
 #include "base/diag.h"
 #include "base/inject.h"
-#include "cmod/crash.h"
+#include "base/log.h"
+#include "cmod/call.h"
 #include "cmod/module.h"
+#include "cmod/outside.h"
 #include "cmod/path_watch.h"
 #include "neap/module.h"
 
@@ -31,20 +33,33 @@ static void fail_open(const struct cmod *m)
 		      m->file, text);
 }
 
+struct opening {
+	const char *path;
+	void *dl;
+	int err;
+};
+
 /* All symbols now: a missing one fails here, not in a call. Local: two modules'
  * globals never mix. */
+static void open_opening(void *arg)
+{
+	struct opening *o = arg;
+
+	errno = 0;
+	o->dl = dlopen(o->path, RTLD_NOW | RTLD_LOCAL);
+	o->err = errno;
+}
+
 static void *open_path(const struct image *img, const char *file,
 		       int *ret_errno)
 {
-	void *dl = NULL;
+	struct opening o = { .path = img->path };
 
-	errno = 0;
-	crash_enter_module("the loading or a constructor", file);
 	if (img->folder != NULL || !inject("cmod.proc"))
-		dl = dlopen(img->path, RTLD_NOW | RTLD_LOCAL);
-	*ret_errno = errno;
-	crash_leave_module();
-	return dl;
+		outside_loader("the loading or a constructor", file,
+			       open_opening, &o);
+	*ret_errno = o.err;
+	return o.dl;
 }
 
 /*
@@ -71,11 +86,28 @@ static void *open_copy(struct cmod *m)
 	return dl;
 }
 
+static void close_dl(void *arg)
+{
+	dlclose(arg);
+}
+
 static void close_library(struct cmod *m)
 {
-	crash_enter_module("a destructor", m->file);
-	dlclose(m->dl);
-	crash_leave_module();
+	outside_loader("a destructor", m->file, close_dl, m->dl);
+}
+
+/* Where C++ keeps the exceptions of this library, whose runtime may be its own. */
+static exceptions_f find_exceptions(const struct cmod *m)
+{
+	void *address = NULL;
+	exceptions_f place = NULL;
+
+	if (m->image.facts.cxx)
+		address = dlsym(m->dl, "__cxa_get_globals");
+	/* An object pointer is no function pointer to ISO C; POSIX has it so. */
+	if (address != NULL)
+		memcpy(&place, &address, sizeof place);
+	return place;
 }
 
 static int open_library(struct cmod *m)
@@ -88,6 +120,7 @@ static int open_library(struct cmod *m)
 		fail_open(m);
 		goto fail;
 	}
+	m->exceptions = find_exceptions(m);
 	if (cmod__check_abi(m) != 0)
 		goto fail;
 	return 0;
@@ -137,15 +170,26 @@ static bool is_mapped(const struct cmod *m)
 	return dl != NULL;
 }
 
+/* There is nobody to give an error to. */
+static void run_fini(const struct cmod *m)
+{
+	struct error *e;
+
+	call_outside_begin();
+	if (outside_fini(m->file, m->info->fini) == 0)
+		return;
+	e = call_outside_error();
+	log_error("module '%s': its fini function has failed: %s", m->file,
+		  e->message);
+	error_unref(e);
+}
+
 void cmod__close(struct cmod *m)
 {
 	bool kept;
 
-	if (m->info != NULL && m->info->fini != NULL) {
-		crash_enter_module("the fini function", m->file);
-		m->info->fini();
-		crash_leave_module();
-	}
+	if (m->info != NULL && m->info->fini != NULL)
+		run_fini(m);
 	close_library(m);
 	if (cmod_live_count() == 0)
 		path_watch_end();

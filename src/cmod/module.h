@@ -12,6 +12,7 @@
 #include <uthash.h>
 
 #include "cmod/cmod.h"
+#include "cmod/exceptions.h"
 #include "cmod/image.h"
 
 struct neap_module;
@@ -30,6 +31,7 @@ struct cmod {
 	void *dl;
 	struct link_map *map;           /* what the loader knows of it */
 	const struct neap_module *info; /* its ABI block, or NULL */
+	exceptions_f exceptions;        /* NULL: it is not of C++ */
 	struct cmod_func *funcs;        /* by symbol */
 	uint64_t calls;                 /* of functions that are gone */
 	uint64_t errors;

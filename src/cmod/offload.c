@@ -15,6 +15,7 @@
 #include "base/inject.h"
 #include "cmod/cpu.h"
 #include "cmod/crash.h"
+#include "cmod/exceptions.h"
 #include "neap/module.h"
 
 struct offload *offload_new(struct cmod_func *func)
@@ -77,8 +78,9 @@ void offload_run(struct offload *o)
 	c->stack.base = stack_base();
 	call_current = c;
 	begin = cpu_begin();
-	c->stack.result =
-		cmod_func_code(c->func)(c, c->in.data, c->in.data + c->in.size);
+	c->stack.result = exceptions_border(cmod_func_code(c->func), c,
+					    c->in.data,
+					    c->in.data + c->in.size);
 	cmod_func_count_cpu(c->func, cpu_end(begin));
 	call_current = NULL;
 	crash_leave_thread();

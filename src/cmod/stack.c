@@ -7,6 +7,7 @@
 
 #include "base/diag.h"
 #include "base/inject.h"
+#include "cmod/exceptions.h"
 #include "cmod/stack_switch.h"
 
 #ifdef CSTACK_ASAN
@@ -129,7 +130,9 @@ PLAIN static int trampoline(struct neap_call *arg, const char *args,
 
 	(void)args, (void)args_end;
 	entered(s, NULL);
-	rc = s->user.code(s->user.call, s->user.args, s->user.args_end);
+	/* (Caught further out it would pass by the line below.) */
+	rc = exceptions_border(s->user.code, s->user.call, s->user.args,
+			       s->user.args_end);
 	leaving(s, NULL); /* for good: no fake stack to keep */
 	return rc;
 }

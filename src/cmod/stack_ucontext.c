@@ -8,6 +8,7 @@
 #include <ucontext.h>
 
 #include "base/inject.h"
+#include "cmod/exceptions.h"
 
 struct context {
 	ucontext_t here; /* the stack, while it is left */
@@ -21,8 +22,8 @@ static void body(unsigned high, unsigned low)
 		(struct cstack *)(((uintptr_t)high << 16 << 16) | low);
 	struct context *c = s->context;
 
-	s->result =
-		s->entry.code(s->entry.call, s->entry.args, s->entry.args_end);
+	s->result = exceptions_border(s->entry.code, s->entry.call,
+				      s->entry.args, s->entry.args_end);
 	s->returned = 1;
 	setcontext(&c->back);
 }

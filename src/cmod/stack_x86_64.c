@@ -35,6 +35,8 @@ _Static_assert(offsetof(struct cstack, x87_default) == 36,
  * walk from a C stack into whoever runs it now:
  *
  *	CFA = *(rbx + 8) + 16 (rbp and the return address)
+ *
+ * An exception of C++ goes no further than here: see exceptions.h.
  */
 __asm__(".text\n"
 	".globl cstack__call\n"
@@ -43,6 +45,8 @@ __asm__(".text\n"
 	".p2align 5\n"
 	"cstack__call:\n"
 	".cfi_startproc\n"
+	".cfi_personality 0x1b, exceptions__personality\n"
+	".cfi_lsda 0x1b, .Lcstack_caught\n"
 	"	push %rbp\n"
 	".cfi_def_cfa_offset 16\n"
 	".cfi_offset rbp, -16\n"
@@ -52,6 +56,13 @@ __asm__(".text\n"
 	"	mov 16(%rbx), %rsp\n"
 	"	call *%rax\n"
 	"	mov 8(%rbx), %rsp\n"
+	"	mov $1, %edx\n"
+	"	pop %rbp\n"
+	"	ret\n"
+	".Lcstack_caught:\n"
+	"	mov 8(%rbx), %rsp\n"
+	"	mov %rax, %rdi\n"
+	"	call exceptions__caught\n"
 	"	mov $1, %edx\n"
 	"	pop %rbp\n"
 	"	ret\n"
@@ -147,8 +158,10 @@ int cstack__boot(struct cstack *s)
 {
 	/* Aligned to 16 before the call, as the ABI wants it. */
 	s->top = (void *)(((uintptr_t)s->base + s->size - 64) & ~(uintptr_t)15);
-	__asm__ volatile("stmxcsr %0" : "=m"(s->fp_default));
-	__asm__ volatile("fnstcw %0" : "=m"(s->x87_default));
+	/* As the ABI has them at the start of a program, not as they are now: a
+	 * function may have changed them for a while and start a fiber. */
+	s->fp_default = 0x1f80;
+	s->x87_default = 0x37f;
 	return 0;
 }
 
