@@ -1,5 +1,7 @@
 -- A part of the module `core`: waiting. Where a fiber cannot wait, because a function
 -- in C stands between, the error says so.
+local c = ...
+
 local args = require('neap.args')
 local fiber = require('fiber')
 
@@ -7,10 +9,17 @@ local setmetatable = setmetatable
 
 local M = {}
 
+local function rest()
+    local status = c.rest()
+    if status ~= 0 then
+        c.failed(status)
+    end
+end
+
 -- Until the time is over, however often it is woken.
 local function sleep(seconds)
     if seconds == 0 then
-        return fiber.yield()
+        return rest()
     end
     local due = fiber.clock() + seconds
     local left = seconds
@@ -33,9 +42,10 @@ function M.msleep(milliseconds)
 end
 
 --- core.yield()
--- Let others run. Yields: yes. Throws: cancelled.
+-- Let others run. Like a wait it begins a new burst of processor time.
+-- Yields: yes. Throws: cancelled.
 function M.yield()
-    fiber.yield()
+    rest()
 end
 
 -- Of fibers that were woken, or wait: what core.wait() sees of that.

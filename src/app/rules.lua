@@ -166,7 +166,7 @@ kinds['use-service'] = function(env, place, text, rule)
     end
     local args = arguments(env, place, rule.args)
     return function(txn)
-        txn.service, txn.service_args = call, args
+        txn.service, txn.service_args, txn.service_name = call, args, name
         txn.service_elsewhere = elsewhere
         return DONE
     end

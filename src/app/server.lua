@@ -27,6 +27,9 @@ local function with_rules(txn, run, resp)
     resp.status = resp.status or 200
     resp.headers = fields.map(fields.of(resp.headers))
     run(txn)
+    if txn.answer == 'close' then
+        return txn.req:abort()
+    end
     return txn.answer or resp
 end
 
@@ -42,7 +45,7 @@ local function run_service(txn)
     if not ok then
         c.log_error(value)
         if own.writer or txn.writer then
-            error('the answer has begun: it is cut', 0)
+            return txn.req:abort()
         end
         return rules.plain(500)
     end
@@ -51,7 +54,8 @@ local function run_service(txn)
         resp = applet.finish_http(own)
     end
     if resp == nil then
-        c.log_error('the service has returned without an answer')
+        c.log_error(('service \'%s\' has returned without an answer')
+            :format(txn.service_name))
         return rules.plain(500)
     end
     return resp ~= true and resp or nil
@@ -77,7 +81,7 @@ local function respond(listener, txn)
     end
     local answer = txn.answer
     if answer == 'close' then
-        error('closed', 0)
+        return txn.req:abort()
     elseif answer == 'sent' then
         return nil
     end

@@ -3,8 +3,10 @@
 
 #include <lauxlib.h>
 
+#include "lua/lua_call.h"
 #include "lua/lua_error.h"
 #include "lua_src/app.h"
+#include "runtime/fiber.h"
 
 static int open_args(lua_State *L)
 {
@@ -14,12 +16,36 @@ static int open_args(lua_State *L)
 	return 1;
 }
 
+/* rest() -> status: the others are let run. As a wait does, and other than fiber.yield(),
+ * it begins a new burst: so HAProxy counts. */
+static int l_rest(lua_State *L)
+{
+	struct fiber *self = lua_wait_check(L);
+
+	fiber_park(self, NULL, NULL, UINT64_MAX);
+	fiber_wakeup(self, 0);
+	return lua_wait(L);
+}
+
+static int open_flow(lua_State *L)
+{
+	static const luaL_Reg functions[] = {
+		{ "rest", l_rest },
+		{ "failed", lua_wait_failed },
+		{ NULL, NULL },
+	};
+
+	lua_newtable(L);
+	luaL_register(L, NULL, functions);
+	return 1;
+}
+
 #define MODULE(id, name, open) \
 	static const struct lua_module id = { "neap." name, open, lua_src_##id }
 
 MODULE(args, "args", open_args);
 MODULE(core_events, "core_events", tools_open_events);
-MODULE(core_flow, "core_flow", NULL);
+MODULE(core_flow, "core_flow", open_flow);
 MODULE(core_httpclient, "core_httpclient", NULL);
 MODULE(core_log, "core_log", tools_open_log);
 MODULE(core_process, "core_process", tools_open_process);

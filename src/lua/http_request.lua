@@ -23,7 +23,7 @@ local M = {
 
 local c_begin, c_write, c_wait_write, c_finish =
     c.begin, c.write, c.wait_write, c.finish
-local c_failed = c.failed
+local c_failed, c_abort = c.failed, c.abort
 local c_take_body, c_wait_body, c_state, c_unread, c_is_partial =
     c.take_body, c.wait_body, c.body_state, c.unread, c.is_partial
 
@@ -468,6 +468,13 @@ function request:request_line()
     local proto = self.proto
     return ('%s %s HTTP/%d.%d'):format(self.method, self.target, proto[1],
         proto[2])
+end
+
+--- req:abort()
+-- Close the connection without an answer, or in the middle of one that has begun; with
+-- HTTP/2 it is the stream that is reset. The handler returns nothing then. Yields: no.
+function request:abort()
+    c_abort(self, true)
 end
 
 --- req:url_for(name, [args], [query]) -> string

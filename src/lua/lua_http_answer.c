@@ -419,15 +419,16 @@ static int l_finish(lua_State *L)
 	return rc;
 }
 
-/* abort(req) -> boolean: it was begun, and is cut. */
+/* abort(req, [also one that was not begun]) -> boolean: it is cut. */
 static int l_abort(lua_State *L)
 {
 	struct http_request *req = lua_http_find_request(L, 1);
-	bool begun = req != NULL && http_request_is_begun(req);
+	bool cut = req != NULL &&
+		   (lua_toboolean(L, 2) != 0 || http_request_is_begun(req));
 
-	if (begun)
+	if (cut)
 		http_request_abort(req);
-	lua_pushboolean(L, begun);
+	lua_pushboolean(L, cut);
 	return 1;
 }
 

@@ -310,6 +310,26 @@ for _, how in ipairs({ 'close', 'reset' }) do
     tap.same(logged, {}, 'which is no error')
 end
 
+-- The handler gives it up: before an answer, in the middle of one, and behind it.
+for _, begun in ipairs({ false, true }) do
+    logged = {}
+    run = function(req)
+        if begun then req:stream():write('the first piece') end
+        req:abort()
+        req:abort()
+    end
+    peer = raw.connect(port)
+    peer:send(GET:format(''):rep(2))
+    local bytes, ended = peer:read()
+    tap.is(ended, true, 'abort: the connection is closed')
+    tap.is(bytes:find('the first piece', 1, true) ~= nil, begun,
+        'abort: what was written before was sent')
+    tap.is(select(2, bytes:gsub('HTTP/1', '')), begun and 1 or 0,
+        'abort: and no more')
+    tap.same(logged, {}, 'abort: no error')
+    peer:close()
+end
+
 -- a stop in the middle
 local go = false
 run = function()

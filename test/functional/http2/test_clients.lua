@@ -58,6 +58,7 @@ local function new_server(options)
     httpd:route({path = '/form', method = 'POST'}, function(req)
         return req:post_param('a')
     end)
+    httpd:route({path = '/abort'}, function(req) req:abort() end)
     httpd:route({path = '/fail'}, function() error('on purpose') end)
     httpd:static('/files', folder)
     return httpd:start(), httpd:port()
@@ -121,6 +122,8 @@ for _, tls in ipairs({true, false}) do
     tap.like(get('/echo', '-i --data-binary @"' .. huge .. '"'), '^HTTP/2 413',
         how .. 'too large a body')
     tap.like(get('/fail', '-i'), '^HTTP/2 500', how .. 'an error')
+    tap.like(get('/abort', '2>&1'), 'HTTP/2 stream %d+ was not closed cleanly',
+        how .. 'a stream is reset')
 
     -- Files, compression, events.
     tap.is(get('/files/small.txt'), 'a small file\n', how .. 'a small file')
