@@ -68,10 +68,12 @@ local function value_at(text, at, in_list)
     return { text = sub(text, at, after - 1), column = column }, after
 end
 
+-- Behind `in`: values in parentheses, or one alone.
 local function list_at(text, at)
     local list = {}
     if byte(text, at) ~= 40 then
-        fail(at, "a list in parentheses is expected behind 'in'")
+        list[1], at = value_at(text, at)
+        return list, at
     end
     at = blank(text, at + 1)
     while byte(text, at) ~= 41 do

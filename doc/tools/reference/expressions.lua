@@ -44,7 +44,7 @@ decided is not looked at further. A test is
   expression), and a value: a word, or quoted. Addresses are compared with
   addresses and networks, `<` and its kin are of integers. Of a header field it is the last
   value. With no value each test is false, and `!=` true;
-- an expression, `in` and a list in parentheses;
+- an expression, `in` and a list in parentheses, or one value;
 - HAProxy's form between braces, its words separated and quoted as in its
   configuration: `{ EXPR [-i] [-m METHOD] [-f FILE] [--] PATTERN.. }`. It is true when any of the
   values matches any of the patterns. Methods: `str`, `beg`, `end`, `sub`, `dir`, `dom`,

@@ -135,6 +135,7 @@ for text, want in pairs({
     ['path contains b.h'] = true, ["path matches '^/[a-z]/'"] = true,
     ["path matches '^(a+)+$'"] = false, ['path == /a/b.html'] = true,
     ['path != /a/b.html'] = false, ['method in (GET, POST)'] = true,
+    ['src in 192.0.2.0/24 and path != /x'] = true, ['method in PUT'] = false,
     ['method in (PUT POST)'] = false, ['src == 192.0.2.0/24'] = true,
     ['src in (10.0.0.0/8, 192.0.2.7)'] = true, ['src == ::ffff:192.0.2.7'] = true,
     ['req.hdr(x-n) > 11'] = true, ['req.hdr(x-n) < 12'] = false,
