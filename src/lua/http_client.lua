@@ -26,6 +26,7 @@ local O = c.options
 local options = c.add_options()
 local END, ETIMEDOUT = 3, -110
 local MAX_BODY = 64 * 1024 * 1024
+local KEPT = 5 -- connections
 
 local M = {}
 local client = {}
@@ -66,13 +67,21 @@ local decoders = {
     ['application/msgpack'] = function(body) return (msgpack.decode(body)) end,
 }
 
+-- Those of the clients that have some, by their responses.
+local own_decoders = setmetatable({}, { __mode = 'k' })
+
 --- response:decode() -> any
--- The body as what its content type says: JSON, YAML or msgpack. Yields: no. Throws:
--- another content type, a body that is not what it says.
+-- The body as what its content type says: JSON, YAML, msgpack, or what the client has a
+-- function for in `decoders`. Yields: no, unless that does. Throws: another content type,
+-- a body that is not what it says.
 function response_mt.__index:decode()
     local given = self.headers['content-type']
     given = type(given) == 'table' and given[1] or given
     local kind = given == nil and 'application/json' or options.type_of(given)
+    local own = own_decoders[self]
+    if own ~= nil and own[kind] ~= nil then
+        return own[kind](self.body, given or kind)
+    end
     local decoder = decoders[kind]
     if decoder == nil then
         usage(('http.client: no decoder for %s'):format(kind))
@@ -175,7 +184,8 @@ local function begin(self, method, url, body, opts)
     end
     if body ~= nil then
         local chosen
-        body, chosen = options.encode(body, known['content-type'])
+        body, chosen = options.encode(body, known['content-type'],
+            self.encoders)
         content_type = chosen or content_type
     end
     if content_type ~= nil and known['content-type'] == nil then
@@ -208,7 +218,8 @@ local function begin(self, method, url, body, opts)
     end
     return { call = call, what = what, timeout = timeout,
              due = due_of(timeout), out = streams_out,
-             lists = options.check_boolean(opts, 'header_lists', false) }
+             lists = options.check_boolean(opts, 'header_lists', false),
+             decoders = self.decoders }
 end
 
 -- What the headers say, in @into.
@@ -232,6 +243,9 @@ local function finish(self)
         return nil, err
     end
     local response = setmetatable(take_head(self, {}), response_mt)
+    if self.decoders ~= nil and next(self.decoders) ~= nil then
+        own_decoders[response] = self.decoders
+    end
     local _, _, size = c.state(self.call)
     response.body = c.take(self.call, size)
     local trailers = c.trailers(self.call)
@@ -251,8 +265,10 @@ local open_stream = c.add_stream({
 --- http.client.new([opts]) -> client
 -- A client with connections of its own. @opts: `max_connections` that are kept for
 -- later requests (5), `max_total_connections` and `max_host_connections` at once (none:
--- no limit; requests that find none free wait). Yields: no. Throws: wrong usage, no
--- libcurl.
+-- no limit; requests that find none free wait). Its tables `encoders` and `decoders` are for
+-- functions of (body, content type), by the type in small letters, which make a text of
+-- what is to be sent, or something of a response's body for `decode()`; they come before
+-- JSON, YAML and msgpack. Yields: no. Throws: wrong usage, no libcurl.
 function M.new(opts)
     if opts ~= nil and type(opts) ~= 'table' then
         usage('http.client.new(opts): opts is a table')
@@ -265,13 +281,14 @@ function M.new(opts)
         end
     end
     local handle, err = c.new(
-        math.floor(options.check_number(opts, 'max_connections', 5, 1)),
+        opts.max_connections == -1 and KEPT or
+            math.floor(options.check_number(opts, 'max_connections', KEPT, 1)),
         math.floor(options.check_number(opts, 'max_host_connections', 0)),
         math.floor(options.check_number(opts, 'max_total_connections', 0)))
     if handle == nil then
         error(err, 2)
     end
-    return setmetatable({ c = handle }, client_mt)
+    return setmetatable({ c = handle, encoders = {}, decoders = {} }, client_mt)
 end
 
 --- client:request(method, url, [body], [opts]) -> response | nil, err

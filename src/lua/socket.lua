@@ -450,8 +450,8 @@ function methods:sysconnect(host, port)
 end
 
 --- socket_object:shutdown([how]) -> boolean, err
--- End one direction: @how is `R` or `W`; or both: `RW`, and unless given. The numbers 0,
--- 1 and 2 will do, too. After `W` the other side reads an end, and may still send.
+-- End one direction: @how is `R` or `W`; or both: `RW`, and unless given. `SHUT_RD`,
+-- `SHUT_WR` and `SHUT_RDWR` of the module are the same. After `W` the other side reads an end, and may still send.
 -- With TLS the end is announced to the other side; there is no `R` alone.
 -- Yields: no; with TLS, until what it has taken is sent. Throws: it is closed.
 function methods:shutdown(how)
@@ -562,6 +562,18 @@ end
 -- --- the module ---
 
 local M = {}
+
+--- socket.SHUT_RD -> number
+-- For `socket_object:shutdown()`: no more is read.
+M.SHUT_RD = c.shutdowns.R
+
+--- socket.SHUT_WR -> number
+-- No more is written.
+M.SHUT_WR = c.shutdowns.W
+
+--- socket.SHUT_RDWR -> number
+-- Both.
+M.SHUT_RDWR = c.shutdowns.RW
 
 local function open(call, make, domain, kind, protocol)
     local family = number_of(c.domains, domain)

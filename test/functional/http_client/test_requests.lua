@@ -114,6 +114,23 @@ end, 'a table cannot be sent as text/plain', 'not as anything')
 tap.throws(function()
     http.post(base .. '/echo', 'x', { headers = { ['content-type'] = 'a/b' } }):decode()
 end, 'no decoder for a/b', 'nor decoded from it')
+
+-- Ways of one's own to send and to decode; the options that Tarantool's pages speak of.
+local own = http.new({ max_connections = -1, max_total_connections = 0 })
+own.encoders['text/csv'] = function(body, kind)
+    return kind .. ':' .. table.concat(body, ',')
+end
+own.decoders = { ['text/csv'] = function(body, kind) return { kind, body } end }
+r = own:post(base .. '/echo', { 1, 2 }, {
+    headers = { ['content-type'] = 'Text/CSV; x=y' }, max_header_name_len = 32 })
+tap.is(r.body, 'Text/CSV; x=y:1,2', 'an encoder of its own')
+tap.is(r:decode()[1] .. '|' .. r:decode()[2], 'Text/CSV; x=y|Text/CSV; x=y:1,2',
+    'and a decoder')
+tap.is(own:post(base .. '/echo', { 1 }):decode()[1], 1, 'beside which there is JSON')
+own.encoders['text/csv'] = function() end
+tap.throws(function()
+    own:post(base .. '/echo', {}, { headers = { ['content-type'] = 'text/csv' } })
+end, 'gives a string', 'an encoder that gives none')
 http.post(base .. '/echo', 12)
 tap.is(seen.body, '12', 'a number is its text')
 
