@@ -168,8 +168,8 @@ local function take(self, what)
     local txn = self.txn
     txn:check()
     local kept = txn._body
-    if kept == nil then
-        return txn.req:read(what)
+    if kept == nil or txn.source then
+        return txn:read(what)
     end
     -- Somebody has read it all before.
     local from = self._read or 1

@@ -121,10 +121,24 @@ function M.register_service(name, mode, f)
     handlers.register('service', name, f, mode)
 end
 
---- core.register_filter(...)
--- Not there yet, and throws. Yields: no.
-function M.register_filter()
-    error('core.register_filter: not there yet', 2)
+--- core.register_filter(name, class, [parser])
+-- Register a filter of bodies for rules `filter: lua.NAME`, NAME being @name. `class:new()`
+-- makes the object of one request, whose callbacks are all optional: `start_analyze(txn,
+-- channel)` and `end_analyze(txn, channel)`, `http_headers(txn, http_msg)`,
+-- `http_payload(txn, http_msg)`, `http_end(txn, http_msg)`; see
+-- [filters](../guide-server.md#filters). @parser(class, args) gets a class that inherits
+-- from @class and the arguments of the rule and returns it, or another one, or nothing: then
+-- there is no filter. Each callback runs in a fiber with limits of its own and may wait.
+-- Yields: no. Throws: the state has been started.
+function M.register_filter(name, class, parser)
+    local call = 'register_filter(name, class, [parser])'
+    check_name(call, name)
+    if type(class) ~= 'table' then
+        usage(('core.%s: the class is a table'):format(call))
+    end
+    parser = parser or function(own) return own end
+    check_function(call, parser)
+    require('neap.filter').register(name, class, parser)
 end
 
 --- core.done(value)

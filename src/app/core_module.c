@@ -108,16 +108,27 @@ MODULE(core, "core", lua_src_core);
 MODULE(act, "neap.act", lua_src_act);
 MODULE(applet, "neap.applet", lua_src_applet);
 MODULE(fields, "neap.fields", lua_src_fields);
+MODULE(filter, "neap.filter", lua_src_filter);
+MODULE(filter_chain, "neap.filter_chain", lua_src_filter_chain);
 MODULE(handlers, "neap.handlers", lua_src_handlers);
+MODULE(http_message, "neap.http_message", lua_src_http_message);
 MODULE(rules, "neap.rules", lua_src_rules);
 MODULE(remote, "neap.remote", lua_src_remote);
 MODULE(server, "neap.server", lua_src_server);
 MODULE(txn, "neap.txn", lua_src_txn);
 
 const struct lua_module *const core_modules[] = {
-	&app_module_core,   &app_module_act,
-	&app_module_applet, &app_module_fields,
-	&app_module_rules,  &app_module_handlers,
-	&app_module_remote, &app_module_server,
-	&app_module_txn,    NULL,
+	&app_module_core,
+	&app_module_act,
+	&app_module_applet,
+	&app_module_fields,
+	&app_module_filter,
+	&app_module_filter_chain,
+	&app_module_rules,
+	&app_module_handlers,
+	&app_module_http_message,
+	&app_module_remote,
+	&app_module_server,
+	&app_module_txn,
+	NULL,
 };

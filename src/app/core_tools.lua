@@ -14,9 +14,6 @@ local M = {
         -- That of Lua 5.1 knows no __pairs.
         pairs = map.pairs,
         Regex = require('neap.regex_class'),
-        filter = {
-            CONTINUE = 1, WAIT = 0, ERROR = -1,
-        },
     },
 }
 

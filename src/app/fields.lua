@@ -31,6 +31,26 @@ function M.check_value(value)
     return check('a header field', value)
 end
 
+-- A text of a request's first line, which has no room for what would end it.
+function M.check_line(what, text)
+    if type(text) ~= 'string' or text == '' or text:find('[%z\1-\32\127]') then
+        error(what .. ': a text without spaces and control characters is '
+            .. 'wanted', 3)
+    end
+    return text
+end
+
+-- replacer(pattern, replacement, level) -> f for replaced(). Throws: no regular expression.
+function M.replacer(pattern, replacement, level)
+    local regex, err = require('neap.regex').new(pattern)
+    if regex == nil then
+        error(('the pattern %q: %s'):format(pattern, err), level + 1)
+    end
+    return function(value)
+        return regex:replace(value, replacement)
+    end
+end
+
 -- tables(list) -> {name = {[0] = value, ..}}
 function M.tables(list)
     local all = {}

@@ -25,7 +25,7 @@ function ops.fetch(txn, name, ...)
 end
 
 function ops.read(txn, what)
-    return txn.req:read(what)
+    return txn:read(what)
 end
 
 function ops.body(txn)
@@ -148,18 +148,27 @@ local request_mt = {
     end,
 }
 
+-- What may have changed since the last call.
+local function update_request(req, head)
+    local values, target = req.values, head.target
+    req.list, values.method = head.fields, head.method
+    if target ~= values.target then
+        local path, query = target:match('^([^?]*)%??(.*)$')
+        values.target, values.path, values.query = target, c.decode(path), query
+    end
+end
+
 local function make_request(object, head)
-    local target = head.target
-    local path, query = target:match('^([^?]*)%??(.*)$')
     local major, minor = head.version:match('(%d).(%d)')
-    return setmetatable({
-        object = object, list = head.fields,
+    local req = setmetatable({
+        object = object,
         values = {
-            method = head.method, target = target, path = c.decode(path),
-            query = query, proto = { tonumber(major), tonumber(minor) },
+            proto = { tonumber(major), tonumber(minor) },
             peer = { host = head.src, port = head.src_port },
         },
     }, request_mt)
+    update_request(req, head)
+    return req
 end
 
 local socket = {}
@@ -211,9 +220,7 @@ local function txn_of(object, head)
         txn.sf = setmetatable({ object = object, text = true }, fetches)
         object:set_priv(txn)
     elseif head.fields then
-        local req = txn.req
-        req.list = head.fields
-        req.values.method, req.values.target = head.method, head.target
+        update_request(txn.req, head)
     end
     txn.res = head.response and { status = head.status,
                                   headers = fields.map(head.response) } or nil
@@ -244,6 +251,15 @@ end
 
 function handlers.serve.converter(call, _, _, ...)
     return result(call(...))
+end
+
+-- An answer of txn:done() stays with what the call returns.
+function handlers.serve.filter(call, object, head, ...)
+    local txn = txn_of(object, head)
+    local value = result(call(txn, ...))
+    local answer = txn.answer
+    txn.answer = nil
+    return value, answer, txn.log_level
 end
 
 function handlers.serve.service(call, object, head, ...)

@@ -5,6 +5,7 @@
 local c = ...
 
 local act = require('neap.act')
+local chain = require('neap.filter_chain')
 local fields = require('neap.fields')
 local handlers = require('neap.handlers')
 local sample = require('neap.sample')
@@ -169,6 +170,44 @@ kinds['use-service'] = function(env, place, text, rule)
         txn.service, txn.service_args, txn.service_name = call, args, name
         txn.service_elsewhere = elsewhere
         return DONE
+    end
+end
+
+-- What its arguments make of the class is looked at now, unless it is in another state.
+function kinds.filter(env, place, text, rule)
+    local call, _, name, elsewhere = script(env, place, 'filter', text)
+    local args, constant, list = {}, true, {}
+    for i, arg in ipairs(rule.args or {}) do
+        local f, is_constant = template(env, place, arg)
+        args[i], constant = f, constant and is_constant
+    end
+    for i = 1, constant and #args or 0 do
+        list[i] = args[i]()
+    end
+    if env.mode ~= 'http' then
+        bad(place, 'filter: there are none of connections yet')
+    end
+    local spec = {
+        name = name, call = call, open = rule.on_error == 'continue',
+        key = constant and table.concat(list, '\0') or false,
+    }
+    env.uses.filters = true
+    if constant and not elsewhere then
+        local ok, why = call({}, 'configure', 0, spec.key, list)
+        if not ok then
+            bad(place, "filter 'lua.%s': %s", name, why)
+        end
+    end
+    return function(txn)
+        if not constant then
+            list = {}
+            for i = 1, #args do
+                list[i] = args[i](txn)
+            end
+        end
+        if not chain.attach(txn, spec, list) then
+            return txn.answer and DONE or failed.deny(txn)
+        end
     end
 end
 

@@ -3,6 +3,7 @@
 local c = ...
 
 local applet = require('neap.applet')
+local chain = require('neap.filter_chain')
 local config = require('neap.config')
 local fields = require('neap.fields')
 local rules = require('neap.rules')
@@ -20,9 +21,6 @@ local finish_txn = txns.finish
 
 -- Response rules may change what is sent, before it is.
 local function with_rules(txn, run, resp)
-    if type(resp) == 'string' then
-        resp = { body = resp }
-    end
     txn.res, txn.answer = resp, nil
     resp.status = resp.status or 200
     resp.headers = fields.map(fields.of(resp.headers))
@@ -61,8 +59,26 @@ local function run_service(txn)
     return resp ~= true and resp or nil
 end
 
+local function answer_of(txn)
+    local answer = txn.answer
+    if answer == 'close' then
+        return txn.req:abort()
+    elseif answer == 'sent' then
+        return nil
+    end
+    return answer
+end
+
+-- A filter has ended the request, or has failed.
+local function refusal(txn)
+    if txn.answer then
+        return answer_of(txn)
+    end
+    return rules.plain(txn.refused)
+end
+
 -- No rule has answered.
-local function respond_with_file(listener, txn)
+local function respond_with_file(txn, listener)
     for _, serve in ipairs(listener.files) do
         local resp, mine = serve(txn.req)
         if mine then
@@ -74,21 +90,26 @@ end
 
 local function respond(listener, txn)
     local run = listener.rules
-    if run == nil or run(txn) ~= rules.DONE then
-        return respond_with_file(listener, txn)
-    elseif txn.service then
-        return run_service(txn)
+    local done = run and run(txn) == rules.DONE
+    if done and not txn.service then
+        return answer_of(txn)
+    elseif txn.filters and not chain.begin(txn) then
+        return refusal(txn)
     end
-    local answer = txn.answer
-    if answer == 'close' then
-        return txn.req:abort()
-    elseif answer == 'sent' then
-        return nil
+    local resp = (done and run_service or respond_with_file)(txn, listener)
+    if txn.refused then
+        if resp == nil then -- the answer has begun
+            return txn.req:abort()
+        end
+        return refusal(txn)
     end
-    return answer
+    return resp
 end
 
 local function ended(txn, ok, ...)
+    if txn.filters then
+        chain.stop(txn)
+    end
     finish_txn(txn)
     if not ok then
         error((...), 0)
@@ -98,8 +119,18 @@ end
 
 local function serve(listener, txn)
     local resp = respond(listener, txn)
+    if type(resp) == 'string' then
+        resp = { body = resp }
+    end
     if resp and listener.response_rules then
-        return with_rules(txn, listener.response_rules, resp)
+        resp = with_rules(txn, listener.response_rules, resp)
+    end
+    if resp and txn.filters and not txn.refused then
+        txn.res = resp
+        resp = chain.respond(txn, resp)
+        if resp == false then
+            return refusal(txn)
+        end
     end
     return resp
 end
@@ -107,13 +138,23 @@ end
 local function make_handler(listener)
     local new = txns.new
     local later = listener.response_rules
+    local hooks = later or listener.uses.filters
     return function(_, req, traced)
         local txn = new(listener, req)
         txn._traced = traced
-        if later then
+        if hooks then
             req._on_head = function(status, headers)
-                local resp = with_rules(txn, later, { status = status,
-                    headers = headers })
+                local resp = { status = status, headers = headers }
+                if later then
+                    resp = with_rules(txn, later, resp)
+                end
+                if resp == nil then
+                    error('a rule has closed the connection', 0)
+                end
+                if txn.filters then
+                    txn.res = resp
+                    return chain.stream(txn, resp.status, resp.headers)
+                end
                 return resp.status, resp.headers
             end
         end
@@ -197,7 +238,7 @@ local function compile(own)
     check_options(own)
     local handlers = require('neap.handlers')
     local env = {
-        mode = mode, response = false, place = config.place,
+        mode = mode, response = false, place = config.place, uses = {},
         facility = mode == 'http' and 'http-req' or 'tcp-req',
         lua = function(kind, name)
             local call = handlers.caller(kind, name)
@@ -212,7 +253,8 @@ local function compile(own)
     }
     local back = setmetatable({ response = true, facility = 'http-res' },
         { __index = env })
-    local listener = { name = own.name, address = own.address, mode = mode }
+    local listener = { name = own.name, address = own.address, mode = mode,
+                       uses = env.uses }
     listener.rules = rules.compile(own.rules, env)
     listener.response_rules = rules.compile(own.response_rules, back)
     listener.files = folders(own.static or {})

@@ -195,6 +195,7 @@ end
 
 function step.globals()
     _G.core, _G.act = require('core'), require('neap.act').script
+    _G.filter = require('neap.filter').script
     for name, class in pairs(require('neap.core_tools').classes) do
         _G[name] = class
     end

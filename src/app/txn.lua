@@ -101,24 +101,14 @@ function HTTP:res_get_headers()
     return fields.tables(fields.of(of_response(self).headers))
 end
 
-local function replacer(pattern, replacement, level)
-    local regex, err = require('neap.regex').new(pattern)
-    if regex == nil then
-        error(('the pattern %q: %s'):format(pattern, err), level + 1)
-    end
-    return function(value)
-        return regex:replace(value, replacement)
-    end
-end
-
 for name, change in pairs({
     add_header = fields.with, del_header = fields.without,
     set_header = fields.set,
     rep_header = function(list, name, pattern, replacement)
-        return fields.replaced(list, name, replacer(pattern, replacement, 3))
+        return fields.replaced(list, name, fields.replacer(pattern, replacement, 3))
     end,
     rep_value = function(list, name, pattern, replacement)
-        return fields.replaced(list, name, replacer(pattern, replacement, 3),
+        return fields.replaced(list, name, fields.replacer(pattern, replacement, 3),
             true)
     end,
 }) do
@@ -132,35 +122,26 @@ for name, change in pairs({
     end
 end
 
--- A text of the request's first line, which has no room for what would end it.
-local function line_text(what, text)
-    if type(text) ~= 'string' or text == '' or text:find('[%z\1-\32\127]') then
-        error(what .. ': a text without spaces and control characters is '
-            .. 'wanted', 3)
-    end
-    return text
-end
-
 local function set_target(req, path, query)
     req.target = query == '' and path or path .. '?' .. query
     req.path, req.query = c.decode(path), query
 end
 
 function HTTP:req_set_method(method)
-    of_request(self).method = line_text('method', method)
+    of_request(self).method = fields.check_line('method', method)
     return true
 end
 
 function HTTP:req_set_path(path)
     local req = of_request(self)
-    set_target(req, line_text('path', path), req.query)
+    set_target(req, fields.check_line('path', path), req.query)
     return true
 end
 
 function HTTP:req_set_query(query)
     local req = of_request(self)
     if query ~= '' then
-        line_text('query', query)
+        fields.check_line('query', query)
     end
     set_target(req, req.target:match('^[^?]*'), query)
     return true
@@ -168,7 +149,7 @@ end
 
 function HTTP:req_set_uri(uri)
     local req = of_request(self)
-    local path, query = line_text('uri', uri):match('^([^?]*)%??(.*)$')
+    local path, query = fields.check_line('uri', uri):match('^([^?]*)%??(.*)$')
     local rest = path:match('^%a[%w+.-]*://[^/]*(.*)$')
     set_target(req, rest == '' and '/' or rest or path, query)
     return true
@@ -349,10 +330,19 @@ function TXN:unset_var(name)
     return there
 end
 
+-- What comes next of the body, as req:read(); behind the rules what filters leave of it.
+function TXN:read(what, timeout)
+    local source = self.source
+    if source then
+        return source:read(what, timeout)
+    end
+    return self.req:read(what, timeout)
+end
+
 -- The whole body, which is read now, and kept. Nil and an error: it does not come.
 function TXN:body()
     if self._body == nil then
-        local text, err = self.req:read()
+        local text, err = self:read()
         if text == nil then
             return nil, err
         end

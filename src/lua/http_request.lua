@@ -93,15 +93,15 @@ function request:stream(options)
             usage(("req:stream: there is no option '%s'"):format(tostring(name)))
         end
     end
-    local encoder
+    local encoder, wrap
     local kind = self.httpd.text_type
+    local on_head = self._on_head -- of the layer that has the handler
+    if on_head then
+        status, headers, wrap = on_head(status, headers)
+    end
     if options.compress ~= nil or self.httpd.compresses then
         headers, encoder = M.compress.begin(self, status, headers,
             options.compress, kind)
-    end
-    local on_head = self._on_head -- of the layer that has the handler
-    if on_head then
-        status, headers = on_head(status, headers)
     end
     local ok, why = c_begin(self, status, headers, nil, kind)
     if ok == nil then
@@ -113,7 +113,12 @@ function request:stream(options)
         out.encoded, out.encoder, out.turn = true, encoder, require('fiber').cond()
         self._writer = out
     end
-    return out
+    return wrap and wrap(out) or out
+end
+
+-- A writer of an answer whose head has been sent.
+function M.writer(req)
+    return setmetatable({ req = req }, writer_mt)
 end
 
 --- writer:write(chunk) -> true | nil, err
@@ -408,13 +413,14 @@ end
 
 --- req:read([what], [timeout]) -> string | nil, err
 -- The body, or what is left of it: all, @what bytes, or up to and with the text
--- @what; `{chunk=, delimiter=}` gives whichever comes first. At its end the empty
+-- @what; `{chunk=, delimiter=}` gives whichever comes first, and `{chunk=, least=}` what
+-- there is, when it is at least so many bytes. At its end the empty
 -- string. For a route with `stream` it is waited for what has not come, @timeout
 -- seconds at most; the peer is held back while nobody reads. Nil: it has not come in
 -- time, and nothing is lost; or it never will: the peer has gone, or has been told
 -- why its body is refused. Yields: maybe. Throws: cancelled; the deadline.
 function request:read(what, timeout)
-    local size, delimiter = huge, nil
+    local size, delimiter, least = huge, nil, huge
     if what == nil then
         size = huge -- all of it, as most want
     elseif type(what) == 'number' then
@@ -423,7 +429,7 @@ function request:read(what, timeout)
         delimiter = what
     elseif type(what) == 'table' then
         size = what.chunk or what.size or size
-        delimiter = what.delimiter
+        delimiter, least = what.delimiter, what.least or huge
     else
         usage('req:read(what): bytes, a delimiter or a table is wanted')
     end
@@ -434,6 +440,8 @@ function request:read(what, timeout)
             return text
         elseif text == false then
             return nil, scanned
+        elseif have >= least then
+            return (c_take_body(self, have, nil, 0))
         end
         local status = c_wait_body(self, have, size, due)
         if status ~= 0 then

@@ -172,13 +172,47 @@ local function send_parts(req, entry, parts)
     end
 end
 
+-- The same by @out, which looks at what is sent.
+local function pour_part(out, entry, offset, size)
+    while size > 0 do
+        if entry.next == nil then
+            if not open_again(entry) then
+                return 'short'
+            end
+        else
+            local whole, text = fetch(entry, offset, size, true)
+            if not whole then
+                return 'short'
+            elseif not out:write(text) then
+                return 'gone'
+            end
+            offset, size = offset + #text, size - #text
+        end
+    end
+end
+
+local function pour_parts(out, entry, parts)
+    for _, part in ipairs(parts) do
+        if part.text and not out:write(part.text) then
+            return 'gone'
+        end
+        local what = part.size and pour_part(out, entry, part.start, part.size)
+        if what then
+            return what
+        end
+    end
+    if not out:finish() then
+        return 'gone'
+    end
+end
+
 -- Send the head and, of the file, @parts. What was promised and cannot be sent
 -- is seen by the peer as an end before the end.
 local function send(req, entry, status, headers, parts, size)
     headers['content-length'] = ('%d'):format(size)
-    local on_head = req._on_head -- as in req:stream()
+    local on_head, wrap = req._on_head, nil -- as in req:stream()
     if on_head then
-        status, headers = on_head(status, headers)
+        status, headers, wrap = on_head(status, headers)
     end
     if not c.begin(req, status, headers, nil, headers['content-type']) then
         return drop(entry)
@@ -187,7 +221,8 @@ local function send(req, entry, status, headers, parts, size)
     if req.method == 'HEAD' then
         return drop(entry)
     end
-    local ok, what = pcall(send_parts, req, entry, parts)
+    local ok, what = pcall(wrap and pour_parts or send_parts,
+        wrap and wrap(request.writer(req)) or req, entry, parts)
     drop(entry)
     if not ok then
         error(what, 0)

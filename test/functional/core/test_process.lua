@@ -56,7 +56,6 @@ for _, name in ipairs({ 'a', 'b', 'c' }) do core.set_var('proc.' .. name, nil) e
 
 tap.same({ core.silent, core.emerg, core.alert, core.crit, core.err, core.warning,
     core.notice, core.info, core.debug }, { -1, 0, 1, 2, 3, 4, 5, 6, 7 }, 'levels')
-tap.same(core.classes.filter, { CONTINUE = 1, WAIT = 0, ERROR = -1 }, 'filter')
 
 -- --- replies ---
 
