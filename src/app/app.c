@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "app/configure.h"
+#include "app/life.h"
 #include "app/patref.h"
 #include "app/proc_vars.h"
 #include "app/report.h"
@@ -20,6 +21,9 @@
 
 /* Beyond the time its fibers have, for a worker to close its state. */
 enum { CLOSE_MS = 3000 };
+
+/* Bytes of a failure that are kept. */
+enum { FAILURE_MAX = 8192 };
 
 /* The end as a whole: hooks, fibers, output, threads of workers and of the pool
  * have the same time each, and all of them a little more. */
@@ -75,13 +79,18 @@ void app_exit(struct app *app, int code)
 	stop_here();
 }
 
-bool app_claim_report(struct app *app)
+bool app_claim_report(struct app *app, const char *text)
 {
 	bool first;
 
 	pthread_mutex_lock(&app->lock);
 	first = !app->reported;
 	app->reported = true;
+	if (first) {
+		app->failure = mem_strdup(text);
+		if (app->failure != NULL && strlen(text) > FAILURE_MAX)
+			app->failure[FAILURE_MAX] = '\0';
+	}
 	pthread_mutex_unlock(&app->lock);
 	return first;
 }
@@ -195,6 +204,7 @@ static void free_workers(struct app *app)
 		mailbox_destroy(&app->workers[i].mailbox);
 	mem_free(app->workers);
 	mem_free(app->fingerprint);
+	mem_free(app->failure);
 }
 
 struct worker *app_shared(struct app *app)
@@ -260,6 +270,7 @@ int app_create(struct app *app, const struct settings *settings,
 	if (generation == 0 && take_signals(app) != 0)
 		goto fail_signals;
 	log_set_fiber_id(running_fiber);
+	life_watch();
 	return 0;
 fail_signals:
 	worker_destroy(&app->workers[0]);
@@ -372,6 +383,7 @@ int app_run(struct app *app, const struct app_script *script)
 
 void app_end_process(void)
 {
+	life_end();
 	log_set_fiber_id(NULL);
 	listener_set_sharers(1);
 	patrefs_end();

@@ -131,7 +131,8 @@ struct app {
 	int end_signal;                /* of APP_END_SIGNAL */
 	bool asked;                    /* by a signal; read without the lock */
 	int exit_code;                 /* of APP_END_EXIT */
-	bool reported;                 /* a failure has been told */
+	bool reported;                 /* a failure has been told: */
+	char *failure;                 /* its text; NULL: no memory */
 	char *fingerprint;             /* of the first state; NULL: not yet */
 	unsigned idle;                 /* workers with nothing alive */
 	unsigned met[APP_PHASE_COUNT]; /* who has come there; read without */
@@ -197,9 +198,9 @@ static inline bool app_is_ending(const struct app *app)
 
 /* For the workers. */
 
-/** True for the first that has a failure to tell: one message is enough, for
- * most often all workers fail for the same reason. */
-bool app_claim_report(struct app *app);
+/** True for the first that has a failure to tell, which is kept: one message is enough,
+ * for most often all workers fail for the same reason. */
+bool app_claim_report(struct app *app, const char *text);
 
 /** Remember @a text, what a state is made of, when it is the first. Returns the
  * first one, or NULL with diag set: OutOfMemory. */

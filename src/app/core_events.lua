@@ -35,13 +35,28 @@ end
 
 --- core.event_sub(types, f) -> event_sub
 -- Have @f(type, data, event_sub, time) called, in a fiber of this state, for each event of
--- @types, an array: WORKER_START, WORKER_STOP, RELOAD_BEGIN, RELOAD_DONE, RELOAD_FAILED,
--- LISTENER_ADD, LISTENER_DEL, LISTENER_PAUSE, LISTENER_RESUME, CERTIFICATE_NEW,
--- CERTIFICATE_FAIL, MODULE_LOAD, MODULE_REPLACE, MODULE_UNLOAD; or the part before the
--- `_`, for all of them. `data` is a table of what there is to tell, or nil; `time` is in
--- seconds since 1970. @f gets one event after the other, and may wait; an error in it
--- is logged. With 100 events that were not read a subscription is paused, which is
--- logged: what comes is lost and counted, until they are. Yields: no. Throws: no such type.
+-- @types, an array of these, or of the part before the `_`, for all of them:
+--
+-- | type | when | fields of `data` |
+-- |---|---|---|
+-- | `WORKER_START` | a worker has its scripts and serves | `worker` (0: of the shared state), `generation` |
+-- | `WORKER_STOP` | it begins to end: no new work | `worker`, `generation`, `reason` ("reload" or "end") |
+-- | `WORKER_STUCK` | it has not turned for seconds: C code keeps it | `worker`, `generation`, `seconds` |
+-- | `RELOAD_BEGIN` | a configuration is checked and started aside | `generation` |
+-- | `RELOAD_DONE` | that serves now | `generation` |
+-- | `RELOAD_FAILED` | it does not, and nothing has changed | `generation`, `error` |
+-- | `LISTENER_ADD` | the process begins to listen at an address | `address`, `name` if it has one |
+-- | `LISTENER_DEL` | no worker listens there any more | `address`, `name` |
+-- | `CERTIFICATE_NEW` | a server's file has another certificate than before | `name` (the file), `fingerprint` (SHA-256) |
+-- | `CERTIFICATE_FAIL` | it could not be loaded again | `name`, `error` |
+-- | `MODULE_LOAD` | a C module was loaded | `path` |
+-- | `MODULE_REPLACE` | a newer file of it was | `path` |
+-- | `MODULE_UNLOAD` | nobody uses it any more | `path` |
+--
+-- `time` is in seconds since 1970. @f gets one event after the other, and may wait; an
+-- error in it is logged. With 100 events that were not read a subscription is paused, which
+-- is logged: what comes is lost and counted, until they are. What a reload leaves as it is,
+-- an address or a certificate, is no event. Yields: no. Throws: no such type.
 function M.event_sub(types, f)
     return subscribe(types, f, nil, nil, 'event_sub')
 end

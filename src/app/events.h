@@ -31,16 +31,15 @@ enum {
 /** What there is; the part before the last '_' is a family, which stands for all of
  * its types. */
 #define EVENTS(X)                                                          \
-	X(WORKER_START)     /* a worker serves: worker */                  \
-	X(WORKER_STOP)      /* a worker ends: worker */                    \
-	X(RELOAD_BEGIN)     /* a configuration is checked */               \
-	X(RELOAD_DONE)      /* it serves now */                            \
-	X(RELOAD_FAILED)    /* it does not, and why: error */              \
+	X(WORKER_START)     /* serves: worker, generation */               \
+	X(WORKER_STOP)      /* begins to end: and reason */                \
+	X(WORKER_STUCK)     /* does not turn: and seconds */               \
+	X(RELOAD_BEGIN)     /* is checked aside: generation */             \
+	X(RELOAD_DONE)      /* it serves now: generation */                \
+	X(RELOAD_FAILED)    /* it does not: generation, error */           \
 	X(LISTENER_ADD)     /* listens: name, address */                   \
 	X(LISTENER_DEL)     /* does no more: name, address */              \
-	X(LISTENER_PAUSE)   /* lets nobody in: name */                     \
-	X(LISTENER_RESUME)  /* lets in again: name */                      \
-	X(CERTIFICATE_NEW)  /* was replaced: name */                       \
+	X(CERTIFICATE_NEW)  /* was replaced: name, fingerprint */          \
 	X(CERTIFICATE_FAIL) /* could not be: name, error */                \
 	X(MODULE_LOAD)      /* a C module: path */                         \
 	X(MODULE_REPLACE)   /* by a newer file: path */                    \

@@ -17,7 +17,7 @@ void report_error(struct worker *w, const char *text)
 	const struct app *app = w->app;
 	const char *format = settings_text(app->settings, SETTING_LOG_FORMAT);
 
-	if (!app_claim_report(w->app)) {
+	if (!app_claim_report(w->app, text)) {
 		log_verbose("%s", text);
 		return;
 	}
@@ -37,7 +37,7 @@ void report_config(struct worker *w, const char *text)
 	const char *format =
 		settings_text(w->app->settings, SETTING_LOG_FORMAT);
 
-	if (!app_claim_report(w->app))
+	if (!app_claim_report(w->app, text))
 		return; /* it is the same for all */
 	fflush(stdout);
 	if (strcmp(format, "json") == 0)

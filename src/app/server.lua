@@ -294,7 +294,8 @@ end
 
 local function listen(own, listener, address)
     local host, port = split_address(address)
-    local options = { tls = own.tls, proxy_protocol = own.proxy_protocol }
+    local options = { name = own.name, tls = own.tls,
+                      proxy_protocol = own.proxy_protocol }
     for name, value in pairs(own.options or {}) do
         options[name] = value
     end
@@ -303,7 +304,7 @@ local function listen(own, listener, address)
         require('http.server').new(host, port, options):start()
         return
     end
-    options.handler, options.name = make_tcp_handler(listener), own.name
+    options.handler = make_tcp_handler(listener)
     local ok, err = require('socket').tcp_server(host, port, options)
     if not ok then
         error(("%s: cannot listen on '%s': %s"):format(config.place(own,

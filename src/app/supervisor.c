@@ -5,15 +5,22 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/life.h"
+#include "app/pulse.h"
+#include "app/reload_ask.h"
 #include "base/diag.h"
 #include "base/inject.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "cmod/crash.h"
 #include "runtime/loop.h"
+#include "runtime/notify.h"
 
 /* As a worker's thread has, which it is. */
 enum { STACK_SIZE = 8 * 1024 * 1024 };
+
+/* Unless the service manager wants to know more often. */
+enum { PULSE_MS = 5000 };
 
 struct generation {
 	struct list link; /* of all, the youngest last */
@@ -25,6 +32,7 @@ struct generation {
 	bool serves, ended; /* told the main thread; atomic */
 	bool told;          /* the main thread knows that it serves */
 	int code, handles;
+	char *failure; /* why it has not come to serve; NULL: not known */
 };
 
 /* There is one in a process, as there is one set of signals. */
@@ -33,11 +41,12 @@ static struct {
 	struct loop loop;
 	struct signals signals;
 	uv_async_t wake;
+	uv_timer_t pulse; /* looks after the workers */
 	struct list all;
 	struct generation *current; /* serves; NULL: not yet, or it has ended */
 	unsigned count;             /* generations so far */
-	bool reload;                /* asked for, and not begun */
 	bool ending;
+	bool turning; /* all workers, at the last look */
 	int end_signal;
 	int code;
 	int handles;
@@ -66,6 +75,11 @@ static void set_alive(struct generation *g, bool alive)
 	pthread_mutex_unlock(&self.lock);
 }
 
+static char *copy(const char *text)
+{
+	return text == NULL ? NULL : mem_strdup(text);
+}
+
 static int run(struct generation *g)
 {
 	int code;
@@ -75,6 +89,7 @@ static int run(struct generation *g)
 		struct error *e = diag_take();
 
 		fprintf(stderr, "neap: %s\n", e->message);
+		g->failure = copy(e->message);
 		error_unref(e);
 		return 1;
 	}
@@ -86,6 +101,7 @@ static int run(struct generation *g)
 	if (g->app.left_behind > 0)
 		return code;
 	self.how->on_end(&g->app);
+	g->failure = copy(g->app.failure);
 	g->handles = app_destroy(&g->app);
 	return code;
 }
@@ -165,11 +181,26 @@ static void end_all(void)
 		ask_end(list_entry(link, struct generation, link));
 }
 
-static void tell_failed_reload(void)
+/* To those who asked, those who watch and the service manager, for which it is over
+ * either way. */
+static void answer_reload(unsigned number, const char *why)
+{
+	life_reload(why == NULL ? EVENT_RELOAD_DONE : EVENT_RELOAD_FAILED,
+		    number, why);
+	reload_asks_answer(number, why);
+	if (why == NULL)
+		notify_say("READY=1\nSTATUS=generation %u serves", number);
+	else
+		notify_say("READY=1\nSTATUS=the reload has failed: %.*s",
+			   (int)strcspn(why, "\n"), why);
+}
+
+static void fail_reload(unsigned number)
 {
 	struct error *e = diag_take();
 
 	log_error("the reload has failed, nothing has changed: %s", e->message);
+	answer_reload(number, e->message);
 	error_unref(e);
 }
 
@@ -187,13 +218,14 @@ static void begin_reload(void)
 {
 	struct plan *plan;
 
-	if (!self.reload || self.ending || is_starting())
+	if (self.ending || is_starting() || !reload_asks_begin())
 		return;
-	self.reload = false;
 	log_info("reload: the configuration is read again");
+	notify_reloading();
+	life_reload(EVENT_RELOAD_BEGIN, self.count + 1, NULL);
 	plan = self.how->make(self.how->arg);
 	if (plan == NULL || start(plan) != 0)
-		tell_failed_reload();
+		fail_reload(self.count + 1);
 }
 
 /* The one before has no new work from now on. */
@@ -204,12 +236,25 @@ static void take_over(struct generation *g)
 	g->told = true;
 	self.current = g;
 	signals_set_deadline(app_longest_end(&g->plan->settings));
-	if (before == NULL)
+	if (before == NULL) {
+		notify_say("READY=1\nSTATUS=serving");
 		return;
+	}
 	log_info("reload: generation %u serves, the one before ends with the "
 		 "work it has",
 		 g->number);
+	answer_reload(g->number, NULL);
 	tell(before, replace);
+}
+
+static void tell_not_serving(const struct generation *g)
+{
+	char text[64];
+
+	snprintf(text, sizeof text, "it has ended by itself with code %d",
+		 g->code);
+	log_error("the reload has failed, nothing has changed");
+	answer_reload(g->number, g->failure == NULL ? text : g->failure);
 }
 
 static void forget(struct generation *g)
@@ -217,6 +262,7 @@ static void forget(struct generation *g)
 	pthread_join(g->thread, NULL);
 	list_del(&g->link);
 	self.handles += g->handles;
+	mem_free(g->failure);
 	if (g->app.left_behind > 0) {
 		self.left_behind = true;
 		return; /* and its memory stays */
@@ -236,7 +282,7 @@ static void on_ended(struct generation *g)
 		self.ending = true;
 		end_all();
 	} else if (!g->told && !self.ending) {
-		log_error("the reload has failed, nothing has changed");
+		tell_not_serving(g);
 	} else if (!self.ending) {
 		log_info("reload: generation %u has ended", g->number);
 	}
@@ -276,15 +322,46 @@ static void on_signal(int signo, void *arg)
 		return;
 	case SIGHUP:
 		app_reopen_log();
-		self.reload = true;
+		reload_asks_want();
 		break;
 	default:
+		notify_say("STOPPING=1\nSTATUS=ending");
 		self.ending = true;
 		self.end_signal = signo;
 		end_all();
 		break;
 	}
 	wake_main();
+}
+
+static void beat(struct app *app)
+{
+	self.turning = pulse_beat(app);
+}
+
+/* The manager hears of us only while everything turns, this thread too. */
+static void on_pulse(uv_timer_t *timer)
+{
+	(void)timer;
+	if (self.current == NULL)
+		return;
+	self.turning = true;
+	tell(self.current, beat);
+	if (self.turning)
+		notify_say("WATCHDOG=1");
+}
+
+static int start_pulse(void)
+{
+	uint64_t every_ms = notify_watchdog_ns() / 2 / 1000000;
+	int rc = uv_timer_init(&self.loop.uv, &self.pulse);
+
+	if (rc != 0)
+		return rc;
+	uv_unref((uv_handle_t *)&self.pulse);
+	if (every_ms == 0 || every_ms > PULSE_MS)
+		every_ms = PULSE_MS;
+	return uv_timer_start(&self.pulse, on_pulse, every_ms, every_ms);
 }
 
 static int open_main(void)
@@ -300,7 +377,13 @@ static int open_main(void)
 	if (rc != 0)
 		goto fail_wake;
 	signals_set_fatal(SIGHUP, false);
+	rc = start_pulse();
+	if (rc != 0)
+		goto fail_signals;
+	reload_asks_open(wake_main);
 	return 0;
+fail_signals:
+	signals_stop(&self.signals);
 fail_wake:
 	uv_close((uv_handle_t *)&self.wake, NULL);
 fail_loop:
@@ -312,8 +395,10 @@ fail:
 
 static void close_main(void)
 {
+	reload_asks_close();
 	app_end_process();
 	signals_stop(&self.signals);
+	uv_close((uv_handle_t *)&self.pulse, NULL);
 	uv_close((uv_handle_t *)&self.wake, NULL);
 	self.handles += loop_destroy(&self.loop, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include "app/core_module.h"
 #include "app/ending.h"
 #include "app/exit.h"
+#include "app/life.h"
 #include "app/loading.h"
 #include "app/report.h"
 #include "app/sample_native.h"
@@ -234,12 +235,19 @@ static void start_script(struct worker *w)
 
 void worker_run(struct worker *w)
 {
+	bool started;
+
 	start_script(w);
+	started = !app_is_ending(w->app);
+	if (started)
+		life_worker_started(w);
 	while (!app_is_ending(w->app)) {
 		loop_run(&w->loop, UV_RUN_DEFAULT);
 		if (!app_is_ending(w->app) && !is_alive(w))
 			wait_idle(w);
 	}
+	if (started)
+		life_worker_stops(w);
 	ending_run(w);
 }
 

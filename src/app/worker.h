@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "app/pulse.h"
 #include "lua/lua_state.h"
 #include "runtime/fiber.h"
 #include "runtime/loop.h"
@@ -27,6 +28,7 @@ struct worker {
 	struct app *app;
 	unsigned id;            /* from 1; 0: the shared state's */
 	struct mailbox mailbox; /* from other workers; the application's */
+	struct pulse pulse;     /* of who looks after the workers */
 	struct list calls;      /* struct state_call: that are served here */
 	int serve_ref;          /* registry: parts of states.lua */
 	int steps_ref;

@@ -12,6 +12,7 @@
  */
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,6 +29,20 @@ static pthread_mutex_t load_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct cmod *files;
 struct list cmod__all = { &cmod__all, &cmod__all };
 static unsigned live_count;
+static _Atomic(cmod_watch_f) watch;
+
+void cmod_set_watch(cmod_watch_f fn)
+{
+	watch = fn;
+}
+
+static void tell(enum cmod_change change, const char *file)
+{
+	cmod_watch_f fn = watch;
+
+	if (fn != NULL)
+		fn(change, file);
+}
 
 void cmod__lock(void)
 {
@@ -53,19 +68,23 @@ static void evict(struct cmod *m)
 static int insert(struct cmod *m)
 {
 	struct cmod *old;
+	bool cached;
 
 	cmod__lock();
 	HASH_FIND_STR(files, m->file, old);
 	HASH_ADD_STR(files, file, m); /* beside the old one for a moment */
-	m->cached = m->hh.tbl != NULL;
-	if (m->cached) {
+	cached = m->cached = m->hh.tbl != NULL;
+	if (cached) {
 		if (old != NULL)
 			evict(old);
 		list_add_tail(&cmod__all, &m->all);
 		live_count++;
 	}
 	cmod__unlock();
-	return m->cached ? 0 : -1;
+	if (!cached)
+		return -1;
+	tell(old == NULL ? CMOD_LOADED : CMOD_REPLACED, m->file);
+	return 0;
 }
 
 static bool is_made_of(const struct cmod *m, const struct image *img)
@@ -270,6 +289,12 @@ bool cmod__drop(struct cmod *m)
 	return true;
 }
 
+void cmod__unload(struct cmod *m)
+{
+	tell(CMOD_UNLOADED, m->file);
+	cmod__close(m);
+}
+
 void cmod_unref(struct cmod *m)
 {
 	unsigned refs;
@@ -287,7 +312,7 @@ void cmod_unref(struct cmod *m)
 	last = cmod__drop(m);
 	cmod__unlock();
 	if (last)
-		cmod__close(m);
+		cmod__unload(m);
 }
 
 bool cmod_is_cached(const struct cmod *m)

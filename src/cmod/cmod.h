@@ -108,6 +108,17 @@ uint64_t cmod_hash(const struct cmod *m);
  */
 bool cmod_peek(const char *file, struct identity *ret_id, uint64_t *ret_hash);
 
+enum cmod_change {
+	CMOD_LOADED,
+	CMOD_REPLACED, /* an instance of a newer file has taken its place */
+	CMOD_UNLOADED, /* nobody holds the instance any more */
+};
+
+/** Have @a fn told of each instance of a @a file, on the thread that causes it; no lock is
+ * held. NULL: nobody. */
+typedef void (*cmod_watch_f)(enum cmod_change change, const char *file);
+void cmod_set_watch(cmod_watch_f fn);
+
 /** Instances alive in this process, orphans included. */
 unsigned cmod_live_count(void);
 

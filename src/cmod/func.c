@@ -233,7 +233,7 @@ void cmod_use_destroy(struct cmod_use *use)
 	closing = drop(f);
 	cmod__unlock();
 	if (closing != NULL)
-		cmod__close(closing);
+		cmod__unload(closing);
 }
 
 void cmod_use_move(struct cmod_use *to, struct cmod_use *from)
@@ -264,7 +264,7 @@ void cmod_func_unref(struct cmod_func *f)
 	closing = drop(f);
 	cmod__unlock();
 	if (closing != NULL)
-		cmod__close(closing);
+		cmod__unload(closing);
 }
 
 void cmod_func_count_error(struct cmod_func *f)

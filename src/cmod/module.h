@@ -78,8 +78,11 @@ struct cmod *cmod__open(const char *path, const char *file, struct image *img);
 /** Close an instance that nobody holds. Without the lock. */
 void cmod__close(struct cmod *m);
 
+/** The same with one that was in the cache, and whoever watches is told. */
+void cmod__unload(struct cmod *m);
+
 /** With the lock held: drop a reference; true when it was the last, and the
- * instance is to be closed without the lock. */
+ * instance is to be unloaded without the lock. */
 bool cmod__drop(struct cmod *m);
 
 /**

@@ -179,7 +179,7 @@ void remote_set_on_close(struct remote *r, void (*fn)(void *arg), void *arg)
 static int open_listener(struct remote *r, const struct remote_options *o,
 			 bool *ret_opened)
 {
-	struct listen_options opts = { .mode = o->mode };
+	struct listen_options opts = { .mode = o->mode, .name = "console" };
 	struct listen_address addr;
 	char text[128];
 	int rc;

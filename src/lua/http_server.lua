@@ -32,7 +32,7 @@ local known = {
     header_timeout = 'number', body_timeout = 'number',
     send_timeout = 'number', backlog = 'number', reuseport = 'boolean',
     charset = 'string', display_errors = 'boolean', handler = 'function',
-    stream = 'boolean',
+    stream = 'boolean', name = 'string',
     log_requests = 'boolean or function', log_errors = 'boolean or function',
     tls = 'table', proxy_protocol = 'boolean',
     compress = 'boolean or table', access_log = 'string or function or table',
@@ -304,6 +304,7 @@ end
 -- | `proxy_protocol` | false | every connection begins with a PROXY header; see below |
 -- | `backlog` | 4096 | connections that wait to be accepted |
 -- | `reuseport` | false | several processes may listen on the port |
+-- | `name` | none | of the listener, in events and for sockets that [systemd](../guide-server.md#systemd) hands over |
 -- | `charset` | "utf-8" | of text without a content type |
 -- | `handler` | none | `handler(httpd, req)` for every request; routes and hooks are not used |
 -- | `stream` | false | `handler` runs as soon as the header is there, as with a route's `stream` |
@@ -661,7 +662,7 @@ end
 -- Throws: the address cannot be had (SystemError); started already.
 function server:start()
     c.listen(self.c, self.host, self.wanted_port, self.options.backlog,
-        self.options.reuseport)
+        self.options.reuseport, self.options.name)
     return self
 end
 

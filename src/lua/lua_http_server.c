@@ -376,7 +376,7 @@ static void note_name(struct lua_http_server *s)
 				      sizeof s->name - sizeof kind + 1);
 }
 
-/* listen(server, host, port, backlog, reuseport) */
+/* listen(server, host, port, backlog, reuseport, [name]) */
 static int l_listen(lua_State *L)
 {
 	struct lua_http_server *s = check_server(L, 1);
@@ -385,6 +385,7 @@ static int l_listen(lua_State *L)
 	struct listen_options opts = {
 		.backlog = luaL_checkint(L, 4),
 		.reuse_port = lua_toboolean(L, 5),
+		.name = luaL_optstring(L, 6, NULL),
 	};
 	struct listen_address addr;
 	int rc;

@@ -144,7 +144,7 @@ static int l_bind(lua_State *L)
 	return done(L, s, rc, "socket:bind()");
 }
 
-/* bind_server(s, host, port, reuse_port) -> true | false, err */
+/* bind_server(s, host, port, reuse_port, [name]) -> true | false, err */
 static int l_bind_server(lua_State *L)
 {
 	struct lua_socket *s = lua_socket_check(L);
@@ -152,7 +152,8 @@ static int l_bind_server(lua_State *L)
 	int rc = parse(L, &addr);
 
 	if (rc == 0)
-		rc = sock_bind_server(&s->sock, &addr, lua_toboolean(L, 4));
+		rc = sock_bind_server(&s->sock, &addr, lua_toboolean(L, 4),
+				      luaL_optstring(L, 5, NULL));
 	return done(L, s, rc, "socket.tcp_server(): bind");
 }
 

@@ -208,7 +208,7 @@ local function check_server(opts)
     return {
         proxy_timeout = opts.proxy_protocol and patience or nil,
         handler = opts.handler, prepare = opts.prepare,
-        name = opts.name or 'server', backlog = opts.backlog,
+        name = opts.name or 'server', own_name = opts.name, backlog = opts.backlog,
         reuseport = opts.reuseport and true or false, max_connections = max,
         room = fiber.cond(), told = false,
     }
@@ -236,7 +236,8 @@ local function listen_at(server, address)
     elseif address.family ~= 'AF_UNIX' then
         c.setsockopt(s, c.levels.SOL_SOCKET, 'SO_REUSEADDR', 1)
     end
-    ok, err = c.bind_server(s, address.host, address.port, server.reuseport)
+    ok, err = c.bind_server(s, address.host, address.port, server.reuseport,
+        server.own_name)
     if ok then
         ok, err = c.listen(s, backlog)
     end

@@ -32,6 +32,7 @@
 #include "main/script_files.h"
 #include "main/serve.h"
 #include "main/version.h"
+#include "runtime/notify.h"
 #include "runtime/pool.h"
 
 enum { EXIT_USAGE = 2, EXIT_LEAK = 3 };
@@ -282,6 +283,7 @@ static int serve(const struct options *o, int argc, char **argv,
 	if (steps == NULL)
 		return fail(1);
 	s.steps = steps;
+	notify_start();
 	limit_pool(settings);
 	leaks_note(&leaks);
 	repl_set_locale();

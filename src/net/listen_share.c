@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,8 +15,9 @@
 
 /* An address that somebody has. */
 struct shared {
-	struct list link;
+	struct list link; /* of nobody else's: in no list */
 	struct list holds;
+	char *name;                   /* NULL: none */
 	struct listen_address wanted; /* as it was asked for */
 	struct listen_address bound;  /* with the port the system chose */
 	int fd; /* of a unix socket: all others are its duplicates; else -1 */
@@ -33,6 +35,21 @@ struct listen_hold {
 };
 
 static __thread unsigned generation;
+static _Atomic(listen_watch_f) watch;
+
+void listen_share_set_watch(listen_watch_f fn)
+{
+	watch = fn;
+}
+
+/* Not under the lock. */
+static void tell(bool opened, const struct shared *s)
+{
+	listen_watch_f fn = watch;
+
+	if (fn != NULL)
+		fn(opened, s->name, &s->bound);
+}
 
 void listen_share_set_generation(unsigned number)
 {
@@ -100,27 +117,28 @@ static struct shared *find(const struct listen_address *addr, const void *owner,
 }
 
 /* What the first one needs to know for the others. */
-static int note_bound(struct shared *s, int fd)
+static int note_bound(struct shared *s, int fd, bool alone)
 {
 	s->bound.size = sizeof s->bound.addr;
 	if (getsockname(fd, (struct sockaddr *)&s->bound.addr,
 			&s->bound.size) != 0)
 		return -errno;
-	if (!is_unix(&s->wanted))
+	if (!is_unix(&s->wanted) || alone)
 		return 0;
 	s->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return s->fd < 0 ? -errno : 0;
 }
 
 /* Bind it first. Returns a descriptor or UV_E*. */
-static int open_first(struct shared *s, listen_bind_f bind, void *arg)
+static int open_first(struct shared *s, bool alone, listen_bind_f bind,
+		      void *arg)
 {
 	int fd = bind(&s->wanted, false, arg);
 	int rc;
 
 	if (fd < 0)
 		return fd;
-	rc = note_bound(s, fd);
+	rc = note_bound(s, fd, alone);
 	if (rc == 0)
 		return fd;
 	close(fd);
@@ -167,52 +185,71 @@ static int open_next(const struct shared *s, struct listen_hold *hold,
 	return fd;
 }
 
-static struct shared *shared_new(const struct listen_address *addr)
+static void shared_delete(struct shared *s)
+{
+	mem_free(s->name);
+	mem_free(s);
+}
+
+static struct shared *shared_new(const struct listen_address *addr,
+				 const char *name)
 {
 	struct shared *s = mem_zalloc(sizeof *s);
 
 	if (s == NULL)
 		return NULL;
+	if (name != NULL) {
+		s->name = mem_strdup(name);
+		if (s->name == NULL) {
+			mem_free(s);
+			return NULL;
+		}
+	}
+	list_init(&s->link);
 	list_init(&s->holds);
 	s->wanted = *addr;
 	s->fd = -1;
 	return s;
 }
 
-/* With the lock held. */
+/* With the lock held. *ret_first: it has the address first. */
 static int join(struct listen_hold *hold, const struct listen_address *addr,
-		listen_bind_f bind, void *arg)
+		const char *name, listen_bind_f bind, void *arg,
+		bool *ret_first)
 {
-	bool in_use;
-	struct shared *s = find(addr, hold->owner, &in_use);
+	bool in_use = false, alone = hold->owner == NULL;
+	struct shared *s = alone ? NULL : find(addr, hold->owner, &in_use);
 	bool first = s == NULL;
 	int fd;
 
 	if (in_use)
 		return UV_EADDRINUSE;
 	if (first)
-		s = shared_new(addr);
+		s = shared_new(addr, name);
 	if (s == NULL)
 		return UV_ENOMEM;
-	fd = first ? open_first(s, bind, arg) : open_next(s, hold, bind, arg);
+	fd = first ? open_first(s, alone, bind, arg)
+		   : open_next(s, hold, bind, arg);
 	if (fd < 0) {
 		if (first)
-			mem_free(s);
+			shared_delete(s);
 		return fd;
 	}
-	if (first)
+	if (first && !alone)
 		list_add_tail(&all, &s->link);
 	hold->shared = s;
 	hold->fd = fd;
 	list_add_tail(&s->holds, &hold->link);
+	*ret_first = first;
 	return fd;
 }
 
-int listen_share_join(const struct listen_address *addr, const void *owner,
-		      listen_bind_f bind, void *arg,
+int listen_share_join(const struct listen_address *addr, const char *name,
+		      const void *owner, listen_bind_f bind, void *arg,
 		      struct listen_hold **ret_hold)
 {
 	struct listen_hold *hold = mem_zalloc(sizeof *hold);
+	bool first = false;
 	int fd;
 
 	if (hold == NULL)
@@ -220,8 +257,10 @@ int listen_share_join(const struct listen_address *addr, const void *owner,
 	hold->owner = owner;
 	hold->generation = generation;
 	pthread_mutex_lock(&lock);
-	fd = join(hold, addr, bind, arg);
+	fd = join(hold, addr, name, bind, arg, &first);
 	pthread_mutex_unlock(&lock);
+	if (first)
+		tell(true, hold->shared); /* which stays as long as the hold */
 	if (fd < 0)
 		mem_free(hold);
 	else
@@ -259,9 +298,12 @@ bool listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
 		remove(arg);
 		if (s->fd >= 0)
 			close(s->fd);
-		mem_free(s);
 	}
 	pthread_mutex_unlock(&lock);
+	if (last) {
+		tell(false, s);
+		shared_delete(s);
+	}
 	mem_free(hold);
 	return last;
 }

@@ -27,13 +27,23 @@ typedef int (*listen_bind_f)(const struct listen_address *addr, bool joins,
 
 /**
  * A descriptor bound to @a addr for @a owner, whom its address tells from
- * others. *ret_hold is to be given to listen_share_leave() in the end. Returns
+ * others; NULL: it shares with nobody. @a name: of the listener, for who watches; NULL:
+ * none. *ret_hold is to be given to listen_share_leave() in the end. Returns
  * a negative UV_E* otherwise; UV_EADDRINUSE also when the owner holds the
  * address already.
  */
-int listen_share_join(const struct listen_address *addr, const void *owner,
-		      listen_bind_f bind, void *arg,
+int listen_share_join(const struct listen_address *addr, const char *name,
+		      const void *owner, listen_bind_f bind, void *arg,
 		      struct listen_hold **ret_hold);
+
+/**
+ * Have @a fn told, on any thread, when this process begins to have an address and when
+ * nobody in it has it any more: a reload that keeps it is neither. NULL: nobody. The name
+ * may be NULL.
+ */
+typedef void (*listen_watch_f)(bool opened, const char *name,
+			       const struct listen_address *bound);
+void listen_share_set_watch(listen_watch_f fn);
 
 /** What this thread joins from now on is of generation @a number; at first 0. */
 void listen_share_set_generation(unsigned number);

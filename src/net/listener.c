@@ -170,10 +170,8 @@ static int open_or_join(struct listener *l, const uv_loop_t *loop,
 			const struct listen_options *opts)
 {
 	l->hold = NULL;
-	if (sharers == 1)
-		return open_socket(addr, opts, false);
-	return listen_share_join(addr, loop, bind_shared, (void *)opts,
-				 &l->hold);
+	return listen_share_join(addr, opts->name, sharers > 1 ? loop : NULL,
+				 bind_shared, (void *)opts, &l->hold);
 }
 
 static void remove_file(void *arg)
@@ -189,9 +187,7 @@ static bool give_up(struct listener *l)
 {
 	bool last = true;
 
-	if (l->hold == NULL)
-		remove_file(l);
-	else
+	if (l->hold != NULL)
 		last = listen_share_leave(l->hold, remove_file, l);
 	l->hold = NULL;
 	l->file.path[0] = '\0'; /* the file of others, if there are any */

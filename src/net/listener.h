@@ -16,8 +16,9 @@ struct listen_address {
 };
 
 struct listen_options {
-	int backlog;     /* 0: 4096 */
-	bool reuse_port; /* several workers may listen on the same port */
+	int backlog;      /* 0: 4096 */
+	bool reuse_port;  /* several workers may listen on the same port */
+	const char *name; /* of the listener; NULL: none. See listen_share.h */
 	mode_t mode; /* at most, of a unix socket's file; 0: as umask says */
 };
 
@@ -32,7 +33,7 @@ struct listener {
 	} uv;
 	int fd;
 	bool unix_socket;
-	struct listen_hold *hold; /* of an address that is shared */
+	struct listen_hold *hold; /* of its address; NULL: given up */
 	struct unix_file file;    /* of a unix socket */
 	/** A connection waits: take it with stream_accept(), or leave it: no
 	 * more are reported until it is taken. A negative status: accepting

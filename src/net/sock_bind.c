@@ -33,6 +33,7 @@ static int set_reuse_port(int fd)
 struct binding {
 	struct sock *s;
 	bool reuse_port;
+	const char *name; /* NULL: none */
 };
 
 /* @a joins: others of this process are bound there. */
@@ -73,9 +74,9 @@ static int bind_or_join(const struct binding *b,
 	struct sock *s = b->s;
 	int fd;
 
-	if (listener_sharers() == 1)
-		return bind_as(b, addr, false);
-	fd = listen_share_join(addr, s->loop, bind_shared, (void *)b, &s->hold);
+	fd = listen_share_join(addr, b->name,
+			       listener_sharers() > 1 ? s->loop : NULL,
+			       bind_shared, (void *)b, &s->hold);
 	if (fd < 0)
 		return fd;
 	io_watch_destroy(&s->watch);
@@ -85,9 +86,9 @@ static int bind_or_join(const struct binding *b,
 }
 
 int sock_bind_server(struct sock *s, const struct sock_address *addr,
-		     bool reuse_port)
+		     bool reuse_port, const char *name)
 {
-	struct binding b = { s, reuse_port };
+	struct binding b = { s, reuse_port, name };
 	struct listen_address wanted = { addr->addr, addr->size };
 	int rc;
 
@@ -121,8 +122,6 @@ void sock_bind_leave(struct sock *s)
 {
 	if (s->hold != NULL)
 		listen_share_leave(s->hold, remove_file, s);
-	else
-		remove_file(s);
 	mem_free(s->file);
 	s->file = NULL;
 	s->hold = NULL;

@@ -13,10 +13,10 @@ int sock_bind(struct sock *s, const struct sock_address *addr);
  * Bind one that is to listen: a unix socket's file that nobody answers on is
  * replaced, and removed when the socket is closed; with several workers the
  * same address on different loops is shared, see listen_share.h. @a reuse_port:
- * with other programs, too. Returns 0 or UV_E*.
+ * with other programs, too. @a name: of the listener; NULL: none. Returns 0 or UV_E*.
  */
 int sock_bind_server(struct sock *s, const struct sock_address *addr,
-		     bool reuse_port);
+		     bool reuse_port, const char *name);
 
 /** The address is no longer its own. For sock_close(). */
 void sock_bind_leave(struct sock *s);

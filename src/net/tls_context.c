@@ -11,6 +11,9 @@
 #include <ctype.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/diag.h"
@@ -32,6 +35,38 @@ struct tls_context {
 	struct session_slot sessions[TLS_SESSIONS];
 	unsigned oldest; /* of them */
 };
+
+static _Atomic(tls_watch_f) watch;
+
+void tls_context_set_watch(tls_watch_f fn)
+{
+	watch = fn;
+}
+
+/* Its certificate serves from now on. */
+static void tell_loaded(const struct tls_context *c)
+{
+	X509 *cert = SSL_CTX_get0_certificate(c->ssl);
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	char text[2 * EVP_MAX_MD_SIZE + 1];
+	tls_watch_f fn = watch;
+	unsigned size = 0;
+
+	if (fn == NULL || c->options.role != TLS_SERVER || cert == NULL ||
+	    X509_digest(cert, EVP_sha256(), digest, &size) != 1)
+		return;
+	for (unsigned i = 0; i < size; i++)
+		snprintf(text + 2 * (size_t)i, 3, "%02x", digest[i]);
+	fn(c->options.cert_file, text, NULL);
+}
+
+static void tell_failed(const struct tls_context *c)
+{
+	tls_watch_f fn = watch;
+
+	if (fn != NULL && c->options.role == TLS_SERVER)
+		fn(c->options.cert_file, NULL, diag_last()->message);
+}
 
 /* --- names --- */
 
@@ -347,6 +382,7 @@ struct tls_context *tls_context_new(const struct tls_options *options)
 	}
 	c->ssl = c->next;
 	c->next = NULL;
+	tell_loaded(c);
 	return c;
 }
 
@@ -402,12 +438,15 @@ static void finish(struct tls_context *c, bool good)
 	SSL_CTX_free(c->ssl);
 	c->ssl = next;
 	forget_sessions(c);
+	tell_loaded(c);
 }
 
 int tls_context_reload(struct tls_context *c)
 {
 	int rc = prepare(c);
 
+	if (rc != 0)
+		tell_failed(c);
 	finish(c, rc == 0);
 	return rc;
 }

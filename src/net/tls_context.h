@@ -69,6 +69,15 @@ void tls_context_unref(struct tls_context *c); /* NULL is fine */
  * with diag set, and it is as before. */
 int tls_context_reload(struct tls_context *c);
 
+/**
+ * Have @a fn told, on the thread of a server's context, when that has loaded a
+ * certificate, with its SHA-256 in hexadecimal; and, with @a why, when one could not be
+ * loaded again. NULL: nobody.
+ */
+typedef void (*tls_watch_f)(const char *cert_file, const char *fingerprint,
+			    const char *why);
+void tls_context_set_watch(tls_watch_f fn);
+
 enum tls_role tls_context_role(const struct tls_context *c);
 
 /** Is the other side looked at? */

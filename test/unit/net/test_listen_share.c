@@ -36,10 +36,25 @@ static void on_closed(struct listener *l)
 static int setup(void **state)
 {
 	(void)state;
-	for (int i = 0; i < WORKERS; i++)
+	for (int i = 0; i < WORKERS; i++) {
+		uv_tcp_t first; /* has the loop open what it keeps */
+
 		assert_int_equal(uv_loop_init(&loops[i]), 0);
+		assert_int_equal(uv_tcp_init(&loops[i], &first), 0);
+		uv_close((uv_handle_t *)&first, NULL);
+		uv_run(&loops[i], UV_RUN_DEFAULT);
+	}
 	listener_set_sharers(WORKERS);
 	return 0;
+}
+
+/* Of a test that has failed: all of them are static, so that they are still
+ * there. */
+static void close_left(uv_handle_t *handle, void *arg)
+{
+	(void)arg;
+	if (!uv_is_closing(handle))
+		listener_close((struct listener *)handle);
 }
 
 static int teardown(void **state)
@@ -49,6 +64,7 @@ static int teardown(void **state)
 	listener_set_sharers(1);
 	listen_share_set_generation(0);
 	for (int i = 0; i < WORKERS; i++) {
+		uv_walk(&loops[i], close_left, NULL);
 		uv_run(&loops[i], UV_RUN_DEFAULT);
 		assert_int_equal(uv_loop_close(&loops[i]), 0);
 	}
@@ -113,7 +129,7 @@ static int stranger(unsigned port, bool shares)
 
 static void test_tcp(void **state)
 {
-	struct listener l[WORKERS], again;
+	static struct listener l[WORKERS], again;
 	unsigned port;
 
 	(void)state;
@@ -138,7 +154,7 @@ static void test_tcp(void **state)
 /* A second program of the same kind is a stranger, too. */
 static void test_stranger(void **state)
 {
-	struct listener l;
+	static struct listener l;
 	unsigned port;
 	int fd;
 
@@ -158,7 +174,7 @@ static void test_stranger(void **state)
 /* The n-th free port of a worker is the n-th of the others. */
 static void test_free_ports(void **state)
 {
-	struct listener first[WORKERS], second[WORKERS];
+	static struct listener first[WORKERS], second[WORKERS];
 	unsigned port;
 
 	(void)state;
@@ -184,7 +200,7 @@ static void test_free_ports(void **state)
 static void test_unix(void **state)
 {
 	const char *tmp = getenv("TMPDIR");
-	struct listener l[WORKERS], again;
+	static struct listener l[WORKERS], again;
 	char host[120];
 	const char *path = host + strlen("unix/:");
 
@@ -216,7 +232,7 @@ static void test_unix(void **state)
 /* Whatever allocation fails, nothing is left behind. */
 static void test_no_memory(void **state)
 {
-	struct listener l[2];
+	static struct listener l[2];
 	int fds = unit_open_fds(), failed = 0, rc;
 
 	(void)state;
@@ -244,20 +260,31 @@ static void test_no_memory(void **state)
 	assert_int_equal(unit_open_fds(), fds);
 }
 
+/* Who is not let in has waited long enough after a while. */
+static int knock(const struct listen_address *addr)
+{
+	int fd = socket(addr->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct timeval patience = { .tv_sec = 5 };
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&addr->addr,
+				 addr->size),
+			 0);
+	return fd;
+}
+
 /* Who is in the queue may be taken; who comes then is not let in. */
 static void refuse(const char *host)
 {
-	struct listener l;
+	static struct listener l;
 	struct listen_address addr;
 	struct timeval moment = { .tv_usec = 100000 };
 	int in, out, taken;
 
 	assert_int_equal(open_at(&l, 0, host, 0), 0);
 	assert_int_equal(listener_address(&l, &addr), 0);
-	in = socket(addr.addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	in = knock(&addr);
 	out = socket(addr.addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(connect(in, (struct sockaddr *)&addr.addr, addr.size),
-			 0);
 	listener_refuse(&l);
 	setsockopt(out, SOL_SOCKET, SO_SNDTIMEO, &moment, sizeof moment);
 	assert_int_equal(connect(out, (struct sockaddr *)&addr.addr, addr.size),
@@ -284,21 +311,11 @@ static void test_refuse(void **state)
 	refuse(host);
 }
 
-static int knock(const struct listen_address *addr)
-{
-	int fd = socket(addr->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_int_equal(connect(fd, (const struct sockaddr *)&addr->addr,
-				 addr->size),
-			 0);
-	return fd;
-}
-
 /* A younger generation takes the socket over, with who waits in its queue; the older
  * one may refuse and close as ever. */
 static void hand_over(const char *host)
 {
-	struct listener older, heir, other;
+	static struct listener older, heir, other;
 	struct listen_address addr;
 	int early, late, taken[2];
 
@@ -343,17 +360,16 @@ static void test_hand_over(void **state)
 	listen_share_set_generation(0);
 }
 
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tcp),
-		cmocka_unit_test(test_stranger),
-		cmocka_unit_test(test_free_ports),
-		cmocka_unit_test(test_unix),
-		cmocka_unit_test(test_no_memory),
-		cmocka_unit_test(test_refuse),
-		cmocka_unit_test(test_hand_over),
+		TEST(test_tcp),        TEST(test_stranger),
+		TEST(test_free_ports), TEST(test_unix),
+		TEST(test_no_memory),  TEST(test_refuse),
+		TEST(test_hand_over),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -481,11 +481,11 @@ static void servers_of_one_address(void **state)
 		assert_int_equal(sock_open(&one, AF_UNIX, SOCK_STREAM, 0), 0);
 		assert_int_equal(sock_open(&two, AF_UNIX, SOCK_STREAM, 0), 0);
 		assert_int_equal(sock_open(&other, AF_UNIX, SOCK_STREAM, 0), 0);
-		assert_int_equal(sock_bind_server(&one, &addr, false), 0);
+		assert_int_equal(sock_bind_server(&one, &addr, false, NULL), 0);
 		assert_int_equal(listen(one.watch.fd, 1), 0);
-		assert_int_equal(sock_bind_server(&two, &addr, false),
+		assert_int_equal(sock_bind_server(&two, &addr, false, NULL),
 				 sharers == 1 ? UV_EADDRINUSE : 0);
-		assert_int_equal(sock_bind_server(&other, &addr, false),
+		assert_int_equal(sock_bind_server(&other, &addr, false, NULL),
 				 UV_EADDRINUSE);
 		assert_null(other.file);
 		assert_int_equal(sock_close(&one), 0);

@@ -1,0 +1,182 @@
+/*
+ * Events of the server's own life. See life.h.
+ *
+ * Each worker loads the same certificates, and a reload loads all of them again: what is
+ * told is that a file has another certificate than before, once for the process.
+ */
+#include "app/life.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "app/app.h"
+#include "app/worker.h"
+#include "base/inject.h"
+#include "cmod/cmod.h"
+#include "net/listen_share.h"
+#include "net/listener.h"
+#include "net/tls_context.h"
+
+enum {
+	CERTIFICATES_MAX = 1024, /* of more files nothing is told */
+	ADDRESS_SIZE = 200,
+	FIELDS_MAX = 4,
+};
+
+struct certificate {
+	char *file;
+	char fingerprint[65];
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct certificate certificates[CERTIFICATES_MAX];
+static unsigned certificate_count;
+
+static struct event_field text_field(const char *name, const char *text)
+{
+	return (struct event_field){ .name = name, .text = text };
+}
+
+static struct event_field number_field(const char *name, double number)
+{
+	return (struct event_field){ .name = name, .number = number };
+}
+
+/* --- what layers below tell --- */
+
+static void on_listener(bool opened, const char *name,
+			const struct listen_address *bound)
+{
+	struct event_field fields[FIELDS_MAX];
+	char address[ADDRESS_SIZE];
+	unsigned n = 0;
+
+	listen_address_format(bound, address, sizeof address);
+	fields[n++] = text_field("address", address);
+	if (name != NULL)
+		fields[n++] = text_field("name", name);
+	events_publish(opened ? EVENT_LISTENER_ADD : EVENT_LISTENER_DEL, fields,
+		       n);
+}
+
+/* Is it another one than the file had before? */
+static bool note_certificate(const char *file, const char *fingerprint)
+{
+	struct certificate *c = certificates;
+	struct certificate *end = c + certificate_count;
+	bool changed = false;
+
+	while (c < end && strcmp(c->file, file) != 0)
+		c++;
+	if (c < end)
+		changed = strcmp(c->fingerprint, fingerprint) != 0;
+	else if (certificate_count < CERTIFICATES_MAX)
+		c->file = mem_strdup(file);
+	else
+		return false;
+	if (c == end && c->file != NULL)
+		certificate_count++;
+	if (c->file != NULL)
+		strncpy(c->fingerprint, fingerprint, sizeof c->fingerprint - 1);
+	return changed;
+}
+
+static void on_certificate(const char *file, const char *fingerprint,
+			   const char *why)
+{
+	struct event_field fields[FIELDS_MAX];
+	unsigned n = 0;
+	bool changed = why != NULL;
+
+	if (why == NULL) {
+		pthread_mutex_lock(&lock);
+		changed = note_certificate(file, fingerprint);
+		pthread_mutex_unlock(&lock);
+	}
+	if (!changed)
+		return;
+	fields[n++] = text_field("name", file);
+	if (why == NULL)
+		fields[n++] = text_field("fingerprint", fingerprint);
+	else
+		fields[n++] = text_field("error", why);
+	events_publish(why == NULL ? EVENT_CERTIFICATE_NEW
+				   : EVENT_CERTIFICATE_FAIL,
+		       fields, n);
+}
+
+static void on_module(enum cmod_change change, const char *file)
+{
+	static const enum event_type types[] = {
+		[CMOD_LOADED] = EVENT_MODULE_LOAD,
+		[CMOD_REPLACED] = EVENT_MODULE_REPLACE,
+		[CMOD_UNLOADED] = EVENT_MODULE_UNLOAD,
+	};
+	struct event_field field = text_field("path", file);
+
+	events_publish(types[change], &field, 1);
+}
+
+void life_watch(void)
+{
+	listen_share_set_watch(on_listener);
+	tls_context_set_watch(on_certificate);
+	cmod_set_watch(on_module);
+}
+
+void life_end(void)
+{
+	listen_share_set_watch(NULL);
+	tls_context_set_watch(NULL);
+	cmod_set_watch(NULL);
+	while (certificate_count > 0)
+		mem_free(certificates[--certificate_count].file);
+	memset(certificates, 0, sizeof certificates);
+}
+
+/* --- what the application tells --- */
+
+static unsigned worker_fields(const struct worker *w,
+			      struct event_field fields[static FIELDS_MAX])
+{
+	fields[0] = number_field("worker", w->id);
+	fields[1] = number_field("generation", w->app->generation);
+	return 2;
+}
+
+void life_worker_started(const struct worker *w)
+{
+	struct event_field fields[FIELDS_MAX];
+
+	events_publish(EVENT_WORKER_START, fields, worker_fields(w, fields));
+}
+
+void life_worker_stops(const struct worker *w)
+{
+	struct event_field fields[FIELDS_MAX];
+	unsigned n = worker_fields(w, fields);
+	bool replaced = app_end_reason(w->app) == APP_END_REPLACED;
+
+	fields[n++] = text_field("reason", replaced ? "reload" : "end");
+	events_publish(EVENT_WORKER_STOP, fields, n);
+}
+
+void life_worker_stuck(const struct worker *w, double seconds)
+{
+	struct event_field fields[FIELDS_MAX];
+	unsigned n = worker_fields(w, fields);
+
+	fields[n++] = number_field("seconds", seconds);
+	events_publish(EVENT_WORKER_STUCK, fields, n);
+}
+
+void life_reload(enum event_type type, unsigned generation, const char *why)
+{
+	struct event_field fields[FIELDS_MAX];
+	unsigned n = 0;
+
+	fields[n++] = number_field("generation", generation);
+	if (why != NULL)
+		fields[n++] = text_field("error", why);
+	events_publish(type, fields, n);
+}

@@ -1,0 +1,72 @@
+/* Do the workers turn? See pulse.h. */
+#include "app/pulse.h"
+
+#include <stdio.h>
+#include <uv.h>
+
+#include "app/app.h"
+#include "app/life.h"
+#include "app/worker.h"
+#include "base/log.h"
+
+/* Also when it is not delivered: a worker that closes is not stuck. */
+static void answer(struct mail *m, bool delivered)
+{
+	struct pulse *p = list_entry(m, struct pulse, mail);
+
+	(void)delivered;
+	__atomic_store_n(&p->asked, false, __ATOMIC_RELEASE);
+}
+
+static const char *name_of(const struct worker *w, char *text, size_t size)
+{
+	if (worker_is_shared(w))
+		return "the shared state's worker";
+	snprintf(text, size, "worker %u", w->id);
+	return text;
+}
+
+static void ask(struct worker *w, uint64_t now)
+{
+	struct pulse *p = &w->pulse;
+
+	p->mail.run = answer;
+	p->asked_ns = now;
+	__atomic_store_n(&p->asked, true, __ATOMIC_RELEASE);
+	if (mailbox_post(&w->mailbox, &p->mail, 0) != 0) /* not open */
+		__atomic_store_n(&p->asked, false, __ATOMIC_RELEASE);
+}
+
+/* Returns whether it turns. */
+static bool look(struct worker *w, uint64_t now)
+{
+	struct pulse *p = &w->pulse;
+	double seconds = (double)(now - p->asked_ns) / 1e9;
+	char text[32];
+
+	if (!__atomic_load_n(&p->asked, __ATOMIC_ACQUIRE)) {
+		if (p->told)
+			log_warn("%s turns again",
+				 name_of(w, text, sizeof text));
+		p->told = false;
+		ask(w, now);
+		return true;
+	}
+	if (p->told)
+		return false;
+	p->told = true;
+	log_error("%s is stuck: it has not turned for %.1f s",
+		  name_of(w, text, sizeof text), seconds);
+	life_worker_stuck(w, seconds);
+	return false;
+}
+
+bool pulse_beat(struct app *app)
+{
+	uint64_t now = uv_hrtime();
+	bool all = true;
+
+	for (unsigned i = 0; i < app->threads; i++)
+		all &= look(&app->workers[i], now);
+	return all;
+}

@@ -1,0 +1,27 @@
+/*
+ * Do the workers turn? Somebody else's thread asks each of them now and then, by a mail
+ * that costs a turn of its loop; one that has not answered when it would be asked again
+ * is stuck: in C code, or where nothing may wait. Fibers that compute are put aside and
+ * are no reason.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "runtime/mailbox.h"
+
+struct app;
+
+/** Of a worker; all zero is one that was never asked. */
+struct pulse {
+	struct mail mail;
+	bool asked;        /* and has not answered; atomic */
+	bool told;         /* that it is stuck */
+	uint64_t asked_ns; /* on uv_hrtime()'s clock */
+};
+
+/** Look at all workers of @a app and ask them again. Always on the same thread, while the
+ * application is there. Returns whether all have answered; the log and an event tell of
+ * one that has not, once. */
+bool pulse_beat(struct app *app);

@@ -1,0 +1,127 @@
+#!/bin/sh
+# What happens to a configured server, as its scripts hear of it: workers, reloads,
+# listeners, certificates, C modules; and a worker that is stuck.
+#
+# test: timeout 120, threads
+. "$NEAP_SOURCE_DIR/test/lib/cli.sh"
+. "$NEAP_SOURCE_DIR/test/functional/workers/rig.sh"
+unset PORT NEAP_LISTEN NEAP_WORKERS
+cd "$TMPDIR" || exit 1
+sh "$NEAP_SOURCE_DIR/test/lib/certs.sh" certs
+cp certs/server.pem cert.pem
+cp certs/server.key cert.key
+put() { # MODULE
+	cp "$NEAP_TEST_CMOD_DIR/$1.so" m.new && mv m.new m.so
+}
+put bench
+
+configuration() { # SOCKET
+	cat > server.yaml <<END
+workers: 2
+load: shared.lua
+load_per_thread: app.lua
+console: {address: 'unix:c', language: lua}
+listeners:
+  - name: web
+    address: 'unix:$1'
+    rules: [{use-service: lua.it}]
+  - name: tls
+    address: unix:t
+    tls: {cert_file: cert.pem, key_file: cert.key}
+    rules: [{use-service: lua.it}]
+END
+}
+
+# One line for each event, with its fields in their order.
+cat > shared.lua <<'END'
+local file = assert(io.open('events', 'a'))
+file:setvbuf('no')
+local families = { 'WORKER', 'RELOAD', 'LISTENER', 'CERTIFICATE', 'MODULE' }
+core.event_sub(families, function(type, data)
+	local fields = {}
+	for name, value in pairs(data or {}) do
+		if name == 'fingerprint' then value = #value end
+		if name == 'seconds' then value = value > 0 end
+		fields[#fields + 1] = name .. '=' .. tostring(value)
+	end
+	table.sort(fields)
+	file:write(type, ' ', table.concat(fields, ' '), '\n')
+end)
+END
+cat > app.lua <<'END'
+core.register_service('it', 'http', function(applet)
+	if applet.path == '/stick' then -- until the file 'spin' has gone
+		require('cmod').load(os.getenv('CALLS')):load('spins')()
+	end
+	applet:start_response()
+	applet:send('it')
+end)
+END
+
+configuration s1
+line='server server.yaml'
+# So often is looked after the workers: at half of that.
+CALLS=$NEAP_TEST_CMOD_DIR/calls NOTIFY_SOCKET=@nobody WATCHDOG_USEC=400000 \
+	"$NEAP_BIN" server.yaml > server.out 2> server.err &
+server=$!
+trap 'kill -s KILL "$server" 2> /dev/null || true' EXIT
+
+happens() { # EVENT...
+	eventually has_line events "$*"
+}
+count() { # EVENT...
+	[ "$(grep -c -x -F -- "$*" events)" = 1 ] || fail "not once: $* in $(cat events)"
+}
+lua() {
+	"$NEAP_BIN" connect c -e "$1" > /dev/null || fail "$1"
+}
+
+for i in 0 1 2; do happens "WORKER_START generation=1 worker=$i"; done
+count "LISTENER_ADD address=unix/:$TMPDIR/s1 name=web"
+count "LISTENER_ADD address=unix/:$TMPDIR/t name=tls"
+count "LISTENER_ADD address=unix/:$TMPDIR/c name=console"
+
+# C modules.
+lua 'm = require("cmod").load("./m")'
+happens "MODULE_LOAD path=$TMPDIR/m.so"
+put calls
+lua 'n = require("cmod").load("./m")'
+happens "MODULE_REPLACE path=$TMPDIR/m.so"
+lua 'm, n = nil collectgarbage() collectgarbage()'
+happens "MODULE_UNLOAD path=$TMPDIR/m.so"
+
+# One that cannot be, and one that changes an address and a certificate.
+echo 'workers: [' > server.yaml
+kill -s HUP $server
+happens 'RELOAD_BEGIN generation=2'
+happens 'RELOAD_FAILED error=server.yaml:2:1: did not find'
+configuration s2
+cp certs/other.pem cert.pem
+cp certs/other.key cert.key
+kill -s HUP $server
+happens 'RELOAD_DONE generation=2'
+for i in 0 1 2; do
+	happens "WORKER_STOP generation=1 reason=reload worker=$i"
+	happens "WORKER_START generation=2 worker=$i"
+done
+
+happens "LISTENER_ADD address=unix/:$TMPDIR/s2 name=web"
+happens "LISTENER_DEL address=unix/:$TMPDIR/s1 name=web"
+happens "CERTIFICATE_NEW fingerprint=64 name=$TMPDIR/cert.pem"
+[ "$(grep -c "address=unix/:$TMPDIR/t" events)" -le 2 ] || fail "$(cat events)"
+
+# Stuck in C code.
+: > spin
+"$NEAP_BIN" -e "require('http.client').get('http://localhost/stick',
+	{ unix_socket = 's2', timeout = 10 }) os.exit(0)" &
+asks=$!
+eventually has_line server.err 'is stuck: it has not turned for'
+happens 'WORKER_STUCK generation=2 seconds=true worker='
+rm spin
+wait $asks || true
+eventually has_line server.err 'turns again'
+
+kill -s TERM $server
+finish
+code_is 0
+has_line events 'WORKER_STOP generation=2 reason=end worker=0' || fail "$(cat events)"
