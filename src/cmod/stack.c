@@ -18,8 +18,9 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-/* As large as a frame may be that jumps over it unseen. */
-enum { GUARD_SIZE = 64 * 1024 };
+/* A larger frame may jump over it unseen: as the kernel's own for threads' first
+ * stacks. Addresses are all that it costs. */
+enum { GUARD_SIZE = 1024 * 1024 };
 
 int cstack_create(struct cstack *s, size_t usable)
 {
@@ -28,13 +29,13 @@ int cstack_create(struct cstack *s, size_t usable)
 
 	*s = (struct cstack){ .size = usable };
 	memory = inject("cmod.stack") ? MAP_FAILED
-				      : mmap(NULL, size, PROT_READ | PROT_WRITE,
+				      : mmap(NULL, size, PROT_NONE,
 					     MAP_PRIVATE | MAP_ANONYMOUS |
 						     MAP_NORESERVE | MAP_STACK,
 					     -1, 0);
 	if (memory == MAP_FAILED)
 		goto fail;
-	if (mprotect(memory, GUARD_SIZE, PROT_NONE) != 0)
+	if (mprotect(memory + GUARD_SIZE, usable, PROT_READ | PROT_WRITE) != 0)
 		goto fail_guard;
 	s->base = memory + GUARD_SIZE;
 	if (cstack__boot(s) != 0)

@@ -258,6 +258,15 @@ FUNCTION(deaf)
 		neap_fiber_sleep(10);
 }
 
+/* Ends when it is told to, and looks at nothing else. */
+FUNCTION(until_told)
+{
+	(void)call, (void)args, (void)args_end;
+	while (!neap_fiber_is_cancelled())
+		neap_fiber_sleep(0.001);
+	return 0;
+}
+
 /* Computes, and waits for nobody, until there is no file of that name. */
 FUNCTION(spins)
 {
@@ -380,6 +389,17 @@ FUNCTION(overflow)
 {
 	(void)call, (void)args, (void)args_end;
 	return dig(1000000);
+}
+
+/* In one step, and written to from its far end. */
+FUNCTION(overflow_at_once)
+{
+	volatile char frame[1024 * 1024];
+
+	(void)call, (void)args, (void)args_end;
+	for (size_t i = 0; i < sizeof frame; i += 4096)
+		frame[i] = 1;
+	return 0;
 }
 
 static volatile int *volatile nowhere = (volatile int *)8;

@@ -29,6 +29,8 @@ crash() {
 file=$(realpath "$NEAP_TEST_CMOD_DIR/calls.so")
 crash overflow 139 "^neap: SIGSEGV at address 0x[0-9a-f]* (stack overflow) \
 in C function 'overflow' of module '$file'$"
+crash overflow_at_once 139 "^neap: SIGSEGV at address 0x[0-9a-f]* (stack \
+overflow) in C function 'overflow_at_once' of module '$file'$"
 crash null_write 139 "^neap: SIGSEGV at address 0x8 in C function \
 'null_write' of module '$file'$"
 crash die 134 "^neap: SIGABRT in C function 'die' of module '$file'$"
