@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,6 +23,9 @@ struct cmod_job {
 	 * run. */
 	bool on_stack;
 };
+
+/** The status of a wait that the deadline of its fiber has ended. */
+enum { CMOD_EDEADLINE = -ETIME };
 
 /**
  * Each of those that say "begins" begins a wait of the fiber that runs @a call:
@@ -42,7 +46,7 @@ struct cmod_host {
 	int (*end_wait_fd)(struct neap_call *call);
 	/** The fiber that runs, or NULL. */
 	struct fiber *(*self)(void);
-	/** It was told to end. */
+	/** It was told to end, or its deadline is over. */
 	bool (*is_cancelled)(void);
 	/** End the sleep of a fiber; tell it to end. */
 	void (*wakeup)(struct fiber *f);

@@ -73,6 +73,8 @@ static int fail_status(int status)
 			 "aside");
 	else if (status == UV_ETIMEDOUT)
 		diag_set(TimedOut, "timed out");
+	else if (status == CMOD_EDEADLINE)
+		diag_set(TimedOut, "the deadline is over");
 	else
 		diag_set_system(status, "wait");
 	return fail();

@@ -19,6 +19,9 @@
 #include "runtime/fiber.h"
 #include "runtime/loop.h"
 
+_Static_assert((int)CMOD_EDEADLINE == (int)FIBER_EDEADLINE,
+	       "passed through as it is");
+
 /* A wait for a descriptor; its memory is the loop's until it has closed, and
  * the call's until it has looked. */
 struct fd_wait {
@@ -271,11 +274,15 @@ static struct fiber *host_self(void)
 	return sched_self == NULL ? NULL : sched_self->current;
 }
 
+/* (What waits without looking at the result ends by asking this.) */
 static bool host_is_cancelled(void)
 {
 	struct fiber *self = host_self();
 
-	return self != NULL && (self->flags & FIBER_CANCELLED) != 0;
+	if (self == NULL)
+		return false;
+	return (self->flags & FIBER_CANCELLED) != 0 ||
+	       (self->deadline_ns != 0 && uv_hrtime() >= self->deadline_ns);
 }
 
 static void host_wakeup(struct fiber *f)

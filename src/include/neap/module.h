@@ -90,8 +90,9 @@ NEAP_EXPORT int neap_error_set(const char *file, unsigned line, uint32_t code,
 /**
  * Put the call aside for @a seconds; others run meanwhile. Zero or less, or
  * NaN, is neap_fiber_yield().
- * Returns 0, or -1 with the error set: the fiber was cancelled, or the call
- * cannot wait where it was made (outside a fiber, in a callback of sort).
+ * Returns 0, or -1 with the error set: the fiber was cancelled or its deadline is
+ * over, or the call cannot wait where it was made (outside a fiber, in a callback
+ * of sort).
  */
 NEAP_EXPORT int neap_fiber_sleep(double seconds);
 
@@ -143,7 +144,7 @@ NEAP_EXPORT int neap_fiber_join(neap_fiber_t *fiber, double timeout,
  * fail. */
 NEAP_EXPORT void neap_fiber_cancel(neap_fiber_t *fiber);
 
-/** 1 when the running fiber was asked to end, else 0. */
+/** 1 when the running fiber was asked to end or its deadline is over, else 0. */
 NEAP_EXPORT int neap_fiber_is_cancelled(void);
 
 /** What NEAP_MODULE puts into a library. */

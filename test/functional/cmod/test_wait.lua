@@ -36,6 +36,21 @@ ok, back = fn('nap_and_fail')()
 tap.ok(ok == nil and back.message == 'after the nap', 'an error after a wait')
 tap.is((yields(100)), true, 'a hundred yields')
 
+-- a deadline ends the wait, and so what waits
+for name, case in pairs({ nap = { 0.02, 60000 }, yields = { 1e-6, 10000 },
+        wait_for_ever = { 0.02 }, stubborn = { 0.02 } }) do
+    local f = fn(name)
+    local ok, err = fiber.deadline(case[1], function() return f(case[2]) end)
+    if name == 'stubborn' then
+        tap.is(err, 'stubborn', 'a deadline: each wait is refused')
+    else
+        tap.ok(ok == nil and err.type == 'TimedOut' and
+            err.message == 'the deadline is over', 'a deadline: ' .. name)
+    end
+end
+tap.ok(fiber.deadline(0.02, function() return fn('until_told')() end),
+    'a deadline: is told to who asks')
+
 -- many at once
 local sleepers, good = {}, 0
 for i = 1, 1000 do

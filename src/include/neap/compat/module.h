@@ -175,7 +175,7 @@ void fiber_cancel(struct fiber *f) NEAP_COMPAT(fiber_cancel);
  * until @a yes is false. Returns what it was. */
 bool fiber_set_cancellable(bool yes) NEAP_COMPAT(fiber_set_cancellable);
 
-/** The running fiber was asked to end. */
+/** The running fiber was asked to end, or its deadline is over. */
 bool fiber_is_cancelled(void) NEAP_COMPAT(fiber_is_cancelled);
 
 /** Seconds since 1970. */
