@@ -17,6 +17,7 @@
 #include "app/script.h"
 #include "app/state_call.h"
 #include "app/states_module.h"
+#include "app/stuck.h"
 #include "app/tools_modules.h"
 #include "base/diag.h"
 #include "base/log.h"
@@ -173,6 +174,7 @@ int worker_create(struct worker *w)
 		goto fail_open;
 	}
 	start_slices(w);
+	stuck_enter(w);
 	set_awake(w, true);
 	return 0;
 fail_open:
@@ -262,6 +264,7 @@ int worker_destroy(struct worker *w)
 	int rc;
 
 	set_awake(w, false);
+	stuck_leave();
 	/* Who wants it takes it back by mail, which comes no more. */
 	lua_profile_stop(&w->vm);
 	http_trace_stop_all();

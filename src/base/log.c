@@ -50,7 +50,7 @@ static struct {
 
 static __thread int worker = LOG_NO_WORKER;
 
-enum { LINE_MAX_SIZE = 64 * 1024, LINE_KEEP = 4096 };
+enum { LOG_SIGNAL_ROOM = 2048, LINE_MAX_SIZE = 64 * 1024, LINE_KEEP = 4096 };
 
 enum { READER_MS = 100 }; /* waited once for a reader that does not keep up */
 
@@ -298,6 +298,27 @@ static void emit(const struct buf *b)
 	if (sink.lost == sink.reported)
 		tell_of_failure(errno);
 	count_lost(1);
+}
+
+void log_signal(const char *text)
+{
+	char line[LOG_SIGNAL_ROOM];
+	int fd = __atomic_load_n(&sink.fd, __ATOMIC_RELAXED);
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	bool json = sink.format == LOG_JSON;
+	size_t n = 0;
+
+	for (const char *s = json ? "{\"message\":\"" : "neap: "; *s != '\0';)
+		line[n++] = *s++;
+	for (; *text != '\0' && n < sizeof(line) - 8; text++) {
+		if (json && (*text == '"' || *text == '\\'))
+			line[n++] = '\\';
+		line[n++] = (unsigned char)*text < ' ' ? ' ' : *text;
+	}
+	for (const char *s = json ? "\"}\n" : "\n"; *s != '\0';)
+		line[n++] = *s++;
+	if (poll(&p, 1, 0) > 0 && write(fd, line, n) < 0)
+		return; /* as is said */
 }
 
 /* Make the line and write it. Room for it comes first: half a line is worse

@@ -71,6 +71,10 @@ void log_write(enum log_level level, const char *file, unsigned line,
 void log_writev(enum log_level level, const char *file, unsigned line,
 		const char *fmt, va_list ap);
 
+/** Inside a signal handler: a line of printable text, without a time, where the log goes. It
+ * may stand in the midst of another; what cannot be written at once is lost. */
+void log_signal(const char *text);
+
 #define log_at(level, ...)                                                    \
 	do {                                                                  \
 		if ((level) <= __atomic_load_n(&log_level, __ATOMIC_RELAXED)) \

@@ -6,6 +6,7 @@
  */
 #include "console/dump.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "app/app.h"
@@ -13,24 +14,40 @@
 #include "base/diag.h"
 #include "base/log.h"
 #include "console/admin_session.h"
+#include "runtime/mailbox.h"
+#include "runtime/signals.h"
 
 enum { DUMP_MAX = 4 << 20 };
 
 static const char commands[] = "show info; show workers; show listeners; "
 			       "show requests; show modules; dump state";
 
+/* One at a time: it belongs to who has set `taken`, then to the thread of worker 1. */
 static struct {
-	struct admin_session *session; /* NULL: none is under way */
-	struct timer timer;            /* frees it, out of its own calls */
+	atomic_bool taken;
+	atomic_bool begun; /* worker 1 has heard of it */
+	struct app *app;
+	struct mail mail;
+	struct admin_session *session;
+	struct timer timer; /* frees it, out of its own calls */
 	struct timers *timers;
 	size_t size;
 	bool over;
 } dump;
 
+static void end(void)
+{
+	timer_stop(dump.timers, &dump.timer);
+	admin_session_free(dump.session);
+	dump.session = NULL;
+	dump.begun = false;
+	dump.taken = false;
+}
+
 static void on_over(struct timer *t)
 {
 	(void)t;
-	dump_end();
+	end();
 }
 
 static void finish(void *arg)
@@ -59,18 +76,18 @@ static void write_text(void *arg, const char *data, size_t size)
 	finish(NULL);
 }
 
-void dump_begin(struct app *app)
+/* On the thread of worker 1. */
+static void begin(struct worker *w)
 {
 	static const struct admin_ops ops = {
 		.write = write_text,
 		.ready = finish,
 		.leave = finish,
 	};
-	struct worker *w = &app->workers[0];
 	struct error *e;
 
-	if (dump.session != NULL)
-		return;
+	signals_heard_quit();
+	dump.begun = true;
 	dump.timers = &w->sched.timers;
 	dump.size = 0;
 	dump.over = false;
@@ -83,13 +100,39 @@ void dump_begin(struct app *app)
 	e = diag_take();
 	log_error("SIGQUIT: %s", e->message);
 	error_unref(e);
+	end();
 }
 
-void dump_end(void)
+static void on_mail(struct mail *m, bool delivered)
 {
-	if (dump.session == NULL)
+	(void)m;
+	if (delivered)
+		begin(&dump.app->workers[0]);
+	else
+		dump.taken = false;
+}
+
+void dump_begin(struct app *app)
+{
+	struct worker *w = &app->workers[0];
+
+	if (atomic_exchange(&dump.taken, true)) {
+		if (dump.begun)
+			signals_heard_quit();
 		return;
-	timer_stop(dump.timers, &dump.timer);
-	admin_session_free(dump.session);
-	dump.session = NULL;
+	}
+	dump.app = app;
+	if (worker_self() == w) {
+		begin(w);
+		return;
+	}
+	dump.mail.run = on_mail;
+	if (mailbox_post(&w->mailbox, &dump.mail, 0) != 0)
+		dump.taken = false;
+}
+
+void dump_end(const struct app *app)
+{
+	if (dump.begun && dump.app == app)
+		end();
 }

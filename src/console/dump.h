@@ -6,8 +6,9 @@
 
 struct app;
 
-/** Begin, in worker 1; while one is under way nothing is done. */
+/** Begin, in worker 1 of @a app, from any thread while it lives; while one is under way
+ * nothing is done. */
 void dump_begin(struct app *app);
 
-/** The process ends: what is under way is dropped. */
-void dump_end(void);
+/** @a app ends: what is under way is dropped. On the thread of its worker 1. */
+void dump_end(const struct app *app);

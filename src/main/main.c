@@ -347,7 +347,7 @@ static int run(const struct options *o, int argc, char **argv,
 		leave(code);
 	repl_stop(repl_running());
 	remote_close_all();
-	dump_end();
+	dump_end(&app);
 	lua_commands_end();
 	code = finish(code, &leaks, app_destroy(&app), settings);
 out:

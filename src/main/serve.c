@@ -80,8 +80,8 @@ fail : {
 /* On the generation's thread. */
 static void on_end(struct app *app)
 {
-	(void)app;
 	remote_close_all();
+	dump_end(app);
 	lua_commands_end();
 }
 
@@ -96,11 +96,8 @@ int serve_run(const struct serve *s, bool *ret_left_behind, int *ret_handles)
 		.arg = (void *)s,
 	};
 	struct plan *first = make((void *)s);
-	int code;
 
 	if (first == NULL)
 		return -1;
-	code = supervisor_run(&how, first, ret_left_behind, ret_handles);
-	dump_end();
-	return code;
+	return supervisor_run(&how, first, ret_left_behind, ret_handles);
 }

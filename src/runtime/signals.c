@@ -12,13 +12,14 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "runtime/loop.h"
 
 static const int taken[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGQUIT };
 
-enum { TAKEN = sizeof taken / sizeof *taken };
+enum { TAKEN = sizeof taken / sizeof *taken, QUIT_LATE_S = 2 };
 
 /* The handler may run on any thread, and on several at once. */
 static struct {
@@ -32,6 +33,11 @@ static struct {
 	_Atomic(void (*)(int)) on_request;
 	_Atomic(void (*)(void)) on_interrupt;
 	_Atomic(void (*)(void)) last_words;
+	atomic_bool unheard; /* SIGQUIT */
+	timer_t quit_timer;
+	bool has_quit_timer;
+	_Atomic(void (*)(void)) quit_late;
+	_Atomic(bool (*)(const void *)) quit_here;
 } state;
 
 static int slot_of(int signo)
@@ -83,14 +89,6 @@ static void on_first_request(int signo)
 		on_request(signo);
 }
 
-/* Asked what it is at, the loop has not said: what it was would be lost with the
- * process, but a core has it. */
-static void give_up(int signo)
-{
-	signal(signo, SIG_DFL);
-	raise(signo);
-}
-
 static void on_signal(int signo)
 {
 	/* NULL on another thread, when signals_stop() comes between. */
@@ -110,12 +108,30 @@ static void on_signal(int signo)
 		if (on_interrupt != NULL)
 			on_interrupt();
 	}
-	if (signo == SIGQUIT && state.pending[i])
-		give_up(signo);
 	if (i >= 0) {
 		state.pending[i] = true;
 		if (self != NULL)
 			uv_async_send(&self->async);
+	}
+	errno = saved_errno;
+}
+
+/* What it is at: who does not say in time is asked where he stands. */
+static void on_quit(int signo, siginfo_t *info, void *context)
+{
+	const struct itimerspec late = { .it_value.tv_sec = QUIT_LATE_S };
+	bool (*here)(const void *) = state.quit_here;
+	void (*on_late)(void) = state.quit_late;
+	int saved_errno = errno;
+
+	if (info->si_code == SI_TIMER) {
+		if (atomic_exchange(&state.unheard, false) && on_late != NULL)
+			on_late();
+	} else if (here == NULL || !here(context)) {
+		state.unheard = true;
+		if (state.has_quit_timer)
+			timer_settime(state.quit_timer, 0, &late, NULL);
+		on_signal(signo);
 	}
 	errno = saved_errno;
 }
@@ -146,6 +162,17 @@ static void heed_children(void)
 		return;
 	sa.sa_handler = SIG_DFL;
 	sigaction(SIGCHLD, &sa, NULL);
+}
+
+/* Without it only the loop answers. */
+static void make_quit_timer(void)
+{
+	struct sigevent se = { .sigev_notify = SIGEV_SIGNAL,
+			       .sigev_signo = SIGQUIT };
+
+	state.unheard = false;
+	state.has_quit_timer =
+		timer_create(CLOCK_MONOTONIC, &se, &state.quit_timer) == 0;
 }
 
 /* A parent may have left them blocked, and the process would be deaf. */
@@ -179,12 +206,18 @@ int signals_start(struct signals *s, struct loop *loop, signals_f fn, void *arg)
 	sigaction(SIGPIPE, &sa, NULL);
 	sigaction(SIGXFSZ, &sa, NULL);
 	heed_children();
+	make_quit_timer();
 	/* One handler at a time on a thread: none ends the process in the
 	 * middle of another. */
 	for (int i = 0; i < TAKEN; i++)
 		sigaddset(&sa.sa_mask, taken[i]);
-	sa.sa_handler = on_signal;
 	for (int i = 0; i < TAKEN; i++) {
+		sa.sa_handler = on_signal;
+		sa.sa_flags = SA_RESTART;
+		if (taken[i] == SIGQUIT) {
+			sa.sa_sigaction = on_quit;
+			sa.sa_flags |= SA_SIGINFO;
+		}
 		state.pending[i] = false;
 		state.fatal[i] = taken[i] != SIGUSR1 && taken[i] != SIGQUIT;
 		sigaction(taken[i], NULL, &state.old[i]);
@@ -204,6 +237,9 @@ void signals_stop(struct signals *s)
 		sigaction(taken[i], &state.old[i], NULL);
 	if (state.first != 0)
 		alarm(0);
+	if (state.has_quit_timer)
+		timer_delete(state.quit_timer);
+	state.has_quit_timer = false;
 	/* SIGPIPE and SIGXFSZ stay caught: what is flushed last may fail. */
 	state.self = NULL;
 	uv_close((uv_handle_t *)&s->async, NULL);
@@ -246,4 +282,15 @@ void signals_set_on_interrupt(void (*fn)(void))
 void signals_set_last_words(void (*fn)(void))
 {
 	state.last_words = fn;
+}
+
+void signals_set_on_quit(void (*late)(void), bool (*here)(const void *context))
+{
+	state.quit_late = late;
+	state.quit_here = here;
+}
+
+void signals_heard_quit(void)
+{
+	state.unheard = false;
 }

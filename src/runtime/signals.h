@@ -5,8 +5,8 @@
  * SIGINT and SIGTERM ask for the end; so does SIGHUP, unless the owner says
  * otherwise. The second such request ends the process at once with 128+N, from
  * the signal handler itself, so that a loop that is stuck is no hindrance. The
- * first may have a deadline for the same reason. SIGQUIT asks what the process is at;
- * a second one, while the loop has not heard of the first, ends it with a core.
+ * first may have a deadline for the same reason. SIGQUIT asks what the process is at:
+ * see signals_set_on_quit() for who does not answer.
  */
 #pragma once
 
@@ -64,3 +64,13 @@ void signals_set_on_interrupt(void (*fn)(void));
 /** Called in the signal handler before it ends the process: only what is safe
  * there, such as giving a terminal back. */
 void signals_set_last_words(void (*fn)(void));
+
+/**
+ * Both in the signal handler. @a late: two seconds after a SIGQUIT nobody has called
+ * signals_heard_quit(); on any thread. @a here: a SIGQUIT has come to this thread, @a context
+ * is what it interrupts; true: it was sent by @a late, and is no question.
+ */
+void signals_set_on_quit(void (*late)(void), bool (*here)(const void *context));
+
+/** Somebody is about to answer. Any thread. */
+void signals_heard_quit(void);

@@ -1,0 +1,143 @@
+/*
+ * Where each worker stands. See stuck.h.
+ *
+ * The thread on which it is found that nobody answers sends SIGQUIT to that of each worker,
+ * whose handler writes a line. Lua is not called: what its stack holds is read as a tick
+ * reads it.
+ */
+#include "app/stuck.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <uv.h>
+
+#include "app/app.h"
+#include "app/worker.h"
+#include "base/log.h"
+#include "lua/lua_fiber.h"
+#include "lua/lua_where.h"
+#include "runtime/signals.h"
+
+enum { PLACES = 1024, LINE_ROOM = 1024 };
+
+/* Of the process. */
+static struct place {
+	atomic_bool taken;
+	_Atomic(struct worker *) worker; /* NULL: it cannot be asked */
+	pthread_t thread;
+	atomic_bool asked;
+} places[PLACES];
+
+static __thread struct place *own;
+
+static size_t put_name(const struct worker *w, char *to, size_t room)
+{
+	int n = worker_is_shared(w)
+			? snprintf(to, room, "state: the shared state")
+			: snprintf(to, room, "state: worker %u", w->id);
+
+	if (w->app->generation > 0)
+		n += snprintf(to + n, room - n, " of generation %u",
+			      w->app->generation);
+	return (size_t)n;
+}
+
+static const char *kind_text(enum lua_where_kind kind)
+{
+	switch (kind) {
+	case LUA_WHERE_GC:
+		return "the collector";
+	case LUA_WHERE_COMPILER:
+		return "LuaJIT's compiler";
+	case LUA_WHERE_LUA:
+		return "Lua";
+	case LUA_WHERE_UNKNOWN:
+		return "Lua or C code";
+	default:
+		return "C code";
+	}
+}
+
+/* Signal context, on the thread of @a w. */
+static void tell(const struct worker *w, const void *context)
+{
+	const struct lua_fiber *f = (const void *)w->sched.current;
+	char line[LINE_ROOM], stack[LUA_WHERE_STACK] = "";
+	size_t n = put_name(w, line, sizeof(line));
+	struct lua_where where;
+	char in[LUA_WHERE_TEXT];
+
+	if (f == NULL) {
+		snprintf(line + n, sizeof(line) - n, ": no fiber runs");
+		log_signal(line);
+		return;
+	}
+	lua_where_look(&w->vm, context, &where);
+	if (where.kind == LUA_WHERE_C || where.kind == LUA_WHERE_MODULE)
+		lua_where_stack(&w->vm, stack);
+	lua_where_text(&where, NULL, in, sizeof(in));
+	snprintf(line + n, sizeof(line) - n,
+		 ": fiber %llu '%.64s' runs, in %s%s%s",
+		 (unsigned long long)f->base.id, f->name,
+		 *in != '\0' ? in : kind_text(where.kind),
+		 *stack != '\0' ? ", called at " : "", stack);
+	log_signal(line);
+}
+
+static bool here(const void *context)
+{
+	struct place *p = own;
+	const struct worker *w;
+
+	if (p == NULL || !atomic_exchange(&p->asked, false))
+		return false;
+	w = p->worker;
+	if (w != NULL)
+		tell(w, context);
+	return true;
+}
+
+/* Their order is that in which they come to it. */
+static void late(void)
+{
+	log_signal("state: SIGQUIT is not answered; where the workers stand:");
+	for (int i = 0; i < PLACES; i++) {
+		struct place *p = &places[i];
+
+		if (p->worker == NULL)
+			continue;
+		p->asked = true;
+		pthread_kill(p->thread, SIGQUIT);
+	}
+}
+
+void stuck_enter(struct worker *w)
+{
+	for (int i = 0; i < PLACES; i++) {
+		struct place *p = &places[i];
+
+		if (atomic_exchange(&p->taken, true))
+			continue;
+		p->thread = pthread_self();
+		p->asked = false;
+		own = p;
+		p->worker = w;
+		break;
+	}
+	signals_set_on_quit(late, here);
+}
+
+void stuck_leave(void)
+{
+	struct place *p = own;
+
+	if (p == NULL)
+		return;
+	p->worker = NULL;
+	own = NULL;
+	p->taken = false;
+}

@@ -1,0 +1,13 @@
+/*
+ * Where each worker stands, told inside signal handlers: what is left to say of a process
+ * that was asked by SIGQUIT and does not answer, because its first worker is kept by C code.
+ */
+#pragma once
+
+struct worker;
+
+/** The thread of @a w, which has its loop and its Lua state: it can be asked. */
+void stuck_enter(struct worker *w);
+
+/** They go. Nothing, if it did not enter. */
+void stuck_leave(void);
