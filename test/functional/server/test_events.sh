@@ -6,8 +6,7 @@
 . "$NEAP_SOURCE_DIR/test/lib/cli.sh"
 . "$NEAP_SOURCE_DIR/test/functional/workers/rig.sh"
 unset PORT NEAP_LISTEN NEAP_WORKERS
-cd "$TMPDIR" || exit 1
-sh "$NEAP_SOURCE_DIR/test/lib/certs.sh" certs
+sh "$NEAP_SOURCE_DIR/test/lib/certs.sh" "$PWD/certs"
 cp certs/server.pem cert.pem
 cp certs/server.key cert.key
 put() { # MODULE
@@ -77,18 +76,18 @@ lua() {
 }
 
 for i in 0 1 2; do happens "WORKER_START generation=1 worker=$i"; done
-count "LISTENER_ADD address=unix/:$TMPDIR/s1 name=web"
-count "LISTENER_ADD address=unix/:$TMPDIR/t name=tls"
-count "LISTENER_ADD address=unix/:$TMPDIR/c name=console"
+count "LISTENER_ADD address=unix/:$PWD/s1 name=web"
+count "LISTENER_ADD address=unix/:$PWD/t name=tls"
+count "LISTENER_ADD address=unix/:$PWD/c name=console"
 
 # C modules.
 lua 'm = require("cmod").load("./m")'
-happens "MODULE_LOAD path=$TMPDIR/m.so"
+happens "MODULE_LOAD path=$PWD/m.so"
 put calls
 lua 'n = require("cmod").load("./m")'
-happens "MODULE_REPLACE path=$TMPDIR/m.so"
+happens "MODULE_REPLACE path=$PWD/m.so"
 lua 'm, n = nil collectgarbage() collectgarbage()'
-happens "MODULE_UNLOAD path=$TMPDIR/m.so"
+happens "MODULE_UNLOAD path=$PWD/m.so"
 
 # One that cannot be, and one that changes an address and a certificate.
 echo 'workers: [' > server.yaml
@@ -105,10 +104,10 @@ for i in 0 1 2; do
 	happens "WORKER_START generation=2 worker=$i"
 done
 
-happens "LISTENER_ADD address=unix/:$TMPDIR/s2 name=web"
-happens "LISTENER_DEL address=unix/:$TMPDIR/s1 name=web"
-happens "CERTIFICATE_NEW fingerprint=64 name=$TMPDIR/cert.pem"
-[ "$(grep -c "address=unix/:$TMPDIR/t" events)" -le 2 ] || fail "$(cat events)"
+happens "LISTENER_ADD address=unix/:$PWD/s2 name=web"
+happens "LISTENER_DEL address=unix/:$PWD/s1 name=web"
+happens "CERTIFICATE_NEW fingerprint=64 name=$PWD/cert.pem"
+[ "$(grep -c "address=unix/:$PWD/t" events)" -le 2 ] || fail "$(cat events)"
 
 # Stuck in C code.
 : > spin
