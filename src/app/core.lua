@@ -121,6 +121,42 @@ function M.register_service(name, mode, f)
     handlers.register('service', name, f, mode)
 end
 
+local levels = { user = true, operator = true, admin = true }
+
+--- core.register_cli(words, usage, f, [options])
+-- A command of the console, where it has admin commands: @words is the list of the one to
+-- five words of its name, @usage its help. @f(applet, word, ...) gets an AppletTCP, whose
+-- `send()` tells the operator, and the words that were typed, those of the name among
+-- them; it may wait. What it throws is told to him, and logged. @options: `level`, the least
+-- that the operator is: "user", "operator" (unless it is said) or "admin"; `payload`, false:
+-- no lines behind "<<", which `getline()` and `receive()` read. Of the workers it is the
+-- first one whose function is called.
+-- Yields: no. Throws: the state has been started.
+function M.register_cli(words, help, f, options)
+    local call = 'register_cli(words, usage, f, [options])'
+    options = options or {}
+    if type(words) ~= 'table' or #words < 1 or #words > 5 then
+        usage(('core.%s: a list of one to five words is wanted'):format(call))
+    end
+    for _, word in ipairs(words) do
+        if type(word) ~= 'string' or not word:find('^[%w_.-]+$') then
+            usage(("core.%s: a word is of letters, digits, '-', '_' and '.'")
+                :format(call))
+        end
+    end
+    if type(help) ~= 'string' or type(options) ~= 'table' then
+        usage(('core.%s: a text is wanted as its usage, and a table of options')
+            :format(call))
+    end
+    check_function(call, f)
+    local level = options.level or 'operator'
+    if not levels[level] then
+        usage(('core.%s: level is "user", "operator" or "admin"'):format(call))
+    end
+    handlers.register('command', concat(words, ' '), f, ('%s %s %s'):format(
+        level, tostring(options.payload ~= false), help))
+end
+
 --- core.register_filter(name, class, [parser])
 -- Register a filter of bodies for rules `filter: lua.NAME`, NAME being @name. `class:new()`
 -- makes the object of one request, whose callbacks are all optional: `start_analyze(txn,

@@ -107,6 +107,7 @@ static int open_half(lua_State *L)
 MODULE(core, "core", lua_src_core);
 MODULE(act, "neap.act", lua_src_act);
 MODULE(applet, "neap.applet", lua_src_applet);
+MODULE(cli, "neap.cli", lua_src_cli);
 MODULE(fields, "neap.fields", lua_src_fields);
 MODULE(filter, "neap.filter", lua_src_filter);
 MODULE(filter_chain, "neap.filter_chain", lua_src_filter_chain);
@@ -130,5 +131,6 @@ const struct lua_module *const core_modules[] = {
 	&app_module_remote,
 	&app_module_server,
 	&app_module_txn,
+	&app_module_cli,
 	NULL,
 };

@@ -104,6 +104,36 @@ function M.caller(kind, name)
     end, note, true
 end
 
+-- commands() -> {{words = {}, level =, payload =, help =, run =}, ..}: those of the
+-- console. run(command, ...) -> true | false, text: @command has send(), payload() and
+-- level().
+function M.commands()
+    local list = {}
+    for i, name in ipairs(c.names('command')) do
+        local _, _, note = find('command', name)
+        local level, payload, help = note:match('^(%S+) (%S+) (.*)$')
+        local words, call = {}, own.command[name]
+        for word in name:gmatch('%S+') do
+            words[#words + 1] = word
+        end
+        local f = call and M.caller('command', name)
+        list[i] = { words = words, level = level, payload = payload == 'true',
+                    help = help, run = f and function(command, ...)
+            return f(require('neap.cli').new(function(text)
+                command:send(text)
+            end, command:payload(), command:level()), ...)
+        end or function(command, ...)
+            return states.with_request(function(request, ...)
+                request:set_priv(command)
+                return outcome({}, pcall(request.call, request, 'command', name,
+                    { payload = command:payload(), level = command:level() },
+                    ...))
+            end, ...)
+        end }
+    end
+    return list
+end
+
 -- The names of all functions of a kind, by those that methods have: - . + are _.
 local methods = {}
 

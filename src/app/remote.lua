@@ -7,6 +7,7 @@
 local c = ...
 
 local applet = require('neap.applet')
+local cli = require('neap.cli')
 local fields = require('neap.fields')
 local handlers = require('neap.handlers')
 local states = require('neap.states')
@@ -70,6 +71,11 @@ end
 
 function ops.socket_write(txn, text)
     return txn.socket:write(text)
+end
+
+-- Of a console command: what it is is kept as the request.
+function ops.cli_send(command, text)
+    command:send(text)
 end
 
 -- Errors of the world are userdata, which other states cannot have.
@@ -269,6 +275,12 @@ function handlers.serve.service(call, object, head, ...)
     if txn.req then
         return applet.finish_http(made)
     end
+end
+
+function handlers.serve.command(call, object, head, ...)
+    return result(call(cli.new(function(text)
+        object:call('internal', 'op', 'cli_send', text)
+    end, head.payload, head.level), ...))
 end
 
 return {}

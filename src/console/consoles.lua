@@ -3,6 +3,7 @@
 
 local config = require('neap.config')
 local listen = require('console').listen
+local register = require('console').register_command
 
 local error, ipairs, pairs, pcall = error, ipairs, pairs, pcall
 local tonumber, tostring = tonumber, tostring
@@ -35,9 +36,24 @@ local function options_of(own)
     return options
 end
 
+-- Commands that scripts have registered with core.register_cli().
+local function register_commands()
+    for _, own in ipairs(require('neap.handlers').commands()) do
+        local run = own.run
+        register(own.words, function(...)
+            local ok, text = run(...)
+            if not ok then
+                error(text, 0)
+            end
+        end, own)
+    end
+end
+
 -- open(): all of them. Throws: one cannot be opened, and its place.
 function M.open()
-    for _, own in ipairs(config.tree().console or {}) do
+    register_commands()
+    local tree = config.tree()
+    for _, own in ipairs(tree and tree.console or {}) do
         local ok, server, err = pcall(listen, uri_of(own.address), options_of(own))
         if not ok or server == nil then
             error(('%s: console: %s'):format(config.place(own, 'address'),

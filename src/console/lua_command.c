@@ -203,13 +203,15 @@ static void push_start(lua_State *L, void *arg)
 	lua_xmove(L, s->fiber->co, (int)s->count + 2);
 }
 
+static void log_failure(const char *text)
+{
+	log_error("a command of the console failed: %s", text);
+}
+
 static void push_report(lua_State *L, void *arg)
 {
-	const char *text;
-
 	lua_fiber_push_report(L, arg);
-	text = lua_tostring(L, -1);
-	log_error("a command of the console failed: %s", text);
+	log_failure(lua_tostring(L, -1));
 }
 
 /* Its message, for the operator; the log has the whole report. */
@@ -225,6 +227,21 @@ static struct error *error_of(struct lua_fiber *f)
 	return diag_take();
 }
 
+/* An error of a fiber elsewhere has its traceback in its text: the log has that. */
+static bool take_elsewhere(struct lua_call *c)
+{
+	struct error *e = c->error;
+	const char *trace = strstr(e->message, "\nstack traceback:");
+
+	if (trace == NULL)
+		return false;
+	log_failure(e->message);
+	c->error = error_new(e->type, e->code, __FILE__, __LINE__, "%.*s",
+			     (int)(trace - e->message), e->message);
+	error_unref(e);
+	return true;
+}
+
 static void on_end(struct lua_fiber *f, bool ok, void *arg)
 {
 	struct lua_call *c = arg;
@@ -232,7 +249,7 @@ static void on_end(struct lua_fiber *f, bool ok, void *arg)
 	c->fiber = NULL;
 	if (!ok && !(c->run == NULL && lua_fiber_ended_by_cancel(f))) {
 		c->error = error_of(f);
-		if (!lua_fiber_ended_by_cancel(f) &&
+		if (!lua_fiber_ended_by_cancel(f) && !take_elsewhere(c) &&
 		    lua_vm_protect(f->vm, push_report, f) != 0)
 			diag_clear();
 	}

@@ -11,10 +11,14 @@ local raw = require('raw')
 local admin, client = {}, {}
 client.__index = client
 
+--- A session of @peer, which speaks nothing else.
+function admin.session(peer)
+    return setmetatable({ peer = peer, text = '' }, client)
+end
+
 --- A session in the admin language; @options as raw.connect() has them.
 function admin.connect(path, options)
-    local self = setmetatable({ peer = assert(raw.connect(path, options)), text = '' },
-        client)
+    local self = admin.session(assert(raw.connect(path, options)))
     self.peer:read("for help\n")
     self.peer:send('\\set language admin\n')
     self.peer:read('...\n')
