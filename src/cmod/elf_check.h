@@ -13,10 +13,11 @@
 
 /** What the check learned by the way. */
 struct elf_facts {
-	bool origin;       /* looks for dependencies by $ORIGIN */
-	bool never_closes; /* marked NODELETE, or has unique symbols */
-	bool abi_block;    /* defines neap_module_info */
-	bool cxx;          /* has code of C++ that exceptions may pass */
+	bool origin;         /* looks for dependencies by $ORIGIN */
+	bool never_closes;   /* marked NODELETE, or has unique symbols */
+	bool abi_block;      /* defines neap_module_info */
+	bool thread_objects; /* of C++, to be destroyed when a thread ends */
+	bool cxx;            /* has code of C++ that exceptions may pass */
 };
 
 /**

@@ -160,6 +160,18 @@ static int check_defined(struct elf_file *f, uint64_t i)
 	return 0;
 }
 
+/* What code of C++ asks of its runtime. */
+static void note_cxx(struct elf_file *f, const char *name)
+{
+	if (name[0] != '_' || name[1] != '_')
+		return;
+	if (strcmp(name, "__gxx_personality_v0") == 0)
+		f->facts.cxx = true;
+	else if (strcmp(name, "__cxa_thread_atexit") == 0 ||
+		 strcmp(name, "__cxa_thread_atexit_impl") == 0)
+		f->facts.thread_objects = true;
+}
+
 static int check_symbol(struct elf_file *f, uint64_t i)
 {
 	const Elf64_Sym *s = &f->symbols[i];
@@ -173,8 +185,7 @@ static int check_symbol(struct elf_file *f, uint64_t i)
 	    (type > STT_TLS && type != STT_GNU_IFUNC) || s->st_other > 3)
 		return elf__bad(f, "symbol %lu: st_info or st_other",
 				(unsigned long)i);
-	if (strcmp(f->strings + s->st_name, "__gxx_personality_v0") == 0)
-		f->facts.cxx = true;
+	note_cxx(f, f->strings + s->st_name);
 	if (s->st_shndx == SHN_UNDEF)
 		return check_undefined(f, i);
 	if (bind == STB_GNU_UNIQUE)

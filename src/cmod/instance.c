@@ -158,7 +158,7 @@ fail_module:
 	return NULL;
 }
 
-/* Not every library that has unique symbols uses them. */
+/* Not every library that has unique symbols, or objects of threads, uses them. */
 static bool is_mapped(const struct cmod *m)
 {
 	void *dl = dlopen(m->image.path, RTLD_NOW | RTLD_NOLOAD);
@@ -193,7 +193,12 @@ void cmod__close(struct cmod *m)
 	close_library(m);
 	if (cmod_live_count() == 0)
 		path_watch_end();
-	kept = m->image.facts.never_closes && is_mapped(m);
+	kept = (m->image.facts.never_closes || m->image.facts.thread_objects) &&
+	       is_mapped(m);
+	/* (What it says of itself goes should the thread end after all.) */
+	if (kept && !m->image.facts.never_closes)
+		m->info = NULL;
+	m->image.facts.never_closes = kept;
 	image_destroy(&m->image);
 	if (kept) {
 		cmod__lock();

@@ -208,4 +208,29 @@ tap.is(e.functions, 1, 'the functions were collected')
 tap.ok(e.cpu > 0.19, 'what they took is in the sum')
 a, m = nil, nil
 tap.is(kit.live_count(), 0, 'no module is left')
+
+-- an object of a thread keeps the library until the thread ends; it is told of
+kit.build('object.so', [[
+    #include <neap/module.h>
+    struct object { int n; object() : n(1) {} ~object() { n = 0; } };
+    static thread_local object mine;
+    NEAP_MODULE("object", "1", NULL, NULL);
+    extern "C" NEAP_EXPORT int f(neap_call_t *call, const char *, const char *)
+    {
+        char n = (char)mine.n++;
+        return neap_return_mp(call, &n, &n + 1);
+    }
+]], '-x c++', '-x none -lstdc++')
+local object = cmod.load('./object')
+object:unload()
+object = nil
+tap.is(kit.live_count(), 0, 'an object that was not used keeps nothing')
+object = cmod.load('./object')
+object:load('f')()
+object:unload()
+object = nil
+tap.is(kit.live_count(), 1, 'one that was used keeps its library')
+e = cmod.list()[1]
+tap.ok(e.state == 'unloaded' and e.never_closes and e.version == nil,
+    'as unloaded, for good')
 tap.done()
