@@ -119,18 +119,11 @@ MODULE(server, "neap.server", lua_src_server);
 MODULE(txn, "neap.txn", lua_src_txn);
 
 const struct lua_module *const core_modules[] = {
-	&app_module_core,
-	&app_module_act,
-	&app_module_applet,
-	&app_module_fields,
-	&app_module_filter,
-	&app_module_filter_chain,
-	&app_module_rules,
-	&app_module_handlers,
-	&app_module_http_message,
-	&app_module_remote,
-	&app_module_server,
-	&app_module_txn,
-	&app_module_cli,
-	NULL,
+	&app_module_core,         &app_module_act,
+	&app_module_applet,       &app_module_fields,
+	&app_module_filter,       &app_module_filter_chain,
+	&app_module_rules,        &app_module_handlers,
+	&app_module_http_message, &app_module_remote,
+	&app_module_server,       &app_module_txn,
+	&app_module_cli,          NULL,
 };
