@@ -30,12 +30,20 @@ local function room(size)
 end
 M.room = room
 
+-- Types of C functions, by their last argument: LuaJIT forgets none, and has 65,536.
+local function encoder_type(kind)
+    return ffi.typeof('intptr_t (*)(const char *, size_t, char *' .. kind .. ')')
+end
+local encoder_types = {
+    [false] = encoder_type(''), int = encoder_type(', int'),
+    bool = encoder_type(', bool'),
+}
+
 -- encoder(name, factor, add, ...) -> f(text) -> text | nil
 -- Of a C function (text, size, out) -> size; it needs room for @factor bytes each, and
 -- @add.
 function M.encoder(name, factor, add, kind, flag)
-    local f = cast('intptr_t (*)(const char *, size_t, char *'
-        .. (kind and ', ' .. kind or '') .. ')', native[name])
+    local f = cast(encoder_types[kind or false], native[name])
     local function result(out, size)
         if size < 0 then
             return nil
