@@ -21,6 +21,7 @@ static const struct admin_command *const *const lists[] = {
 	admin_commands_workers, admin_commands_fibers, admin_commands_activity,
 	admin_commands_profile, admin_commands_trace,  admin_commands_modules,
 	admin_commands_http,    admin_commands_log,    admin_commands_limits,
+	admin_commands_reload,
 };
 
 const char *const admin_level_names[ADMIN_LEVEL_COUNT] = { "user", "operator",

@@ -356,6 +356,22 @@ input, are evaluated there.
 exit codes: 0; 1 a line has failed there; 2 a wrong command line; 3 no connection
 ]]
 
+local RELOAD_USAGE = [[
+usage: neap reload [options] server.yaml|PATH|HOST:PORT
+       neap reload --pid PID
+
+Has a running server read its configuration and scripts again, and says what
+has come of it: through its console, the first of server.yaml that may, or the
+one at PATH or HOST:PORT. With --pid it is told by a signal: what comes of it
+stands in its log.
+
+  --password-file F    the password's file; else the variable NEAP_PASSWORD
+  --tls .. --timeout   as of neap connect
+
+exit codes: 0 it serves; 1 it does not, and nothing has changed; 2 a wrong
+command line; 3 no connection
+]]
+
 local function refuse(text)
     io.stderr:write('neap: ', text, "\nTry 'neap connect --help'.\n")
     os.exit(2)
@@ -365,7 +381,7 @@ local valued = {['-e'] = true, ['--password-file'] = true, ['--tls-ca'] = true,
     ['--tls-cert'] = true, ['--tls-key'] = true, ['--tls-name'] = true,
     ['--timeout'] = true}
 
-local function parse_words(words)
+local function parse_words(words, usage, name)
     local o, i = {code = {}}, 1
     while i <= #words do
         local word, value = words[i], nil
@@ -379,21 +395,21 @@ local function parse_words(words)
         if word == '-e' then
             o.code[#o.code + 1] = value
         elseif word == '-h' or word == '--help' then
-            io.stdout:write(USAGE)
+            io.stdout:write(usage)
             os.exit(0)
         elseif value ~= nil then
             o[word] = value
         elseif word == '--tls' then
             o.tls = true
         elseif word:find('^%-.') or o.uri ~= nil then
-            refuse('connect: ' .. word .. ' is not understood')
+            refuse(name .. ': ' .. word .. ' is not understood')
         else
             o.uri = word
         end
         i = i + 1
     end
     if o.uri == nil or M.parse(o.uri) == nil then
-        refuse('connect: PATH or HOST:PORT is wanted')
+        refuse(name .. ': PATH or HOST:PORT is wanted')
     end
     return o
 end
@@ -462,7 +478,7 @@ end
 
 --- `neap connect`, the words behind that. Comes back when a console is to be opened.
 function M.command(words, on_terminal)
-    local o = parse_words(words)
+    local o = parse_words(words, USAGE, 'connect')
     local client, err = M.open(o.uri, options_of(o))
     if client == nil then
         io.stderr:write('neap: ', tostring(err), '\n')
@@ -487,6 +503,30 @@ function M.command(words, on_terminal)
     client:close()
     io.stdout:flush()
     os.exit(code)
+end
+
+--- `neap reload`, the words behind that.
+function M.reload_command(words)
+    local o = parse_words(words, RELOAD_USAGE, 'reload')
+    if #o.code > 0 then
+        refuse('reload: -e is not understood')
+    end
+    local client, err = M.open(o.uri, options_of(o))
+    if client == nil then
+        io.stderr:write('neap: ', tostring(err), '\n')
+        os.exit(3)
+    end
+    local answer, status = client:ask(client.is_admin and 'reload' or '\\reload')
+    client:close()
+    if answer == nil then
+        io.stderr:write('neap: ', status, '\n')
+        os.exit(3)
+    end
+    local ok = status ~= 'error'
+    -- The empty line is how the answer ends, and none of it.
+    io[ok and 'stdout' or 'stderr']:write((answer:gsub('\n+$', '\n')))
+    io.stdout:flush()
+    os.exit(ok and 0 or 1)
 end
 
 return M

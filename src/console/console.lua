@@ -285,6 +285,15 @@ function M._connect_command(at, on_terminal)
     return client.command(words, on_terminal)
 end
 
+-- `neap reload`: of the server whose console is at @uri; nil: the words say.
+function M._reload_command(at, uri)
+    local words = {uri}
+    for i = at + 1, uri and at or #arg do
+        words[#words + 1] = arg[i]
+    end
+    return client.reload_command(words)
+end
+
 c.part('register')(c, M)
 
 return M

@@ -6,6 +6,7 @@
 
 #include "base/diag.h"
 #include "console/history.h"
+#include "console/lua_reload.h"
 #include "console/session.h"
 #include "lua/lua_error.h"
 #include "lua/lua_state.h"
@@ -93,13 +94,14 @@ static int l_read_history(lua_State *L)
 /* What each source gets as its argument. */
 static void push_argument(lua_State *L)
 {
-	lua_createtable(L, 0, 3);
+	lua_createtable(L, 0, 5);
 	lua_pushcfunction(L, lua_parts_part);
 	lua_setfield(L, -2, "part");
 	lua_pushcfunction(L, l_read_history);
 	lua_setfield(L, -2, "read_history");
 	lua_pushinteger(L, SESSION_INPUT_MAX);
 	lua_setfield(L, -2, "input_max");
+	lua_reload_set_functions(L);
 }
 
 void lua_parts_push(lua_State *L, enum lua_part part)

@@ -16,6 +16,7 @@ local getinfo = debug.getinfo
 local HISTORY_SHOWN = 20
 local TOP_SECONDS = 1
 local TOP_SECONDS_MAX = 60
+local RELOAD_LOOK = 0.02
 
 local set = {}
 
@@ -278,15 +279,29 @@ modules of cmod.load().
 
 commands.reload = {
     usage = '\\reload',
-    brief = 'nothing to be reloaded yet',
+    brief = 'read the configuration and the scripts again',
     text = [[
-Scripts are not reloaded: what they have started would remain beside what the
-new ones start. A single module: package.loaded[NAME] = nil, then require(NAME).
-C modules: cmod's live modules notice that their files have changed.
+A configured server (`neap server.yaml`) reads its configuration and all scripts
+again and starts them aside; when they serve, those before end with the work
+they have, this console among it. What cannot be started changes nothing, and
+the answer says why.
+
+A script without a configuration is not reloaded: what it has started would
+remain beside what the new one starts. A single module: package.loaded[NAME] =
+nil, then require(NAME). C modules: cmod's live modules notice that their files
+have changed.
 ]],
     run = function()
-        return false, 'there is nothing that can be reloaded: a script is not; '
-            .. 'of a module: package.loaded[NAME] = nil, then require(NAME)'
+        local asked, err = c.reload()
+        if asked == nil then
+            return false, tostring(err)
+        end
+        local done, what = c.reload_state(asked)
+        while done == nil do
+            fiber.sleep(RELOAD_LOOK)
+            done, what = c.reload_state(asked)
+        end
+        return done, done and {generation = what} or what
     end,
 }
 

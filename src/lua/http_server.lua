@@ -304,7 +304,7 @@ end
 -- | `proxy_protocol` | false | every connection begins with a PROXY header; see below |
 -- | `backlog` | 4096 | connections that wait to be accepted |
 -- | `reuseport` | false | several processes may listen on the port |
--- | `name` | none | of the listener, in events and for sockets that [systemd](../guide-server.md#systemd) hands over |
+-- | `name` | none | of the listener, in events and for sockets that [systemd](../guide-server.md) hands over |
 -- | `charset` | "utf-8" | of text without a content type |
 -- | `handler` | none | `handler(httpd, req)` for every request; routes and hooks are not used |
 -- | `stream` | false | `handler` runs as soon as the header is there, as with a route's `stream` |

@@ -29,6 +29,7 @@
 #include "main/leaks.h"
 #include "main/module_command.h"
 #include "main/options.h"
+#include "main/reload_command.h"
 #include "main/script_files.h"
 #include "main/serve.h"
 #include "main/version.h"
@@ -228,8 +229,8 @@ static int check_code(const struct app *app, const struct config *config,
 
 static bool opens_console(const struct options *o)
 {
-	return o->interactive ||
-	       (o->script == 0 && o->config == 0 && !o->has_eval);
+	return o->interactive || (o->reload == 0 && o->script == 0 &&
+				  o->config == 0 && !o->has_eval);
 }
 
 /* What is wrong with a configuration has its places before it. */
@@ -296,6 +297,19 @@ static int serve(const struct options *o, int argc, char **argv,
 	return code;
 }
 
+/* What is run to speak with another program, if that is wanted. Returns 0 or -1. */
+static int put_client(const struct options *o, const struct config *config,
+		      struct buf *text)
+{
+	if (o->reload > 0)
+		return reload_put_text(o, config, text);
+	if (o->connect == 0)
+		return 0;
+	return buf_printf(text, "require('console')._connect_command(%d, %s)%c",
+			  o->connect, isatty(STDIN_FILENO) ? "true" : "false",
+			  '\0');
+}
+
 static int run(const struct options *o, int argc, char **argv,
 	       const struct settings *settings, struct config *config)
 {
@@ -303,7 +317,7 @@ static int run(const struct options *o, int argc, char **argv,
 		.argc = argc,
 		.argv = argv,
 		.script = o->config > 0 ? o->config : o->script,
-		.config = config,
+		.config = o->reload > 0 ? NULL : config,
 		.opener = "neap.consoles",
 		.check_only = o->config_use == OPTION_CONFIG_CHECK,
 	};
@@ -311,15 +325,19 @@ static int run(const struct options *o, int argc, char **argv,
 	struct script_files files = { 0 };
 	struct leaks leaks;
 	struct app app;
-	char connect_text[64];
+	struct buf connect = { 0 };
 	int code = 1;
 
 	if (steps == NULL ||
-	    script_files_create(&files, &script, o, config) != 0) {
+	    script_files_create(&files, &script, o, script.config) != 0) {
 		code = fail(1);
 		goto out;
 	}
 	script.steps = steps;
+	if (put_client(o, config, &connect) != 0) {
+		code = fail(EXIT_USAGE);
+		goto out;
+	}
 	limit_pool(settings);
 	leaks_note(&leaks);
 	if (settings_number(settings, SETTING_WORKERS) > 1)
@@ -328,13 +346,9 @@ static int run(const struct options *o, int argc, char **argv,
 		code = fail(1);
 		goto out;
 	}
-	if (o->connect > 0) {
-		snprintf(connect_text, sizeof connect_text,
-			 "require('console')._connect_command(%d, %s)",
-			 o->connect, isatty(STDIN_FILENO) ? "true" : "false");
+	if (connect.size > 0)
 		steps[script.step_count++] =
-			(struct app_step){ APP_STEP_EVAL, connect_text };
-	}
+			(struct app_step){ APP_STEP_EVAL, connect.data };
 	if (opens_console(o) && !script.check_only) {
 		app.on_main_end = open_console;
 		app.on_main_end_arg = (void *)o;
@@ -351,6 +365,7 @@ static int run(const struct options *o, int argc, char **argv,
 	lua_commands_end();
 	code = finish(code, &leaks, app_destroy(&app), settings);
 out:
+	buf_destroy(&connect);
 	script_files_destroy(&files);
 	mem_free(steps);
 	return code;
@@ -382,7 +397,7 @@ static int start(const struct options *o, int argc, char **argv,
 		return fail(EXIT_USAGE);
 	if (check_descriptors() != 0 || start_log(settings, checks) != 0)
 		return fail(1);
-	code = o->config > 0 && !checks && !o->interactive
+	code = o->config > 0 && !checks && !o->interactive && o->reload == 0
 		       ? serve(o, argc, argv, settings)
 		       : run(o, argc, argv, settings, config);
 	if (checks && code == 0) {
@@ -412,6 +427,13 @@ static int configure_and_run(const struct options *o, int argc, char **argv,
 		if (code != 0)
 			return fail(code);
 		return flush_output() == 0 ? 0 : 1;
+	}
+	if (o->reload > 0) {
+		code = reload_by_pid(o, argc, argv);
+		if (code > 0)
+			return fail(code);
+		if (code == 0)
+			return flush_output() == 0 ? 0 : 1;
 	}
 	if (o->config_use == OPTION_CONFIG_SCHEMA)
 		return show_config(NULL, true);

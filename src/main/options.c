@@ -49,7 +49,7 @@ static const struct flag flags[] = {
 /* First words kept for what neap will do; a file of that name needs "./". */
 static const char *const verbs[] = {
 	"console", "doc", "health", "init",
-	"luacheckrc", "pack", "reload", "rocks", "run", "test",
+	"luacheckrc", "pack", "rocks", "run", "test",
 };
 /* clang-format on */
 
@@ -256,6 +256,19 @@ static int parse_file(struct options *o, int argc, char **argv, int i)
 	return 0;
 }
 
+/* "reload FILE": where its console is stands in there. The rest is for Lua. */
+static int parse_reload(struct options *o, int argc, char **argv, int i,
+			struct settings *settings)
+{
+	const char *last = argv[argc - 1];
+
+	o->reload = i;
+	if (i + 2 == argc &&
+	    (ends_with(last, ".yaml") || ends_with(last, ".yml")))
+		o->config = argc - 1;
+	return settings_set(settings, SETTING_WORKERS, "1", ORIGIN_FLAG);
+}
+
 static int parse(struct options *o, int argc, char **argv,
 		 struct settings *settings)
 {
@@ -283,6 +296,8 @@ static int parse(struct options *o, int argc, char **argv,
 		return settings_set(settings, SETTING_WORKERS, "1",
 				    ORIGIN_FLAG);
 	}
+	if (strcmp(argv[i], "reload") == 0)
+		return parse_reload(o, argc, argv, i, settings);
 	if (strcmp(argv[i], "module") == 0) {
 		o->module = i;
 		return 0;
@@ -354,6 +369,8 @@ void options_print_help(FILE *out)
 		   "open the console of a running program");
 	print_flag(out, "module new NAME",
 		   "make a folder with a C module to begin with");
+	print_flag(out, "reload FILE|PATH|HOST:PORT",
+		   "have a running server read its configuration again");
 	print_flag(out, "version", "as --version");
 	fputs("\nsettings (a flag wins over the variable, that over a "
 	      "configuration):\n",

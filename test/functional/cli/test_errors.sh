@@ -28,7 +28,7 @@ refused "--drain-timeout: 'soon' is not a number of seconds" --drain-timeout soo
 refused "--drain-timeout: '-1' is not a number of seconds" --drain-timeout -1
 refused "--drain-timeout: '1e999' is not a number of seconds" --drain-timeout=1e999
 refused "--drain-timeout: '' is not a number of seconds" --drain-timeout=
-for verb in init run console rocks test doc pack reload; do
+for verb in init run console rocks test doc pack; do
 	refused "'neap $verb' is not there yet (to run a file of that name: ./$verb)" $verb
 done
 export NEAP_LOG_LEVEL=loud

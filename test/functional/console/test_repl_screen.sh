@@ -160,7 +160,7 @@ send {{id = 1, name = 'one'}, {id = 20, name = 'a\\27b'}}\r
 expect id  name\r\n--  ------\r\n 1  one\r\n20  a\\x1bb\r\n\r\n
 expect neap> 
 send \\reload\r
-expect nothing that can be reloaded
+expect there is nothing that can be reloaded
 expect neap> 
 send \\help top\r
 expect \\top [SECONDS]\r\n
