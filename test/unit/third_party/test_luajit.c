@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/time.h>
 
 #include <lauxlib.h>
@@ -181,6 +182,57 @@ static void test_long_plain_find_is_linear(void **unused)
 		    "assert(not ('x'):rep(39):find(('x'):rep(40), 1, true))"));
 }
 
+static lua_Alloc alloc;
+static void *alloc_arg;
+static bool no_growth;
+
+/* What has 64 bytes gets no more: the table of seven traces. */
+static void *alloc_no_growth(void *arg, void *ptr, size_t old_size, size_t size)
+{
+	(void)arg;
+	if (no_growth && ptr != NULL && old_size == 64 && size > old_size)
+		return NULL;
+	return alloc(alloc_arg, ptr, old_size, size);
+}
+
+static int same(lua_State *L)
+{
+	no_growth = lua_isboolean(L, 1) ? lua_toboolean(L, 1) : no_growth;
+	lua_settop(L, 1);
+	return 1;
+}
+
+static void test_recording_without_memory_harms_none(void **unused)
+{
+	const char *error;
+
+	(void)unused;
+	alloc = lua_getallocf(state, &alloc_arg);
+	lua_setallocf(state, alloc_no_growth, NULL);
+	lua_register(state, "same", same);
+	error = run("jit.opt.start('hotloop=2')\n"
+		    "local info = require('jit.util').traceinfo\n"
+		    "local function loop()\n"
+		    "    return loadstring([[local s = 0\n"
+		    "        for i = 1, 50 do s = s + i end return s]])\n"
+		    "end\n"
+		    "while not info(5) do loop()() end\n"
+		    "local function sum()\n" /* two: one begins at the call */
+		    "    local s = 0\n"
+		    "    for i = 1, 50 do s = s + same(i) end\n"
+		    "    return s\n"
+		    "end\n"
+		    "assert(sum() == 1275 and info(7) and not info(8))\n"
+		    "local other = loop()\n"
+		    "same(true)\n"
+		    "for i = 1, 200 do assert(other() == 1275) end\n"
+		    "same(false)\n"
+		    "for i = 1, 20 do assert(sum() == 1275) end\n");
+	lua_setallocf(state, alloc, alloc_arg);
+	if (error != NULL)
+		fail_msg("%s", error);
+}
+
 #endif
 
 static void test_interface(void **unused)
@@ -204,6 +256,9 @@ int main(void)
 			test_failed_coroutine_keeps_its_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_endless_match_is_stopped,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_recording_without_memory_harms_none, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(test_long_plain_find_is_linear,
 						setup, teardown),
 #endif
