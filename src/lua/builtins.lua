@@ -65,6 +65,11 @@ local function enter(co, ...)
     return settle(co, resume(co, ...))
 end
 
+-- Who cleans up inside @co waits for it also when the fiber is over a limit.
+c.firm(go_on)
+c.firm(settle)
+c.firm(enter)
+
 --- coroutine.resume(co, ...) -> true, ... | false, err
 -- Resume @co. A wait inside @co (a sleep, a channel) parks the whole fiber, and
 -- @co goes on behind it: the caller sees only what @co yields itself. While it
@@ -231,6 +236,8 @@ function require(name)
 end
 
 local loadfile = loadfile
+
+debug.gethook = c.gethook
 
 -- A finalizer runs with nothing to stop it: one of a script's that does not end
 -- would hang the server.

@@ -2,7 +2,7 @@
 
 local c, M = ...
 
-local spawn, watch, wait_firm = c.spawn, c.watch, c.wait_firm
+local spawn, wait_firm, fiber_id = c.spawn, c.wait_firm, c.id
 local deadline_begin, deadline_end = c.deadline_begin, c.deadline_end
 local note_trace, usage, running_fiber = c.note_trace, c.usage, c.self
 local traceback, getinfo = debug.traceback, debug.getinfo
@@ -29,12 +29,13 @@ local function check(g, name)
 end
 
 -- The members, but not the one that calls: it comes last, if it is told at all.
+-- Makes no object: there may be no memory for one.
 local function cancel_members(g)
     g.ended = true
     local own
-    local me = c.id() ~= 0 and running_fiber() or nil
+    local me = fiber_id()
     for member in pairs(g.members) do
-        if member == me then
+        if fiber_id(member) == me then
             own = member
         else
             pcall(member.cancel, member)
@@ -79,12 +80,10 @@ function group:spawn(f, ...)
     if self.ended then
         usage('group:spawn(): the group has ended')
     end
-    local member = spawn(f, ...)
-    self.members[member] = true
-    self.running = self.running + 1
-    watch(member, function(...)
+    local member
+    member = spawn(self, function(...)
         ended(self, member, ...)
-    end)
+    end, f, ...)
     return member
 end
 
@@ -129,6 +128,13 @@ function group:count()
     return check(self, 'count').running
 end
 
+-- With all that is set later: there may be no memory for it then.
+local function new_group()
+    return setmetatable({ members = {}, running = 0, cond = M.cond(),
+        ended = false, failed = false, thrown = false, err = false, text = false,
+    }, group)
+end
+
 local function leave(g, ok, ...)
     local err = ...
     drain(g)
@@ -148,7 +154,7 @@ end
 -- Without @f `wait()` or `cancel()` is up to the caller. Yields: with @f, when
 -- members run or @f does. Throws: what @f or a member throws.
 function M.group(f)
-    local g = setmetatable({ members = {}, running = 0, cond = M.cond() }, group)
+    local g = new_group()
     if f == nil then
         return g
     elseif type(f) ~= 'function' then
@@ -157,6 +163,14 @@ function M.group(f)
     end
     return leave(g, xpcall(f, note_place, g))
 end
+
+-- A scope is left in order also by a fiber that is over a limit, or takes all memory.
+c.firm(cancel_members)
+c.firm(drain)
+c.firm(leave)
+c.firm(throw)
+c.firm(M.group)
+c.firm(group.wait)
 
 local function restore(before, ok, ...)
     deadline_end(before)

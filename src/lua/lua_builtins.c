@@ -3,6 +3,7 @@
 #include "lua/lua_builtins.h"
 
 #include <lauxlib.h>
+#include <lualib.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
@@ -104,6 +105,32 @@ static int l_spare(lua_State *L)
 	return 0;
 }
 
+/* firm(f): a Lua function of ours that ends also when its fiber is over a limit. */
+int lua_builtins_firm(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TFUNCTION);
+	lua_settop(L, 1);
+	lua_preempt_firm(L);
+	return 0;
+}
+
+/* debug.gethook(...), which is the upvalue: ours is not the script's business, which
+ * would be told of one that it cannot set again. */
+static int l_gethook(lua_State *L)
+{
+	struct lua_vm *vm = lua_vm_of(L);
+	int nargs = lua_gettop(L);
+	bool was_set;
+	int rc;
+
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	was_set = lua_preempt_hide(vm);
+	rc = lua_pcall(L, nargs, LUA_MULTRET, 0);
+	lua_preempt_show(vm, was_set);
+	return rc == 0 ? lua_gettop(L) : lua_error(L);
+}
+
 /* to_int(value): as functions of Lua in C read a count. */
 static int l_to_int(lua_State *L)
 {
@@ -127,13 +154,20 @@ int luaopen_neap_callbacks(lua_State *L)
 
 int luaopen_neap_builtins(lua_State *L)
 {
-	lua_createtable(L, 0, 10);
+	lua_createtable(L, 0, 12);
 	lua_pushcfunction(L, lua_collector_collect);
 	lua_setfield(L, -2, "collect");
 	lua_pushcfunction(L, lua_collector_set_stepmul);
 	lua_setfield(L, -2, "set_stepmul");
 	lua_pushcfunction(L, l_preempted);
 	lua_setfield(L, -2, "preempted");
+	lua_pushcfunction(L, lua_builtins_firm);
+	lua_setfield(L, -2, "firm");
+	lua_getglobal(L, LUA_DBLIBNAME);
+	lua_getfield(L, -1, "gethook");
+	lua_pushcclosure(L, l_gethook, 1);
+	lua_setfield(L, -3, "gethook");
+	lua_pop(L, 1);
 	lua_push_preempt_mark(L);
 	lua_setfield(L, -2, "preempt_mark");
 	lua_pushcfunction(L, l_fiber_id);

@@ -3,7 +3,7 @@
 
 #include <lua.h>
 
-/** The C half: park_mark, unpark, note_trace. */
+/** The C half of it. */
 int luaopen_neap_builtins(lua_State *L);
 
 /** Of callbacks.lua: note_trace, spare, to_int. */
@@ -13,3 +13,6 @@ int luaopen_neap_callbacks(lua_State *L);
  * on, for the report if nobody catches it; @a more: behind what was noted of
  * this error already. */
 int lua_builtins_note_trace(lua_State *L);
+
+/** firm(f): see lua_preempt_firm(). */
+int lua_builtins_firm(lua_State *L);

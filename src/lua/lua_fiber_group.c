@@ -70,33 +70,40 @@ void lua_fiber_leave_group(struct lua_fiber *f)
 	f->on_end = NULL;
 }
 
-/* spawn(f, ...) -> fiber_object: it starts in the next round, with the deadline
- * of its maker. */
+/*
+ * spawn(group, ended, f, ...) -> fiber_object: it starts in the next round, with the
+ * deadline of its maker. It is one of group.members and counted in group.running, and
+ * ended(failed, err, text) is called at its end. All of that or nothing, where memory is
+ * short: of a fiber that nobody tells of its group would wait for ever.
+ */
 static int l_spawn(lua_State *L)
 {
 	const struct fiber *self = lua_lean_vm(L)->sched->current;
-	int nargs = lua_gettop(L) - 1;
-	struct lua_fiber *f = lua_fiber_make(L, "spawn");
+	int nargs = lua_gettop(L) - 3;
+	struct fiber_handle *h = lua_fiber_make_handle(L, 3, "spawn");
+	struct lua_fiber *f;
 
+	lua_createtable(L, 1, 0);
+	lua_pushvalue(L, 2);
+	lua_rawseti(L, -2, 1);
+	lua_setfenv(L, 3);
+	lua_getfield(L, 1, "members");
+	lua_pushvalue(L, 3);
+	lua_pushboolean(L, 1);
+	lua_rawset(L, -3);
+	lua_pop(L, 1);
+	f = lua_fiber_make_of(L, 3, h);
+	/* Both texts are there, as is the element: nothing is made. */
+	lua_getfield(L, 1, "running");
+	lua_pushnumber(L, lua_tonumber(L, -1) + 1);
+	lua_setfield(L, 1, "running");
+	lua_pop(L, 1);
+	f->on_end = on_end;
 	if (self != NULL)
 		f->base.deadline_ns = self->deadline_ns &
 				      ~(uint64_t)FIBER_DEADLINE_TOLD;
 	lua_fiber_start_later(f, nargs);
 	return 1;
-}
-
-/* watch(fiber, ended): ended(failed, err, text) is called at its end. */
-static int l_watch(lua_State *L)
-{
-	struct lua_fiber *f = lua_fiber_check_alive(L, 1);
-
-	luaL_checktype(L, 2, LUA_TFUNCTION);
-	lua_createtable(L, 1, 0);
-	lua_pushvalue(L, 2);
-	lua_rawseti(L, -2, 1);
-	lua_setfenv(L, 1);
-	f->on_end = on_end;
-	return 0;
 }
 
 /* wait_firm(cond) -> status: whatever becomes of the fiber meanwhile. */
@@ -110,10 +117,16 @@ static int l_wait_firm(lua_State *L)
 	return lua_wait(L);
 }
 
-/* Whole microseconds, which a Lua number holds for 285 years. */
+/* Whole microseconds, which a Lua number holds for 140 years, and half of one when it
+ * was told. */
 static double to_us(uint64_t ns)
 {
-	return (double)((ns + 999) / 1000);
+	return (double)(ns / 1000) + (ns & FIBER_DEADLINE_TOLD ? 0.5 : 0);
+}
+
+static uint64_t whole_us(uint64_t ns)
+{
+	return (ns + 999) / 1000 * 1000;
 }
 
 /* deadline_begin(seconds) -> the deadline before, in microseconds; 0: none */
@@ -136,7 +149,7 @@ static int l_deadline_begin(lua_State *L)
 		      (seconds <= 0 ? 0 : (uint64_t)(seconds * 1e9));
 	/* Of those inside each other the earliest holds. */
 	if (due != UINT64_MAX && (before == 0 || due < before))
-		self->deadline_ns = (uint64_t)to_us(due) * 1000;
+		self->deadline_ns = whole_us(due);
 	sched_changed(self->sched);
 	lua_pushnumber(L, to_us(before));
 	return 1;
@@ -146,8 +159,14 @@ static int l_deadline_begin(lua_State *L)
 static int l_deadline_end(lua_State *L)
 {
 	struct fiber *self = &lua_fiber_check_self(L)->base;
+	double us = lua_tonumber(L, 1);
+	uint64_t before = (uint64_t)us * 1000;
 
-	self->deadline_ns = (uint64_t)lua_tonumber(L, 1) * 1000;
+	/* It was told, before that or, when it was the one that held, since. */
+	if (us != floor(us) ||
+	    self->deadline_ns == (before | FIBER_DEADLINE_TOLD))
+		before |= FIBER_DEADLINE_TOLD;
+	self->deadline_ns = before;
 	return 0;
 }
 
@@ -163,7 +182,7 @@ void lua_fiber_open_group(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
 		{ "spawn", l_spawn },
-		{ "watch", l_watch },
+		{ "firm", lua_builtins_firm },
 		{ "wait_firm", l_wait_firm },
 		{ "deadline_begin", l_deadline_begin },
 		{ "deadline_end", l_deadline_end },

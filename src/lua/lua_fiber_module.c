@@ -67,17 +67,16 @@ struct lua_fiber *lua_fiber_check_alive(lua_State *L, int idx)
 	return f;
 }
 
-struct lua_fiber *lua_fiber_make(lua_State *L, const char *name)
+struct fiber_handle *lua_fiber_make_handle(lua_State *L, int idx,
+					   const char *name)
 {
-	int count = lua_gettop(L);
 	struct fiber_handle *h;
-	struct lua_fiber *f;
 
-	if (lua_type(L, 1) != LUA_TFUNCTION)
+	if (lua_type(L, idx) != LUA_TFUNCTION)
 		lua_error_usage(L,
 				"fiber.%s(function, ...): a function is "
 				"wanted, not %s",
-				name, luaL_typename(L, 1));
+				name, luaL_typename(L, idx));
 	if (lua_lean_vm(L)->offloaded)
 		lua_error_usage(L,
 				"fiber.%s: an offloaded function cannot "
@@ -86,18 +85,31 @@ struct lua_fiber *lua_fiber_make(lua_State *L, const char *name)
 	/* What may throw comes first; the fiber comes last. */
 	luaL_checkstack(L, 4, "too many arguments");
 	h = lua_fiber_push_handle(L);
-	lua_insert(L, 1);
-	f = lua_fiber_check_get(L);
+	lua_insert(L, idx);
+	return h;
+}
+
+struct lua_fiber *lua_fiber_make_of(lua_State *L, int idx,
+				    struct fiber_handle *h)
+{
+	int count = lua_gettop(L) - idx;
+	struct lua_fiber *f = lua_fiber_check_get(L);
+
 	if (count > LUA_MINSTACK && !lua_checkstack(f->co, count)) {
 		lua_fiber_drop(f);
 		diag_set_oom(count * sizeof(void *), "the arguments");
 		lua_error_throw(L);
 	}
 	lua_xmove(L, f->co, count);
-	lua_pushvalue(L, 1);
+	lua_pushvalue(L, idx);
 	lua_fiber_bind(L, f, h);
 	lua_fiber_set_spawner(L, f);
 	return f;
+}
+
+static struct lua_fiber *make(lua_State *L, const char *name)
+{
+	return lua_fiber_make_of(L, 1, lua_fiber_make_handle(L, 1, name));
 }
 
 /***
@@ -111,7 +123,7 @@ static int l_create(lua_State *L)
 {
 	int nargs = lua_gettop(L) - 1;
 
-	lua_fiber_start(lua_fiber_make(L, "create"), nargs);
+	lua_fiber_start(make(L, "create"), nargs);
 	return 1;
 }
 
@@ -124,7 +136,7 @@ static int l_new(lua_State *L)
 {
 	int nargs = lua_gettop(L) - 1;
 
-	lua_fiber_start_later(lua_fiber_make(L, "new"), nargs);
+	lua_fiber_start_later(make(L, "new"), nargs);
 	return 1;
 }
 

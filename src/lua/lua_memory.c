@@ -62,7 +62,8 @@ static bool is_offender(const struct lua_memory *m, const struct lua_fiber *f)
  * May the limit be overdrawn, by an eighth at most? By who is not the reason for
  * the lack: the server itself (the report of an error, a fiber's end), the
  * collector, and fibers that have hardly grown, while one that has is beside
- * them and will be refused, or has left its garbage.
+ * them and will be refused, or has left its garbage. And by who has grown where it
+ * leaves the scope of a group: calls there may have the stack grow.
  */
 static bool may_overdraw(struct lua_vm *vm, size_t growth)
 {
@@ -70,7 +71,8 @@ static bool may_overdraw(struct lua_vm *vm, size_t growth)
 
 	if (lua_collector_is_finalizing(vm))
 		return false;
-	if (m->own != 0 || m->running == NULL || lua_collector_is_running(vm))
+	if (m->own != 0 || m->running == NULL || lua_collector_is_running(vm) ||
+	    lua_preempt_is_firm(vm))
 		return true;
 	lua_memory_settle(m);
 	return !is_offender(m, m->running) &&

@@ -138,6 +138,17 @@ void lua_preempt_spare(lua_State *L)
 	(void)L;
 }
 
+void lua_preempt_firm(lua_State *L)
+{
+	(void)L;
+}
+
+bool lua_preempt_is_firm(const struct lua_vm *vm)
+{
+	(void)vm;
+	return false;
+}
+
 void lua_preempt_catch_up(struct lua_vm *vm)
 {
 	(void)vm;
@@ -146,6 +157,17 @@ void lua_preempt_catch_up(struct lua_vm *vm)
 void lua_preempt_over(struct lua_vm *vm)
 {
 	(void)vm;
+}
+
+bool lua_preempt_hide(struct lua_vm *vm)
+{
+	(void)vm;
+	return false;
+}
+
+void lua_preempt_show(struct lua_vm *vm, bool was_set)
+{
+	(void)vm, (void)was_set;
 }
 
 bool lua_preempt_before(struct lua_fiber *f)
@@ -262,6 +284,25 @@ static void forget(struct lua_vm *vm)
 {
 	disarm(vm);
 	luaJIT_stopmatch = 0;
+}
+
+bool lua_preempt_hide(struct lua_vm *vm)
+{
+	unsigned seen = vm->hook.seen;
+
+	luaJIT_hookbusy++;
+	if (G(vm->L)->hookf != on_hook)
+		return false;
+	disarm(vm);
+	vm->hook.seen = seen; /* it goes on where it was */
+	return true;
+}
+
+void lua_preempt_show(struct lua_vm *vm, bool was_set)
+{
+	if (was_set)
+		arm(vm);
+	luaJIT_hookbusy--;
 }
 
 enum { OUTSIDE_MAX_NS = 100000000, BUSY_NS = 100000000 };
@@ -392,26 +433,31 @@ void lua_preempt_over(struct lua_vm *vm)
 	lua_preempt_catch_up(vm);
 }
 
-/* A mark that the collector gives to tables and cdata alone, and leaves where it
- * is: our prototypes carry it. */
-enum { SPARED = LJ_GC_CDATA_FIN };
+/* Marks that the collector gives to tables and cdata alone, and leaves where they
+ * are: our prototypes carry them. */
+enum { SPARED = LJ_GC_CDATA_FIN, FIRM = LJ_GC_WEAKKEY };
 
-static void spare(GCproto *pt)
+static void mark(GCproto *pt, uint8_t marks)
 {
 	ptrdiff_t count = (ptrdiff_t)pt->sizekgc;
 
-	pt->marked |= SPARED;
+	pt->marked |= marks;
 	for (ptrdiff_t i = -count; i < 0; i++) {
 		GCobj *o = proto_kgc(pt, i);
 
 		if (o->gch.gct == ~LJ_TPROTO)
-			spare(gco2pt(o));
+			mark(gco2pt(o), marks);
 	}
 }
 
 void lua_preempt_spare(lua_State *L)
 {
-	spare(funcproto(funcV(L->top - 1)));
+	mark(funcproto(funcV(L->top - 1)), SPARED);
+}
+
+void lua_preempt_firm(lua_State *L)
+{
+	mark(funcproto(funcV(L->top - 1)), SPARED | FIRM);
 }
 
 /* Our own Lua halves are not left in the middle: nobody but a fiber that waits
@@ -419,6 +465,30 @@ void lua_preempt_spare(lua_State *L)
 static bool is_ours(const GCfunc *fn)
 {
 	return isluafunc(fn) && (funcproto(fn)->marked & SPARED);
+}
+
+static bool is_firm(const GCfunc *fn)
+{
+	return isluafunc(fn) && (funcproto(fn)->marked & FIRM);
+}
+
+/* The innermost Lua function, when what it has called allocates: compiled code keeps
+ * its frames elsewhere. */
+bool lua_preempt_is_firm(const struct lua_vm *vm)
+{
+	const global_State *g = G(vm->L);
+	lua_State *L = gco2th(gcref(g->cur_L));
+	const GCfunc *fn;
+	lua_Debug ar;
+
+	if (g->vmstate >= 0 || tvref(g->jit_base) != NULL)
+		return false;
+	for (int level = 0; lua_getstack(L, level, &ar); level++) {
+		fn = frame_func(tvref(L->stack) + (ar.i_ci & 0xffff));
+		if (isluafunc(fn))
+			return is_firm(fn);
+	}
+	return false;
 }
 
 struct stall {
@@ -577,6 +647,8 @@ static void on_hook(lua_State *L, lua_Debug *ar)
 		lua_profile_take(vm, L);
 	if (f->over != FIBER_OVER_NONE) {
 		/* The hook stays: whatever catches this meets it again. */
+		if (is_firm(curr_func(L)))
+			return;
 		lua_preempt_set_over_diag(lua_fiber_of(f));
 		lua_error_throw(L);
 	}

@@ -55,6 +55,13 @@ void lua_preempt_stop(struct lua_vm *vm);
  */
 void lua_preempt_spare(lua_State *L);
 
+/** The same, and they end also when the fiber is over a limit: they clean up, or pass
+ * on what does. It meets the limit behind them. They must be short but for waits. */
+void lua_preempt_firm(lua_State *L);
+
+/** Inside an allocation: is it for one of these? */
+bool lua_preempt_is_firm(const struct lua_vm *vm);
+
 /**
  * Inside an allocation: a tick of this turn came while C code ran, and the hook
  * is set now, if it can be. For a fiber that mostly has the collector work for
@@ -65,6 +72,11 @@ void lua_preempt_catch_up(struct lua_vm *vm);
 /** Inside an allocation: the running fiber is over a limit, and is to hear of it
  * as soon as that can be. */
 void lua_preempt_over(struct lua_vm *vm);
+
+/** Take our hook away, if it is set, which is told, while the script asks for its own.
+ * No tick sets it before lua_preempt_show(). */
+bool lua_preempt_hide(struct lua_vm *vm);
+void lua_preempt_show(struct lua_vm *vm, bool was_set);
 
 /** Before @a f is resumed: what was asked of another one is forgotten, and it is
  * told what it cannot learn by a wait's status. True: that other one is outside,

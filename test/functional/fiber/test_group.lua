@@ -60,6 +60,23 @@ do
     tap.is(told, 1, 'told once while it computes')
     tap.ok(not ok and err.type == 'TimedOut', 'and by the next wait')
 end
+do
+    local told = 0
+    local function compute()
+        local caught = pcall(function()
+            local to = os.clock() + 0.03
+            while os.clock() < to do end
+        end)
+        told = told + (caught and 0 or 1)
+    end
+    pcall(fiber.deadline, 0.01, function()
+        fiber.deadline(1000, compute)
+        compute()
+        pcall(fiber.deadline, 1000, function() compute() end)
+        compute()
+    end)
+    tap.ok(told <= 1, 'nor again inside or behind a later one')
+end
 fails('zero', 'TimedOut', fiber.deadline, 0, fiber.sleep, 1000)
 fails('negative', 'TimedOut', fiber.deadline, -1, fiber.sleep, 1000)
 tap.same({ fiber.deadline(1000, function(...) fiber.sleep(0) return ... end,
@@ -178,6 +195,58 @@ f:set_joinable(true)
 ok, err = f:join()
 if fiber.preempted() > 0 then
     tap.is(not ok and err.type, 'LimitExceeded', 'a limit')
+end
+
+-- nor do members outlive the scope of one that is ended by a limit, in which nothing
+-- more of its own can run
+local members, left
+local function member()
+    members = members + 1
+    local _, why = pcall(fiber.sleep, 1000)
+    pcall(fiber.sleep, 0)
+    members = members - 1
+    error(why, 0)
+end
+local function scope(stop)
+    pcall(fiber.group, function(group)
+        for _ = 1, 3 do group:spawn(member) end
+        fiber.yield()
+        stop()
+    end)
+    left = members
+end
+local function in_coroutines(stop)
+    coroutine.wrap(function()
+        local co = coroutine.create(scope)
+        coroutine.resume(co, stop)
+    end)()
+end
+local function spin()
+    while true do pcall(function() while true do end end) end
+end
+for what, end_it in pairs(fiber.preempted() > 0 and {
+    ['a limit'] = function(one)
+        fiber.set_limits(one, { burst = 0.02 })
+    end,
+    ['a limit of memory'] = function(one)
+        fiber.set_limits(one, { memory = 4e6 })
+    end,
+    ['a cancel that it swallows'] = function(one)
+        fiber.new(function() fiber.yield() fiber.yield() one:cancel() end)
+    end,
+} or {}) do
+    for where, f in pairs({ ['in it'] = scope, ['in coroutines'] = in_coroutines }) do
+        members, left = 0, nil
+        local one = fiber.new(f, what ~= 'a limit of memory' and spin or function()
+            local t = {}
+            while true do pcall(function() t[#t + 1] = { #t } end) end
+        end)
+        one:set_joinable(true)
+        end_it(one)
+        tap.ok(not one:join(), ('%s, %s: ends'):format(what, where))
+        tap.is(members, 0, ('%s, %s: no member is left'):format(what, where))
+        tap.is(left, nil, ('%s, %s: it ends behind the scope'):format(what, where))
+    end
 end
 
 -- cancel and deadline of the one who waits

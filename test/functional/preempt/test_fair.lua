@@ -137,6 +137,32 @@ end)
 debug.sethook()
 tap.ok(calls >= 100, 'a hook of each 100,000 instructions: ' .. calls)
 
+-- Ours is nobody's business: who saves the hook that is set can set it again.
+local ask = debug.gethook
+local straight = assert(loadstring('local ask, note = ...\n'
+    .. ('note(ask())\n'):rep(200)))
+local strange = {}
+local function note(hook)
+    if hook ~= nil then strange[#strange + 1] = hook end
+end
+beside(function()
+    for _ = 1, 3000 do straight(ask, note) end
+end)
+tap.is(strange[1], nil, 'no hook is set, as the script sees it')
+local function own() end
+debug.sethook(own, 'r', 100000)
+beside(function()
+    for _ = 1, 3000 do
+        straight(ask, function(hook, mask, count)
+            if hook ~= own or mask ~= 'r' or count ~= 100000 then
+                strange[1] = tostring(hook)
+            end
+        end)
+    end
+end)
+debug.sethook()
+tap.is(strange[1], nil, 'or its own')
+
 -- Making a fiber and making it joinable are two steps; that its maker gave way
 -- between them does not show. But who computes on does not keep it from starting.
 local wrong = 0
