@@ -68,6 +68,12 @@ struct admin_column {
 	int width; /* of a table; negative: at the left */
 	const char *help;
 	bool open; /* text that names nobody: no hash of it with "set anon on" */
+	/* What it is beyond its kind, for `typed` and `show metrics`. */
+	enum {
+		ADMIN_PLAIN,
+		ADMIN_LABEL, /* tells rows of a worker apart */
+		ADMIN_GROWS, /* a time that only grows */
+	} role;
 };
 
 /** What a call of a command has come to. */

@@ -131,6 +131,10 @@ static int take_common(const struct admin_command *c, char *const *words,
 	if (*count > 0 && strcmp(words[*count - 1], "json") == 0) {
 		ret->json = true;
 		--*count;
+	} else if (*count > 0 && !c->plain &&
+		   strcmp(words[*count - 1], "typed") == 0) {
+		ret->typed = true;
+		--*count;
 	}
 	if (c->collect == NULL || *count < 2 ||
 	    strcmp(words[*count - 2], "worker") != 0)

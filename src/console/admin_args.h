@@ -6,12 +6,13 @@
 struct admin_args {
 	struct admin_value *values; /* ADMIN_ARGS_MAX of them, zero */
 	bool json;
+	bool typed;
 	unsigned worker; /* 0: not given */
 };
 
 /**
  * Read @a words, what stands behind the name of @a c. Returns 0, or -1 with diag set:
- * IllegalParams. "json" at the end, and "worker N", belong to commands that give
+ * IllegalParams. "json" or "typed" at the end, and "worker N", belong to commands that give
  * rows.
  */
 int admin_args_read(const struct admin_command *c, char *const *words,

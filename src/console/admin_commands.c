@@ -17,11 +17,11 @@ enum {
 };
 
 static const struct admin_command *const *const lists[] = {
-	admin_commands_session, admin_commands_cli,    admin_commands_process,
-	admin_commands_workers, admin_commands_fibers, admin_commands_activity,
-	admin_commands_profile, admin_commands_trace,  admin_commands_modules,
-	admin_commands_http,    admin_commands_log,    admin_commands_limits,
-	admin_commands_reload,
+	admin_commands_session, admin_commands_cli,     admin_commands_process,
+	admin_commands_workers, admin_commands_fibers,  admin_commands_activity,
+	admin_commands_profile, admin_commands_trace,   admin_commands_modules,
+	admin_commands_http,    admin_commands_log,     admin_commands_limits,
+	admin_commands_reload,  admin_commands_metrics,
 };
 
 const char *const admin_level_names[ADMIN_LEVEL_COUNT] = { "user", "operator",
@@ -165,7 +165,8 @@ int admin_usage(const struct admin_command *c, struct buf *out)
 			return -1;
 	if (c->collect != NULL && buf_puts(out, " [worker <n>]") != 0)
 		return -1;
-	if (c->columns != NULL && buf_puts(out, " [json]") != 0)
+	if (c->columns != NULL &&
+	    buf_puts(out, c->plain ? " [json]" : " [json|typed]") != 0)
 		return -1;
 	return c->payload ? buf_puts(out, " <<") : 0;
 }
@@ -536,8 +537,11 @@ static void complete_common(const struct admin_command *c, char *const *words,
 
 	if (c->collect != NULL && count == 1)
 		offer(o, "worker", 6);
-	if (c->columns != NULL && (count == 1 || has_worker))
+	if (c->columns != NULL && (count == 1 || has_worker)) {
 		offer(o, "json", 4);
+		if (!c->plain)
+			offer(o, "typed", 5);
+	}
 }
 
 /* The arguments of @a c are @a words, the last of which is being typed. */

@@ -11,7 +11,7 @@
 #include "base/siphash.h"
 #include "port/json_encode.h"
 
-enum { NUMBER_ROOM = 32, HASH_ROOM = 16 };
+enum { HASH_ROOM = 16 };
 
 static int add_cell(struct buf *b, const struct admin_cell *c)
 {
@@ -73,15 +73,15 @@ void admin_rows_reset(struct admin_rows *r)
 
 /* --- text --- */
 
-/* A number as a table has it: whole ones whole, times to the microsecond. */
-static void number_text(char *to, enum admin_kind kind, double v)
+void admin_number_text(char *to, enum admin_kind kind, double v)
 {
 	if (kind == ADMIN_SECONDS)
-		snprintf(to, NUMBER_ROOM, fabs(v) < 10 ? "%.6f" : "%.3f", v);
+		snprintf(to, ADMIN_NUMBER_ROOM, fabs(v) < 10 ? "%.6f" : "%.3f",
+			 v);
 	else if (floor(v) == v && fabs(v) < 0x1p63)
-		snprintf(to, NUMBER_ROOM, "%.0f", v);
+		snprintf(to, ADMIN_NUMBER_ROOM, "%.0f", v);
 	else
-		snprintf(to, NUMBER_ROOM, "%.3f", v);
+		snprintf(to, ADMIN_NUMBER_ROOM, "%.3f", v);
 }
 
 static int put_padded(struct buf *b, const char *text, size_t size, int width)
@@ -137,14 +137,14 @@ static int put_cell(const struct admin_format *f, struct buf *b,
 		    const struct admin_cell *c, int width)
 {
 	char hash[HASH_ROOM];
-	char number[NUMBER_ROOM];
+	char number[ADMIN_NUMBER_ROOM];
 
 	switch (c->type) {
 	case ADMIN_CELL_NUMBER:
 		if (column->kind == ADMIN_FLAG)
 			return put_padded(b, c->number != 0 ? "yes" : "no",
 					  c->number != 0 ? 3 : 2, width);
-		number_text(number, column->kind, c->number);
+		admin_number_text(number, column->kind, c->number);
 		return put_padded(b, number, strlen(number), width);
 	case ADMIN_CELL_TEXT:
 		return put_text(b, anonymise(f, column, c->text, hash), width);
@@ -206,6 +206,65 @@ static int put_single(const struct admin_format *f,
 	for (unsigned i = 0; c[i].name != NULL; i++) {
 		if (buf_printf(b, "%s: ", c[i].name) != 0 ||
 		    put_cell(f, b, &c[i], &cells[i], 0) != 0 ||
+		    buf_putc(b, '\n') != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* --- a line for each cell --- */
+
+/* Origin (metric, status, key), nature (counter, gauge, duration, output), scope
+ * (process, or this worker, as a service), persistence (volatile). */
+static const char *tags_of(const struct admin_format *f,
+			   const struct admin_column *c, char *to)
+{
+	bool label = c->role == ADMIN_LABEL, text = c->kind == ADMIN_TEXT;
+
+	to[0] = label ? 'K' : text || c->kind == ADMIN_FLAG ? 'S' : 'M';
+	to[1] = c->kind == ADMIN_COUNTER || c->role == ADMIN_GROWS ? 'C'
+		: c->kind == ADMIN_SECONDS                         ? 'D'
+		: text || label || c->kind == ADMIN_FLAG           ? 'O'
+								   : 'G';
+	to[2] = f->worker != 0 ? 'S' : 'P';
+	to[3] = 'V';
+	to[4] = '\0';
+	return to;
+}
+
+static const char *type_of(const struct admin_column *c)
+{
+	switch (c->kind) {
+	case ADMIN_COUNTER:
+	case ADMIN_BYTES:
+	case ADMIN_NUMBER:
+		return "u64";
+	case ADMIN_SECONDS:
+	case ADMIN_PERCENT:
+		return "flt";
+	case ADMIN_FLAG:
+		return "bool";
+	default:
+		return "str";
+	}
+}
+
+/* What there is none of has no line. */
+static int put_typed(const struct admin_format *f,
+		     const struct admin_cell *cells, struct buf *b)
+{
+	char tags[5];
+
+	for (unsigned i = 0; f->columns[i].name != NULL; i++) {
+		const struct admin_column *c = &f->columns[i];
+
+		if (cells[i].type == ADMIN_CELL_NONE)
+			continue;
+		if (buf_printf(b, "%llu.%u.%s.%u:%s:%s:",
+			       (unsigned long long)f->count, i, c->name,
+			       f->worker, tags_of(f, c, tags),
+			       type_of(c)) != 0 ||
+		    put_cell(f, b, c, &cells[i], 0) != 0 ||
 		    buf_putc(b, '\n') != 0)
 			return -1;
 	}
@@ -286,6 +345,8 @@ int admin_format_row(struct admin_format *f, const struct admin_cell *cells,
 
 	if (f->json)
 		rc = lead_object(f, out) != 0 || put_object(f, cells, out) != 0;
+	else if (f->typed)
+		rc = put_typed(f, cells, out);
 	else if (f->single)
 		rc = put_single(f, cells, out);
 	else
@@ -318,6 +379,9 @@ int admin_format_error(struct admin_format *f, const char *text,
 	if (f->json)
 		rc = lead_object(f, out) != 0 ||
 		     put_error_object(f, text, out) != 0;
+	else if (f->typed)
+		rc = buf_printf(out, "%llu.0.error.%u:SOSV:str:%s\n",
+				(unsigned long long)f->count, f->worker, text);
 	else if (f->single)
 		rc = buf_printf(out, "worker: %u\nerror: %s\n", f->worker,
 				text);
@@ -333,7 +397,9 @@ int admin_format_error(struct admin_format *f, const char *text,
 int admin_format_end(struct admin_format *f, struct buf *out)
 {
 	if (!f->json)
-		return f->count == 0 && !f->single ? put_head(f, out) : 0;
+		return f->count == 0 && !f->single && !f->typed
+			       ? put_head(f, out)
+			       : 0;
 	if (f->single && f->worker == 0)
 		return buf_puts(out, f->count == 0 ? "null\n" : "\n");
 	return buf_puts(out, f->count == 0 ? "[]\n" : "]\n");

@@ -32,6 +32,7 @@ void admin_rows_reset(struct admin_rows *r);
 struct admin_format {
 	const struct admin_column *columns;
 	bool json;
+	bool typed;      /* a line for each cell: see admin_format_row() */
 	bool single;     /* one row, lines "name: value" */
 	bool plain;      /* lines of text, without a head */
 	unsigned worker; /* the rows' own; 0: no column for it */
@@ -40,10 +41,15 @@ struct admin_format {
 	uint64_t count; /* of rows that were written */
 };
 
-/** Append a row, behind the head if it is the first. Returns 0 or -1: no memory,
+/** Append a row: text, or JSON, or with `typed` for each cell a line
+ * "ROW.POSITION.NAME.WORKER:TAGS:TYPE:VALUE", as HAProxy writes them. Behind the head if it is the first. Returns 0 or -1: no memory,
  * and nothing, or less than a row, was appended. */
 int admin_format_row(struct admin_format *f, const struct admin_cell *cells,
 		     struct buf *out);
+
+/** A number as text: whole ones whole, times to the microsecond. ADMIN_NUMBER_ROOM bytes. */
+enum { ADMIN_NUMBER_ROOM = 32 };
+void admin_number_text(char *to, enum admin_kind kind, double v);
 
 /** Append @a text in a row's place: why there are none of f->worker. */
 int admin_format_error(struct admin_format *f, const char *text,

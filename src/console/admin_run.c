@@ -287,6 +287,7 @@ static int check(struct admin_run *run, const struct admin_command *c,
 				       &args) != 0)
 		return -1;
 	run->only = args.worker;
+	run->typed = args.typed;
 	if (run->anon && (c->io != NULL || c->plain) && !c->open) {
 		diag_set(ClientError,
 			 "'%s' tells names within its text: not while anon "
@@ -334,6 +335,7 @@ bool admin_run_begin(struct admin_run *run, enum admin_level level)
 	run->format = (struct admin_format){
 		.columns = c->columns,
 		.json = run->json,
+		.typed = run->typed,
 		.single = c->single,
 		.plain = c->plain,
 		.anon_key = run->anon ? &run->anon_key : NULL,

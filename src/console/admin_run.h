@@ -47,7 +47,7 @@ struct admin_run {
 	bool woken;                          /* since it was called */
 	bool interrupted;
 	bool prepared; /* command->before() is done */
-	bool json;
+	bool json, typed;
 	unsigned only; /* worker; 0: all */
 	struct admin_value values[ADMIN_ARGS_MAX];
 	struct admin_format format;

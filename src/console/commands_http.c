@@ -94,8 +94,8 @@ static bool collect_stat(struct worker *w, void *cursor,
 }
 
 static const struct admin_column stat_columns[] = {
-	{ "server", ADMIN_NUMBER, 0, "its number" },
-	{ "address", ADMIN_TEXT, 0, "where it listens" },
+	{ "server", ADMIN_NUMBER, 0, "its number", false, ADMIN_LABEL },
+	{ "address", ADMIN_TEXT, 0, "where it listens", false, ADMIN_LABEL },
 	{ "accepted", ADMIN_COUNTER, 0, "connections" },
 	{ "connections", ADMIN_NUMBER, 0, "open" },
 	{ "requests", ADMIN_COUNTER, 0, "given to handlers" },

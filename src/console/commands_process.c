@@ -181,8 +181,10 @@ static const struct admin_column info_columns[] = {
 	{ "memory_peak", ADMIN_BYTES, 0, "the most that was" },
 	{ "descriptors", ADMIN_NUMBER, 0, "open" },
 	{ "descriptors_limit", ADMIN_NUMBER, 0, "ulimit -n" },
-	{ "cpu_user", ADMIN_SECONDS, 0, "of all threads, in the program" },
-	{ "cpu_system", ADMIN_SECONDS, 0, "and in the kernel" },
+	{ "cpu_user", ADMIN_SECONDS, 0, "of all threads, in the program", false,
+	  ADMIN_GROWS },
+	{ "cpu_system", ADMIN_SECONDS, 0, "and in the kernel", false,
+	  ADMIN_GROWS },
 	{ "switches", ADMIN_COUNTER, 0, "of threads, that waited" },
 	{ "switches_forced", ADMIN_COUNTER, 0, "of threads, by the kernel" },
 	{ "log_lost", ADMIN_COUNTER, 0, "lines that could not be written" },
@@ -260,7 +262,8 @@ static enum admin_step next_pool(struct admin_run *run,
 }
 
 static const struct admin_column pool_columns[] = {
-	{ "pool", ADMIN_TEXT, -10, "of threads for what blocks", true },
+	{ "pool", ADMIN_TEXT, -10, "of threads for what blocks", true,
+	  ADMIN_LABEL },
 	{ "threads", ADMIN_NUMBER, 8, "alive" },
 	{ "threads_limit", ADMIN_NUMBER, 13, "at once" },
 	{ "queued", ADMIN_NUMBER, 8, "jobs that wait for a thread" },

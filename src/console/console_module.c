@@ -6,6 +6,7 @@
 
 #include "app/worker.h"
 #include "base/diag.h"
+#include "console/lua_ask.h"
 #include "console/lua_command.h"
 #include "console/lua_parts.h"
 #include "console/remote.h"
@@ -197,6 +198,7 @@ static int luaopen_neap_console(lua_State *L)
 	luaL_register(L, NULL, functions);
 	lua_command_push_functions(L);
 	lua_setfield(L, -2, "command");
+	lua_ask_open(L);
 	return 1;
 }
 

@@ -56,6 +56,30 @@ function command:getline()
     return text:sub(at, stop)
 end
 
+local levels = { user = 0, operator = 1, admin = 2 }
+
+--- console.command(line, [level]) -> string | nil, err
+-- What the admin commands of @line answer, as an operator would be told: "show metrics" for a
+-- page of metrics. @level is what they may do: 'user', if nothing is said, 'operator' or
+-- 'admin'. In any worker. At most 16 MiB. Yields: yes. Throws: misuse; cancelled, and the
+-- command is given up.
+function M.command(line, level)
+    if type(line) ~= 'string' then
+        usage('console.command(line): a string is wanted, not ' .. type(line))
+    end
+    level = levels[level or 'user']
+    if level == nil then
+        usage("console.command(): level: 'user', 'operator' or 'admin'")
+    end
+    local ask = c.ask(level)
+    local status = c.ask_begin(ask, line)
+    if status ~= 0 then
+        c.ask_end(ask)
+        c.failed(status)
+    end
+    return c.ask_end(ask)
+end
+
 --- console.register_command(words, f, [options])
 -- An admin command of this application: @words is the list of the one to five words
 -- of its name. In a fiber @f is called with a command object and the words that were

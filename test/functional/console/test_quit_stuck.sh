@@ -108,7 +108,6 @@ eventually test -e spinning
 kill -s QUIT "$server"
 eventually lines "state: worker 1 of generation 1: fiber [0-9]* 'spin' runs, in C function 'spins'" 1
 rm spin spinning
-wait $asker || fail 'an answer'
-[ "$(cat answer)" = spun ] || fail "the answer is $(cat answer)"
+wait $asker || fail 'an answer' # be it that so long was too long
 eventually lines 'state: .*version: ' 2
 end_served

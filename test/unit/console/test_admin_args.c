@@ -152,6 +152,37 @@ static void test_choices_and_flags(void **state)
 	assert_wrong(&c, "", "missing: 'mode'");
 }
 
+static void test_keys(void **state)
+{
+	static const struct admin_arg keyed[] = {
+		{ "what", ADMIN_TEXT, true, "a|b", "" },
+		{ "path", ADMIN_TEXT, true, NULL, "", true },
+		{ "for", ADMIN_SECONDS, true, NULL, "", true },
+		{ .name = NULL },
+	};
+	static const struct admin_arg wanted[] = {
+		{ "path", ADMIN_TEXT, false, NULL, "", true },
+		{ .name = NULL },
+	};
+	const struct admin_command c = { .words = "c", .args = keyed };
+	const struct admin_command w = { .words = "w", .args = wanted };
+
+	(void)state;
+	assert_int_equal(read_args(&c, ""), 0);
+	assert_false(values[0].given || values[1].given || values[2].given);
+	assert_int_equal(read_args(&c, "a for 2s path for"), 0);
+	assert_string_equal(values[1].text, "for");
+	assert_float_equal(values[2].number, 2, 0);
+	assert_wrong(&c, "a path",
+		     "nothing behind 'path'; usage: c [a|b] "
+		     "[path <path>] [for <for>]");
+	assert_wrong(&c, "a path x path y", "told twice: 'path'");
+	assert_wrong(&c, "a path x y", "too much: 'y'");
+	assert_wrong(&c, "a for x", "a time as 10s");
+	assert_wrong(&w, "", "missing: 'path'; usage: w path <path>");
+	assert_int_equal(read_args(&w, "path x"), 0);
+}
+
 static void test_the_rest(void **state)
 {
 	static const struct admin_arg two[] = {
@@ -226,7 +257,9 @@ static void test_rows(void **state)
 	assert_int_equal(args.worker, 2);
 	assert_wrong(&kill, "worker 2",
 		     "missing: 'n'; usage: kill <n> [worker "
-		     "<n>] [json]");
+		     "<n>] [json|typed]");
+	assert_int_equal(read_args(&kill, "5 typed"), 0);
+	assert_true(args.typed && !args.json);
 }
 
 int main(void)
@@ -234,6 +267,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_units),
 		cmocka_unit_test(test_choices_and_flags),
+		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_the_rest),
 		cmocka_unit_test(test_no_arguments),
 		cmocka_unit_test(test_rows),

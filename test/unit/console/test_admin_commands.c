@@ -190,7 +190,8 @@ static void test_help(void **state)
 	(void)state;
 	text = help("", ADMIN_ADMIN, false);
 	assert_non_null(strstr(text, "  help "));
-	assert_non_null(strstr(text, "  kill fiber <id> [worker <n>] [json]"));
+	assert_non_null(
+		strstr(text, "  kill fiber <id> [worker <n>] [json|typed]"));
 	assert_null(strstr(help("", ADMIN_USER, false), "kill fiber"));
 	text = help("show f", ADMIN_OPERATOR, false);
 	assert_non_null(strstr(text, "show fibers"));
@@ -260,18 +261,23 @@ static void test_completion(void **state)
 	assert_completed("show cli ", ADMIN_USER, 9, "level,");
 	assert_completed("ki", ADMIN_USER, 0, "");
 	assert_completed("ki", ADMIN_ADMIN, 0, "kill,");
+	assert_completed("trace request p", ADMIN_ADMIN, 14, "path,");
+	assert_completed("trace request path / id 1 ", ADMIN_ADMIN, 26,
+			 "server,worker,for,json,typed,");
 	assert_completed("sh", ADMIN_ADMIN, 0, "show,shut,");
 	/* Arguments, as they are declared. */
-	assert_completed("show info ", ADMIN_ADMIN, 10, "json,");
+	assert_completed("show info ", ADMIN_ADMIN, 10, "json,typed,");
 	assert_completed("show info json ", ADMIN_ADMIN, 15, "");
-	assert_completed("show fibers ", ADMIN_ADMIN, 12, "worker,json,");
+	assert_completed("show fibers ", ADMIN_ADMIN, 12, "worker,json,typed,");
 	assert_completed("show fibers w", ADMIN_ADMIN, 12, "worker,");
 	assert_completed("show fibers worker ", ADMIN_ADMIN, 19, "");
-	assert_completed("show fibers worker 2 ", ADMIN_ADMIN, 21, "json,");
+	assert_completed("show fibers worker 2 ", ADMIN_ADMIN, 21,
+			 "json,typed,");
 	assert_completed("show fibers worker 2 json ", ADMIN_ADMIN, 26, "");
 	assert_completed("show fibers ", ADMIN_USER, 12, "");
 	assert_completed("kill fiber ", ADMIN_ADMIN, 11, "");
-	assert_completed("kill fiber 7 ", ADMIN_ADMIN, 13, "worker,json,");
+	assert_completed("kill fiber 7 ", ADMIN_ADMIN, 13,
+			 "worker,json,typed,");
 	assert_completed("show events ", ADMIN_ADMIN, 12, "-w,-n,");
 	assert_completed("show events -w ", ADMIN_ADMIN, 15, "-n,");
 	assert_completed("prompt ", ADMIN_ADMIN, 7, "p,i,timed,n,");
