@@ -2,8 +2,11 @@
  * request as scripts see it. */
 #include "app/core_module.h"
 
+#include <errno.h>
 #include <lauxlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "app/app.h"
 #include "app/handlers.h"
@@ -62,6 +65,24 @@ static int l_log_info(lua_State *L)
 	return 0;
 }
 
+/* path_is(path, folder) -> nil, or why it is none that can be read, or no folder */
+static int l_path_is(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	bool folder = lua_toboolean(L, 2);
+	struct stat st;
+
+	if (stat(path, &st) != 0 || access(path, R_OK) != 0) {
+		lua_pushfstring(L, "'%s': %s", path, strerror(errno));
+		return 1;
+	}
+	if ((S_ISDIR(st.st_mode) != 0) == folder)
+		return 0;
+	lua_pushfstring(L, "'%s' is %s", path,
+			folder ? "no folder" : "a folder");
+	return 1;
+}
+
 static void push_reasons(lua_State *L)
 {
 	lua_newtable(L);
@@ -88,6 +109,7 @@ static int open_half(lua_State *L)
 		{ "failed", lua_wait_failed },
 		{ "log_error", l_log_error },
 		{ "log_info", l_log_info },
+		{ "path_is", l_path_is },
 		{ "trace", lua_http_trace },
 		{ "usage", lua_error_usage_text },
 		{ NULL, NULL },
@@ -115,15 +137,14 @@ MODULE(handlers, "neap.handlers", lua_src_handlers);
 MODULE(http_message, "neap.http_message", lua_src_http_message);
 MODULE(rules, "neap.rules", lua_src_rules);
 MODULE(remote, "neap.remote", lua_src_remote);
+MODULE(config_files, "neap.config_files", lua_src_config_files);
 MODULE(server, "neap.server", lua_src_server);
 MODULE(txn, "neap.txn", lua_src_txn);
 
 const struct lua_module *const core_modules[] = {
-	&app_module_core,         &app_module_act,
-	&app_module_applet,       &app_module_fields,
-	&app_module_filter,       &app_module_filter_chain,
-	&app_module_rules,        &app_module_handlers,
-	&app_module_http_message, &app_module_remote,
-	&app_module_server,       &app_module_txn,
-	&app_module_cli,          NULL,
+	&app_module_core,   &app_module_act,          &app_module_applet,
+	&app_module_fields, &app_module_filter,       &app_module_filter_chain,
+	&app_module_rules,  &app_module_handlers,     &app_module_http_message,
+	&app_module_remote, &app_module_config_files, &app_module_server,
+	&app_module_txn,    &app_module_cli,          NULL,
 };

@@ -32,6 +32,7 @@ struct patref {
 	char name[];
 };
 
+static char *folder; /* of files; NULL: not set */
 static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static struct patref *patrefs;
 static patref_watch_f on_change;
@@ -185,11 +186,27 @@ bool patref_is_map(const struct patref *r)
 	return r->is_map;
 }
 
+/* A reload comes with the same. */
+void patrefs_set_folder(const char *path)
+{
+	pthread_mutex_lock(&registry);
+	if (folder == NULL && path != NULL)
+		__atomic_store_n(&folder, mem_strdup(path), __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&registry);
+}
+
+const char *patrefs_folder(void)
+{
+	return __atomic_load_n(&folder, __ATOMIC_ACQUIRE);
+}
+
 void patrefs_end(void)
 {
 	struct patref *r, *next;
 
 	pthread_mutex_lock(&registry);
+	mem_free(folder);
+	folder = NULL;
 	HASH_ITER(hh, patrefs, r, next) {
 		HASH_DEL(patrefs, r);
 		patref_free(r);

@@ -144,6 +144,11 @@ void patref_set_watch(patref_watch_f fn);
 /** Somebody wants to know of changes of @a r, or does no more. */
 void patref_watch(struct patref *r, int change);
 
+/** Files whose names are not absolute are looked for in @a folder. Once; NULL: where the
+ * process works. */
+void patrefs_set_folder(const char *folder);
+const char *patrefs_folder(void);
+
 /** The end of the process. */
 void patrefs_end(void);
 

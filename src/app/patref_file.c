@@ -4,6 +4,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -46,9 +48,27 @@ static int read_all(int fd, const char *path, struct buf *out)
 	}
 }
 
+/* Relative to the folder of the configuration, if there is one. Returns a descriptor, or
+ * -1 with errno set. */
+static int open_file(const char *path)
+{
+	const char *folder = path[0] == '/' ? NULL : patrefs_folder();
+	char whole[PATH_MAX];
+	int size;
+
+	if (folder == NULL)
+		return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	size = snprintf(whole, sizeof whole, "%s/%s", folder, path);
+	if (size >= (int)sizeof whole) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return open(whole, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+}
+
 static int read_file(const char *path, bool optional, struct buf *out)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = open_file(path);
 	int rc;
 
 	if (fd < 0) {

@@ -5,8 +5,10 @@ local c = ...
 local applet = require('neap.applet')
 local chain = require('neap.filter_chain')
 local config = require('neap.config')
+local files = require('neap.config_files')
 local fields = require('neap.fields')
 local rules = require('neap.rules')
+local states = require('neap.states')
 local txns = require('neap.txn')
 
 local error, ipairs, pairs, pcall = error, ipairs, pairs, pcall
@@ -289,7 +291,10 @@ end
 function M.check()
     local problems
     compiled, problems = compile_all()
-    return problems
+    -- One worker is enough for what all of them have.
+    local found = states.id == 1 and files.check() or {}
+    found[#found + 1] = problems
+    return found[1] and table.concat(found, '\n')
 end
 
 local function listen(own, listener, address)
@@ -312,8 +317,19 @@ local function listen(own, listener, address)
     end
 end
 
+-- Maps and ACLs are the process's: a reload reads their files again. One that is bad
+-- stays as it was: it need not be one that is still used.
+local function read_maps()
+    for _, text in ipairs(require('neap.map').reload_all()) do
+        c.log_error('reload: ' .. text)
+    end
+end
+
 -- start() -> nil, or what is wrong. All states are ready: listen.
 function M.start()
+    if states.id == 1 and states.generation > 1 then
+        read_maps()
+    end
     for _, each in ipairs(compiled) do
         local addresses = each.own.address
         for _, address in ipairs(type(addresses) == 'table' and addresses or

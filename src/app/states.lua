@@ -14,7 +14,8 @@ local concat, insert, sort = table.concat, table.insert, table.sort
 local getinfo, getmetatable = debug.getinfo, debug.getmetatable
 
 -- id: 0 is the shared state, else the worker's number. count: of workers.
-local M = {id = c.id, count = c.count}
+-- generation: of a configured server, from 1; else 0.
+local M = {id = c.id, count = c.count, generation = c.generation}
 
 -- register(kind, name, f, [note]): in the slot of this state. Again: with a warning, the
 -- new one counts.

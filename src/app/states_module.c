@@ -378,6 +378,8 @@ static int luaopen_neap_states(lua_State *L)
 	lua_setfield(L, -2, "id");
 	lua_pushinteger(L, (lua_Integer)w->app->count);
 	lua_setfield(L, -2, "count");
+	lua_pushinteger(L, (lua_Integer)w->app->generation);
+	lua_setfield(L, -2, "generation");
 	return 1;
 }
 

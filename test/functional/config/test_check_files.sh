@@ -1,0 +1,93 @@
+#!/bin/sh
+# What neap check says of the files that a configuration names: certificates, keys,
+# authorities, folders, files; and which maps are read, from where, and when again.
+#
+# test: timeout 60
+. "$NEAP_SOURCE_DIR/test/lib/cli.sh"
+unset PORT NEAP_LISTEN NEAP_WORKERS
+sh "$NEAP_SOURCE_DIR/test/lib/certs.sh" "$PWD/certs"
+mkdir public
+echo hello > public/hello
+
+cat > server.yaml <<'END'
+workers: 2
+console: [{address: 'unix:c', tls: {cert_file: certs/server.pem, key_file: certs/server.key, ca_file: certs/ca.pem, verify: required}}]
+listeners:
+- address: 'unix:s'
+  tls:
+    cert_file: certs/server.pem
+    key_file: certs/server.key
+    sni: {other.test: {cert_file: certs/other.pem, key_file: certs/other.key}}
+  static: {/: public}
+  rules:
+  - static: public
+    if: path begins /p
+  - return: {file: public/hello}
+END
+run neap check server.yaml
+code_is 0
+out_is 'server.yaml: OK'
+
+cat > server.yaml <<'END'
+console: [{address: 'unix:c', tls: {cert_file: certs/server.pem, key_file: certs/server.key, ca_file: server.yaml, verify: required}}]
+listeners:
+- address: 'unix:s'
+  tls:
+    cert_file: certs/server.pem
+    key_file: certs/other.key
+    sni: {other.test: {cert_file: certs/nobody.pem, key_file: certs/other.key}}
+- address: 'unix:t'
+  tls: {cert_file: server.yaml}
+- address: 'unix:u'
+  tls: {cert_file: certs/server.pem, key_file: certs/server.key, ciphers: none-of-them}
+  static: {/: nowhere}
+  rules:
+  - static: public/hello
+  - return: {file: public}
+END
+run neap check server.yaml
+code_is 1
+err_has "server.yaml:1:103: tls: the file of authorities '$PWD/server.yaml' is not usable"
+err_has "server.yaml:6:15: tls: the private key '$PWD/certs/other.key' is not usable"
+err_has 'it is not the key of the certificate in cert_file'
+err_has "server.yaml:7:35: tls: cannot read the certificate file '$PWD/certs/nobody.pem'"
+err_has "server.yaml:9:20: tls: the certificate file '$PWD/server.yaml' is not usable"
+err_has 'server.yaml:11:75: tls: ciphers'
+err_has "server.yaml:12:15: folder: '$PWD/nowhere': No such file or directory"
+err_has "server.yaml:14:13: folder: '$PWD/public/hello' is no folder"
+err_has "server.yaml:15:20: file: '$PWD/public' is a folder"
+[ "$(printf '%s\n' "$err" | wc -l)" = 8 ] || fail 'eight lines wanted'
+[ ! -e s ] && [ ! -e c ] || fail 'a check opens nothing'
+
+# Maps: beside the file, wherever the process works; read again at a reload.
+mkdir elsewhere
+echo 'a first' > names.map
+cat > server.yaml <<'END'
+listeners:
+- address: 'unix:s'
+  rules: [{return: {body: '%[path,map(names.map,none)]'}}]
+END
+sed -i 's|path,map|path,regsub(^/,),map|' server.yaml
+(cd elsewhere && exec "$NEAP_BIN" ../server.yaml > ../out.txt 2> ../err.txt) &
+server=$!
+trap 'kill -s KILL "$server" 2> /dev/null || true' EXIT
+answers() { # BODY
+	run neap -e "local r = require('http.client').get('http://localhost/a',
+		{ unix_socket = 's' }) print(r and r.body) os.exit(0)"
+	[ "$out" = "$1
+" ]
+}
+eventually answers first
+echo 'a second' > names.map
+kill -s HUP $server
+eventually answers second
+rm names.map
+kill -s HUP $server
+eventually has_line err.txt "cannot open the map or ACL 'names.map'"
+eventually has_line err.txt 'generation 3 serves'
+answers second || fail 'it does not stay as it was'
+kill -s TERM $server
+code=0
+wait $server || code=$?
+trap - EXIT
+code_is 0
