@@ -21,7 +21,7 @@ static const struct admin_command *const *const lists[] = {
 	admin_commands_workers, admin_commands_fibers,  admin_commands_activity,
 	admin_commands_profile, admin_commands_trace,   admin_commands_modules,
 	admin_commands_http,    admin_commands_log,     admin_commands_limits,
-	admin_commands_reload,  admin_commands_metrics,
+	admin_commands_reload,  admin_commands_metrics, admin_commands_wait,
 };
 
 const char *const admin_level_names[ADMIN_LEVEL_COUNT] = { "user", "operator",
@@ -392,11 +392,57 @@ int admin_help(char *const *words, unsigned count, enum admin_level level,
 	return (int)n;
 }
 
+/* What operators of HAProxy may type, and what there is here. */
+static const struct {
+	const char *words, *here;
+} elsewhere[] = {
+	{ "show sess", "show requests, show connections" },
+	{ "show threads", "show workers, dump state" },
+	{ "show fd", "show connections" },
+	{ "show profiling", "profile lua" },
+	{ "set profiling", "profile lua" },
+	{ "show proc", "show workers" },
+	{ "shutdown session", "shut connection" },
+	{ "shutdown sessions", "shut connection" },
+	{ "trace", "trace request" },
+	{ "expert-mode", "nothing: what is dangerous has the level admin" },
+	{ "experimental-mode", "nothing: no command is an experiment" },
+	{ "clear counters", "nothing: counters only grow; what reads them "
+			    "takes differences" },
+	{ "show servers", "nothing: there are no backends" },
+	{ "show backend", "nothing: there are no backends" },
+	{ "set server", "nothing: there are no backends" },
+	{ "enable", "nothing: there are no backends" },
+	{ "disable", "nothing: there are no backends" },
+	{ "show table", "nothing: there are no stick tables; see shared.dict" },
+	{ "prepare", "nothing here: in Lua, Patref:prepare() and commit()" },
+	{ "commit", "nothing here: in Lua, Patref:prepare() and commit()" },
+	{ "abort", "nothing here: in Lua, Patref:prepare() and giveup()" },
+	{ "add map", "nothing here: in Lua, core.set_map()" },
+	{ "set map", "nothing here: in Lua, core.set_map()" },
+	{ "del map", "nothing here: in Lua, core.del_map()" },
+	{ "add acl", "nothing here: in Lua, core.add_acl()" },
+	{ "del acl", "nothing here: in Lua, core.del_acl()" },
+};
+
+static const char *find_elsewhere(char *const *words, unsigned count)
+{
+	for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++)
+		if (match_name(elsewhere[i].words, words, count) > 0)
+			return elsewhere[i].here;
+	return NULL;
+}
+
 static int put_like(char *const *words, unsigned count, enum admin_level level,
 		    struct buf *out)
 {
+	const char *here = find_elsewhere(words, count);
 	const struct admin_command *like[LIKE_MAX];
 	unsigned n = find_like(words, count, level, like);
+
+	if (here != NULL)
+		return buf_printf(out, "no such command; what is like it: %s\n",
+				  here);
 
 	if (buf_puts(out, n > 0 ? "no such command; do you mean:\n"
 				: "no such command: see help\n") != 0)

@@ -15,6 +15,7 @@ extern const struct admin_command *const admin_commands_workers[];
 extern const struct admin_command *const admin_commands_cli[];
 extern const struct admin_command *const admin_commands_activity[];
 extern const struct admin_command *const admin_commands_profile[];
+extern const struct admin_command *const admin_commands_wait[];
 extern const struct admin_command *const admin_commands_trace[];
 extern const struct admin_command *const admin_commands_metrics[];
 extern const struct admin_command *const admin_commands_fibers[];

@@ -246,48 +246,6 @@ static const struct admin_command echo = {
 	.io = tell_echo,
 };
 
-struct waiting {
-	uint64_t due_ns;
-};
-
-static int parse_wait(struct admin_run *run)
-{
-	struct waiting *w = admin_context(run);
-	double ns = admin_arg(run, 0)->number * 1e9;
-
-	if (ns > 86400e9) {
-		admin_fail(run, "at most a day");
-		return -1;
-	}
-	w->due_ns = uv_hrtime() + (uint64_t)ns;
-	return 0;
-}
-
-static enum admin_step wait_on(struct admin_run *run)
-{
-	const struct waiting *w = admin_context(run);
-
-	if (admin_is_interrupted(run) || uv_hrtime() >= w->due_ns)
-		return ADMIN_DONE;
-	admin_wake_at(run, w->due_ns);
-	return ADMIN_WAIT;
-}
-
-static const struct admin_arg wait_args[] = {
-	{ "time", ADMIN_SECONDS, false, NULL, "as 500ms or 10s" },
-	{ .name = NULL },
-};
-
-static const struct admin_command wait_command = {
-	.words = "wait",
-	.help = "wait before the next command",
-	.args = wait_args,
-	.open = true,
-	.context = ADMIN_CONTEXT(struct waiting),
-	.parse = parse_wait,
-	.io = wait_on,
-};
-
 /* --- names that are not told --- */
 
 static int parse_anon(struct admin_run *run)
@@ -319,6 +277,6 @@ static const struct admin_command set_anon = {
 };
 
 const struct admin_command *const admin_commands_session[] = {
-	&help, &prompt, &set_severity, &set_anon,     &to_operator, &to_user,
-	&quit, &to_lua, &echo,         &wait_command, NULL,
+	&help,    &prompt, &set_severity, &set_anon, &to_operator,
+	&to_user, &quit,   &to_lua,       &echo,     NULL,
 };
