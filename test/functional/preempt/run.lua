@@ -41,8 +41,10 @@ end, 'trace')
 if mode == 'watched' then
     -- The hook is there when a trace is left: it was set while compiled code ran,
     -- and is why it was left.
+    -- debug.gethook() does not tell of the server's; what it calls does.
+    local _, any_hook = debug.getupvalue(debug.gethook, 1)
     jit.attach(function(trace)
-        if debug.gethook() == 'external hook' then
+        if any_hook() == 'external hook' then
             local name = owners[trace]
             left[name] = (left[name] or 0) + 1
         end

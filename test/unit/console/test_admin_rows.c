@@ -58,7 +58,7 @@ static void test_kept(void **state)
 static void test_room(void **state)
 {
 	struct admin_rows r = { .columns = 1, .room = 64 };
-	char text[200];
+	char text[200] = "";
 	struct admin_cell cell = admin_text(text), got;
 
 	(void)state;
