@@ -226,6 +226,15 @@ end
 
 local TIMEOUT = 365 * 86400
 
+-- What has come, for the log.
+local function counted(self, text)
+    local txn = self.txn
+    if text and txn.bytes_in then
+        txn.bytes_in = txn.bytes_in + #text
+    end
+    return text
+end
+
 -- Text; '' at the end; nil: not in time.
 local function read(self, what, timeout)
     local s = self.txn.socket
@@ -234,7 +243,7 @@ local function read(self, what, timeout)
     if text == nil and s:errno() ~= 110 then
         return ''
     end
-    return text
+    return counted(self, text)
 end
 
 function TCP:getline()
@@ -254,13 +263,16 @@ function TCP:try_receive()
     if text == nil and s:errno() ~= 11 then
         return ''
     end
-    return text
+    return counted(self, text)
 end
 
 function TCP:send(text)
     local s = self.txn.socket
     self.txn:check()
     local n = s:write(text)
+    if n and self.txn.bytes_out then
+        self.txn.bytes_out = self.txn.bytes_out + n
+    end
     return n or -1
 end
 

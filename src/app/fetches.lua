@@ -398,8 +398,8 @@ local function noted(field)
 end
 
 local notes = {
-    { 'bytes_in', 'bytes_in', 'Bytes of the request, its header with it.' },
-    { 'bytes_out', 'bytes_out', 'Bytes of the answer, its header with it.' },
+    { 'bytes_in', 'bytes_in', 'Bytes of the body of the request, or that have come on a connection.' },
+    { 'bytes_out', 'bytes_out', 'Bytes of the body of the answer, or that have gone on a connection.' },
     { 'txn.timer.total', 'time_total',
         'Milliseconds from the first byte of the request to the end of the answer.' },
     { 'txn.timer.user', 'time_user',

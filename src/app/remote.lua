@@ -57,20 +57,30 @@ function ops.finish(txn)
     return txn.writer:finish()
 end
 
+-- For the log.
+local function count(txn, what, n, ...)
+    if n and txn[what] then
+        txn[what] = txn[what] + n
+    end
+    return n, ...
+end
+
 function ops.socket_read(txn, what, timeout)
     local s = txn.socket
     local text = s:read(what, timeout)
+    count(txn, 'bytes_in', text and #text)
     return text, s:errno()
 end
 
 function ops.socket_recv(txn, size)
     local s = txn.socket
     local text = s:recv(size)
+    count(txn, 'bytes_in', text and #text)
     return text, s:errno()
 end
 
 function ops.socket_write(txn, text)
-    return txn.socket:write(text)
+    return count(txn, 'bytes_out', txn.socket:write(text))
 end
 
 -- Of a console command: what it is is kept as the request.

@@ -9,9 +9,10 @@ local chain = require('neap.filter_chain')
 local fields = require('neap.fields')
 local handlers = require('neap.handlers')
 local sample = require('neap.sample')
+local write = require('neap.core_log').log
 
 local error, ipairs, next, pairs, type = error, ipairs, next, pairs, type
-local tostring = tostring
+local setmetatable, tostring = setmetatable, tostring
 
 local M = { STOP = 1, DONE = 2 }
 local STOP, DONE = M.STOP, M.DONE
@@ -344,8 +345,12 @@ function kinds.static(env, _, folder)
     end
 end
 
-local levels = { silent = -1, emerg = 0, alert = 1, crit = 2, err = 3,
-                 warning = 4, notice = 5, info = 6, debug = 7 }
+-- Those of the server's log, and those of syslog, which scripts know.
+local levels = {
+    silent = -1, fatal = 0, syserror = 3, error = 3, crit = 2, warn = 4, info = 6,
+    verbose = 6, debug = 7, emerg = 0, alert = 1, err = 3, warning = 4, notice = 5,
+}
+local INFO = levels.info
 
 kinds['set-log-level'] = function(_, place, level)
     if levels[level] == nil then
@@ -357,9 +362,12 @@ kinds['set-log-level'] = function(_, place, level)
 end
 
 function kinds.log(env, place, text)
-    local f = template(env, place, text)
+    local f = template(setmetatable({ log = true }, { __index = env }), place, text)
     return function(txn)
-        c.log_info(f(txn))
+        local level = txn.log_level or INFO
+        if level >= 0 then
+            write(level, f(txn))
+        end
     end
 end
 

@@ -7,6 +7,7 @@ local chain = require('neap.filter_chain')
 local config = require('neap.config')
 local files = require('neap.config_files')
 local fields = require('neap.fields')
+local request_log = require('neap.request_log')
 local rules = require('neap.rules')
 local states = require('neap.states')
 local txns = require('neap.txn')
@@ -109,10 +110,17 @@ local function respond(listener, txn)
 end
 
 local function ended(txn, ok, ...)
+    local log = txn.listener.log
     if txn.filters then
         chain.stop(txn)
     end
-    finish_txn(txn)
+    if log == nil then
+        finish_txn(txn)
+    elseif txn.req then
+        log:finish(txn)
+    else
+        log:finish_tcp(txn)
+    end
     if not ok then
         error((...), 0)
     end
@@ -131,19 +139,24 @@ local function serve(listener, txn)
         txn.res = resp
         resp = chain.respond(txn, resp)
         if resp == false then
-            return refusal(txn)
+            resp = refusal(txn)
         end
     end
+    txn.res = resp or txn.res
     return resp
 end
 
 local function make_handler(listener)
     local new = txns.new
     local later = listener.response_rules
-    local hooks = later or listener.uses.filters
+    local log = listener.log
+    local hooks = later or log or listener.uses.filters
     return function(_, req, traced)
         local txn = new(listener, req)
         txn._traced = traced
+        if log then
+            log:begin(txn)
+        end
         if hooks then
             req._on_head = function(status, headers)
                 local resp = { status = status, headers = headers }
@@ -153,8 +166,11 @@ local function make_handler(listener)
                 if resp == nil then
                     error('a rule has closed the connection', 0)
                 end
+                txn.res = resp
+                if log then
+                    log:keep(txn)
+                end
                 if txn.filters then
-                    txn.res = resp
                     return chain.stream(txn, resp.status, resp.headers)
                 end
                 return resp.status, resp.headers
@@ -182,6 +198,9 @@ local function make_tcp_handler(listener)
     return function(socket)
         local txn = txns.new(listener, nil, socket)
         txn.peer = socket:peer()
+        if listener.log then
+            listener.log:begin_tcp(txn)
+        end
         ended(txn, pcall(serve_tcp, listener, txn))
     end
 end
@@ -261,8 +280,8 @@ local function compile(own)
     listener.response_rules = rules.compile(own.response_rules, back)
     listener.files = folders(own.static or {})
     if own.log_format then
-        error({ place = config.place(own, 'log_format'),
-                text = 'log_format: not there yet' }, 0)
+        listener.log = request_log.new(listener, own.log_format, env,
+            config.place(own, 'log_format'))
     end
     return listener
 end
@@ -306,6 +325,7 @@ local function listen(own, listener, address)
     end
     if listener.mode == 'http' then
         options.handler, options.stream = make_handler(listener), true
+        options.access_log = listener.log and listener.log:options()
         require('http.server').new(host, port, options):start()
         return
     end

@@ -273,6 +273,12 @@ request.has_ended = c.has_ended
 -- `verified` and `peer`. Nil: there is none, or the peer has gone. Yields: no.
 request.tls_info = c.tls_info
 
+--- req:set_note(n)
+-- Have what the function of the option `access_log` is told of this request have the whole
+-- number @n as `note`, in the place of `route`. When it could not be told, because `queue` was
+-- full, it gets a table of `note` and `lost`, which is true. Yields: no.
+request.set_note = c.set_note
+
 -- The first value of @name; all of all without one.
 local function one_of(all, name)
     if name == nil then

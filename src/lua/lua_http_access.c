@@ -28,6 +28,9 @@ enum {
 	LAST_MS = 2000, /* for the function, at the end */
 };
 
+/* A label that is a note of the handler's, for the function. */
+#define NOTE 0x80000000u
+
 struct lua_http_access {
 	struct lua_http_server *server;
 	char **labels; /* names of routes; requests have the index + 1 */
@@ -45,6 +48,7 @@ struct lua_http_access {
 	int tell_ref; /* registry: calls the function, while it runs */
 	struct lua_fiber *fiber; /* that is at it */
 	struct timer timer;      /* the end of a finish */
+	struct buf lost_notes;   /* the function has to be told of, too */
 	uint64_t lost;
 	uint64_t told_lost; /* of them, the log knows */
 	bool losing;
@@ -53,7 +57,7 @@ struct lua_http_access {
 static const char *label_of(const struct lua_http_access *access,
 			    uint32_t label)
 {
-	return label > 0 ? access->labels[label - 1] : NULL;
+	return label > 0 && label < NOTE ? access->labels[label - 1] : NULL;
 }
 
 /* --- to a file --- */
@@ -151,9 +155,11 @@ static void start_fiber(struct lua_http_access *access)
 	lua_fiber_start_later(f, 0);
 }
 
-static void note_lost(struct lua_http_access *access)
+static void note_lost(struct lua_http_access *access, uint32_t label)
 {
 	access->lost++;
+	if (label >= NOTE) /* without memory it stays with who waits for it */
+		buf_append(&access->lost_notes, &label, sizeof(label));
 	if (access->losing)
 		return;
 	access->losing = true;
@@ -165,7 +171,7 @@ static void enqueue(struct lua_http_access *access, const struct http_access *a)
 {
 	if (access->queued >= access->queue_max ||
 	    http_access_put(&access->queue, a) != 0)
-		note_lost(access);
+		note_lost(access, a->label);
 	else
 		access->queued++;
 	start_fiber(access);
@@ -212,6 +218,22 @@ static void set_number(lua_State *L, const char *name, double n)
 	lua_setfield(L, -2, name);
 }
 
+/* A table with a note whose request was not told of; false: there is none. */
+static bool push_lost(lua_State *L, struct lua_http_access *access)
+{
+	struct buf *b = &access->lost_notes;
+	uint32_t label;
+
+	if (b->size == 0)
+		return false;
+	b->size -= sizeof(label);
+	memcpy(&label, b->data + b->size, sizeof(label));
+	set_number(L, "note", label - NOTE);
+	lua_pushboolean(L, 1);
+	lua_setfield(L, -2, "lost");
+	return true;
+}
+
 static struct lua_http_server *check_server(lua_State *L)
 {
 	struct lua_http_server *s =
@@ -231,7 +253,7 @@ static int l_next_access(lua_State *L)
 
 	lua_createtable(L, 0, 16);
 	if (!dequeue(access, &a))
-		return 0;
+		return push_lost(L, access);
 	/* Nothing here waits, so nobody adds to the queue meanwhile. */
 	set_number(L, "time", (double)a.began_ns / 1e9);
 	set_text(L, "remote", a.remote);
@@ -255,6 +277,8 @@ static int l_next_access(lua_State *L)
 		lua_pushstring(L, route);
 		lua_setfield(L, -2, "route");
 	}
+	if (a.label >= NOTE)
+		set_number(L, "note", a.label - NOTE);
 	return 1;
 }
 
@@ -363,6 +387,20 @@ static int l_set_label(lua_State *L)
 	return 0;
 }
 
+/* set_note(request, number) */
+static int l_set_note(lua_State *L)
+{
+	struct http_request *req = lua_http_find_request(L, 1);
+	lua_Number n = luaL_checknumber(L, 2);
+
+	if (!(n >= 1 && n < NOTE))
+		lua_error_usage(L, "req:set_note(n): a whole number from 1 to "
+				   "2147483647 is wanted");
+	if (req != NULL)
+		http_request_set_label(req, NOTE | (uint32_t)n);
+	return 0;
+}
+
 /* reopen_log(server) -> status */
 static int l_reopen_log(lua_State *L)
 {
@@ -464,7 +502,14 @@ void lua_http_access_free(struct lua_http_server *s)
 	mem_free(access->labels);
 	buf_destroy(&access->line);
 	buf_destroy(&access->queue);
+	buf_destroy(&access->lost_notes);
 	mem_free(access);
+}
+
+void lua_http_open_note(lua_State *L)
+{
+	lua_pushcfunction(L, l_set_note);
+	lua_setfield(L, -2, "set_note");
 }
 
 void lua_http_open_access(lua_State *L)

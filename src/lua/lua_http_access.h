@@ -14,6 +14,9 @@ struct lua_http_server;
 /** Put the functions of the Lua half into the table on top. Throws: out of memory. */
 void lua_http_open_access(lua_State *L);
 
+/** The same of requests. */
+void lua_http_open_note(lua_State *L);
+
 /** The server runs: its function, if it has one, is held. Its object is at 1.
  * Throws: out of memory. */
 void lua_http_access_anchor(lua_State *L, struct lua_http_server *s);

@@ -16,6 +16,7 @@
 #include "lua/lua_class.h"
 #include "lua/lua_error.h"
 #include "lua/lua_http.h"
+#include "lua/lua_http_access.h"
 #include "lua/lua_lean.h"
 #include "lua/lua_socket.h"
 #include "net/http_trace.h"
@@ -665,4 +666,5 @@ void lua_http_push_request_half(lua_State *L)
 	lua_http_open_file(L);
 	lua_http_open_encode(L);
 	lua_http_open_form(L);
+	lua_http_open_note(L);
 }

@@ -371,6 +371,33 @@ do
     httpd:stop(60)
     tap.is(calls, 4, 'the end waits for the rest')
 
+    -- notes come back, those of what was lost, too
+    local notes, lost, number = {}, {}, 0
+    calls = 0
+    httpd = http_server.new('127.0.0.1', 0, {access_log = {queue = 3, sink = function(access)
+        calls = calls + 1
+        local list = access.lost and lost or notes
+        list[#list + 1] = access.note
+        if calls == 1 then go:wait() end
+    end}})
+    httpd:route({path = '/'}, function(req)
+        number = number + 1
+        req:set_note(number)
+        return 'hello'
+    end)
+    port = httpd:start():port()
+    for _ = 1, 6 do raw.request(port, '/') end
+    raw.until_true(function() return calls == 1 end)
+    for _ = 1, 4 do raw.request(port, '/') end
+    go:broadcast()
+    raw.until_true(function() return #notes + #lost == 10 end)
+    tap.is(#lost, httpd:stat().unlogged, 'all that were not logged')
+    table.sort(notes)
+    for _, n in ipairs(lost) do notes[#notes + 1] = n end
+    table.sort(notes)
+    tap.same(notes, { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 }, 'each once')
+    httpd:stop(60)
+
     -- one that never comes back is not waited for for ever
     httpd, port = new_server({access_log = function() fiber.sleep(1000) end})
     raw.request(port, '/')

@@ -66,12 +66,3 @@ trap - EXIT
 code_is 0
 [ "$(grep -c 'on purpose' err)" = 2 ] || fail 'two errors wanted, told once each'
 
-# What cannot be is refused before anything listens.
-cat > server.yaml <<END
-listeners:
-  - address: 'unix:$TMPDIR/s'
-    log_format: '%[path]'
-END
-run neap server.yaml
-code_is 1
-err_is 'server.yaml:3:17: log_format: not there yet'
