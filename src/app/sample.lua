@@ -281,7 +281,7 @@ function M.assemble(parts, env)
         native_fetch(parts[1], env)
     for i = 2, #parts do
         add_converter(x, parts[i], env)
-        x.match = nil
+        x.match, x.escaped = nil, parts[i].name == 'json'
     end
     return x
 end

@@ -143,7 +143,8 @@ local function flags_at(text, at, flags)
     return changed, close + 1
 end
 
-local control = '[%z\1-\31\127]'
+-- What could end a line, or a text in quotes, or be taken for such an escape.
+local control, forging = '[%z\1-\31\127]', '[%z\1-\31\127"\\#]'
 
 local function visible(c)
     return format('#%02X', byte(c))
@@ -174,9 +175,11 @@ local function json_text(v)
     return '"' .. (json(v) or '') .. '"'
 end
 
--- f(value) -> text, as the flags have it, of a value that may be missing.
-local function shower(kind, flags, is_log)
+-- f(value) -> text, as the flags have it, of a value that may be missing. @escaped: it has its
+-- escapes from a converter.
+local function shower(kind, flags, is_log, escaped)
     local none = is_log and '-' or ''
+    local unsafe = (flags.E or escaped) and control or forging
     local text_of = values.text_of
     if flags.J then
         return json_text
@@ -190,8 +193,8 @@ local function shower(kind, flags, is_log)
     end
     return function(v)
         local text = v ~= nil and (flags.X and hexadecimal(v, kind) or text_of(v)) or ''
-        if is_log and find(text, control) then
-            text = gsub(text, control, visible)
+        if is_log and find(text, unsafe) then
+            text = gsub(text, unsafe, visible)
         end
         if flags.E then
             text = gsub(text, '["\\%]]', '\\%0')
@@ -215,7 +218,7 @@ local function add_text(state, text)
 end
 
 local function add_value(state, x, flags)
-    local show = shower(x.type, flags, state.env.log)
+    local show = shower(x.type, flags, state.env.log, x.escaped)
     local get = sample.function_of(x)
     if x.const then
         local v = get(nil)

@@ -59,7 +59,9 @@ A regular expression that takes too many steps does not match.
     %[src] "%HM %HU" %ST %{+Q}[req.hdr(user-agent)]
 
 Text with `%[expression]`, HAProxy's names of log fields (below), and `%%` for a percent sign. What has
-no value is nothing; in a log format it is `-`, and control characters are shown as `#0A`.
+no value is nothing. In a log format it is `-`, and nobody forges a line or ends a text in quotes: control
+characters, `"`, `\` and `#` of values are shown as `#0A`, `#22`, `#5C` and `#23`. With `%{+E}`, or behind the
+converter `json`, which escape in their own way, only control characters are.
 Flags stand before: `%{+Q}` quotes, `%{+E}` escapes `"`, `\` and `]`, `%{+X}` is
 hexadecimal, and `%{+J}`, which HAProxy has not, is JSON. `%{+Q}o` sets them for all that
 follow.

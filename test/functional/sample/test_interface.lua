@@ -225,6 +225,9 @@ tap.is(filled('%ms %Ts %trg', log, answered), '042 784111777 06/Nov/1994:08:49:3
 tap.like(filled('%t', log, answered), '^%d%d/Nov/1994:%d%d:%d%d:37%.042$', 'with milliseconds')
 answered.req.target = '/\r\nforged'
 tap.is(filled('%HU', log, answered), '/#0D#0Aforged', 'nobody forges a line')
+answered.req.target = '/a"\\#'
+tap.is(filled([["%HU" %{+E}HU %{+Q}HU %[url,json] %{+J}HU]], log, answered),
+    [["/a#22#5C#23" /a\"\\# "/a#22#5C#23" \/a\"\\# "\/a\"\\#"]], 'or ends a text in quotes')
 tap.is(filled(('%[path]'):rep(200)), ('/a/b.html'):rep(200), 'many pieces')
 tap.is(filled(('a%[path,upper]'):rep(100)), ('a/A/B.HTML'):rep(100), 'and texts')
 

@@ -25,6 +25,10 @@ core.register_action('name', { 'http-req' }, function(txn)
 end)
 core.register_action('quiet', { 'http-req' }, function(txn) txn:set_loglevel(core.silent) end)
 core.register_fetches('own', function(txn) return 'own ' .. tostring(txn.f:path()) end)
+core.register_fetches('broken', function(txn)
+	if txn.f:path() == '/plain' then error('on purpose: no value') end
+	return 'whole'
+end)
 core.register_service('stream', 'http', function(applet)
 	applet:set_status(201)
 	applet:start_response()
@@ -74,7 +78,7 @@ listeners:
       - {use-service: lua.there, if: path == /s/there}
     response_rules:
       - {add-header: {x-more: yes}}
-    log_format: '[%f] "%r" %ST %U %B "%[req.hdr(x-name)]" %[var(txn.name)] %[res.hdr(x-by)] %[res.hdr(x-more)] %[lua.own] %[lua.shared] %[src] %[txn.timer.total,mul(0)]%[req.timer.hdr,mul(0)]%[res.timer.hdr,mul(0)] %[request_date,mul(0)]'
+    log_format: '[%f] "%r" %ST %U %B "%[req.hdr(x-name)]" %[var(txn.name)] %[res.hdr(x-by)] %[res.hdr(x-more)] %[lua.own] %[lua.shared] %[lua.broken] %[src] %[txn.timer.total,mul(0)]%[req.timer.hdr,mul(0)]%[res.timer.hdr,mul(0)] %[request_date,mul(0)]'
   - name: tcp
     address: 'unix:$TMPDIR/t'
     protocol: tcp
@@ -115,7 +119,7 @@ ask('/quiet')
 ask('/silent')
 ask('/warn')
 ask('/log')
-ask('/plain', { headers = 'X-Name: a\t"b\r\n' })
+ask('/plain', { headers = 'X-Name: a\t"b\\#\r\n' })
 ask('/plain', { method = 'HEAD' })
 -- Who goes before there is an answer.
 local peer = raw.connect(where)
@@ -151,7 +155,9 @@ logged() { # TEXT
 unlogged() { # TEXT
 	! grep -F -- "$1" err || fail "not wanted: $1"
 }
-logged 'I> [web] "POST /plain?a=b HTTP/1.1" 200 3 5 "me" me rule yes own /plain shared /plain - 000 0'
+logged 'I> [web] "POST /plain?a=b HTTP/1.1" 200 3 5 "me" me rule yes own /plain shared /plain - - 000 0'
+logged 'own /changed shared /changed whole - 000 0'
+has_line err 'on purpose: no value' || fail 'the error of a fetch is wanted'
 logged '"GET /changed HTTP/1.1" 200 0 5'
 logged '"GET /deny HTTP/1.1" 403 0 14 "-" - - yes own /deny'
 logged '"GET /stream HTTP/1.1" 201 0 6 "-" - - yes'
@@ -164,7 +170,7 @@ unlogged '/silent'
 logged 'W> told of /warn and -'
 logged 'I> told of /log and -'
 logged 'W> [web] "GET /warn HTTP/1.1" 200'
-logged '"GET /plain HTTP/1.1" 200 0 5 "a#09"b" a#09"b rule'
+logged '"GET /plain HTTP/1.1" 200 0 5 "a#09#22b#5C#23" a#09#22b#5C#23 rule'
 logged '"HEAD /plain HTTP/1.1" 200 0 0 "-"'
 logged '"GET /s/waits HTTP/1.1" '
 logged '"<BADREQ>'
