@@ -67,6 +67,7 @@ static void evict(struct cmod *m)
 /* A new instance takes its place; the one before is an orphan from now on. */
 static int insert(struct cmod *m)
 {
+	static uint64_t serial;
 	struct cmod *old;
 	bool cached;
 
@@ -77,6 +78,7 @@ static int insert(struct cmod *m)
 	if (cached) {
 		if (old != NULL)
 			evict(old);
+		m->serial = ++serial;
 		list_add_tail(&cmod__all, &m->all);
 		live_count++;
 	}

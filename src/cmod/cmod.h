@@ -170,6 +170,7 @@ struct exceptions *(*cmod_func_exceptions(const struct cmod_func *f))(void);
 
 /** What cmod_list() tells of one instance. Strings live during the call. */
 struct cmod_info {
+	uint64_t serial;  /* of the instance: 1 is this process's first */
 	const char *path; /* as given by the first who loaded it */
 	const char *file;
 	bool cached;

@@ -52,6 +52,7 @@ static void tell_all(const struct list *list, cmod_list_f fn, void *arg)
 	list_foreach(link, list) {
 		struct cmod *m = list_entry(link, struct cmod, all);
 		struct cmod_info info = {
+			.serial = m->serial,
 			.path = m->path,
 			.file = m->file,
 			.cached = m->cached,

@@ -27,6 +27,7 @@ struct cmod {
 	bool unsettled;       /* the file's time may hide a later change */
 	uint64_t verified_ns; /* when its contents were last compared */
 	uint64_t since_ns;    /* loaded at, since 1970 */
+	uint64_t serial;      /* 1, 2, ..: those of this process */
 	struct image image;
 	void *dl;
 	struct link_map *map;           /* what the loader knows of it */

@@ -73,6 +73,7 @@ struct admin_column {
 		ADMIN_PLAIN,
 		ADMIN_LABEL, /* tells rows of a worker apart */
 		ADMIN_GROWS, /* a time that only grows */
+		ADMIN_FACT,  /* says what the row is: no measure */
 	} role;
 };
 

@@ -219,13 +219,15 @@ static int put_single(const struct admin_format *f,
 static const char *tags_of(const struct admin_format *f,
 			   const struct admin_column *c, char *to)
 {
-	bool label = c->role == ADMIN_LABEL, text = c->kind == ADMIN_TEXT;
+	bool label = c->role == ADMIN_LABEL;
+	bool state = c->role == ADMIN_FACT || c->kind == ADMIN_TEXT ||
+		     c->kind == ADMIN_FLAG;
 
-	to[0] = label ? 'K' : text || c->kind == ADMIN_FLAG ? 'S' : 'M';
-	to[1] = c->kind == ADMIN_COUNTER || c->role == ADMIN_GROWS ? 'C'
-		: c->kind == ADMIN_SECONDS                         ? 'D'
-		: text || label || c->kind == ADMIN_FLAG           ? 'O'
-								   : 'G';
+	to[0] = label ? 'K' : state ? 'S' : 'M';
+	to[1] = label || state                                       ? 'O'
+		: c->kind == ADMIN_COUNTER || c->role == ADMIN_GROWS ? 'C'
+		: c->kind == ADMIN_SECONDS                           ? 'D'
+								     : 'G';
 	to[2] = f->worker != 0 ? 'S' : 'P';
 	to[3] = 'V';
 	to[4] = '\0';

@@ -14,6 +14,7 @@
 #include "console/admin_commands.h"
 #include "console/admin_gather.h"
 #include "console/admin_run.h"
+#include "console/admin_session.h"
 
 enum { ROWS_MAX = 16 << 20 };
 
@@ -23,9 +24,14 @@ struct table {
 };
 
 static const struct table tables[] = {
-	{ "show info", "neap_process" },      { "show workers", "neap_worker" },
-	{ "show activity", "neap_activity" }, { "show lua", "neap_lua" },
-	{ "show pools", "neap_pool" },        { "show stat", "neap_http" },
+	{ "show info", "neap_process" },
+	{ "show workers", "neap_worker" },
+	{ "show activity", "neap_activity" },
+	{ "show lua", "neap_lua" },
+	{ "show pools", "neap_pool" },
+	{ "show stat", "neap_http" },
+	{ "show modules", "neap_module" },
+	{ "show functions", "neap_function" },
 };
 
 enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
@@ -52,10 +58,9 @@ struct context {
 static const struct admin_command *find(const char *words)
 {
 	static const struct admin_command *const *const lists[] = {
-		admin_commands_process,
-		admin_commands_workers,
-		admin_commands_activity,
-		admin_commands_http,
+		admin_commands_process,  admin_commands_workers,
+		admin_commands_activity, admin_commands_http,
+		admin_commands_modules,
 	};
 
 	for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++)
@@ -69,7 +74,8 @@ static const struct admin_command *find(const char *words)
 
 static bool is_metric(const struct admin_column *c)
 {
-	return c->kind != ADMIN_TEXT && c->role != ADMIN_LABEL;
+	return c->kind != ADMIN_TEXT && c->role != ADMIN_LABEL &&
+	       c->role != ADMIN_FACT;
 }
 
 static bool is_counter(const struct admin_column *c)
@@ -103,9 +109,10 @@ static int put_escaped(struct buf *b, const char *text)
 	return 0;
 }
 
+/* With @a facts those of the row, too. */
 static int put_labels(const struct admin_column *columns,
 		      const struct admin_cell *cells, unsigned worker,
-		      struct buf *b)
+		      bool facts, struct buf *b)
 {
 	char number[ADMIN_NUMBER_ROOM];
 	const char *lead = "{";
@@ -116,8 +123,9 @@ static int put_labels(const struct admin_column *columns,
 		lead = ",";
 	}
 	for (unsigned i = 0; columns[i].name != NULL; i++) {
-		if (columns[i].role != ADMIN_LABEL ||
-		    cells[i].type == ADMIN_CELL_NONE)
+		if (cells[i].type == ADMIN_CELL_NONE ||
+		    !(columns[i].role == ADMIN_LABEL ||
+		      (facts && columns[i].role == ADMIN_FACT)))
 			continue;
 		if (buf_printf(b, "%s%s=\"", lead, columns[i].name) != 0)
 			return -1;
@@ -156,11 +164,46 @@ static int put_metric(struct metrics *m, unsigned i)
 		admin_number_text(number, columns[i].kind, value->number);
 		if (buf_puts(b, name) != 0 ||
 		    put_labels(columns, cells + 1, (unsigned)cells[0].number,
-			       b) != 0 ||
+			       false, b) != 0 ||
 		    buf_printf(b, " %s\n", number) != 0)
 			return -1;
 	}
 	return 0;
+}
+
+/* What is no measure: labels of a metric that is always 1. */
+static int put_facts(struct metrics *m)
+{
+	const char *prefix = tables[m->table].prefix;
+	struct admin_cell cells[ADMIN_COLUMNS_MAX + 1];
+	struct buf *b = &m->out;
+
+	if (buf_printf(b,
+		       "# HELP %s_info %s: what they are\n"
+		       "# TYPE %s_info gauge\n",
+		       prefix, m->command->help, prefix) != 0)
+		return -1;
+	m->rows.taken = 0;
+	while (admin_rows_take(&m->rows, cells))
+		if (buf_printf(b, "%s_info", prefix) != 0 ||
+		    put_labels(m->command->columns, cells + 1,
+			       (unsigned)cells[0].number, true, b) != 0 ||
+		    buf_puts(b, " 1\n") != 0)
+			return -1;
+	return 0;
+}
+
+static int put_table(struct metrics *m)
+{
+	const struct admin_column *columns = m->command->columns;
+	bool facts = false;
+
+	for (unsigned i = 0; columns[i].name != NULL; i++) {
+		facts = facts || columns[i].role == ADMIN_FACT;
+		if (is_metric(&columns[i]) && put_metric(m, i) != 0)
+			return -1;
+	}
+	return facts ? put_facts(m) : 0;
 }
 
 /* --- the rows --- */
@@ -182,6 +225,12 @@ static enum admin_step begin_rows(struct admin_run *run, struct metrics *m)
 		if (m->alone == NULL)
 			return fail_memory(run);
 		m->alone->worker = admin_worker(run);
+		if (m->command->parse != NULL &&
+		    m->command->parse(m->alone) != 0) {
+			mem_free(m->alone);
+			m->alone = NULL;
+			return fail_memory(run);
+		}
 		return ADMIN_MORE;
 	}
 	while (m->worker < count && m->late[m->worker])
@@ -195,6 +244,8 @@ static enum admin_step begin_rows(struct admin_run *run, struct metrics *m)
 static void end_rows(struct metrics *m)
 {
 	admin_gather_free(m->gather);
+	if (m->alone != NULL && m->command->release != NULL)
+		m->command->release(m->alone);
 	mem_free(m->alone);
 	m->gather = NULL;
 	m->alone = NULL;
@@ -270,17 +321,16 @@ static void begin_table(struct metrics *m)
 /* The text of the next table; behind the last one that of the workers. */
 static enum admin_step make_table(struct admin_run *run, struct metrics *m)
 {
-	const struct admin_column *columns;
 	enum admin_step step;
 
 	begin_table(m);
-	step = take_rows(run, m);
-	if (step != ADMIN_DONE)
-		return step;
-	columns = m->command->columns;
-	for (unsigned i = 0; columns[i].name != NULL; i++)
-		if (is_metric(&columns[i]) && put_metric(m, i) != 0)
+	if (m->command->level <= admin_session_level(run->session)) {
+		step = take_rows(run, m);
+		if (step != ADMIN_DONE)
+			return step;
+		if (put_table(m) != 0)
 			return fail_memory(run);
+	}
 	m->begun = false;
 	if (++m->table == TABLES &&
 	    put_up(m, admin_worker(run)->app->count) != 0)
@@ -336,8 +386,8 @@ static void release(struct admin_run *run)
 
 static const struct admin_command show_metrics = {
 	.words = "show metrics",
-	.help = "the numbers of info, workers, activity, lua, pools and stat, as "
-		"Prometheus reads them",
+	.help = "the numbers of info, workers, activity, lua, pools and stat, for "
+		"operators of modules and functions, as Prometheus reads them",
 	.context = ADMIN_CONTEXT(struct context),
 	.parse = parse,
 	.io = tell,

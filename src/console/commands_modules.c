@@ -24,6 +24,7 @@ static void add_module(const struct cmod_info *info, void *arg)
 {
 	uint64_t now = clock_ns(CLOCK_REALTIME);
 	struct admin_cell cells[] = {
+		admin_number((double)info->serial),
 		admin_text(info->path),
 		admin_text(info->unloaded ? "unloaded"
 			   : info->cached ? "cached"
@@ -38,6 +39,11 @@ static void add_module(const struct cmod_info *info, void *arg)
 				     : 0),
 		admin_text(info->version),
 		admin_text(info->file),
+		admin_number((double)info->id.dev),
+		admin_number((double)info->id.ino),
+		admin_number((double)info->id.size),
+		admin_number((double)info->id.mtime.tv_sec +
+			     (double)info->id.mtime.tv_nsec / 1e9),
 	};
 
 	add_row(arg, cells);
@@ -73,20 +79,30 @@ static void release_copy(struct admin_run *run)
 }
 
 static const struct admin_column module_columns[] = {
-	{ "path", ADMIN_TEXT, -24, "as it was loaded first" },
+	{ "id", ADMIN_NUMBER, 4, "1, 2, ..: of what was loaded", false,
+	  ADMIN_LABEL },
+	{ "path", ADMIN_TEXT, -24, "as it was loaded first", false,
+	  ADMIN_LABEL },
 	{ "state", ADMIN_TEXT, -8,
 	  "cached: of the file that is there; orphan: of one that was replaced; "
 	  "unloaded: nobody holds it, and it stays mapped",
-	  true },
+	  true, ADMIN_FACT },
 	{ "refs", ADMIN_NUMBER, 5,
 	  "handles, functions and calls that hold it" },
 	{ "functions", ADMIN_NUMBER, 9, "that are held" },
 	{ "calls", ADMIN_COUNTER, 12, "of its functions" },
 	{ "errors", ADMIN_COUNTER, 8, "of those calls" },
-	{ "time", ADMIN_SECONDS, 10, "CPU time of those calls" },
+	{ "time", ADMIN_SECONDS, 10, "CPU time of those calls", false,
+	  ADMIN_GROWS },
 	{ "age", ADMIN_SECONDS, 12, "since it was loaded" },
-	{ "version", ADMIN_TEXT, -10, "that it tells" },
-	{ "file", ADMIN_TEXT, -20, "its path in the file system" },
+	{ "version", ADMIN_TEXT, -10, "that it tells", false, ADMIN_FACT },
+	{ "file", ADMIN_TEXT, -20, "its path in the file system", false,
+	  ADMIN_FACT },
+	{ "device", ADMIN_NUMBER, 0, "where the file was", false, ADMIN_FACT },
+	{ "inode", ADMIN_NUMBER, 0, "of the file, when it was loaded", false,
+	  ADMIN_FACT },
+	{ "size", ADMIN_BYTES, 0, "of it", false, ADMIN_FACT },
+	{ "mtime", ADMIN_SECONDS, 0, "of it, since 1970", false, ADMIN_FACT },
 	{ .name = NULL },
 };
 
@@ -120,6 +136,7 @@ static void add_function(const struct cmod_func_info *info, void *arg)
 		admin_number((double)info->calls),
 		admin_number((double)info->errors),
 		admin_number((double)info->cpu_ns / 1e9),
+		admin_number((double)f->module->serial),
 		admin_text(f->module->path),
 	};
 
@@ -134,12 +151,14 @@ static void add_functions(const struct cmod_info *info, void *arg)
 }
 
 static const struct admin_column function_columns[] = {
-	{ "name", ADMIN_TEXT, -24, "of the function" },
+	{ "name", ADMIN_TEXT, -24, "of the function", false, ADMIN_LABEL },
 	{ "refs", ADMIN_NUMBER, 5, "who holds it" },
 	{ "calls", ADMIN_COUNTER, 12, "of it" },
 	{ "errors", ADMIN_COUNTER, 8, "of those" },
-	{ "time", ADMIN_SECONDS, 10, "CPU time of them" },
-	{ "module", ADMIN_TEXT, -24, "as show modules names it" },
+	{ "time", ADMIN_SECONDS, 10, "CPU time of them", false, ADMIN_GROWS },
+	{ "id", ADMIN_NUMBER, 4, "of its module, as show modules has it", false,
+	  ADMIN_LABEL },
+	{ "module", ADMIN_TEXT, -24, "the path of that", false, ADMIN_LABEL },
 	{ .name = NULL },
 };
 

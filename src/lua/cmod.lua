@@ -100,11 +100,12 @@ end
 M.watch = c.watch
 
 --- cmod.list() -> table
--- All instances alive in this process, oldest first, each a table: `path`,
--- `file`, `state`, `version` (of NEAP_MODULE), `device`, `inode`, `size`,
--- `mtime`, `since` (loaded at), `references`, `functions` (how many are held),
--- `calls`, `errors`, `cpu` (seconds of CPU time that its functions took) and
--- `never_closes` (the system's loader keeps it mapped for good). `state` is 'cached'
+-- All instances alive in this process, oldest first, each a table: `id` (1, 2, ..:
+-- no other one of this process has it), `path`, `file`, `state`, `version` (of
+-- NEAP_MODULE), `device`, `inode`, `size`, `mtime`, `since` (loaded at),
+-- `references`, `functions` (how many are held), `calls`, `errors`, `cpu` (seconds
+-- of CPU time that its functions took) and `never_closes` (the system's loader
+-- keeps it mapped for good). `state` is 'cached'
 -- or 'orphan'; behind all others, what is mapped though nobody holds it: 'unloaded'.
 -- `by_function` holds the same of each function that is held: `name`,
 -- `references`, `calls`, `errors`, `cpu`; those let go of count in the sums alone.

@@ -99,7 +99,8 @@ static const char *push_record(lua_State *L, const char *p)
 	memcpy(&r, p, sizeof r);
 	p += sizeof r;
 	i = &r.info;
-	lua_createtable(L, 0, 16);
+	lua_createtable(L, 0, 17);
+	set_number(L, "id", (double)i->serial);
 	set_string(L, "path", p);
 	set_string(L, "file", p += r.path_size);
 	p += r.file_size;

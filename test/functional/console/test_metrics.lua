@@ -2,10 +2,12 @@
 -- commands that Lua runs.
 -- test: timeout 60, soak 300
 local admin = require('admin_client')
+local cmod = require('cmod')
 local console = require('console')
 local fiber = require('fiber')
 local http = require('http.server')
 local json = require('json')
+local kit = require('cmod_kit')
 local raw = require('raw')
 local tap = require('tap')
 
@@ -83,7 +85,7 @@ for _ = 1, 5 do
     get('/nothing')
 end
 local text = get('/metrics')
-local seen, last, samples = {}, nil, 0
+local seen, told, last, samples = {}, {}, nil, 0
 for line in text:gmatch('(.-)\n') do
     local kind, name, rest = line:match('^# (%u+) ([%w_]+) (.+)$')
     if kind == 'HELP' then
@@ -98,6 +100,8 @@ for line in text:gmatch('(.-)\n') do
             metric, value = line:match('^([%w_]+) (%S+)$')
         end
         assert(metric == last and tonumber(value), line)
+        assert(not told[metric .. (labels or '')], line .. ' twice')
+        told[metric .. (labels or '')] = true
         assert(labels == nil or labels:gsub('[%w_]+="[^"\n]*"', 'x'):find('^{x[,x]*}$'), line)
         samples = samples + 1
     end
@@ -116,6 +120,71 @@ tap.ok(from_console:find('neap_http_accepted_total{', 1, true), 'at a console')
 c:ask('set anon on')
 tap.like(c:ask('show metrics'), 'tells names within its text', 'addresses are names')
 c:ask('set anon off')
+
+-- --- of C modules: an orphan beside what has taken its place ---
+
+local function build(value)
+    kit.build('counted.so', ([[
+        #include <neap/module.h>
+        int value(neap_call_t *c, const char *a, const char *e)
+        { const char b = %d; return neap_return_mp(c, &b, &b + 1); }
+        int fails(neap_call_t *c, const char *a, const char *e)
+        { return NEAP_ERR("no"); }
+        NEAP_MODULE("counted", "1.%d\"\\", 0, 0);
+    ]]):format(value, value))
+    return cmod.load('./counted')
+end
+local functions = {}
+for i = 1, 3 do
+    local m = build(i)
+    local f, fails = m:load('value'), m:load('fails')
+    for _ = 1, 10 * i do
+        assert(select(2, f()) == i)
+    end
+    fails()
+    functions[i] = { f, fails }
+    m:unload()
+end
+local listed = {}
+for _, m in ipairs(cmod.list()) do
+    listed[m.id] = m
+end
+local of = {}
+local metrics = assert(console.command('show metrics', 'operator'))
+for name, id, rest, value in metrics:gmatch(
+    '\nneap_module_([%w_]+){id="(%d+)",path="./counted"([^\n]*)} (%d+)') do
+    of[tonumber(id)] = of[tonumber(id)] or {}
+    of[tonumber(id)][name] = name == 'info' and rest or tonumber(value)
+end
+local ids, states = {}, {}
+for id, m in pairs(of) do
+    local l = listed[id]
+    ids[#ids + 1] = id
+    tap.same({ m.refs, m.functions, m.calls_total, m.errors_total },
+        { l.references, l.functions, l.calls, l.errors }, 'a module, as cmod.list() has it')
+    states[#states + 1] = m.info:match('state="(%w+)"')
+    tap.ok(m.info:find(('device="%d",inode="%d",size="%d"'):format(l.device, l.inode,
+        l.size), 1, true), m.info)
+    tap.ok(m.info:find('version="1.%d\\"\\\\"'), m.info)
+    for _, f in ipairs(l.by_function) do
+        tap.ok(metrics:find(('\nneap_function_calls_total{name="%s",id="%d",module="./counted"} %d\n')
+            :format(f.name, id, f.calls), 1, true), 'its function ' .. f.name)
+    end
+end
+table.sort(states)
+tap.same(states, { 'cached', 'orphan', 'orphan' }, 'all three')
+local rows = {}
+for _, row in ipairs(c:json('show modules')) do
+    rows[row.id] = row
+end
+for _, id in ipairs(ids) do
+    local l, r = listed[id], rows[id]
+    tap.same({ r.device, r.inode, r.size, r.refs, r.state, r.file },
+        { l.device, l.inode, l.size, l.references, l.state, l.file }, 'in a console')
+    tap.ok(math.abs(r.mtime - l.mtime) < 0.01, 'its time')
+end
+tap.ok(not console.command('show metrics'):find('neap_module', 1, true),
+    'users are not told of them')
 
 -- --- commands from Lua ---
 
