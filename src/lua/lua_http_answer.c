@@ -61,7 +61,11 @@ static const char *note_field(struct answer *a, struct http_field f)
 	}
 	if (is_named(f.name.data, f.name.size, "content-length"))
 		return note_length(a, f.value.data);
-	a->typed |= is_named(f.name.data, f.name.size, "content-type");
+	if (is_named(f.name.data, f.name.size, "content-type")) {
+		if (a->typed)
+			return "it is there twice";
+		a->typed = true;
+	}
 	a->fields[a->resp.field_count++] = f;
 	return NULL;
 }

@@ -87,6 +87,7 @@ const char *http_response_check(const struct http_response *resp,
 				size_t *ret_field)
 {
 	const char *why;
+	size_t size = 0;
 
 	for (size_t i = 0; i < resp->field_count; i++) {
 		why = check_field(&resp->fields[i]);
@@ -94,8 +95,11 @@ const char *http_response_check(const struct http_response *resp,
 			*ret_field = i;
 			return why;
 		}
+		size += resp->fields[i].name.size + resp->fields[i].value.size;
 	}
 	*ret_field = resp->field_count;
+	if (size > HTTP_FIELDS_SIZE_MAX)
+		return "the header fields are larger than 1 MiB";
 	if (resp->status < 200 || resp->status > 599)
 		return "the status is not in 200 .. 599";
 	if (resp->field_count > HTTP_FIELDS_MAX)

@@ -274,13 +274,24 @@ static bool is_too_long(const struct http_request *req)
 	return false;
 }
 
+static bool is_ascii(const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (text[i] & 0x80)
+			return false;
+	}
+	return true;
+}
+
 /* What HTTP/1 refuses in a head, too. */
 static void judge(struct http_request *req)
 {
+	const char *target = req->base + req->target.start;
+
 	if (req->refusal != 0)
 		return;
-	if (req->target.size == 0 || (req->base[req->target.start] != '/' &&
-				      req->base[req->target.start] != '*'))
+	if (req->target.size == 0 || (target[0] != '/' && target[0] != '*') ||
+	    !is_ascii(target, req->target.size))
 		http1__refuse(req, 400, "a malformed target");
 	else if (http1__check_target(req) && is_too_long(req))
 		http1__refuse(req, 413, "the body is too large");

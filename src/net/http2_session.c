@@ -16,7 +16,11 @@
 #include "base/inject.h"
 #include "net/http2.h"
 
-enum { CLOCK_EVERY = 32 }; /* requests between two looks at the clock */
+enum {
+	CLOCK_EVERY = 32, /* requests between two looks at the clock */
+	/* Of fields as nghttp2 reckons them, and those of our own. */
+	BLOCK_MAX = HTTP_FIELDS_SIZE_MAX + 65536,
+};
 
 static const char preface[] = NGHTTP2_CLIENT_MAGIC;
 
@@ -63,6 +67,9 @@ int http_server_set_http2(struct http_server *server, bool on)
 	http2__answer_init(shared->callbacks);
 	nghttp2_option_set_no_auto_window_update(shared->option, 1);
 	nghttp2_option_set_no_closed_streams(shared->option, 1);
+	/* What is larger it would drop, and let the peer wait for it. */
+	nghttp2_option_set_max_send_header_block_length(shared->option,
+							BLOCK_MAX);
 	return 0;
 }
 

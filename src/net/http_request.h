@@ -218,7 +218,10 @@ struct cond *http_request_ready(struct http_request *req);
 const char *http_response_check(const struct http_response *resp,
 				size_t *ret_field);
 
-enum { HTTP_FIELDS_MAX = 100 };
+enum {
+	HTTP_FIELDS_MAX = 100,
+	HTTP_FIELDS_SIZE_MAX = 1 << 20, /* bytes of an answer's */
+};
 
 /** "Not Found"; "" for a code nobody knows. */
 const char *http_status_reason(int status);

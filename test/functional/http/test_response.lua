@@ -158,6 +158,10 @@ nonsense({ headers = { a = { {} } } }, 'no string or number',
     'a list in a list')
 nonsense({ headers = { ['Transfer-Encoding'] = 'chunked' } },
     "server's own", 'an encoding of its own')
+nonsense({ headers = { ['Content-Type'] = 'a/b', ['content-type'] = 'c/d' } },
+    'there twice', 'two types')
+nonsense({ headers = { ['content-type'] = { 'a/b', 'c/d' } } }, 'there twice',
+    'a list of types')
 nonsense(function() error('thrown') end, 'thrown', 'an error')
 nonsense(function() error({ code = 1 }) end, 'table', 'an error that is a table')
 nonsense(function() error() end, 'nil', 'an error that is nothing')
@@ -270,11 +274,14 @@ end)
 plain:route({ path = '/length' }, function()
     return { body = 'x', trailers = { ['content-length'] = 5 } }
 end)
+plain:route({ path = '/too_large' }, function()
+    return { headers = { x = ('x'):rep(2 ^ 21) } }
+end)
 plain:start()
 for _, version in ipairs({ '1.1', '2-prior-knowledge' }) do
     local function get(path)
         return client.get(('http://127.0.0.1:%d/%s'):format(plain:port(), path),
-            { http_version = version, accept_encoding = 'gzip' })
+            { http_version = version, accept_encoding = 'gzip', timeout = 20 })
     end
     for path, body in pairs({ text = 'hello', nothing = '', json = '[1,2]',
         whole = 'hello', small = ('a'):rep(5000) }) do
@@ -282,6 +289,9 @@ for _, version in ipairs({ '1.1', '2-prior-knowledge' }) do
         tap.is(got.body, body, ('%s with trailers, by HTTP/%s'):format(path, version))
         tap.is(got.trailers and got.trailers['x-sum'], '5', '  which come')
     end
+    logged = {}
+    tap.is(get('too_large').status, 500, 'not one of 2 MB')
+    tap.like(logged[1], 'larger than 1 MiB', '  and is told')
     tap.is(get('typo').status, 500, 'a field that no response has, to be compressed')
     logged = {}
     tap.is(get('length'), nil, 'a length that is a trailer cuts the answer')

@@ -49,6 +49,13 @@ local function new_server(options)
     httpd:route({path = '/text', compress = true}, function()
         return {headers = {['content-type'] = 'text/plain'}, body = LARGE}
     end)
+    httpd:route({path = '/large_head'}, function()
+        local fields = {}
+        for i = 1, 90 do
+            fields['x-' .. i] = ('abc'):rep(400)
+        end
+        return {headers = fields}
+    end)
     httpd:route({path = '/events'}, function(req)
         local events = req:events()
         for i = 1, 3 do

@@ -239,6 +239,7 @@ static void test_refused(void **state)
 		{ "GET", "/%zz", NULL, NULL, 400 },
 		{ "GET", "/%00", NULL, NULL, 400 },
 		{ "GET", "/a#b", NULL, NULL, 400 },
+		{ "GET", "/\xc3\xa4", NULL, NULL, 400 },
 		{ "GET", "*", NULL, NULL, 0 },
 		{ "OPTIONS", "*", NULL, NULL, 200 },
 		{ "GET", "http://a/", NULL, NULL, 0 },
