@@ -144,6 +144,8 @@ for _, tls in ipairs({true, false}) do
     text = get('/text', '-i --compressed -o /dev/null -D /dev/stdout')
     tap.like(text, 'content%-encoding: ', how .. 'compressed')
     tap.is(#get('/text', '--compressed'), #LARGE, how .. 'and the same')
+    text = get('/large_head', '-w "%{http_code} %{size_header}" -D /dev/null -m 20')
+    tap.ok(tonumber(text:match('^200 (%d+)$') or 0) > 108000, how .. 'a large head: ' .. text)
     tap.like(get('/events', '-m 5'), 'event 1.*event 2.*event 3', how .. 'events')
 
     -- Many at once. (These ask the system for names, and a bare Debian knows none.)
