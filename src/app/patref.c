@@ -21,6 +21,7 @@
 
 struct patref {
 	UT_hash_handle hh;
+	unsigned id;
 	bool is_map;
 	pthread_mutex_t writers;
 	struct read_lock readers;
@@ -58,12 +59,24 @@ static struct patref_gen *swap(struct patref *r, struct patref_gen *gen)
 	return old;
 }
 
+/* It is not prepared any more. */
+static void forget(struct patref *r, struct patref_gen *gen)
+{
+	bool open = gen->open;
+
+	list_del(&gen->link);
+	r->pending_count--;
+	gen->open = false;
+	if (open)
+		patref_gen_unref(gen);
+}
+
 /* --- tables --- */
 
 static void patref_free(struct patref *r)
 {
 	while (!list_empty(&r->pending))
-		list_del(r->pending.next);
+		forget(r, list_entry(r->pending.next, struct patref_gen, link));
 	patref_gen_unref(r->now);
 	pthread_mutex_destroy(&r->writers);
 	read_lock_destroy(&r->readers);
@@ -119,6 +132,7 @@ static struct patref *open_new(const char *name, bool is_map)
 		return NULL;
 	if (patref__read_file(r, r->now) != 0)
 		goto fail;
+	r->id = HASH_COUNT(patrefs) + 1; /* none goes before all do */
 	HASH_ADD_STR(patrefs, name, r);
 	if (r->hh.tbl != NULL)
 		return r;
@@ -161,6 +175,19 @@ struct patref *patref_find(const char *name)
 	return r;
 }
 
+/* The hash table has them in the order in which they came. */
+struct patref *patref_after(unsigned after)
+{
+	struct patref *r, *next;
+
+	pthread_mutex_lock(&registry);
+	HASH_ITER(hh, patrefs, r, next)
+		if (r->id > after)
+			break;
+	pthread_mutex_unlock(&registry);
+	return r;
+}
+
 int patref_names(struct buf *out)
 {
 	struct patref *r, *next;
@@ -184,6 +211,21 @@ const char *patref_name(const struct patref *r)
 bool patref_is_map(const struct patref *r)
 {
 	return r->is_map;
+}
+
+void patref_look(struct patref *r, struct patref_look *ret)
+{
+	lock(r);
+	*ret = (struct patref_look){
+		.id = r->id,
+		.size = patref_gen_size(r->now),
+		.bytes = r->now->bytes,
+		.version = r->now->id,
+		.prepared = r->pending_count,
+	};
+	for (unsigned n = 0; n < PATREF_INDEXES; n++)
+		ret->in_use[n / 2][n % 2] = r->now->indexes[n] != NULL;
+	unlock(r);
 }
 
 /* A reload comes with the same. */
@@ -541,7 +583,8 @@ int patref_purge(struct patref *r, struct patref_gen *gen,
 	return end_change(r, gen, rc, PATREF_CLEAR);
 }
 
-struct patref_gen *patref_prepare(struct patref *r)
+static struct patref_gen *prepare(struct patref *r, bool open,
+				  uint64_t *ret_version)
 {
 	struct patref_gen *gen = NULL;
 
@@ -555,7 +598,8 @@ struct patref_gen *patref_prepare(struct patref *r)
 		gen = patref_gen_like(r->name, r->now);
 	}
 	if (gen != NULL) {
-		gen->id = ++r->next_id;
+		*ret_version = gen->id = ++r->next_id;
+		gen->open = open;
 		list_add_tail(&r->pending, &gen->link);
 		r->pending_count++;
 	}
@@ -563,11 +607,39 @@ struct patref_gen *patref_prepare(struct patref *r)
 	return gen;
 }
 
-/* With the lock: it is not prepared any more. */
-static void forget(struct patref *r, struct patref_gen *gen)
+struct patref_gen *patref_prepare(struct patref *r)
 {
-	list_del(&gen->link);
-	r->pending_count--;
+	uint64_t version;
+
+	return prepare(r, false, &version);
+}
+
+int patref_prepare_version(struct patref *r, uint64_t *ret_version)
+{
+	return prepare(r, true, ret_version) != NULL ? 0 : -1;
+}
+
+struct patref_gen *patref_version(struct patref *r, uint64_t version)
+{
+	struct patref_gen *found = NULL;
+
+	lock(r);
+	list_foreach(link, &r->pending) {
+		struct patref_gen *gen =
+			list_entry(link, struct patref_gen, link);
+
+		if (gen->open && gen->id == version)
+			found = gen;
+	}
+	if (found != NULL)
+		__atomic_fetch_add(&found->refs, 1, __ATOMIC_RELAXED);
+	unlock(r);
+	if (found == NULL)
+		diag_set(ClientError,
+			 "'%s': no version %llu is prepared: it never was, was "
+			 "given up, or a newer one is committed",
+			 r->name, (unsigned long long)version);
+	return found;
 }
 
 /* The references of those who wait to commit them stay. */
@@ -579,9 +651,9 @@ static void prune(struct patref *r, uint64_t before)
 
 		if (gen->id >= before)
 			continue;
-		forget(r, gen);
 		gen->gone = true;
 		patref_gen_clear(gen);
+		forget(r, gen);
 	}
 }
 
@@ -596,8 +668,8 @@ int patref_commit(struct patref *r, struct patref_gen *gen,
 	} else {
 		rc = patref_gen_build(r->name, gen, r->now);
 		if (rc == 0) {
-			forget(r, gen);
 			__atomic_fetch_add(&gen->refs, 1, __ATOMIC_RELAXED);
+			forget(r, gen);
 			*ret_old = swap(r, gen);
 			prune(r, gen->id);
 		}
@@ -619,8 +691,8 @@ void patref_give_up(struct patref *r, struct patref_gen *gen)
 {
 	lock(r);
 	if (!gen->gone && gen != r->now && !list_empty(&gen->link)) {
-		forget(r, gen);
 		gen->gone = true;
+		forget(r, gen);
 	}
 	unlock(r);
 }
@@ -659,6 +731,7 @@ void patref_cursor_open(struct patref_cursor *c, struct patref *r,
 	c->ref = r;
 	c->gen = gen;
 	c->at = gen->order.next;
+	c->end = gen->next_order;
 	__atomic_fetch_add(&gen->refs, 1, __ATOMIC_RELAXED);
 	list_add_tail(&gen->cursors, &c->link);
 	unlock(r);
@@ -690,7 +763,11 @@ int patref_cursor_next(struct patref_cursor *c, unsigned max, struct buf *out)
 		return 0;
 	lock(c->ref);
 	for (; n < (int)max && c->at != &c->gen->order; n++) {
-		if (put_pair(list_entry(c->at, struct entry, link), out) != 0) {
+		const struct entry *e = list_entry(c->at, struct entry, link);
+
+		if (e->order >= c->end)
+			break;
+		if (put_pair(e, out) != 0) {
 			n = -1;
 			break;
 		}

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "app/pattern_index.h"
 
@@ -50,12 +51,26 @@ int patref_open(const char *name, bool is_map, struct patref **ret);
 /** The table of that name, or NULL. */
 struct patref *patref_find(const char *name);
 
+/** The one with the lowest number above @a after, which is that of its opening: 1, 2, ..
+ * NULL: there is none. They live until patrefs_end(). */
+struct patref *patref_after(unsigned after);
+
 /** Append the names of all to @a out, each with a zero byte behind. Returns 0 or -1: no
  * memory. */
 int patref_names(struct buf *out);
 
 const char *patref_name(const struct patref *r);
 bool patref_is_map(const struct patref *r);
+
+struct patref_look {
+	unsigned id;
+	unsigned size;    /* keys that are there for all */
+	size_t bytes;     /* of them */
+	uint64_t version; /* 0, and that of what was committed last */
+	unsigned prepared;
+	bool in_use[PATTERN_METHODS][2]; /* by method; with fold */
+};
+void patref_look(struct patref *r, struct patref_look *ret);
 
 /**
  * It will be looked up by @a method. Returns 0, or -1 with diag set: one of the keys is
@@ -107,6 +122,14 @@ int patref_commit(struct patref *r, struct patref_gen *gen,
 /** It cannot be committed any more. */
 bool patref_is_gone(struct patref *r, const struct patref_gen *gen);
 
+/** As patref_prepare(), for all who know its number, *ret_version; the table holds it
+ * until it is committed, given up or gone. Returns 0, or -1 with diag set. */
+int patref_prepare_version(struct patref *r, uint64_t *ret_version);
+
+/** What was prepared so, with a reference for the caller. NULL with diag set: it is not
+ * there, or no more. */
+struct patref_gen *patref_version(struct patref *r, uint64_t version);
+
 /** Nobody wants it any more; then patref_gen_unref(). */
 void patref_give_up(struct patref *r, struct patref_gen *gen);
 
@@ -121,12 +144,14 @@ unsigned patref_gen_size(const struct patref_gen *gen);
 /** How many keys there are. */
 unsigned patref_size(struct patref *r, struct patref_gen *gen);
 
-/** A walk through the keys of what is there now, or of @a gen. All zero is none. */
+/** A walk through the keys of what is there now, or of @a gen, but for those that are
+ * added after it began. All zero is none. */
 struct patref_cursor {
 	struct list link; /* in the generation */
 	struct patref *ref;
 	struct patref_gen *gen;
 	struct list *at; /* the next entry */
+	uint64_t end;    /* of their order */
 };
 
 void patref_cursor_open(struct patref_cursor *c, struct patref *r,
@@ -151,6 +176,15 @@ const char *patrefs_folder(void);
 
 /** The end of the process. */
 void patrefs_end(void);
+
+/** What a line of a file tells of a key, of @a r's kind. False: nothing, as it is a
+ * comment. */
+struct patref_line {
+	const char *key, *value;
+	size_t key_size, value_size;
+};
+bool patref_read_line(const struct patref *r, const char *line, size_t size,
+		      struct patref_line *ret);
 
 /* Between patref.c and patref_file.c. */
 

@@ -92,11 +92,10 @@ static int fail_line(const char *path, unsigned line)
 	return -1;
 }
 
-/* From @a p to before @a end, without the line's end. */
-static int read_line(struct patref *r, struct patref_gen *gen, const char *p,
-		     const char *end, unsigned line)
+bool patref_read_line(const struct patref *r, const char *line, size_t size,
+		      struct patref_line *ret)
 {
-	const char *key_end, *value;
+	const char *p = line, *end = line + size, *key_end, *value;
 
 	if (end > p && end[-1] == '\r')
 		end--;
@@ -105,19 +104,28 @@ static int read_line(struct patref *r, struct patref_gen *gen, const char *p,
 	while (end > p && is_blank(end[-1]))
 		end--;
 	if (p == end || *p == '#')
-		return 0;
+		return false;
 	key_end = p;
-	if (!patref_is_map(r)) {
-		return patref__load(r, gen, p, (size_t)(end - p), NULL, 0,
-				    line);
-	}
-	while (key_end < end && !is_blank(*key_end))
+	while (key_end < end && (!patref_is_map(r) || !is_blank(*key_end)))
 		key_end++;
 	value = key_end;
 	while (value < end && is_blank(*value))
 		value++;
-	return patref__load(r, gen, p, (size_t)(key_end - p), value,
-			    (size_t)(end - value), line);
+	*ret = (struct patref_line){ p, value, (size_t)(key_end - p),
+				     (size_t)(end - value) };
+	return true;
+}
+
+/* From @a p to before @a end, without the line's end. */
+static int read_line(struct patref *r, struct patref_gen *gen, const char *p,
+		     const char *end, unsigned line)
+{
+	struct patref_line l;
+
+	if (!patref_read_line(r, p, (size_t)(end - p), &l))
+		return 0;
+	return patref__load(r, gen, l.key, l.key_size, l.value, l.value_size,
+			    line);
 }
 
 int patref__read_file(struct patref *r, struct patref_gen *gen)

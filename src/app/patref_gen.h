@@ -58,6 +58,7 @@ struct patref_gen {
 	struct list cursors;
 	struct list link; /* in those that are prepared */
 	bool gone;        /* prepared, and not wanted any more */
+	bool open;        /* prepared for all: the list has a reference */
 };
 
 static inline unsigned patref_index_number(enum pattern_method method,

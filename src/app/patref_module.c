@@ -1,25 +1,21 @@
 /* Maps and ACLs of scripts: the C half of map.lua. */
 #include <lauxlib.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "app/patref.h"
+#include "app/patref_drop.h"
 #include "app/tools_modules.h"
 #include "app/worker.h"
 #include "base/buf.h"
 #include "base/diag.h"
-#include "base/inject.h"
 #include "lua/lua_error.h"
-#include "runtime/loop.h"
-#include "runtime/pool.h"
 
 static const char table_class[] = "neap.patref";
 static const char cursor_class[] = "neap.patref_cursor";
 
 enum {
-	KEEP = 4096,      /* bytes of a buffer between calls */
-	PIECE = 100,      /* pairs of a walk at once */
-	FREE_HERE = 5000, /* entries; more are freed by another thread */
+	KEEP = 4096, /* bytes of a buffer between calls */
+	PIECE = 100, /* pairs of a walk at once */
 };
 
 struct table {
@@ -33,51 +29,9 @@ struct cursor {
 	struct buf pairs;
 };
 
-/* --- freeing --- */
-
-struct drop_job {
-	struct pool_job job;
-	struct patref_gen *gen;
-};
-
-static void run_drop(struct pool_job *job)
-{
-	struct drop_job *d = (struct drop_job *)job;
-
-	patref_gen_unref(d->gen);
-	d->gen = NULL;
-}
-
-static void end_drop(struct pool_job *job)
-{
-	run_drop(job); /* when it was not run */
-	mem_free(job);
-}
-
-static void describe_drop(struct pool_job *job, char *buf, size_t size)
-{
-	(void)job;
-	snprintf(buf, size, "the end of a map or ACL that was replaced");
-}
-
-/* One reference less; a large one goes without keeping other fibers waiting. */
 static void drop(lua_State *L, struct patref_gen *gen)
 {
-	struct loop *loop = &worker_of(L)->loop;
-	struct drop_job *d = NULL;
-
-	if (gen != NULL && patref_gen_size(gen) > FREE_HERE)
-		d = mem_zalloc(sizeof *d);
-	if (d != NULL) {
-		d->job.run = run_drop;
-		d->job.done = end_drop;
-		d->job.describe = describe_drop;
-		d->gen = gen;
-		if (pool_submit(&loop->port, &loop->uv, &d->job) == 0)
-			return;
-		mem_free(d);
-	}
-	patref_gen_unref(gen);
+	patref_drop(&worker_of(L)->loop, gen);
 }
 
 /* --- tables --- */

@@ -51,6 +51,7 @@ enum admin_kind {
 	ADMIN_PERCENT,
 	ADMIN_FLAG,    /* of an argument: its name is given, or not */
 	ADMIN_COMMAND, /* the last argument: how a command's name begins */
+	ADMIN_VERSION, /* "@3", before those that are not optional */
 };
 
 struct admin_arg {
@@ -60,6 +61,8 @@ struct admin_arg {
 	const char *choices; /* "yaml|lua"; NULL: any */
 	const char *help;
 	bool keyed; /* given as "name value"; they are the last, in any order */
+	/** Tell @a fn what there may be, for completion. NULL: any text. */
+	void (*each)(void (*fn)(const char *value, void *arg), void *arg);
 };
 
 struct admin_column {

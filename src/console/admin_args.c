@@ -97,6 +97,10 @@ static int read_value(const struct admin_command *c, const struct admin_arg *a,
 	if (a->choices != NULL && !is_choice(a->choices, text))
 		return wrong(c, "not understood:", text);
 	switch (a->kind) {
+	case ADMIN_VERSION:
+		if (read_whole(text + 1, WHOLE_MAX, &ret->number) != 0)
+			return wrong(c, "a version as @3 is wanted, not", text);
+		return 0;
 	case ADMIN_NUMBER:
 	case ADMIN_COUNTER:
 		if (read_whole(text, WHOLE_MAX, &ret->number) != 0)
@@ -220,7 +224,8 @@ int admin_args_read(const struct admin_command *c, char *const *words,
 			}
 			continue;
 		}
-		if (used == count) {
+		if (used == count ||
+		    (a[i].kind == ADMIN_VERSION && *words[used] != '@')) {
 			if (a[i].optional)
 				continue;
 			return wrong(c, "missing:", a[i].name);

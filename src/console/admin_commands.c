@@ -22,6 +22,7 @@ static const struct admin_command *const *const lists[] = {
 	admin_commands_profile, admin_commands_trace,   admin_commands_modules,
 	admin_commands_http,    admin_commands_log,     admin_commands_limits,
 	admin_commands_reload,  admin_commands_metrics, admin_commands_wait,
+	admin_commands_maps,
 };
 
 const char *const admin_level_names[ADMIN_LEVEL_COUNT] = { "user", "operator",
@@ -146,6 +147,8 @@ static int put_arg(const struct admin_arg *a, struct buf *out)
 	if (a->choices != NULL) {
 		name = a->choices;
 		open = close = "";
+	} else if (a->kind == ADMIN_VERSION) {
+		open = "@<";
 	}
 	if (a->keyed)
 		return buf_printf(out,
@@ -300,6 +303,7 @@ static const char *const kind_names[] = {
 	[ADMIN_COUNTER] = "counter", [ADMIN_BYTES] = "bytes",
 	[ADMIN_SECONDS] = "seconds", [ADMIN_PERCENT] = "percent",
 	[ADMIN_FLAG] = "flag",       [ADMIN_COMMAND] = "command",
+	[ADMIN_VERSION] = "version",
 };
 
 static int tell_text(struct port_sink *s, const char *key, const char *text)
@@ -415,14 +419,6 @@ static const struct {
 	{ "enable", "nothing: there are no backends" },
 	{ "disable", "nothing: there are no backends" },
 	{ "show table", "nothing: there are no stick tables; see shared.dict" },
-	{ "prepare", "nothing here: in Lua, Patref:prepare() and commit()" },
-	{ "commit", "nothing here: in Lua, Patref:prepare() and commit()" },
-	{ "abort", "nothing here: in Lua, Patref:prepare() and giveup()" },
-	{ "add map", "nothing here: in Lua, core.set_map()" },
-	{ "set map", "nothing here: in Lua, core.set_map()" },
-	{ "del map", "nothing here: in Lua, core.del_map()" },
-	{ "add acl", "nothing here: in Lua, core.add_acl()" },
-	{ "del acl", "nothing here: in Lua, core.del_acl()" },
 };
 
 static const char *find_elsewhere(char *const *words, unsigned count)
@@ -530,12 +526,24 @@ static void complete_names(char *const *words, unsigned count,
 	}
 }
 
+/* One that needs quotes is not offered. */
+static void offer_value(const char *value, void *arg)
+{
+	const struct offer *o = arg;
+
+	if (strncmp(value, o->prefix, strlen(o->prefix)) == 0 &&
+	    value[strcspn(value, " \t;'\"\\\n")] == '\0')
+		o->fn(value, o->arg);
+}
+
 static void offer_arg(const struct admin_arg *a, const struct offer *o)
 {
 	const char *choice = a->choices;
 
 	if (a->kind == ADMIN_FLAG)
 		offer(o, a->name, strlen(a->name));
+	if (a->each != NULL)
+		a->each(offer_value, (void *)o);
 	while (choice != NULL) {
 		size_t size = strcspn(choice, "|");
 
@@ -590,6 +598,19 @@ static void complete_common(const struct admin_command *c, char *const *words,
 	}
 }
 
+/* Is @a word what @a a is, or does it belong to the next one? */
+static bool is_for(const struct admin_arg *a, const char *word)
+{
+	switch (a->kind) {
+	case ADMIN_FLAG:
+		return strcmp(word, a->name) == 0;
+	case ADMIN_VERSION:
+		return *word == '@';
+	default:
+		return true;
+	}
+}
+
 /* The arguments of @a c are @a words, the last of which is being typed. */
 static void complete_args(const struct admin_command *c, char *const *words,
 			  unsigned count, const struct offer *o)
@@ -613,8 +634,7 @@ static void complete_args(const struct admin_command *c, char *const *words,
 			offer_arg(a, o);
 		if (here && !a->optional)
 			return;
-		if (!here && (a->kind != ADMIN_FLAG ||
-			      strcmp(words[used], a->name) == 0))
+		if (!here && is_for(a, words[used]))
 			used++;
 	}
 	complete_common(c, words + used, count - used, o);

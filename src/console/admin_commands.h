@@ -24,6 +24,7 @@ extern const struct admin_command *const admin_commands_http[];
 extern const struct admin_command *const admin_commands_log[];
 extern const struct admin_command *const admin_commands_limits[];
 extern const struct admin_command *const admin_commands_reload[];
+extern const struct admin_command *const admin_commands_maps[];
 
 /** One more; what it is stays the caller's. Returns 0, or -1 with diag set: there is
  * one of that name, or there are too many. */

@@ -51,7 +51,7 @@ for line, why in pairs({
     ['wait 2d'] = 'at most a day',
     ['show sess'] = 'what is like it: show requests',
     ['expert-mode on'] = 'the level admin',
-    ['prepare map x'] = 'Patref:prepare()',
+    ['clear counters all'] = 'takes differences',
 }) do
     tap.ok(c:ask(line):find(why, 1, true), line)
 end

@@ -262,6 +262,37 @@ static void test_rows(void **state)
 	assert_true(args.typed && !args.json);
 }
 
+/* "@3" is for the version, and where it may be left out the next argument's else. */
+static void test_version(void **state)
+{
+	static const struct admin_arg may[] = {
+		{ "version", ADMIN_VERSION, true, NULL, "" },
+		{ "name", ADMIN_TEXT, false, NULL, "" },
+		{ .name = NULL },
+	};
+	static const struct admin_arg must[] = {
+		{ "version", ADMIN_VERSION, false, NULL, "" },
+		{ "name", ADMIN_TEXT, false, NULL, "" },
+		{ .name = NULL },
+	};
+	const struct admin_command c = { .words = "c", .args = may };
+	const struct admin_command d = { .words = "d", .args = must };
+
+	(void)state;
+	assert_int_equal(read_args(&c, "@3 x"), 0);
+	assert_true(values[0].given && values[0].number == 3);
+	assert_string_equal(values[1].text, "x");
+	assert_int_equal(read_args(&c, "x"), 0);
+	assert_false(values[0].given);
+	assert_string_equal(values[1].text, "x");
+	assert_wrong(&c, "@3", "missing: 'name'");
+	assert_wrong(&c, "@", "a version as @3");
+	assert_wrong(&c, "@x y", "a version as @3");
+	assert_wrong(&c, "@-1 y", "a version as @3");
+	assert_wrong(&d, "x", "missing: 'version'");
+	assert_int_equal(read_args(&d, "@0 x"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -271,6 +302,7 @@ int main(void)
 		cmocka_unit_test(test_the_rest),
 		cmocka_unit_test(test_no_arguments),
 		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_version),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,7 +57,7 @@ static bool check(const struct admin_command *c, void *arg)
 	for (; a != NULL && a->name != NULL; a++, args++) {
 		assert_true(a->help != NULL && strlen(a->help) > 0);
 		assert_true(!optional || a->optional);
-		optional = a->optional;
+		optional = a->optional && a->kind != ADMIN_VERSION;
 	}
 	assert_true(args <= ADMIN_ARGS_MAX);
 	for (const struct admin_column *k = c->columns;
