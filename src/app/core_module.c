@@ -135,6 +135,7 @@ MODULE(filter, "neap.filter", lua_src_filter);
 MODULE(filter_chain, "neap.filter_chain", lua_src_filter_chain);
 MODULE(handlers, "neap.handlers", lua_src_handlers);
 MODULE(http_message, "neap.http_message", lua_src_http_message);
+MODULE(rule_failure, "neap.rule_failure", lua_src_rule_failure);
 MODULE(rules, "neap.rules", lua_src_rules);
 MODULE(request_log, "neap.request_log", lua_src_request_log);
 MODULE(remote, "neap.remote", lua_src_remote);
@@ -143,12 +144,21 @@ MODULE(server, "neap.server", lua_src_server);
 MODULE(txn, "neap.txn", lua_src_txn);
 
 const struct lua_module *const core_modules[] = {
-	&app_module_core,         &app_module_act,
-	&app_module_applet,       &app_module_fields,
-	&app_module_filter,       &app_module_filter_chain,
-	&app_module_rules,        &app_module_handlers,
-	&app_module_http_message, &app_module_remote,
-	&app_module_config_files, &app_module_server,
-	&app_module_txn,          &app_module_cli,
-	&app_module_request_log,  NULL,
+	&app_module_core,
+	&app_module_act,
+	&app_module_applet,
+	&app_module_fields,
+	&app_module_filter,
+	&app_module_filter_chain,
+	&app_module_rules,
+	&app_module_handlers,
+	&app_module_http_message,
+	&app_module_remote,
+	&app_module_config_files,
+	&app_module_server,
+	&app_module_txn,
+	&app_module_cli,
+	&app_module_request_log,
+	&app_module_rule_failure,
+	NULL,
 };

@@ -147,7 +147,8 @@ function request:stream(options)
     return setmetatable({ object = self.object }, writer_mt)
 end
 
-local known = { method = true, target = true, path = true, query = true }
+local known = { method = true, target = true, path = true, query = true,
+                _target_path = true }
 
 local request_mt = {
     __index = function(self, name)

@@ -8,6 +8,7 @@ local act = require('neap.act')
 local chain = require('neap.filter_chain')
 local fields = require('neap.fields')
 local handlers = require('neap.handlers')
+local failure = require('neap.rule_failure')
 local sample = require('neap.sample')
 local write = require('neap.core_log').log
 
@@ -168,7 +169,8 @@ kinds['use-service'] = function(env, place, text, rule)
     end
     local args = arguments(env, place, rule.args)
     return function(txn)
-        txn.service, txn.service_args, txn.service_name = call, args, name
+        txn.service_args = { values(txn, args, 1) }
+        txn.service, txn.service_name = call, name
         txn.service_elsewhere = elsewhere
         return DONE
     end
@@ -248,9 +250,19 @@ kinds['set-var'] = function(env, place, map)
     for name, text in pairs(map) do
         list[#list + 1] = { name, sample.expression(text, env, place) }
     end
-    return function(txn)
+    if #list == 1 then
+        local own, f = list[1][1], list[1][2]
+        return function(txn)
+            txn:set_var(own, f(txn))
+        end
+    end
+    return function(txn) -- all or none
+        local found = {}
         for i = 1, #list do
-            txn:set_var(list[i][1], list[i][2](txn))
+            found[i] = list[i][2](txn)
+        end
+        for i = 1, #list do
+            txn:set_var(list[i][1], found[i])
         end
     end
 end
@@ -315,10 +327,10 @@ kinds['return'] = function(env, place, what)
             { index = name or what.file })
         return function(txn)
             local req = txn.req
-            local path = req.path
-            req.path = '/'
+            local path = req._target_path
+            req._target_path = '/'
             txn.answer = files(req) or 'sent'
-            req.path = path
+            req._target_path = path
             return DONE
         end
     end
@@ -399,29 +411,25 @@ local function compile_one(rule, env)
     elseif env.mode == 'tcp' and not of_tcp[kind] then
         bad(place, "'%s' is for listeners of http", kind)
     end
-    local run = make(env, place, what, rule)
-    local text, negated = rule['if'], false
-    if text == nil then
-        text, negated = rule.unless, true
+    local whole, answer = failure.policy(kind, rule.on_error, failed)
+    local strict = failure.strict(env)
+    local run = make(whole and strict or env, place, what, rule)
+    local spec = {
+        label = ('%s (%s)'):format(kind, place), whole = whole, answer = answer,
+        always = rule.on_error ~= nil, negated = rule['if'] == nil,
+    }
+    local text, condition = rule['if'] or rule.unless, nil
+    if text ~= nil then
+        local own = failure.strict(env)
+        condition = sample.condition(text, own,
+            env.place(rule, spec.negated and 'unless' or 'if'))
+        spec.condition_may_fail = own.may_fail
     end
-    local label = ('%s (%s)'):format(kind, place)
-    local function follow(txn)
-        c.trace(txn.req, 'rule', label)
+    spec.may_fail = strict.may_fail or spec.condition_may_fail
+    return failure.rule(run, condition, spec), failure.rule(function(txn)
+        c.trace(txn.req, 'rule', spec.label)
         return run(txn)
-    end
-    if text == nil then
-        return run, follow
-    end
-    local condition = sample.condition(text, env,
-        env.place(rule, negated and 'unless' or 'if'))
-    local function chosen(what)
-        return function(txn)
-            if condition(txn) ~= negated then
-                return what(txn)
-            end
-        end
-    end
-    return chosen(run), chosen(follow)
+    end, condition, spec)
 end
 
 local function run_all(steps, count, txn)

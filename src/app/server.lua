@@ -37,13 +37,11 @@ end
 local function run_service(txn)
     local call, args = txn.service, txn.service_args
     local own = applet.http(txn)
-    local list = {}
-    for i = 1, #args do
-        list[i] = args[i](txn)
-    end
-    local ok, value = call(txn.service_elsewhere and txn or own,
-        unpack(list, 1, #args))
+    local ok, value = call(txn.service_elsewhere and txn or own, unpack(args))
     if not ok then
+        if txn.replaced then
+            return nil
+        end
         c.log_error(value)
         if own.writer or txn.writer then
             return txn.req:abort()
@@ -121,7 +119,9 @@ local function ended(txn, ok, ...)
     else
         log:finish_tcp(txn)
     end
-    if not ok then
+    if txn.replaced then
+        return txn.replaced
+    elseif not ok then
         error((...), 0)
     end
     return ...
@@ -159,14 +159,19 @@ local function make_handler(listener)
         end
         if hooks then
             req._on_head = function(status, headers)
-                local resp = { status = status, headers = headers }
+                local own = { status = status, headers = headers }
+                local resp = own
                 if later then
-                    resp = with_rules(txn, later, resp)
+                    resp = with_rules(txn, later, own)
                 end
                 if resp == nil then
                     error('a rule has closed the connection', 0)
                 end
                 txn.res = resp
+                if resp ~= own then -- what would be sent behind it is of the other one
+                    txn.replaced = resp
+                    error('a rule has given another answer', 0)
+                end
                 if log then
                     log:keep(txn)
                 end

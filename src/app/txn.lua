@@ -124,7 +124,7 @@ end
 
 local function set_target(req, path, query)
     req.target = query == '' and path or path .. '?' .. query
-    req.path, req.query = c.decode(path), query
+    req.path, req.query, req._target_path = c.decode(path), query, path
 end
 
 function HTTP:req_set_method(method)

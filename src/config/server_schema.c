@@ -230,7 +230,7 @@ static const struct schema rule[] = {
 	ROW("if", CONDITION, "only then"),
 	ROW("unless", CONDITION, "only then not"),
 	ROW("name", NAME, "for messages"),
-	ROW("on_error", CHOICE, "when it fails, go on or refuse",
+	ROW("on_error", CHOICE, "when it fails, go on without it, or refuse; else its kind says",
 	    .choices = on_error_words),
 	ROW("args", LIST, "of `action`, `use-service` and `filter`",
 	    .fields = an_expression),

@@ -212,7 +212,12 @@ local function send(req, entry, status, headers, parts, size)
     headers['content-length'] = ('%d'):format(size)
     local on_head, wrap = req._on_head, nil -- as in req:stream()
     if on_head then
-        status, headers, wrap = on_head(status, headers)
+        local ok
+        ok, status, headers, wrap = pcall(on_head, status, headers)
+        if not ok then
+            drop(entry)
+            error(status, 0)
+        end
     end
     if not c.begin(req, status, headers, nil, headers['content-type']) then
         return drop(entry)
@@ -341,8 +346,13 @@ local function answer(self, req, path, suffix, size, sec, nsec, content)
     }
 end
 
+-- Of the path that was sent, or of what the layer that has the handler has made of it.
+local function file_path(self, req, hidden)
+    return c.file_path(req._target_path or req, self.prefix, hidden)
+end
+
 local function serve(self, req)
-    local path = c.file_path(req, self.prefix, self.hidden)
+    local path = file_path(self, req, self.hidden)
     if path == nil then
         return not_found()
     end
@@ -431,7 +441,7 @@ function M.new(prefix, folder, options)
     return prefix, function(req)
         return serve(self, req)
     end, function(req)
-        if c.file_path(req, self.prefix, true) then
+        if file_path(self, req, true) then
             return serve(self, req) -- there is a slash behind it
         end
         return redirect({ prefix = prefix }, req, '')

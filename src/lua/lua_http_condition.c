@@ -149,15 +149,28 @@ static bool segments_are_plain(const char *path, bool hidden)
 	return true;
 }
 
-/* file_path(req, prefix, hidden) -> path below the prefix | nil: there can be no
- * file. The prefix ends in a slash. */
+/* The path of a request, or a path itself, without its escapes: its length, or -1. */
+static int path_of(lua_State *L, char *path)
+{
+	struct http_request *req;
+	struct http_text text;
+
+	if (lua_type(L, 1) == LUA_TSTRING) {
+		text.data = lua_tolstring(L, 1, &text.size);
+		return decode_path(text, path);
+	}
+	req = lua_http_find_request(L, 1);
+	return req == NULL ? -1 : decode_path(http_request_path(req), path);
+}
+
+/* file_path(req | path, prefix, hidden) -> path below the prefix | nil: there can
+ * be no file. The prefix ends in a slash. */
 static int l_file_path(lua_State *L)
 {
-	struct http_request *req = lua_http_find_request(L, 1);
 	size_t size;
 	const char *prefix = luaL_checklstring(L, 2, &size);
 	char path[PATH_MAX];
-	int n = req == NULL ? -1 : decode_path(http_request_path(req), path);
+	int n = path_of(L, path);
 
 	if (n < (int)size || memcmp(path, prefix, size) != 0 ||
 	    !segments_are_plain(path + size, lua_toboolean(L, 3)))

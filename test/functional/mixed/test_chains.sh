@@ -33,6 +33,7 @@ configuration() { # WORKERS
 			cat <<-YAML
 			  - return: {body: '%[lua.$kind-nest($depth)]'}
 			    if: req.hdr(x-nest) == $kind$depth and lua.$kind-nest($depth),length > 0
+			    on_error: continue
 			YAML
 		done
 	done

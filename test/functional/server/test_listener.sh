@@ -29,6 +29,8 @@ listeners:
       - {action: lua.fails, on_error: deny, if: path == /closed}
       - {action: lua.fails, if: path == /open}
       - {deny: 403, if: path begins /private}
+      - {set-path: /assets/a.txt, if: path == /moved}
+      - {return: {file: ./public/a.txt}, if: path == /file}
       - {return: {status: 200, body: 'for %[req.hdr(host)]'}, if: path == /host}
       - {use-service: lua.hello, unless: path begins /assets}
     response_rules:
@@ -48,7 +50,7 @@ for _, target in ipairs(arg) do
 end
 os.exit(0)
 END
-run neap ask.lua / /closed /open /private/x /host /assets/a.txt /assets/b.txt
+run neap ask.lua / /closed /open /private/x /host /assets/a.txt /assets/b.txt /moved /file
 code_is 0
 tab=$(printf '\t')
 [ "$out" = "/${tab}200${tab}hello /${tab}/
@@ -58,6 +60,8 @@ tab=$(printf '\t')
 /host${tab}200${tab}for a.example${tab}/host
 /assets/a.txt${tab}200${tab}a file${tab}/assets/a.txt
 /assets/b.txt${tab}404${tab}Not Found${tab}/assets/b.txt
+/moved${tab}200${tab}a file${tab}/moved
+/file${tab}200${tab}a file${tab}/file
 " ] || fail 'not these answers'
 kill -s TERM "$server"
 code=0
