@@ -417,6 +417,27 @@ function M.await_body(self)
     return c_state(self) == 'whole'
 end
 
+-- What req:read() has not found in the @have bytes that are there, of which it has
+-- @scanned so many.
+local function await(self, size, delimiter, least, timeout, scanned, have)
+    local due, text = timeout and c.due(timeout), nil
+    while true do
+        if have >= least then
+            return (c_take_body(self, have, nil, 0))
+        end
+        local status = c_wait_body(self, have, size, due)
+        if status ~= 0 then
+            return c.give_up(status, 'req:read()')
+        end
+        text, scanned, have = c_take_body(self, size, delimiter, scanned)
+        if text then
+            return text
+        elseif text == false then
+            return nil, scanned
+        end
+    end
+end
+
 --- req:read([what], [timeout]) -> string | nil, err
 -- The body, or what is left of it: all, @what bytes, or up to and with the text
 -- @what; `{chunk=, delimiter=}` gives whichever comes first, and `{chunk=, least=}` what
@@ -439,22 +460,13 @@ function request:read(what, timeout)
     else
         usage('req:read(what): bytes, a delimiter or a table is wanted')
     end
-    local from, due = 0, timeout and c.due(timeout)
-    while true do
-        local text, scanned, have = c_take_body(self, size, delimiter, from)
-        if text then
-            return text
-        elseif text == false then
-            return nil, scanned
-        elseif have >= least then
-            return (c_take_body(self, have, nil, 0))
-        end
-        local status = c_wait_body(self, have, size, due)
-        if status ~= 0 then
-            return c.give_up(status, 'req:read()')
-        end
-        from = scanned
+    local text, scanned, have = c_take_body(self, size, delimiter, 0)
+    if text then
+        return text -- it is there, as most is: out of the loop's way
+    elseif text == false then
+        return nil, scanned
     end
+    return await(self, size, delimiter, least, timeout, scanned, have)
 end
 
 --- req:trailers() -> table | nil
@@ -520,6 +532,26 @@ local render_fields = {
     json = true, text = true, data = true, status = true, headers = true,
 }
 
+local function check_rendered(what)
+    for name in pairs(what) do
+        if not render_fields[name] then
+            usage(("req:render: there is no '%s' of a response"):format(tostring(name)))
+        end
+    end
+end
+
+-- A copy of @fields, with a content type of @kind unless there is one.
+local function typed(fields, kind)
+    local headers = { ['content-type'] = kind }
+    for name, value in pairs(fields) do
+        if type(name) == 'string' and name:lower() == 'content-type' then
+            headers['content-type'] = nil
+        end
+        headers[name] = value
+    end
+    return headers
+end
+
 --- req:render(what) -> response
 -- A response of `{json = any}`, `{text = string}` or `{data = string}`, with
 -- `status` and `headers` if given. Yields: no. Throws: @what is none of these,
@@ -539,20 +571,19 @@ function request:render(what)
     else
         usage('req:render{json=|text=|data=}: there are no templates here')
     end
-    for name in pairs(what) do
-        if not render_fields[name] then
-            usage(("req:render: there is no '%s' of a response"):format(tostring(name)))
-        end
+    -- Loops are elsewhere: one that goes round once is not compiled well, nor is
+    -- what it is in.
+    local name = next(what)
+    if not render_fields[name] or next(what, name) ~= nil then
+        check_rendered(what)
     end
-    local headers = { ['content-type'] = kind } -- in one piece: no rehash
-    for name, value in pairs(what.headers or {}) do
-        if type(name) == 'string' and name:lower() == 'content-type' then
-            headers['content-type'] = nil
-        end
-        headers[name] = value
-    end
-    return setmetatable({ status = what.status, headers = headers,
-                          body = body }, response_mt)
+    local fields = what.headers
+    local response = {
+        status = what.status,
+        headers = fields and typed(fields, kind) or { ['content-type'] = kind },
+        body = body,
+    }
+    return (setmetatable(response, response_mt)) -- no tail call, which is not compiled
 end
 
 local units = { s = 1, m = 2592000, h = 3600, d = 86400, y = 31536000 }
