@@ -197,7 +197,7 @@ local function begin(self, method, url, body, opts)
     end
     local streams_out = streams and body == nil and (method == 'POST'
         or method == 'PUT' or method == 'PATCH')
-    local list = options.of(url, opts, timeout)
+    local list, http2 = options.of(url, opts, timeout)
     local what = name_of(method, url)
     if opts.unix_socket then -- who could not be reached: not the URL's host
         what = ('%s by %s'):format(what, opts.unix_socket)
@@ -208,6 +208,7 @@ local function begin(self, method, url, body, opts)
     local flags = options.set_method(list, method, body, streams_out)
         .. (streams and 'i' or '') .. (streams_out and 'o' or '')
         .. (follows and 'f' or '') .. (opts.accept_encoding and 'd' or '')
+        .. (http2 and '2' or '')
     if timeout == 0 then
         return out_of_time(what, timeout)
     end
@@ -302,7 +303,8 @@ end
 -- @opts: `headers` (a value may be a list), `params` (a table: the query of GET, HEAD
 -- and DELETE, else the body as a form), `timeout` in seconds for all of it (none),
 -- `connect_timeout` (30), `max_body` in bytes, decoded (64 MiB; of a stream: none), `follow_location` (true) and
--- `max_redirects` (10), `http_version` ('1.0', '1.1', '2', '2-prior-knowledge'),
+-- `max_redirects` (10), `http_version` ('1.0', '1.1', '2', '2-prior-knowledge'; none: HTTP/2 where
+-- an https URL's server has it),
 -- `accept_encoding` (which is undone: 'gzip, br', or '' for all that are known; beside the
 -- body that keeps as much as the server asks for, up to 128 MiB with zstd, 16 with br),
 -- `header_lists` (true: the response's headers are lists of values), `connect_to`
@@ -313,6 +315,9 @@ end
 -- `keepalive_interval`, `low_speed_limit`, `low_speed_time`, `verbose` (to standard error).
 -- With `ca_file` or `ca_path` nobody else is trusted; without, whom the system does. A file
 -- that has been replaced is noticed.
+--
+-- A response's headers may have 256 KiB, a line of them 100 KB; by HTTP/2 with libcurl 7.88 128 KB
+-- and 64 KB; a trailer by HTTP/1.1 4 KB. What has more is a ClientError that says so.
 --
 -- With `chunked = true` the result is a `stream` instead: of GET and others
 -- when the headers have come; of POST, PUT and PATCH without a body at once, to write the

@@ -219,10 +219,16 @@ local function set_method(list, method, body, streams_out)
     return ''
 end
 
-local function set_version(list, opts)
+-- Returns whether it may go by HTTP/2. What begins in plain text does not, where it is led
+-- to neither: libcurl 7.88 must know before, for its buffer.
+local function set_version(list, url, opts)
     local v = opts.http_version
     if v == nil then
-        return
+        local https = url:lower():find('^https:') ~= nil
+        if not https then
+            set(list, O.HTTP_VERSION, versions['1.1'])
+        end
+        return https
     elseif versions[v] == nil then
         usage("http.client: option http_version: '1.0', '1.1', '2' or "
             .. "'2-prior-knowledge' is wanted")
@@ -233,9 +239,10 @@ local function set_version(list, opts)
         set(list, O.FRESH_CONNECT, 1)
         set(list, O.FORBID_REUSE, 1)
     end
+    return versions[v] > versions['1.1']
 end
 
--- Everything that libcurl is told of.
+-- Everything that libcurl is told of, and whether it may go by HTTP/2.
 local function options_of(url, opts, timeout)
     local list = {}
     set(list, O.URL, url)
@@ -266,8 +273,7 @@ local function options_of(url, opts, timeout)
     if check_boolean(opts, 'verbose', false) then
         set(list, O.VERBOSE, 1)
     end
-    set_version(list, opts)
-    return list
+    return list, set_version(list, url, opts)
 end
 
 M.check, M.check_number, M.check_boolean = check_options, check_number, check_boolean

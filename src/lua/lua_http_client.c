@@ -206,7 +206,7 @@ static bool add_headers(lua_State *L, int idx, struct http_call *call)
  * call(client, options, headers, body, max_body, flags) -> call | nil, err
  * body: a string, or nil. flags: a string with `i` (the response is taken while it
  * comes), `o` (the body is given in pieces), `f` (redirects are followed),
- * `d` (encodings are undone).
+ * `d` (encodings are undone), `2` (it may go by HTTP/2).
  */
 static int l_call(lua_State *L)
 {
@@ -236,6 +236,7 @@ static int l_call(lua_State *L)
 	call->streams_out = strchr(flags, 'o') != NULL;
 	call->decodes = strchr(flags, 'd') != NULL;
 	call->follows = strchr(flags, 'f') != NULL;
+	call->http2 = strchr(flags, '2') != NULL;
 	call->limit = (size_t)lua_tonumber(L, 5);
 	if (lua_type(L, 4) == LUA_TSTRING)
 		call->sent = lua_tolstring(L, 4, &call->sent_size);
@@ -316,9 +317,7 @@ static int l_result(lua_State *L)
 			 "(max_body)",
 			 what, call->limit);
 	else if (call->error == UV_EMSGSIZE)
-		diag_set(ClientError,
-			 "%s: the response's headers are larger than %d bytes",
-			 what, HTTP_CALL_HEAD_MAX);
+		diag_set(ClientError, "%s: %s", what, call->problem);
 	else if (call->error == UV_ENOMEM ||
 		 call->result == CURLE_OUT_OF_MEMORY)
 		diag_set(OutOfMemory, "%s: not enough memory", what);
@@ -347,7 +346,9 @@ static int l_head(lua_State *L)
 	long status = 0, version = 0;
 	const char *url = NULL;
 
-	curl_library.easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (call->is_trailer) /* not half of it */
+		curl_library.easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE,
+					  &status);
 	curl_library.easy_getinfo(call->easy, CURLINFO_HTTP_VERSION, &version);
 	curl_library.easy_getinfo(call->easy, CURLINFO_EFFECTIVE_URL, &url);
 	lua_pushinteger(L, (lua_Integer)status);

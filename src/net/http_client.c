@@ -32,6 +32,47 @@ struct watch {
 
 /* --- the loop's side --- */
 
+/* libcurl has limits for headers, but names other reasons when they are reached. */
+static const char *limit_of(const struct http_call *call, CURLcode result)
+{
+	curl_off_t first = 0; /* when a byte came, in microseconds */
+
+	curl_library.easy_getinfo(call->easy, CURLINFO_STARTTRANSFER_TIME_T,
+				  &first);
+	if (result == CURLE_OUT_OF_MEMORY && first > 0 && !call->is_trailer)
+		return "headers have a line of more than 100 KB, which libcurl "
+		       "does not take";
+	if (result == CURLE_RECV_ERROR &&
+	    strstr(call->problem, "Out of memory in chunked") != NULL)
+		return "trailers have a line of more than 4 KB, which libcurl "
+		       "does not take";
+	if (result == CURLE_RECV_ERROR &&
+	    strstr(call->problem, "nghttp2_session_mem_recv() returned -902"))
+		return "headers are larger than libcurl takes by HTTP/2 (128 "
+		       "KB, in 7.88): see http_version";
+	return NULL;
+}
+
+static void tell_limit(struct http_call *call, CURLcode result)
+{
+	static const char empty[] =
+		"Empty reply from server, or a header of more than 64 KB, "
+		"which is not taken by HTTP/2: see http_version";
+	const char *limit = call->error == 0 ? limit_of(call, result) : NULL;
+
+	if (limit != NULL) {
+		call->error = UV_EMSGSIZE;
+		snprintf(call->problem, sizeof call->problem,
+			 "the response's %s", limit);
+	} else if (call->error == UV_EMSGSIZE) {
+		snprintf(call->problem, sizeof call->problem,
+			 "the response's headers are larger than %d bytes",
+			 HTTP_CALL_HEAD_MAX);
+	} else if (result == CURLE_GOT_NOTHING && call->http2) {
+		memcpy(call->problem, empty, sizeof empty);
+	}
+}
+
 static void end(struct http_call *call, CURLcode result)
 {
 	struct http_client_stat *stat = &call->client->stat;
@@ -46,6 +87,7 @@ static void end(struct http_call *call, CURLcode result)
 		snprintf(call->problem, sizeof call->problem,
 			 "the response ended within its headers");
 	}
+	tell_limit(call, result);
 	curl_library.multi_remove_handle(call->client->multi, call->easy);
 	curl_library.easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
 	call->state = HTTP_CALL_ENDED;
@@ -306,6 +348,9 @@ static size_t on_header(char *data, size_t one, size_t size, void *arg)
 	if (size <= 2 && !call->is_trailer && is_final(call)) {
 		call->is_trailer = true;
 		call->state = HTTP_CALL_HEADERS;
+		if (call->http2 && call->streams_in && call->decodes)
+			curl_library.easy_setopt(call->easy, CURLOPT_BUFFERSIZE,
+						 (long)HTTP_CALL_DECODED);
 		cond_broadcast(&call->changed);
 	}
 	return size;
@@ -477,7 +522,10 @@ int http_call_start(struct http_call *call)
 	struct http_client *c = call->client;
 
 	assert(call->state == HTTP_CALL_NEW);
-	if (call->streams_in && call->decodes)
+	if (call->http2)
+		curl_library.easy_setopt(call->easy, CURLOPT_BUFFERSIZE,
+					 (long)HTTP_CALL_HTTP2_HEAD);
+	else if (call->streams_in && call->decodes)
 		curl_library.easy_setopt(call->easy, CURLOPT_BUFFERSIZE,
 					 (long)HTTP_CALL_DECODED);
 	curl_library.easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);

@@ -30,6 +30,9 @@ enum {
 	/* Bytes that are decoded at once: libcurl keeps all that becomes of them,
 	 * held back or not, up to 64 MiB. */
 	HTTP_CALL_DECODED = 2048,
+	/* More than the largest head that libcurl 7.88 takes by HTTP/2: what does not
+	 * fit into its buffer at once it loses, or waits for. */
+	HTTP_CALL_HTTP2_HEAD = 132 * 1024,
 	HTTP_CALL_KEPT_MAX = 64 * 1024 * 1024,
 };
 
@@ -73,6 +76,7 @@ struct http_call {
 	bool streams_out;   /* the request's is given in pieces */
 	bool decodes;       /* encodings of the body are undone */
 	bool follows;       /* redirects */
+	bool http2;         /* may it be? */
 	bool held_in;       /* the peer waits until something is taken */
 	bool held_out;      /* libcurl waits for more to send */
 	bool out_ended;     /* there will be no more to send */

@@ -146,6 +146,13 @@ for name, case in pairs({
     ['endless headers'] = { 'HTTP/1.1 200 OK\r\n' ..
                             ('X-Field: ' .. ('y'):rep(1000) .. '\r\n'):rep(400) ..
                             '\r\n', 'headers are larger than 262144 bytes' },
+    ['a long line'] = { 'HTTP/1.1 200 OK\r\nX: ' .. ('y'):rep(110000) .. '\r\n\r\n',
+                        'a line of more than 100 KB' },
+    ['a long first line'] = { 'HTTP/1.1 200 ' .. ('y'):rep(110000) .. '\r\n\r\n',
+                              'a line of more than 100 KB' },
+    ['a long trailer'] = { 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n' ..
+                           '0\r\nX: ' .. ('y'):rep(5000) .. '\r\n\r\n',
+                           'trailers have a line of more than 4 KB' },
     ['no gzip'] = { 'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n' ..
                     'Content-Length: 4\r\n\r\nabcd', 'unencoding' },
 }) do

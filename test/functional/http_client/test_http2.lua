@@ -1,0 +1,102 @@
+-- HTTP/2: heads of all sizes, one and many at once over a connection. libcurl 7.88 loses what
+-- does not fit into its buffer at once, or waits for it.
+-- test: timeout 180
+local fiber = require('fiber')
+local http = require('http.client')
+local http_server = require('http.server')
+local rig = require('tls_rig')
+local tap = require('tap')
+
+local SLOW = 60 -- seconds: nobody has to wait
+
+local httpd = http_server.new('127.0.0.1', 0, { tls = rig.own('server') })
+httpd:route({ path = '/:count/:size/:body' }, function(req)
+    local fields = {}
+    for i = 1, tonumber(req:stash('count')) do
+        fields['x-' .. i] = ('a'):rep(tonumber(req:stash('size')))
+    end
+    return { headers = fields, body = ('b'):rep(tonumber(req:stash('body'))) }
+end)
+httpd:start()
+
+local function get(client, opts, path)
+    local all = { ca_file = rig.pem('ca'), timeout = SLOW }
+    for name, value in pairs(opts) do
+        all[name] = value
+    end
+    local r, err = client:get(('https://localhost:%d%s'):format(httpd:port(), path), all)
+    if r == nil or not opts.chunked then
+        return r, err
+    end
+    local pieces = {}
+    while pieces[#pieces] ~= '' do
+        pieces[#pieces + 1] = assert(r:read())
+    end
+    local whole = { proto = r.proto, headers = r.headers, body = table.concat(pieces) }
+    r:close()
+    return whole
+end
+
+-- What is there: "2: 17000+10".
+local function sum_of(r)
+    local size = 0
+    for name, value in pairs(r.headers) do
+        size = size + (name:find('^x%-%d') and #value or 0)
+    end
+    return ('%d: %d+%d'):format(r.proto[1], size, #r.body)
+end
+
+for how, opts in pairs({ whole = {}, stream = { chunked = true },
+    decoded = { accept_encoding = 'gzip' },
+    ['decoded stream'] = { chunked = true, accept_encoding = 'gzip' } }) do
+    local client = http.new()
+    get(client, opts, '/1/1/1') -- the connection
+    for _, head in ipairs({ { 1, 1, 0 }, { 1, 3000, 0 }, { 17, 1000, 0 }, { 17, 1000, 10 },
+        { 17, 1000, 50000 }, { 90, 1000, 0 }, { 90, 1400, 50000 }, { 1, 100000, 1 } }) do
+        local path = ('/%d/%d/%d'):format(head[1], head[2], head[3])
+        local want = ('2: %d+%d'):format(head[1] * head[2], head[3])
+        local wrong, fibers = nil, {}
+        for i = 1, 5 do
+            fibers[i] = fiber.new(function()
+                local r, err = get(client, opts, path)
+                local got = r ~= nil and sum_of(r) or tostring(err)
+                wrong = wrong or got ~= want and got
+            end)
+            fibers[i]:set_joinable(true)
+        end
+        for i = 1, 5 do
+            fibers[i]:join()
+        end
+        tap.is(wrong or want, want, how .. ', many at once: ' .. path)
+        tap.is(sum_of(assert(get(client, opts, path))), want, how .. ', alone: ' .. path)
+    end
+
+    -- What is too much is told at once, and why.
+    for path, why in pairs({ ['/90/1500/1'] = 'larger than libcurl takes by HTTP/2',
+        ['/1/104000/1'] = 'a line of more than 100 KB',
+        ['/1/200000/1'] = 'a header of more than 64 KB' }) do
+        local r, err = get(client, opts, path)
+        tap.is(r, nil, how .. ', too much: ' .. path)
+        tap.is(err and err.type, 'ClientError', '  type')
+        tap.like(err, why, '  why')
+    end
+    tap.is(sum_of(assert(get(client, opts, '/1/2/3'))), '2: 2+3', how .. ': and on')
+    opts.http_version = '1.1'
+    tap.is(sum_of(assert(get(client, opts, '/90/1500/1'))), '1: 135000+1',
+        how .. ': the way out')
+end
+
+-- Who begins in plain text stays with HTTP/1.1.
+local plain = http_server.new('127.0.0.1', 0)
+plain:route({ path = '/' }, function(req)
+    return req:redirect_to(('https://localhost:%d/40/1000/1'):format(httpd:port()))
+end)
+plain:start()
+local r = assert(http.get(('http://localhost:%d/'):format(plain:port()),
+    { ca_file = rig.pem('ca'), timeout = SLOW }))
+tap.is(sum_of(r), '1: 40000+1', 'led from plain text')
+
+plain:stop(0)
+httpd:stop(0)
+rig.shell('rm -r ' .. rig.dir)
+tap.done()
