@@ -2,6 +2,7 @@
 #include "console/admin_run.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <uv.h>
@@ -204,6 +205,14 @@ static enum admin_step write_rows(struct admin_run *run)
 
 /* --- from the beginning to the end --- */
 
+/* Commands that hold what their release() gives back; all threads' together. */
+static atomic_int held;
+
+int admin_run_held(void)
+{
+	return atomic_load(&held);
+}
+
 static void release(struct admin_run *run)
 {
 	const struct admin_command *c = run->command;
@@ -212,6 +221,7 @@ static void release(struct admin_run *run)
 	run->command = NULL;
 	if (c == NULL)
 		return;
+	atomic_fetch_sub(&held, 1);
 	admin_gather_free(run->gather);
 	run->gather = NULL;
 	if (c->release != NULL)
@@ -346,6 +356,7 @@ bool admin_run_begin(struct admin_run *run, enum admin_level level)
 		finish(run);
 		return false;
 	}
+	atomic_fetch_add(&held, 1);
 	if (c->collect == NULL)
 		return true;
 	run->gather = admin_gather_new(run, c, run->only, run->cursor);

@@ -84,3 +84,6 @@ void admin_run_later(struct admin_run *run);
 
 /** Is there enough to be handed on before more comes? */
 bool admin_run_is_full(const struct admin_run *run);
+
+/** How many commands of this process have begun and are not released; 0 at its end. */
+int admin_run_held(void);

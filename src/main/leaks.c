@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "cmod/cmod.h"
+#include "console/admin_run.h"
 
 /* The descriptors that are open, but for the one that looks. */
 static int count_descriptors(bool print)
@@ -60,6 +61,11 @@ int leaks_report(const struct leaks *l)
 	if (cmod_live_count() > 0) {
 		fprintf(stderr, "neap: leak: %u C modules\n",
 			cmod_live_count());
+		kinds++;
+	}
+	if (admin_run_held() != 0) {
+		fprintf(stderr, "neap: leak: %d admin commands\n",
+			admin_run_held());
 		kinds++;
 	}
 	now = count_descriptors(false);
