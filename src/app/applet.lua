@@ -47,7 +47,7 @@ local http_mt = make_class('AppletHTTP', HTTP, {
     method = function(self) return self.txn.req.method end,
     version = function(self)
         local proto = self.txn.req.proto
-        return ('%d.%d'):format(proto[1], proto[2])
+        return ('HTTP/%d.%d'):format(proto[1], proto[2])
     end,
     path = function(self) return self.txn.req.target:match('^[^?]*') end,
     qs = function(self) return self.txn.req.query end,
@@ -67,7 +67,8 @@ function HTTP:set_status(status, reason)
        status % 1 ~= 0 then
         return false
     end
-    self.status, self.reason = status, reason
+    self.status = status
+    self.reason = reason ~= nil and fields.check_reason(reason) or nil
     return true
 end
 
@@ -110,6 +111,9 @@ end
 local function begin(self)
     local held = self.held
     self.held = ''
+    if self.reason then
+        self.txn:set_reason(self.reason)
+    end
     self.writer = self.txn.req:stream({ status = self.status,
         headers = self._headers })
     if held ~= '' then
@@ -206,7 +210,8 @@ function M.finish_http(applet)
             if length then
                 headers['content-length'] = nil
             end
-            return { status = applet.status, headers = headers, body = held }
+            return { status = applet.status, reason = applet.reason,
+                     headers = headers, body = held }
         end
         begin(applet)
     end

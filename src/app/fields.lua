@@ -1,6 +1,8 @@
 -- Header fields as HAProxy's classes have them: lists of values by name, changed by
 -- name (require 'neap.fields', which is no public module). A list of fields is flat:
 -- {name, value, name, value, ..}, the names in small letters.
+local native = require('neap.sample_native')
+
 local error, type, tostring = error, type, tostring
 
 local M = {}
@@ -31,6 +33,19 @@ function M.check_value(value)
     return check('a header field', value)
 end
 
+-- What stands behind the status of an answer.
+M.reason_wanted = 'the reason: a text of at most 256 bytes without control characters '
+    .. 'is wanted'
+
+function M.is_reason(text)
+    return type(text) == 'string' and #text <= 256 and
+        not text:find('[%z\1-\31\127]')
+end
+
+function M.check_reason(text)
+    return M.is_reason(text) and text or error(M.reason_wanted, 3)
+end
+
 -- A text of a request's first line, which has no room for what would end it.
 function M.check_line(what, text)
     if type(text) ~= 'string' or text == '' or text:find('[%z\1-\32\127]') then
@@ -40,14 +55,34 @@ function M.check_line(what, text)
     return text
 end
 
+-- Those that were compiled, by their pattern: scripts name them in each call.
+local KEPT_MAX = 100
+local kept, kept_count = {}, 0
+
+local function compiled(pattern, level)
+    local regex = kept[pattern]
+    if regex == nil then
+        local err
+        regex, err = native.regex(pattern, false)
+        if regex == nil then
+            error(('the pattern %q: %s'):format(pattern, err), level + 1)
+        elseif kept_count == KEPT_MAX then
+            kept, kept_count = {}, 0
+        end
+        kept[pattern], kept_count = regex, kept_count + 1
+    end
+    return regex
+end
+
 -- replacer(pattern, replacement, level) -> f for replaced(). Throws: no regular expression.
 function M.replacer(pattern, replacement, level)
-    local regex, err = require('neap.regex').new(pattern)
-    if regex == nil then
-        error(('the pattern %q: %s'):format(pattern, err), level + 1)
+    if type(pattern) ~= 'string' or type(replacement) ~= 'string' then
+        error('a regular expression and a replacement are wanted, two strings',
+            level + 1)
     end
+    local regex = compiled(pattern, level + 1)
     return function(value)
-        return regex:replace(value, replacement)
+        return native.regexpand(regex, value, replacement)
     end
 end
 
@@ -132,8 +167,8 @@ function M.set(list, name, value)
     return M.with(M.without(list, name), name, value)
 end
 
--- replaced(list, name, f, each) -> list: each value of @name as f(value) gives it; with
--- @each f gets the parts between commas.
+-- replaced(list, name, f, each) -> list: each value of @name as f(value) gives it, or as it
+-- is when that gives nil; with @each f gets the parts between commas.
 function M.replaced(list, name, f, each)
     local all = {}
     name = check_name(name)
@@ -142,10 +177,11 @@ function M.replaced(list, name, f, each)
         if list[i] == name and each then
             value = value:gsub('[^,]+', function(part)
                 local before, text, after = part:match('^(%s*)(.-)(%s*)$')
-                return before .. f(text) .. after
+                local new = f(text)
+                return new and before .. new .. after
             end)
         elseif list[i] == name then
-            value = f(value)
+            value = f(value) or value
         end
         all[i], all[i + 1] = list[i], check('a header field', value)
     end

@@ -172,7 +172,7 @@ local function look_up(self, key, f)
     if text == nil then
         args.wanted(1, f, 'string', key)
     end
-    return c_match(self.box, text, self.method, false, false)
+    return (c_match(self.box, text, self.method, false, false))
 end
 
 --- map:lookup(text) -> string | nil

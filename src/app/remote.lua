@@ -41,8 +41,13 @@ function ops.set_fields(txn, list)
     txn.req:set_fields(list)
 end
 
-function ops.set_response(txn, list, status)
-    txn.res.headers, txn.res.status = fields.map(list), status
+function ops.set_response(txn, list, status, reason)
+    local res = txn.res
+    res.headers, res.status, res.reason = fields.map(list), status, reason
+end
+
+function ops.set_reason(txn, text)
+    txn:set_reason(text)
 end
 
 function ops.stream(txn, options)
@@ -142,6 +147,10 @@ function request:read(what)
     return ask(self, 'read', what)
 end
 
+function request:_set_phrase(text)
+    ask(self, 'set_reason', text)
+end
+
 function request:stream(options)
     ask(self, 'stream', options)
     return setmetatable({ object = self.object }, writer_mt)
@@ -233,13 +242,13 @@ local function txn_of(object, head)
         txn = txns.new({}, head.mode == 'http' and make_request(object, head),
             head.mode == 'tcp' and setmetatable({ object = object }, socket_mt))
         txn._object = object
-        txn.f = setmetatable({ object = object }, fetches)
+        txn.f = setmetatable({ object = object, text = false }, fetches)
         txn.sf = setmetatable({ object = object, text = true }, fetches)
         object:set_priv(txn)
     elseif head.fields then
         update_request(txn.req, head)
     end
-    txn.res = head.response and { status = head.status,
+    txn.res = head.response and { status = head.status, reason = head.reason,
                                   headers = fields.map(head.response) } or nil
     return txn
 end
@@ -256,7 +265,7 @@ function handlers.serve.action(call, object, head, ...)
     local code = result(call(txn, ...))
     local answer, res = txn.answer, txn.res
     if res then
-        ask(txn.req, 'set_response', fields.of(res.headers), res.status)
+        ask(txn.req, 'set_response', fields.of(res.headers), res.status, res.reason)
     end
     txn.answer = nil
     return code, answer, txn.log_level

@@ -2,6 +2,7 @@
 -- 'neap.reply', which is no public module). A plain table with the same fields serves as
 -- well where one is wanted.
 local args = require('neap.args')
+local fields_of = require('neap.fields')
 
 local ipairs, pairs, setmetatable, type = ipairs, pairs, setmetatable, type
 
@@ -72,7 +73,10 @@ end
 function Reply:set_status(status, reason)
     args.object(self, reply_mt, 'set_status')
     self.status = check_status(status, 1, 'set_status')
-    self.reason = reason ~= nil and check_value(reason, 2, 'set_status') or nil
+    if reason ~= nil and not fields_of.is_reason(args.text(reason, 2, 'set_status')) then
+        args.bad(2, 'set_status', fields_of.reason_wanted)
+    end
+    self.reason = reason
     return true
 end
 

@@ -289,7 +289,7 @@ end
 
 kinds['set-status'] = function(_, _, status)
     return function(txn)
-        txn.res.status = status
+        txn.res.status, txn.res.reason = status, nil
     end
 end
 

@@ -92,6 +92,25 @@ static int l_regsub(lua_State *L)
 	return 1;
 }
 
+/* regexpand(regex, text, format) -> format with what is found | nil: nothing is */
+static int l_regexpand(lua_State *L)
+{
+	struct regex_box *box = luaL_checkudata(L, 1, REGEX_CLASS);
+	struct regex_span spans[REGEX_GROUPS_MAX];
+	size_t size, format_size;
+	const char *text = luaL_checklstring(L, 2, &size);
+	const char *format = luaL_checklstring(L, 3, &format_size);
+	int n = regex_match(box->re, text, size, 0, spans, REGEX_GROUPS_MAX);
+
+	box->out.limit = RESULT_MAX;
+	buf_reset(&box->out, 65536);
+	if (n <= 0 || regex_expand(format, format_size, text, spans,
+				   (unsigned)n, &box->out) < 0)
+		return 0;
+	lua_pushlstring(L, box->out.data, box->out.size);
+	return 1;
+}
+
 static int regex_test(struct regex *re, const char *text, size_t size)
 {
 	struct regex_span span;
@@ -283,6 +302,7 @@ static int luaopen_neap_sample_native(lua_State *L)
 	static const luaL_Reg functions[] = {
 		{ "regex", l_regex },
 		{ "regsub", l_regsub },
+		{ "regexpand", l_regexpand },
 		{ "digest_of", l_digest_of },
 		{ "digest", l_digest },
 		{ "hmac", l_hmac },

@@ -107,6 +107,15 @@ local function respond(listener, txn)
     return resp
 end
 
+-- What stands behind the status is told apart from the rest.
+local function set_phrase(txn, resp)
+    txn.req:_set_phrase(resp and resp.reason)
+    if resp then
+        resp.reason = nil
+    end
+    return resp
+end
+
 local function ended(txn, ok, ...)
     local log = txn.listener.log
     if txn.filters then
@@ -120,7 +129,7 @@ local function ended(txn, ok, ...)
         log:finish_tcp(txn)
     end
     if txn.replaced then
-        return txn.replaced
+        return set_phrase(txn, txn.replaced)
     elseif not ok then
         error((...), 0)
     end
@@ -135,11 +144,15 @@ local function serve(listener, txn)
     if resp and listener.response_rules then
         resp = with_rules(txn, listener.response_rules, resp)
     end
+    if resp and (resp.reason or txn.reason) then
+        set_phrase(txn, resp)
+    end
     if resp and txn.filters and not txn.refused then
         txn.res = resp
         resp = chain.respond(txn, resp)
         if resp == false then
             resp = refusal(txn)
+            set_phrase(txn, resp)
         end
     end
     txn.res = resp or txn.res
@@ -159,7 +172,8 @@ local function make_handler(listener)
         end
         if hooks then
             req._on_head = function(status, headers)
-                local own = { status = status, headers = headers }
+                local own = { status = status, headers = headers,
+                              reason = txn.reason }
                 local resp = own
                 if later then
                     resp = with_rules(txn, later, own)
@@ -175,6 +189,7 @@ local function make_handler(listener)
                 if log then
                     log:keep(txn)
                 end
+                req:_set_phrase(resp.reason)
                 if txn.filters then
                     return chain.stream(txn, resp.status, resp.headers)
                 end

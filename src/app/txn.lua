@@ -161,7 +161,8 @@ function HTTP:res_set_status(status, reason)
        status % 1 ~= 0 then
         error('status: a whole number from 100 to 599 is wanted', 2)
     end
-    res.status, res.reason = status, reason
+    res.status = status
+    res.reason = reason ~= nil and fields.check_reason(reason) or nil
 end
 
 -- --- the request ---
@@ -246,6 +247,7 @@ function TXN:head()
         fields = req and req:fields(),
         src = peer and peer.host, src_port = peer and peer.port,
         status = self.res and self.res.status,
+        reason = self.res and self.res.reason,
         response = self.res and fields.of(self.res.headers),
     }
 end
@@ -349,6 +351,12 @@ function TXN:body()
         self._body = text
     end
     return self._body
+end
+
+-- What stands behind the status of an answer in pieces, before it begins.
+function TXN:set_reason(text)
+    self.reason = text
+    self.req:_set_phrase(text)
 end
 
 function TXN:reply(t)

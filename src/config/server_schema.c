@@ -233,7 +233,7 @@ static const struct schema rule[] = {
 	ROW("on_error", CHOICE, "when it fails, go on without it, or refuse; else its kind says",
 	    .choices = on_error_words),
 	ROW("args", LIST, "of `action`, `use-service` and `filter`",
-	    .fields = an_expression),
+	    .fields = a_template),
 	ROW("action", NAME, "call a registered action",
 	    FLAGS(BOTH | SCHEMA_WITH_ARGS)),
 	ROW("set-header", NAMES, "these header fields alone", FLAGS(BOTH),

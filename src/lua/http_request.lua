@@ -116,6 +116,9 @@ function request:stream(options)
     return wrap and wrap(out) or out
 end
 
+-- For layers above: what stands behind the status of its answer; nil: what belongs there.
+request._set_phrase = c.set_phrase
+
 -- A writer of an answer whose head has been sent.
 function M.writer(req)
     return setmetatable({ req = req }, writer_mt)

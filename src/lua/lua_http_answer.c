@@ -301,6 +301,7 @@ static int l_reply(lua_State *L)
 	rc = fill(L, &a);
 	if (rc != 0)
 		return rc;
+	a.resp.phrase = http_request_phrase(req);
 	a.resp.body.data = lua_tolstring(L, 4, &a.resp.body.size);
 	if (a.resp.body.size > 0)
 		add_type(L, &a);
@@ -338,6 +339,7 @@ static int l_begin(lua_State *L)
 	}
 	if (a.resp.status != 204 && a.resp.status != 304)
 		add_type(L, &a);
+	a.resp.phrase = http_request_phrase(req);
 	rc = http_request_begin(req, &a.resp, a.length);
 	if (rc == UV_EINVAL)
 		return refused(L, &a);
@@ -436,13 +438,35 @@ static int l_abort(lua_State *L)
 	return 1;
 }
 
+/* set_phrase(req, text | nil) -> true | false: it cannot be sent. */
+static int l_set_phrase(lua_State *L)
+{
+	struct http_request *req = lua_http_find_request(L, 1);
+	struct http_text phrase;
+	int rc;
+
+	phrase.data = luaL_optlstring(L, 2, "", &phrase.size);
+	rc = req == NULL ? 0 : http_request_set_phrase(req, phrase);
+	if (rc == UV_ENOMEM) {
+		diag_set(OutOfMemory, "no memory for the phrase of an answer");
+		return lua_error_throw(L);
+	}
+	lua_pushboolean(L, rc == 0);
+	return 1;
+}
+
 void lua_http_open_answer(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
-		{ "reply", l_reply },          { "begin", l_begin },
-		{ "write", l_write },          { "wait_write", l_wait_write },
-		{ "finish", l_finish },        { "abort", l_abort },
-		{ "failed", lua_wait_failed }, { NULL, NULL },
+		{ "reply", l_reply },
+		{ "begin", l_begin },
+		{ "write", l_write },
+		{ "wait_write", l_wait_write },
+		{ "finish", l_finish },
+		{ "abort", l_abort },
+		{ "failed", lua_wait_failed },
+		{ "set_phrase", l_set_phrase },
+		{ NULL, NULL },
 	};
 
 	luaL_register(L, NULL, functions);

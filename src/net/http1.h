@@ -123,6 +123,7 @@ struct http_request {
 	uint32_t backlog;      /* cost of the answer's unsent pieces */
 	uint64_t left;         /* HTTP1_LENGTH: bytes not yet written */
 	const char *reason;    /* why it is refused */
+	char *phrase;          /* of its answer; NULL: that of the status */
 	struct http_text line; /* of a head that is not whole, refused */
 	uint64_t head_ns;      /* as began_ns, of its answer */
 	uint64_t sent;         /* of the answer's body, given to the stream */

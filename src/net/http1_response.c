@@ -178,9 +178,10 @@ static char *put_start(const struct http_server *server, char *to,
 	const size_t date_line = DATE_AT - (sizeof("Date: ") - 1);
 	const char *reason;
 
-	if (resp->status == 200 && replaced == 0)
+	if (resp->status == 200 && replaced == 0 && resp->phrase == NULL)
 		return put(to, server->ok, server->ok_size);
-	reason = http_status_reason(resp->status);
+	reason = resp->phrase != NULL ? resp->phrase
+				      : http_status_reason(resp->status);
 	to = PUT(to, "HTTP/1.1 ");
 	to = put_number(to, resp->status);
 	*to++ = ' ';
@@ -246,6 +247,8 @@ int http1__write_response(struct http_server *server,
 		refresh(server, now);
 	*ret_direct = body.size >= HTTP1_BODY_DIRECT;
 	size = 2 * LINE_ROOM + server->ok_size + fields_size(resp);
+	if (resp->phrase != NULL)
+		size += strlen(resp->phrase);
 	if (!*ret_direct)
 		size += body.size;
 	to = buf_reserve(&server->out, size);

@@ -154,6 +154,33 @@ int http_request_reply(struct http_request *req,
 			       : http1__reply(req, resp);
 }
 
+int http_request_set_phrase(struct http_request *req, struct http_text phrase)
+{
+	char *copy = NULL;
+
+	if (phrase.size > HTTP_PHRASE_MAX)
+		return UV_EINVAL;
+	for (size_t i = 0; i < phrase.size; i++) {
+		unsigned char c = phrase.data[i];
+
+		if ((c < ' ' && c != '\t') || c == 0x7f)
+			return UV_EINVAL;
+	}
+	if (phrase.size > 0) {
+		copy = mem_strdup(phrase.data);
+		if (copy == NULL)
+			return UV_ENOMEM;
+	}
+	mem_free(req->phrase);
+	req->phrase = copy;
+	return 0;
+}
+
+const char *http_request_phrase(const struct http_request *req)
+{
+	return req->phrase;
+}
+
 struct cond *http_request_ready(struct http_request *req)
 {
 	return &req->ready;
@@ -223,7 +250,8 @@ void http1__request_release(struct http_request *req)
 	http1__unwatch(req);
 	req->conn = NULL;
 	mem_free(req->own);
-	req->own = NULL;
+	mem_free(req->phrase);
+	req->own = req->phrase = NULL;
 	req->base = NULL;
 	req->next = server->pool;
 	server->pool = req;
@@ -235,6 +263,7 @@ void http1__request_pool_free(struct http_server *server)
 		cond_broadcast(&server->slots[i]->ready);
 		http1__websocket_free(server->slots[i]);
 		mem_free(server->slots[i]->own);
+		mem_free(server->slots[i]->phrase);
 		mem_free(server->slots[i]);
 	}
 	mem_free(server->slots);

@@ -35,7 +35,8 @@ struct http_field {
 
 /** An answer. The bytes are needed during http_request_reply() only. */
 struct http_response {
-	int status; /* 200 .. 599 */
+	int status;         /* 200 .. 599 */
+	const char *phrase; /* behind the status, with HTTP/1; NULL: its own */
 	const struct http_field *fields;
 	size_t field_count;
 	struct http_text body;
@@ -202,6 +203,16 @@ int http_request_end(struct http_request *req,
 
 /** Cut the connection, or with HTTP/2 the stream, and give the request up. */
 void http_request_abort(struct http_request *req);
+
+enum { HTTP_PHRASE_MAX = 256 };
+
+/**
+ * The phrase that the answer is to have: kept for http_request_phrase(), which is
+ * NULL without one; an empty text takes it back. Returns 0; UV_EINVAL: it is too long or
+ * has a control character; UV_ENOMEM.
+ */
+int http_request_set_phrase(struct http_request *req, struct http_text phrase);
+const char *http_request_phrase(const struct http_request *req);
 
 /** Broadcast when something has changed that a handler may wait for: an answer
  * is not full any more, more of the body has come or none will, the peer or the

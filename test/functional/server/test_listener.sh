@@ -18,6 +18,14 @@ core.register_service('hello', 'http', function(applet)
 	applet:start_response()
 	applet:send('hello ' .. applet:get_var('txn.seen') .. '\n')
 end)
+-- What would end the status line, or is no regular expression.
+core.register_action('wrong', { 'http-req' }, function(txn)
+	local reply = txn:reply()
+	local ok = pcall(reply.set_status, reply, 200, 'a\r\nx-b: c')
+		or pcall(reply.set_status, reply, 200, ('a'):rep(257))
+		or pcall(txn.http.req_rep_value, txn.http, 'host', '(', '')
+	txn:done({ body = tostring(ok), reason = ('a'):rep(256) })
+end)
 END
 cat > server.yaml <<END
 load_per_thread: app.lua
@@ -32,6 +40,7 @@ listeners:
       - {set-path: /assets/a.txt, if: path == /moved}
       - {return: {file: ./public/a.txt}, if: path == /file}
       - {return: {status: 200, body: 'for %[req.hdr(host)]'}, if: path == /host}
+      - {action: lua.wrong, if: path == /wrong}
       - {use-service: lua.hello, unless: path begins /assets}
     response_rules:
       - set-header: {x-seen: '%[var(txn.seen)]'}
@@ -50,7 +59,7 @@ for _, target in ipairs(arg) do
 end
 os.exit(0)
 END
-run neap ask.lua / /closed /open /private/x /host /assets/a.txt /assets/b.txt /moved /file
+run neap ask.lua / /closed /open /private/x /host /assets/a.txt /assets/b.txt /moved /file /wrong
 code_is 0
 tab=$(printf '\t')
 [ "$out" = "/${tab}200${tab}hello /${tab}/
@@ -62,6 +71,7 @@ tab=$(printf '\t')
 /assets/b.txt${tab}404${tab}Not Found${tab}/assets/b.txt
 /moved${tab}200${tab}a file${tab}/moved
 /file${tab}200${tab}a file${tab}/file
+/wrong${tab}200${tab}false${tab}/wrong
 " ] || fail 'not these answers'
 kill -s TERM "$server"
 code=0
