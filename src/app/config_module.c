@@ -7,10 +7,12 @@
 #include "app/config_module.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 #include "app/app.h"
 #include "app/worker.h"
 #include "config/config.h"
+#include "net/inherit.h"
 
 /* Upvalues of the functions: {table = node}, and what tree() gave. */
 enum { NODES = 1, TREE = 2 };
@@ -123,6 +125,26 @@ static int l_place(lua_State *L)
 	return 1;
 }
 
+/* inherited(name) -> list of addresses, as the configuration has them, of the sockets
+ * that a service manager has given under that name */
+static int l_inherited(lua_State *L)
+{
+	const char *name = luaL_checkstring(L, 1);
+	const struct inherited *e;
+	char text[200];
+	int count = 0;
+
+	lua_newtable(L);
+	for (unsigned i = 0; (e = inherit_at(i)) != NULL; i++) {
+		if (!e->given || strcmp(e->name, name) != 0)
+			continue;
+		inherit_format(e, text, sizeof text);
+		lua_pushstring(L, text);
+		lua_rawseti(L, -2, ++count);
+	}
+	return 1;
+}
+
 static void push_function(lua_State *L, const char *name, lua_CFunction f)
 {
 	lua_pushvalue(L, -2);
@@ -141,6 +163,7 @@ static int luaopen_neap_config(lua_State *L)
 	lua_newtable(L);
 	push_function(L, "tree", l_tree);
 	push_function(L, "place", l_place);
+	push_function(L, "inherited", l_inherited);
 	return 1;
 }
 

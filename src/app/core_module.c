@@ -128,6 +128,7 @@ static int open_half(lua_State *L)
 
 MODULE(core, "core", lua_src_core);
 MODULE(act, "neap.act", lua_src_act);
+MODULE(addresses, "neap.addresses", lua_src_addresses);
 MODULE(applet, "neap.applet", lua_src_applet);
 MODULE(cli, "neap.cli", lua_src_cli);
 MODULE(fields, "neap.fields", lua_src_fields);
@@ -144,21 +145,13 @@ MODULE(server, "neap.server", lua_src_server);
 MODULE(txn, "neap.txn", lua_src_txn);
 
 const struct lua_module *const core_modules[] = {
-	&app_module_core,
-	&app_module_act,
-	&app_module_applet,
-	&app_module_fields,
-	&app_module_filter,
-	&app_module_filter_chain,
-	&app_module_rules,
-	&app_module_handlers,
-	&app_module_http_message,
-	&app_module_remote,
-	&app_module_config_files,
-	&app_module_server,
-	&app_module_txn,
-	&app_module_cli,
-	&app_module_request_log,
-	&app_module_rule_failure,
-	NULL,
+	&app_module_core,         &app_module_act,
+	&app_module_addresses,    &app_module_applet,
+	&app_module_fields,       &app_module_filter,
+	&app_module_filter_chain, &app_module_rules,
+	&app_module_handlers,     &app_module_http_message,
+	&app_module_remote,       &app_module_config_files,
+	&app_module_server,       &app_module_txn,
+	&app_module_cli,          &app_module_request_log,
+	&app_module_rule_failure, NULL,
 };

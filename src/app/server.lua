@@ -2,6 +2,7 @@
 -- their rules (require 'neap.server', which is no public module).
 local c = ...
 
+local addresses = require('neap.addresses')
 local applet = require('neap.applet')
 local chain = require('neap.filter_chain')
 local config = require('neap.config')
@@ -371,9 +372,7 @@ function M.start()
         read_maps()
     end
     for _, each in ipairs(compiled) do
-        local addresses = each.own.address
-        for _, address in ipairs(type(addresses) == 'table' and addresses or
-                { addresses }) do
+        for _, address in ipairs(addresses.of(each.own)) do
             listen(each.own, each.listener, address)
         end
     end

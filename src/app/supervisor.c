@@ -13,6 +13,8 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "cmod/crash.h"
+#include "net/inherit.h"
+#include "net/listen_share.h"
 #include "runtime/loop.h"
 #include "runtime/notify.h"
 
@@ -228,6 +230,18 @@ static void begin_reload(void)
 		fail_reload(self.count + 1);
 }
 
+static void warn_unused(const struct inherited *e, void *arg)
+{
+	char text[200];
+
+	(void)arg;
+	inherit_format(e, text, sizeof text);
+	log_warn(
+		"the socket '%s' (%s), which was given to the process, is used by "
+		"no listener",
+		e->name, text);
+}
+
 /* The one before has no new work from now on. */
 static void take_over(struct generation *g)
 {
@@ -236,6 +250,7 @@ static void take_over(struct generation *g)
 	g->told = true;
 	self.current = g;
 	signals_set_deadline(app_longest_end(&g->plan->settings));
+	listen_share_each_unused(g->number, warn_unused, NULL);
 	if (before == NULL) {
 		notify_say("READY=1\nSTATUS=serving");
 		return;

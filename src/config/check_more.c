@@ -35,8 +35,10 @@ static void check_tcp(const struct config_node *console, struct problems *p)
 {
 	static const char *const of_files[] = { "mode", "owner", "group" };
 	const char *verify = text_of(config_find(console, "tls"), "verify");
+	bool by_name = strncmp(text_of(console, "address"), "fd:", 3) == 0;
 
-	if (config_find(console, "password") == NULL &&
+	/* One by its name may be a unix socket: looked at when it opens. */
+	if (!by_name && config_find(console, "password") == NULL &&
 	    strcmp(verify, "required") != 0)
 		problems_at(p, console,
 			    "over TCP a password is wanted, or tls with "
@@ -45,8 +47,11 @@ static void check_tcp(const struct config_node *console, struct problems *p)
 		const struct config_node *n = config_find(console, of_files[i]);
 
 		if (n != NULL)
-			problems_at_name(p, n,
-					 "this is of a unix socket's file");
+			problems_at_name(
+				p, n,
+				by_name ? "who gives the socket says that"
+					: "this is of a unix socket's "
+					  "file");
 	}
 }
 

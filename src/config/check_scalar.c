@@ -91,8 +91,8 @@ const char *check_wanted(const struct schema *s)
 		[SCHEMA_SIZE] = wanted_size,
 		[SCHEMA_PATH] = wanted_path,
 		[SCHEMA_PATTERN] = "a path with a ? for the module's name",
-		[SCHEMA_ADDRESS] = "HOST:PORT, :PORT, [ADDRESS]:PORT or "
-				   "unix:PATH",
+		[SCHEMA_ADDRESS] = "HOST:PORT, :PORT, [ADDRESS]:PORT, "
+				   "unix:PATH or fd:NAME",
 		[SCHEMA_MODE] = "a mode such as '0600'",
 		[SCHEMA_SECRET_FILE] = wanted_path,
 		[SCHEMA_SETTING] = "a text",

@@ -139,7 +139,7 @@ static void override_addresses(struct config *c, struct config_node *listener,
 	}
 }
 
-/* PORT: of the first address, unless that is a unix socket's. */
+/* PORT: of the first address, unless that is a unix socket's, or one by its name. */
 static void override_port(struct config *c, struct config_node *listener,
 			  const char *port, struct problems *p)
 {
@@ -150,7 +150,8 @@ static void override_port(struct config *c, struct config_node *listener,
 	if (n != NULL && n->type == CONFIG_LIST)
 		n = n->first;
 	if (n == NULL || n->type != CONFIG_TEXT ||
-	    !config_is_address(n->text) || strncmp(n->text, "unix:", 5) == 0)
+	    !config_is_address(n->text) || strncmp(n->text, "unix:", 5) == 0 ||
+	    strncmp(n->text, "fd:", 3) == 0)
 		return;
 	colon = strrchr(n->text, ':');
 	if (buf_append(&b, n->text, (size_t)(colon + 1 - n->text)) != 0 ||

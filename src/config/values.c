@@ -72,6 +72,8 @@ bool config_is_address(const char *text)
 
 	if (strncmp(text, "unix:", 5) == 0)
 		return text[5] != '\0';
+	if (strncmp(text, "fd:", 3) == 0)
+		return text[3] != '\0' && strchr(text + 3, ':') == NULL;
 	if (*text == '[') {
 		size = strcspn(text, "]");
 		return size > 2 && strspn(text + 1, six_set) == size - 1 &&

@@ -14,7 +14,7 @@ uint64_t config_size(const char *text);
 /** 0, 1, no, yes, off, on, false, true: 0 or 1; -1 for anything else. */
 int config_switch(const char *text);
 
-/** HOST:PORT, :PORT, [ADDRESS]:PORT or unix:PATH. */
+/** HOST:PORT, :PORT, [ADDRESS]:PORT, unix:PATH or fd:NAME. */
 bool config_is_address(const char *text);
 
 /** The name of @a count that one may have meant by @a wrong; NULL: none. Every

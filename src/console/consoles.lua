@@ -1,6 +1,7 @@
 -- The consoles of a configuration (require 'neap.consoles', which is no public module).
 -- main.c has them opened with the listeners.
 
+local addresses = require('neap.addresses')
 local config = require('neap.config')
 local listen = require('console').listen
 local register = require('console').register_command
@@ -54,10 +55,12 @@ function M.open()
     register_commands()
     local tree = config.tree()
     for _, own in ipairs(tree and tree.console or {}) do
-        local ok, server, err = pcall(listen, uri_of(own.address), options_of(own))
-        if not ok or server == nil then
-            error(('%s: console: %s'):format(config.place(own, 'address'),
-                tostring(ok and err or server)), 0)
+        for _, address in ipairs(addresses.of(own)) do
+            local ok, server, err = pcall(listen, uri_of(address), options_of(own))
+            if not ok or server == nil then
+                error(('%s: console: %s'):format(config.place(own, 'address'),
+                    tostring(ok and err or server)), 0)
+            end
         end
     end
 end

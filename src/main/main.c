@@ -33,6 +33,7 @@
 #include "main/script_files.h"
 #include "main/serve.h"
 #include "main/version.h"
+#include "net/inherit.h"
 #include "runtime/notify.h"
 #include "runtime/pool.h"
 
@@ -397,9 +398,13 @@ static int start(const struct options *o, int argc, char **argv,
 		return fail(EXIT_USAGE);
 	if (check_descriptors() != 0 || start_log(settings, checks) != 0)
 		return fail(1);
+	if (!checks && o->reload == 0 && o->connect == 0 &&
+	    inherit_read_given() != 0)
+		return fail(1);
 	code = o->config > 0 && !checks && !o->interactive && o->reload == 0
 		       ? serve(o, argc, argv, settings)
 		       : run(o, argc, argv, settings, config);
+	inherit_end();
 	if (checks && code == 0) {
 		printf("%s: OK\n", config_path(config));
 		code = flush_output() == 0 ? 0 : 1;

@@ -11,6 +11,7 @@
 
 #include "base/inject.h"
 #include "base/list.h"
+#include "net/inherit.h"
 #include "net/listener.h"
 
 /* An address that somebody has. */
@@ -20,7 +21,9 @@ struct shared {
 	char *name;                   /* NULL: none */
 	struct listen_address wanted; /* as it was asked for */
 	struct listen_address bound;  /* with the port the system chose */
-	int fd; /* of a unix socket: all others are its duplicates; else -1 */
+	int fd; /* of a unix socket, a given one: all others are its duplicates;
+		   else -1 */
+	struct inherited *given; /* NULL: it is our own */
 };
 
 /* That one of the workers has it. */
@@ -123,17 +126,41 @@ static int note_bound(struct shared *s, int fd, bool alone)
 	if (getsockname(fd, (struct sockaddr *)&s->bound.addr,
 			&s->bound.size) != 0)
 		return -errno;
-	if (!is_unix(&s->wanted) || alone)
+	if ((!is_unix(&s->wanted) && s->given == NULL) || alone)
 		return 0;
 	s->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return s->fd < 0 ? -errno : 0;
 }
 
-/* Bind it first. Returns a descriptor or UV_E*. */
+static int duplicate(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return copy < 0 ? -errno : copy;
+}
+
+/* What the process was started with, or a new one. Returns a descriptor or UV_E*. */
+static int take_or_bind(struct shared *s, listen_bind_f bind, void *arg)
+{
+	struct inherited *e = inherit_claim(&s->wanted);
+
+	if (e == NULL)
+		return bind(&s->wanted, false, arg);
+	s->given = e;
+	return duplicate(e->fd);
+}
+
+static void note_use(struct shared *s, const struct listen_hold *hold)
+{
+	if (s->given != NULL)
+		s->given->used = hold->generation + 1;
+}
+
+/* The first one. Returns a descriptor or UV_E*. */
 static int open_first(struct shared *s, bool alone, listen_bind_f bind,
 		      void *arg)
 {
-	int fd = bind(&s->wanted, false, arg);
+	int fd = take_or_bind(s, bind, arg);
 	int rc;
 
 	if (fd < 0)
@@ -143,13 +170,6 @@ static int open_first(struct shared *s, bool alone, listen_bind_f bind,
 		return fd;
 	close(fd);
 	return rc;
-}
-
-static int duplicate(int fd)
-{
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-
-	return copy < 0 ? -errno : copy;
 }
 
 /* An older one that has no heir, or NULL. */
@@ -183,6 +203,14 @@ static int open_next(const struct shared *s, struct listen_hold *hold,
 		hold->older = older;
 	}
 	return fd;
+}
+
+/* With the lock held. */
+static void give_back(struct shared *s)
+{
+	if (s->given != NULL)
+		inherit_release(s->given);
+	s->given = NULL;
 }
 
 static void shared_delete(struct shared *s)
@@ -231,12 +259,15 @@ static int join(struct listen_hold *hold, const struct listen_address *addr,
 	fd = first ? open_first(s, alone, bind, arg)
 		   : open_next(s, hold, bind, arg);
 	if (fd < 0) {
-		if (first)
+		if (first) {
+			give_back(s);
 			shared_delete(s);
+		}
 		return fd;
 	}
 	if (first && !alone)
 		list_add_tail(&all, &s->link);
+	note_use(s, hold);
 	hold->shared = s;
 	hold->fd = fd;
 	list_add_tail(&s->holds, &hold->link);
@@ -273,7 +304,7 @@ bool listen_share_is_succeeded(const struct listen_hold *hold)
 	bool succeeded;
 
 	pthread_mutex_lock(&lock);
-	succeeded = hold->heir != NULL;
+	succeeded = hold->heir != NULL || hold->shared->given != NULL;
 	pthread_mutex_unlock(&lock);
 	return succeeded;
 }
@@ -295,9 +326,11 @@ bool listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
 	last = list_empty(&s->holds);
 	if (last) {
 		list_del(&s->link);
-		remove(arg);
+		if (s->given == NULL)
+			remove(arg);
 		if (s->fd >= 0)
 			close(s->fd);
+		give_back(s);
 	}
 	pthread_mutex_unlock(&lock);
 	if (last) {
@@ -306,4 +339,18 @@ bool listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
 	}
 	mem_free(hold);
 	return last;
+}
+
+void listen_share_each_unused(unsigned number,
+			      void (*fn)(const struct inherited *e, void *arg),
+			      void *arg)
+{
+	const struct inherited *e;
+
+	pthread_mutex_lock(&lock);
+	for (unsigned i = 0; (e = inherit_at(i)) != NULL; i++) {
+		if (e->given && e->used != number + 1)
+			fn(e, arg);
+	}
+	pthread_mutex_unlock(&lock);
 }

@@ -12,6 +12,10 @@
  *
  * Port 0 takes a free port: the first such listener of a worker has the port of
  * the first of the others, its second theirs, and so on.
+ *
+ * A socket that the process was started with (inherit.h) is taken before one is bound. One
+ * that a service manager has given is the same for all, and nothing is left undone or
+ * undone behind it: it is only closed.
  */
 #pragma once
 
@@ -19,6 +23,7 @@
 
 struct listen_address;
 struct listen_hold;
+struct inherited;
 
 /** Binds a new socket: a descriptor, or a negative UV_E*. @a joins: others of
  * this process are bound there already. */
@@ -48,11 +53,16 @@ void listen_share_set_watch(listen_watch_f fn);
 /** What this thread joins from now on is of generation @a number; at first 0. */
 void listen_share_set_generation(unsigned number);
 
-/** Its socket is that of somebody younger, too: it only need be closed. */
+/** Its socket is that of somebody else, too, younger or outside: it only need be closed. */
 bool listen_share_is_succeeded(const struct listen_hold *hold);
 
 /** Give up the address; the descriptor is the caller's to close. Returns true
  * when nobody has it any more: then @a remove has removed what it leaves behind,
- * before another one can bind it. */
+ * before another one can bind it; if it is not somebody's outside. */
 bool listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
 			void *arg);
+
+/** Tell @a fn of each given socket that nobody of generation @a number has taken. */
+void listen_share_each_unused(unsigned number,
+			      void (*fn)(const struct inherited *e, void *arg),
+			      void *arg);

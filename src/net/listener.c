@@ -103,9 +103,7 @@ void listen_address_format(const struct listen_address *addr, char *text,
 	}
 }
 
-/* Whoever is accepted has it from here, without a call of its own: a peer that is
- * silent for a minute is asked whether it is still there. */
-static void set_keepalive(int fd)
+void listener_set_keepalive(int fd)
 {
 	int one = 1, idle_s = 60, every_s = 15, times = 4;
 
@@ -140,7 +138,7 @@ static int open_socket(const struct listen_address *addr,
 	if (tcp && (opts->reuse_port || joins) && set_reuse_port(fd) != 0)
 		goto fail_fd;
 	if (tcp)
-		set_keepalive(fd);
+		listener_set_keepalive(fd);
 	/* The file gets the socket's own mode: nobody comes in before. */
 	if (!tcp && opts->mode != 0 && fchmod(fd, opts->mode) != 0)
 		goto fail_fd;

@@ -55,6 +55,10 @@ int listen_address_parse(struct listen_address *ret_addr, const char *host,
 void listen_address_format(const struct listen_address *addr, char *text,
 			   size_t size);
 
+/** Whoever is accepted has it from here, without a call of its own: a peer that is
+ * silent for a minute is asked whether it is still there. */
+void listener_set_keepalive(int fd);
+
 /**
  * How many workers this process has. With more than one, listeners of the same
  * address on different loops share it: see listen_share.h. Before the workers

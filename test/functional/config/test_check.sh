@@ -202,7 +202,7 @@ code_is 2
 # Problems of variables name them.
 run env NEAP_LISTEN=nowhere "$NEAP_BIN" check show.yaml
 code_is 1
-err_is "NEAP_LISTEN: listeners[0].address[0]: expected HOST:PORT, :PORT, [ADDRESS]:PORT or unix:PATH, got 'nowhere'"
+err_is "NEAP_LISTEN: listeners[0].address[0]: expected HOST:PORT, :PORT, [ADDRESS]:PORT, unix:PATH or fd:NAME, got 'nowhere'"
 run env LEVEL=loud "$NEAP_BIN" check show.yaml
 code_is 1
 err_has "show.yaml:4:10: log.level: expected one of fatal, "

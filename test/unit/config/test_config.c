@@ -200,7 +200,7 @@ static void problems(void **state)
 				  "got 'x'" },
 		{ "listeners: [{address: 80x}]",
 		  "c.yaml:1:23: listeners[0].address[0]: expected HOST:PORT, "
-		  ":PORT, [ADDRESS]:PORT or unix:PATH, got '80x'" },
+		  ":PORT, [ADDRESS]:PORT, unix:PATH or fd:NAME, got '80x'" },
 		{ "listeners: [{address: []}]",
 		  "c.yaml:1:23: listeners[0].address: expected a list that is "
 		  "not empty, got a list" },
@@ -250,8 +250,8 @@ static void problems(void **state)
 		  "c.yaml:2:47: listeners[0].rules[0].on_error: expected one "
 		  "of continue, deny, got 'stop'" },
 		{ "console: x", "c.yaml:1:10: console[0].address: expected "
-				"HOST:PORT, :PORT, [ADDRESS]:PORT or "
-				"unix:PATH, got 'x'" },
+				"HOST:PORT, :PORT, [ADDRESS]:PORT, "
+				"unix:PATH or fd:NAME, got 'x'" },
 		{ "console: {address: ':1', mode: 999}",
 		  "c.yaml:1:32: console[0].mode: expected a mode such as "
 		  "'0600', got '999'" },
@@ -481,8 +481,9 @@ static void listen_variables(void **state)
 	c = good("{}");
 	config_unref(c);
 	setenv("PORT", "x", 1);
-	refused(text, "PORT: listeners[0].address[0]: expected HOST:PORT, "
-		      ":PORT, [ADDRESS]:PORT or unix:PATH, got '127.0.0.1:x'");
+	refused(text,
+		"PORT: listeners[0].address[0]: expected HOST:PORT, "
+		":PORT, [ADDRESS]:PORT, unix:PATH or fd:NAME, got '127.0.0.1:x'");
 	setenv("NEAP_LISTEN", "[::1]:5,:6", 1);
 	c = good(text);
 	n = config_find(at(c, "listeners")->first, "address");
@@ -495,9 +496,10 @@ static void listen_variables(void **state)
 	assert_string_equal(first_address(c), "[::1]:5");
 	config_unref(c);
 	setenv("NEAP_LISTEN", "y", 1);
-	refused(text, "NEAP_LISTEN: listeners[0].address[0]: expected "
-		      "HOST:PORT, :PORT, [ADDRESS]:PORT or unix:PATH, got "
-		      "'y'");
+	refused(text,
+		"NEAP_LISTEN: listeners[0].address[0]: expected "
+		"HOST:PORT, :PORT, [ADDRESS]:PORT, unix:PATH or fd:NAME, got "
+		"'y'");
 	unsetenv("PORT");
 	unsetenv("NEAP_LISTEN");
 }
