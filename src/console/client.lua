@@ -16,6 +16,7 @@ local format = string.format
 local INPUT_MAX = c.input_max
 local TIMEOUT = 10 -- of the connection, the greeting and the password
 local COMPLETION_TIMEOUT = 2
+local LOOK = 0.01 -- whether there is room again
 
 local Client = {}
 Client.__index = Client
@@ -304,6 +305,15 @@ local function show(line)
     io.stdout:flush()
 end
 
+-- As a part of the answer of the session whose input this is; waits while nobody reads it.
+local function show_there(line)
+    local has_room = c.show(line)
+    while not has_room do
+        fiber.sleep(LOOK)
+        has_room = c.show('')
+    end
+end
+
 --- What a session does with an input: answer, entry, what comes next, whether it
 -- went well.
 function M.ask(state, text)
@@ -311,8 +321,7 @@ function M.ask(state, text)
     if text:find('^\\q%s*$') or text:find('^\\quit%s*$') then
         return '', text, leave(state), true
     end
-    local ran, answer, status = pcall(client.ask, client, text,
-        state.only and show)
+    local ran, answer, status = pcall(client.ask, client, text, show_there)
     if not ran then
         return tell(tostring(answer) .. ', here and there'), text, nil, false
     elseif answer == nil then

@@ -94,11 +94,13 @@ static int l_read_history(lua_State *L)
 /* What each source gets as its argument. */
 static void push_argument(lua_State *L)
 {
-	lua_createtable(L, 0, 5);
+	lua_createtable(L, 0, 6);
 	lua_pushcfunction(L, lua_parts_part);
 	lua_setfield(L, -2, "part");
 	lua_pushcfunction(L, l_read_history);
 	lua_setfield(L, -2, "read_history");
+	lua_pushcfunction(L, session_lua_show);
+	lua_setfield(L, -2, "show");
 	lua_pushinteger(L, SESSION_INPUT_MAX);
 	lua_setfield(L, -2, "input_max");
 	lua_reload_set_functions(L);

@@ -105,7 +105,7 @@ static void on_write(struct session *s, const char *data, size_t size)
 	struct repl *p = s->arg;
 
 	fwrite(data, 1, size, stdout);
-	if (p->airy)
+	if (p->airy && !s->in_part)
 		putc('\n', stdout);
 	fflush(stdout); /* a failure is looked at in on_ready() */
 }

@@ -28,7 +28,7 @@ enum step_result {
 	STEP_FAILED,     /* the answer is an error */
 	STEP_MARKER,     /* the session's, from now on */
 	STEP_PROMPT,
-	STEP_ELSEWHERE,
+	STEP_ELSEWHERE, /* true, or "admin" */
 };
 
 static void open_state(lua_State *L, void *arg)
@@ -140,7 +140,7 @@ void session__answer(struct session *s, const char *text, size_t size,
 	}
 	if (buf_append(&framed, text, size) == 0 &&
 	    buf_printf(&framed, "%s %s%s\n", s->frame, status,
-		       s->in_admin ? " admin" : "") == 0)
+		       s->in_admin || s->admin_elsewhere ? " admin" : "") == 0)
 		s->ops->write(s, framed.data, framed.size);
 	else /* whoever waits for the end of the answer waits in vain */
 		s->ops->leave(s);
@@ -322,6 +322,7 @@ static void settle(struct session *s, lua_State *co)
 		strcmp(lua_tostring(co, STEP_NEXT), "leave") == 0;
 	copy_result(co, STEP_PROMPT, s->prompt, sizeof s->prompt);
 	s->elsewhere = lua_toboolean(co, STEP_ELSEWHERE);
+	s->admin_elsewhere = lua_type(co, STEP_ELSEWHERE) == LUA_TSTRING;
 	forget(s);
 	if (lua_type(co, STEP_NEXT) == LUA_TSTRING)
 		change_language(s, lua_tostring(co, STEP_NEXT));
@@ -366,6 +367,23 @@ static void on_end(struct lua_fiber *f, bool ok, void *arg)
 	} else {
 		settle(s, f->co);
 	}
+}
+
+int session_lua_show(lua_State *L)
+{
+	const struct lua_fiber *f = lua_fiber_of(sched_self->current);
+	struct session *s = f->on_end == on_end ? f->on_end_arg : NULL;
+	size_t size;
+	const char *text = luaL_checklstring(L, 1, &size);
+
+	if (s != NULL && size > 0) {
+		s->in_part = true;
+		s->ops->write(s, text, size);
+		s->in_part = false;
+	}
+	lua_pushboolean(L, s == NULL || s->ops->is_full == NULL ||
+				   !s->ops->is_full(s));
+	return 1;
 }
 
 struct evaluation {

@@ -13,6 +13,7 @@
 #include "console/admin_session.h"
 #include "console/scan.h"
 
+struct lua_State;
 struct lua_fiber;
 struct lua_vm;
 struct session;
@@ -77,7 +78,9 @@ struct session {
 	session_candidates_f on_candidates;
 	/* What the Lua half has asked for: */
 	char marker[SESSION_MARKER_MAX + 1]; /* "": Lua itself ends an input */
-	bool elsewhere; /* lines are evaluated by another process */
+	bool elsewhere;       /* lines are evaluated by another process .. */
+	bool admin_elsewhere; /* .. which takes them for admin commands */
+	bool in_part;         /* what is written is not the whole answer */
 	char prompt[SESSION_PROMPT_MAX + 1]; /* "": the carrier's own */
 };
 
@@ -178,6 +181,11 @@ void session_complete(struct session *s, const char *text, size_t size,
 /** Write the whole answer to an input. @a status: "ok", "error" or "leave". */
 void session__answer(struct session *s, const char *text, size_t size,
 		     const char *status);
+
+/** Of Lua: show(text) -> boolean. Writes a part of the answer of the
+ * session whose input the running fiber evaluates; false: its client has so much unread that
+ * no more is to follow for now. */
+int session_lua_show(struct lua_State *L);
 
 /** Is the line the end of a framed input? */
 bool session__is_end(const struct session *s, const char *line, size_t size);

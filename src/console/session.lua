@@ -159,8 +159,9 @@ end
 
 -- What the C half wants to know of the session after an input.
 local function outcome(state, text, entry, next_step, ok)
+    local remote = state.remote
     return text, entry, next_step, not ok, state.marker,
-        state.prompt, state.remote ~= nil
+        state.prompt, remote ~= nil and (remote.is_admin and 'admin' or true)
 end
 
 -- Of a session whose lines go elsewhere.

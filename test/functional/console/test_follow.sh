@@ -51,6 +51,51 @@ send \x04
 exit 0
 END
 
+# From a console that is connected to it: of our own, and of another process's.
+terminal << 'END'
+expect neap> 
+send require('console').connect('admin.sock')\r
+expect admin.sock> 
+send show events -w\r
+expect beat
+expect beat
+send \x03
+expect admin.sock> 
+send echo still here\r
+expect still here\r
+expect admin.sock> 
+send add map nosuch <<END\r
+send key value\r
+send END\r
+expect there is no map or ACL 'nosuch'
+expect admin.sock> 
+send \\q\r
+expect neap> 
+send \x04
+exit 0
+END
+terminal connect lua.sock << 'END'
+expect lua.sock> 
+send require('console').connect('admin.sock')\r
+expect - true
+expect lua.sock> 
+send add map nosuch <<END\r
+send key value\r
+send END\r
+expect there is no map or ACL 'nosuch'
+expect lua.sock> 
+send show events -w\r
+expect beat
+expect beat
+send \x03
+expect lua.sock> 
+send 1 + 1\r
+expect - 2\r
+expect lua.sock> 
+send \x04
+exit 0
+END
+
 # The end of the process is theirs, too, and they have gone on until then.
 sed -n '$p' followed > last
 eventually more_than followed "$(grep -c ' beat ' followed)"

@@ -88,7 +88,8 @@ end
 -- What each is asked with; a new command that wants arguments is told to be missing.
 local arguments = {
     ['abort acl'] = '@1 virt@m_acl', ['abort map'] = '@1 virt@m',
-    ['add acl'] = 'virt@added_acl <<E\n' .. lines .. 'E', ['add map'] = 'virt@added <<E\n' .. lines .. 'E',
+    ['add acl'] = 'virt@added_acl <<E\n' .. lines .. 'E',
+    ['add map'] = 'virt@added <<E\n' .. lines .. 'E',
     ['clear acl'] = '@1 virt@m_acl', ['clear map'] = '@1 virt@m',
     ['commit acl'] = '@1 virt@m_acl', ['commit map'] = '@1 virt@m',
     ['del acl'] = 'virt@m_acl none', ['del map'] = 'virt@m none', echo = 'x',
