@@ -82,6 +82,9 @@ static void on_step_end(struct lua_fiber *f, bool ok, void *arg)
 	if (!ok &&
 	    !(app_is_ending(s->worker->app) && lua_fiber_ended_by_cancel(f)))
 		report_uncaught(s->worker, f);
+	/* What the step has opened would keep the loop turning. */
+	if (s->worker->loop.running)
+		loop_stop(&s->worker->loop);
 }
 
 /* A step of the Lua half, in a fiber. Returns -1 when the application ends. */
