@@ -91,6 +91,7 @@ enum app_phase {
 	APP_PHASE_SHARED_READY, /* what init() was given has run */
 	APP_PHASE_READY,
 	APP_PHASE_SERVING, /* what a configuration declares */
+	APP_PHASE_CLOSED,  /* what served accepts nothing more */
 	APP_PHASE_DRAINED,
 	APP_PHASE_HOOKS_RUN,
 	APP_PHASE_COUNT,
@@ -123,6 +124,9 @@ struct app {
 	/* Told in worker 1 when all serve what the configuration declares.
 	 * May be NULL. */
 	void (*on_serving)(struct app *app);
+	/* Told in any worker, maybe more than once, when all of them have been told
+	 * to drain and accept nothing more. May be NULL. */
+	void (*on_closed)(struct app *app);
 	/* SIGQUIT: says what the process is at. May be NULL. */
 	void (*on_quit)(struct app *app);
 

@@ -59,19 +59,27 @@ static bool is_drained(struct worker *w)
 	       drain_is_empty(&w->loop.drain);
 }
 
+static void start_drain(struct worker *w, double seconds)
+{
+	drain_start(&w->loop.drain, (uint64_t)(seconds * 1000));
+	app_arrive(w->app, APP_PHASE_CLOSED);
+	if (app_has_met(w->app, APP_PHASE_CLOSED) && w->app->on_closed != NULL)
+		w->app->on_closed(w->app);
+}
+
 static void drain(struct worker *w)
 {
 	double seconds =
 		settings_seconds(w->app->settings, SETTING_DRAIN_TIMEOUT);
 
 	if (drain_is_empty(&w->loop.drain)) {
-		drain_start(&w->loop.drain, 0);
+		start_drain(w, 0);
 		return;
 	}
 	if (app_end_reason(w->app) == APP_END_SIGNAL)
 		log_info("%s: no new work; what is in progress has %g s",
 			 strsignal(w->app->end_signal), seconds);
-	drain_start(&w->loop.drain, (uint64_t)(seconds * 1000));
+	start_drain(w, seconds);
 	w->drained =
 		run_until(w, is_drained, seconds + DRAIN_SLACK_MS / 1000.0);
 	/* Whoever cuts work short has told what it was. */

@@ -75,8 +75,6 @@ static void on_step_end(struct lua_fiber *f, bool ok, void *arg)
 	struct step *s = arg;
 
 	s->fiber = NULL;
-	/* What has been opened keeps the loop alive. */
-	loop_stop(&s->worker->loop);
 	/* What the configuration has wrong is told without an error. */
 	s->failed = !ok || s->worker->main_failed;
 	if (!ok &&

@@ -24,6 +24,10 @@ enum { STACK_SIZE = 8 * 1024 * 1024 };
 /* Unless the service manager wants to know more often. */
 enum { PULSE_MS = 5000 };
 
+/* How long a worker that is stuck keeps us from saying that the next generation serves
+ * alone. */
+enum { CLOSE_MS = 2000 };
+
 struct generation {
 	struct list link; /* of all, the youngest last */
 	struct app app;
@@ -31,8 +35,8 @@ struct generation {
 	unsigned number;
 	pthread_t thread;
 	bool alive; /* the application is made, and not destroyed; under the lock */
-	bool serves, ended; /* told the main thread; atomic */
-	bool told;          /* the main thread knows that it serves */
+	bool serves, closed, ended; /* told the main thread; atomic */
+	bool told;                  /* the main thread knows that it serves */
 	int code, handles;
 	char *failure; /* why it has not come to serve; NULL: not known */
 };
@@ -44,8 +48,10 @@ static struct {
 	struct signals signals;
 	uv_async_t wake;
 	uv_timer_t pulse; /* looks after the workers */
+	uv_timer_t close; /* the time that `before` has */
 	struct list all;
 	struct generation *current; /* serves; NULL: not yet, or it has ended */
+	struct generation *before;  /* still accepts beside it; NULL: none */
 	unsigned count;             /* generations so far */
 	bool ending;
 	bool turning; /* all workers, at the last look */
@@ -67,6 +73,15 @@ static void on_serving(struct app *app)
 	struct generation *g = list_entry(app, struct generation, app);
 
 	__atomic_store_n(&g->serves, true, __ATOMIC_RELEASE);
+	wake_main();
+}
+
+/* On a thread of the generation: none of its workers accepts any more. */
+static void on_closed(struct app *app)
+{
+	struct generation *g = list_entry(app, struct generation, app);
+
+	__atomic_store_n(&g->closed, true, __ATOMIC_RELEASE);
 	wake_main();
 }
 
@@ -96,6 +111,7 @@ static int run(struct generation *g)
 		return 1;
 	}
 	g->app.on_serving = on_serving;
+	g->app.on_closed = on_closed;
 	set_alive(g, true);
 	wake_main();
 	code = app_run(&g->app, &g->plan->script);
@@ -220,7 +236,8 @@ static void begin_reload(void)
 {
 	struct plan *plan;
 
-	if (self.ending || is_starting() || !reload_asks_begin())
+	if (self.ending || is_starting() || self.before != NULL ||
+	    !reload_asks_begin())
 		return;
 	log_info("reload: the configuration is read again");
 	notify_reloading();
@@ -242,7 +259,35 @@ static void warn_unused(const struct inherited *e, void *arg)
 		e->name, text);
 }
 
-/* The one before has no new work from now on. */
+/* The one before accepts nothing more, has ended, or is too late to be waited for: what
+ * comes from now on is the current one's. */
+static void finish_take_over(void)
+{
+	struct generation *g = self.current;
+
+	uv_timer_stop(&self.close);
+	self.before = NULL;
+	if (g == NULL) {
+		answer_reload(self.count, "the new generation has ended");
+		return;
+	}
+	log_info("reload: generation %u serves, the one before ends with the "
+		 "work it has",
+		 g->number);
+	answer_reload(g->number, NULL);
+}
+
+static void on_close_late(uv_timer_t *timer)
+{
+	(void)timer;
+	log_warn(
+		"reload: a worker of the generation before is busy and may accept "
+		"once more");
+	finish_take_over();
+	wake_main();
+}
+
+/* It serves, beside the one before, which is told to have no new work from now on. */
 static void take_over(struct generation *g)
 {
 	struct generation *before = self.current;
@@ -255,11 +300,15 @@ static void take_over(struct generation *g)
 		notify_say("READY=1\nSTATUS=serving");
 		return;
 	}
-	log_info("reload: generation %u serves, the one before ends with the "
-		 "work it has",
-		 g->number);
-	answer_reload(g->number, NULL);
+	self.before = before;
+	uv_timer_start(&self.close, on_close_late, CLOSE_MS, 0);
 	tell(before, replace);
+}
+
+static bool has_closed(const struct generation *g)
+{
+	return __atomic_load_n(&g->closed, __ATOMIC_ACQUIRE) ||
+	       __atomic_load_n(&g->ended, __ATOMIC_ACQUIRE);
 }
 
 static void tell_not_serving(const struct generation *g)
@@ -311,6 +360,8 @@ static void look(uv_async_t *async)
 		struct generation *g =
 			list_entry(link, struct generation, link);
 
+		if (g == self.before && has_closed(g))
+			finish_take_over();
 		if (!g->told && __atomic_load_n(&g->serves, __ATOMIC_ACQUIRE) &&
 		    !self.ending)
 			take_over(g);
@@ -395,8 +446,13 @@ static int open_main(void)
 	rc = start_pulse();
 	if (rc != 0)
 		goto fail_signals;
+	rc = uv_timer_init(&self.loop.uv, &self.close);
+	if (rc != 0)
+		goto fail_pulse;
 	reload_asks_open(wake_main);
 	return 0;
+fail_pulse:
+	uv_close((uv_handle_t *)&self.pulse, NULL);
 fail_signals:
 	signals_stop(&self.signals);
 fail_wake:
@@ -414,6 +470,7 @@ static void close_main(void)
 	app_end_process();
 	signals_stop(&self.signals);
 	uv_close((uv_handle_t *)&self.pulse, NULL);
+	uv_close((uv_handle_t *)&self.close, NULL);
 	uv_close((uv_handle_t *)&self.wake, NULL);
 	self.handles += loop_destroy(&self.loop, NULL, NULL);
 }

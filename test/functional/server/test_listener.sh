@@ -9,9 +9,6 @@ unset PORT NEAP_LISTEN NEAP_WORKERS
 mkdir -p public
 echo 'a file' > public/a.txt
 cat > app.lua <<'END'
--- What it serves already does not keep it from having been loaded, when it has waited.
-require('socket').tcp_server('127.0.0.1', 0, function() end)
-require('fiber').sleep(0.01)
 core.register_action('seen', { 'http-req' }, function(txn)
 	txn:set_var('txn.seen', txn.f:path())
 end)

@@ -18,13 +18,23 @@ console:
 - unix:lua
 listeners:
 - {address: 'unix:s', rules: [{use-service: lua.version}]}
+- {address: 'unix:busy', rules: [{use-service: lua.busy}]}
 END
 }
 cat > app.lua <<'END'
 local version = ...
+local ffi = require('ffi')
+ffi.cdef('int usleep(unsigned us);')
 core.register_service('version', 'http', function(applet)
 	applet:start_response()
 	applet:send(version)
+end)
+-- Nothing else of its worker goes on meanwhile.
+core.register_service('busy', 'http', function(applet)
+	io.open('begun', 'w'):close()
+	ffi.C.usleep(1000000)
+	io.open('done', 'w'):close()
+	applet:start_response()
 end)
 core.register_init(function()
 	if version == 'broken' then error('this one cannot start') end
@@ -57,6 +67,15 @@ run neap reload server.yaml
 code_is 0
 out_is 'generation 2 serves'
 answers 2 || fail 'the answer came too early'
+
+# A worker that is busy may still accept: it is waited for.
+rm -f begun done
+"$NEAP_BIN" -e "require('http.client').get('http://localhost/', { unix_socket = 'busy' }) os.exit(0)" &
+eventually [ -e begun ]
+run neap reload server.yaml
+code_is 0
+[ -e done ] || fail 'a worker of the generation before could still accept'
+wait $!
 eventually has_line server.err 'the task of 1 was told'
 
 # What cannot be: the file, where the way to the server stands; a script.
@@ -73,7 +92,7 @@ code_is 1
 err_has 'this one cannot start'
 run neap reload lua
 code_is 1
-err_has 'app.lua:7: this one'
+err_has 'app.lua:16: this one'
 answers 2 || fail 'something has changed'
 
 # In the consoles, for who may.
