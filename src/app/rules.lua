@@ -293,10 +293,13 @@ kinds['set-status'] = function(_, _, status)
     end
 end
 
+-- A map, or what stands for one of which there is @key alone.
+local function whole(what, key)
+    return type(what) == 'table' and what or { [key] = what }
+end
+
 function kinds.deny(env, place, what)
-    if type(what) ~= 'table' then
-        what = { status = type(what) == 'number' and what or 403 }
-    end
+    what = whole(what, 'status')
     local status = what.status or 403
     local headers = templates(env, place, what.headers)
     local body = what.body and template(env, place, what.body)
@@ -311,6 +314,7 @@ function kinds.deny(env, place, what)
 end
 
 function kinds.redirect(env, place, what)
+    what = whole(what, 'location')
     local location = template(env, place, what.location)
     local status = what.status or 302
     return function(txn)
@@ -320,6 +324,7 @@ function kinds.redirect(env, place, what)
 end
 
 kinds['return'] = function(env, place, what)
+    what = whole(what, 'status')
     local status, headers = what.status or 200, templates(env, place, what.headers)
     if what.file then
         local folder, name = what.file:match('^(.*/)([^/]+)$')

@@ -41,6 +41,8 @@ listeners:
       - {return: {file: ./public/a.txt}, if: path == /file}
       - {return: {status: 200, body: 'for %[req.hdr(host)]'}, if: path == /host}
       - {action: lua.wrong, if: path == /wrong}
+      - {return: 299, if: path == /short}
+      - {redirect: /elsewhere, if: path == /away}
       - {use-service: lua.hello, unless: path begins /assets}
     response_rules:
       - set-header: {x-seen: '%[var(txn.seen)]'}
@@ -54,12 +56,13 @@ eventually test -S "$TMPDIR/s"
 cat > ask.lua <<'END'
 local http = require('http.client').new()
 for _, target in ipairs(arg) do
-	local r = http:get('http://a.example' .. target, { unix_socket = os.getenv('TMPDIR') .. '/s' })
+	local r = http:get('http://a.example' .. target,
+		{ unix_socket = os.getenv('TMPDIR') .. '/s', follow_location = false })
 	print(target, r.status, (r.body:gsub('\n$', '')), r.headers['x-seen'])
 end
 os.exit(0)
 END
-run neap ask.lua / /closed /open /private/x /host /assets/a.txt /assets/b.txt /moved /file /wrong
+run neap ask.lua / /closed /open /private/x /host /assets/a.txt /assets/b.txt /moved /file /wrong /short /away
 code_is 0
 tab=$(printf '\t')
 [ "$out" = "/${tab}200${tab}hello /${tab}/
@@ -72,6 +75,8 @@ tab=$(printf '\t')
 /moved${tab}200${tab}a file${tab}/moved
 /file${tab}200${tab}a file${tab}/file
 /wrong${tab}200${tab}false${tab}/wrong
+/short${tab}299${tab}${tab}/short
+/away${tab}302${tab}302 Found${tab}/away
 " ] || fail 'not these answers'
 kill -s TERM "$server"
 code=0
