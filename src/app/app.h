@@ -88,6 +88,7 @@ enum app_phase {
 	APP_PHASE_SHARED_LOADED,
 	APP_PHASE_LOADED,
 	APP_PHASE_CHECKED,      /* the registered functions */
+	APP_PHASE_CONFIGURED,   /* and what a configuration wants of them */
 	APP_PHASE_SHARED_READY, /* what init() was given has run */
 	APP_PHASE_READY,
 	APP_PHASE_SERVING, /* what a configuration declares */

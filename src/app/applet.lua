@@ -240,10 +240,16 @@ local function counted(self, text)
     return text
 end
 
+-- Where its data come from and go to.
+local function socket_of(self)
+    local txn = self.txn
+    txn:check()
+    return txn.source or txn.socket
+end
+
 -- Text; '' at the end; nil: not in time.
 local function read(self, what, timeout)
-    local s = self.txn.socket
-    self.txn:check()
+    local s = socket_of(self)
     local text = s:read(what, timeout or TIMEOUT)
     if text == nil and s:errno() ~= 110 then
         return ''
@@ -262,8 +268,7 @@ end
 
 -- What has come: nil: nothing; '': nothing more comes.
 function TCP:try_receive()
-    local s = self.txn.socket
-    self.txn:check()
+    local s = socket_of(self)
     local text = s:recv(65536)
     if text == nil and s:errno() ~= 11 then
         return ''
@@ -272,8 +277,7 @@ function TCP:try_receive()
 end
 
 function TCP:send(text)
-    local s = self.txn.socket
-    self.txn:check()
+    local s = socket_of(self)
     local n = s:write(text)
     if n and self.txn.bytes_out then
         self.txn.bytes_out = self.txn.bytes_out + n

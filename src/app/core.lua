@@ -159,10 +159,10 @@ end
 
 --- core.register_filter(name, class, [parser])
 -- Register a filter of bodies for rules `filter: lua.NAME`, NAME being @name. `class:new()`
--- makes the object of one request, whose callbacks are all optional: `start_analyze(txn,
--- channel)` and `end_analyze(txn, channel)`, `http_headers(txn, http_msg)`,
--- `http_payload(txn, http_msg)`, `http_end(txn, http_msg)`; see
--- [filters](../guide-server.md#filters). @parser(class, args) gets a class that inherits
+-- makes the object of one request, or connection, whose callbacks are all optional:
+-- `start_analyze(txn, channel)` and `end_analyze(txn, channel)`, `http_headers(txn,
+-- http_msg)`, `http_payload(txn, http_msg)`, `http_end(txn, http_msg)`, `tcp_payload(txn,
+-- channel)`; see [filters](../guide-server.md#filters). @parser(class, args) gets a class that inherits
 -- from @class and the arguments of the rule and returns it, or another one, or nothing: then
 -- there is no filter. Each callback runs in a fiber with limits of its own and may wait.
 -- Yields: no. Throws: the state has been started.

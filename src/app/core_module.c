@@ -134,6 +134,7 @@ MODULE(cli, "neap.cli", lua_src_cli);
 MODULE(fields, "neap.fields", lua_src_fields);
 MODULE(filter, "neap.filter", lua_src_filter);
 MODULE(filter_chain, "neap.filter_chain", lua_src_filter_chain);
+MODULE(filter_stream, "neap.filter_stream", lua_src_filter_stream);
 MODULE(handlers, "neap.handlers", lua_src_handlers);
 MODULE(http_message, "neap.http_message", lua_src_http_message);
 MODULE(rule_failure, "neap.rule_failure", lua_src_rule_failure);
@@ -153,5 +154,6 @@ const struct lua_module *const core_modules[] = {
 	&app_module_remote,       &app_module_config_files,
 	&app_module_server,       &app_module_txn,
 	&app_module_cli,          &app_module_request_log,
-	&app_module_rule_failure, NULL,
+	&app_module_rule_failure, &app_module_filter_stream,
+	NULL,
 };

@@ -133,9 +133,12 @@ end
 -- A message of the instance @n begins; callback @name gets its channel.
 function ops.start(_, txn, n, response, head)
     local own = txn._filters[n]
-    local m = message.new(txn, response, head)
-    own[way(response)] = m
-    m.channel, m.http = message.objects(m)
+    local m = own[way(response)]
+    if m == nil then -- otherwise it has waited
+        m = message.new(txn, response, head)
+        own[way(response)] = m
+        m.channel, m.http = message.objects(m)
+    end
     local f = own.object.start_analyze
     return result(m, f and f(own.object, txn, m.channel))
 end

@@ -8,17 +8,18 @@
 local c = ...
 
 local fields = require('neap.fields')
+local pieces = require('neap.pieces')
 
 local error, ipairs, pcall, require = error, ipairs, pcall, require
 local setmetatable, tonumber, tostring, type = setmetatable, tonumber, tostring, type
-local concat, find, sub = table.concat, string.find, string.sub
-local huge, max, min = math.huge, math.max, math.min
+local concat, sub = table.concat, string.sub
 
 local M = {}
 
 local ERROR, WAIT = -1, 0 -- of the global `filter`
 
-local PIECE = 65536 -- bytes of a body at once
+local PIECE = 65536 -- bytes at once
+M.PIECE = PIECE
 local HELD_MAX = 65536 -- of an answer that may yet get a length
 local WAIT_S = 1 -- unless filter.wake_time() says when
 
@@ -71,7 +72,7 @@ local function invoke_until(txn, stage, op, ...)
         local r = invoke(txn, stage, op, ...)
         if r == nil or r.code ~= WAIT then
             return r
-        elseif txn.req:is_gone() then
+        elseif txn.req and txn.req:is_gone() then
             error('the peer has gone', 0)
         end
         require('fiber').sleep(r.wake and r.wake / 1000 or WAIT_S)
@@ -118,6 +119,8 @@ local function run(txn, response, data, last, name)
     return data
 end
 
+M.run = run
+
 local function finish(txn, response)
     for _, stage in ipairs(txn.filters) do
         if stage.has.http_end and stage.begun[response] and not stage.off then
@@ -140,7 +143,7 @@ end
 local function start(txn, stage, response, head)
     stage.begun[response] = true
     if not stage.off then
-        return invoke(txn, stage, 'start', response, head)
+        return invoke_until(txn, stage, 'start', response, head)
     end
 end
 
@@ -207,8 +210,7 @@ local function begin(txn)
     if is_empty(txn) or not has_data(txn, false) then
         finish(txn, false)
     else
-        txn.source = setmetatable({ txn = txn, parts = {}, size = 0, at = 0 },
-            source_mt)
+        txn.source = pieces.init(setmetatable({ txn = txn, at = 0 }, source_mt))
     end
 end
 
@@ -237,8 +239,7 @@ local function take_raw(self, timeout)
     return text, last
 end
 
--- One more piece. Nil, err: it does not come.
-local function pull(self, timeout)
+function source:pull(timeout)
     local text, last = take_raw(self, timeout)
     if text == nil then
         return nil, last
@@ -250,47 +251,13 @@ local function pull(self, timeout)
     if last then
         finish(self.txn, false)
     end
-    self.parts[#self.parts + 1] = text
-    self.size = self.size + #text
+    pieces.add(self, text)
     return true
-end
-
-local function text_of(self)
-    local text = concat(self.parts)
-    self.parts = { text }
-    return text
 end
 
 -- read(what, timeout) -> text | nil, err: as req:read(), of what the filters have left.
 function source:read(what, timeout)
-    local size, delimiter = huge, nil
-    if type(what) == 'number' then
-        size = what
-    elseif type(what) == 'string' then
-        delimiter = what
-    elseif what ~= nil then
-        size, delimiter = what.chunk or what.size or size, what.delimiter
-    end
-    local hit, searched = nil, 1
-    while true do
-        if delimiter then
-            local text = text_of(self)
-            local _, to = find(text, delimiter, searched, true)
-            hit = to
-            searched = max(1, #text - #delimiter + 2)
-        end
-        if hit or self.size >= size or self.ended then
-            break
-        end
-        local ok, err = pull(self, timeout)
-        if not ok then
-            return nil, err
-        end
-    end
-    local text = text_of(self)
-    local n = min(hit or size, size, #text)
-    self.parts, self.size = { sub(text, n + 1) }, #text - n
-    return sub(text, 1, n)
+    return pieces.take(self, what, timeout)
 end
 
 -- --- the answer ---
@@ -439,6 +406,18 @@ function M.respond(txn, resp)
         error(value, 0)
     end
     return false
+end
+
+local function answer_connection(txn)
+    for _, stage in ipairs(txn.filters) do
+        start(txn, stage, true)
+    end
+end
+
+-- answer(txn) -> boolean: of a connection, whose service is about to begin. False: it ends
+-- here.
+function M.answer(txn)
+    return guarded(answer_connection, txn)
 end
 
 -- stop(txn): it is over, however it has ended.

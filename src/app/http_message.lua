@@ -116,16 +116,19 @@ local function text_of(text, name)
     return text
 end
 
--- Nil: there is nothing, and nothing more comes.
-function common:data(offset, length)
-    local m = body_of(self, 'body')
-    offset = offset_in(m, offset, 'body')
-    length = length_in(m, offset, length, 'body')
-    if length == #m.input then
-        return m.input
+local function peek(name)
+    return function(self, offset, length)
+        local m = body_of(self, name)
+        offset = offset_in(m, offset, name)
+        length = length_in(m, offset, length, name)
+        if length == #m.input then
+            return m.input
+        end
+        return sub(m.input, offset + 1, offset + length)
     end
-    return sub(m.input, offset + 1, offset + length)
 end
+
+common.data = peek('data')
 
 local function put(m, text, offset, length)
     if #text - length > room(m) then
@@ -199,7 +202,7 @@ local http_mt = {
     __index = HTTP, __tostring = function() return 'HTTPMessage' end,
 }
 
-HTTP.body = common.data
+HTTP.body = peek('body')
 
 function HTTP:eom()
     return not self.message.coming

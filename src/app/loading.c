@@ -141,10 +141,12 @@ static int check_config(struct worker *w)
 		return 0;
 	if (!worker_is_shared(w) && run_step(w, "check", &no_files) != 0)
 		return -1;
+	/* The shared state answers what the others ask. */
+	if (meet(w, APP_PHASE_CONFIGURED) != 0)
+		return -1;
 	if (!w->app->script->check_only)
 		return 0;
-	if (meet(w, APP_PHASE_SHARED_READY) == 0)
-		app_end(w->app, APP_END_CHECKED);
+	app_end(w->app, APP_END_CHECKED);
 	return -1;
 }
 

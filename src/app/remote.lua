@@ -71,21 +71,21 @@ local function count(txn, what, n, ...)
 end
 
 function ops.socket_read(txn, what, timeout)
-    local s = txn.socket
+    local s = txn.source or txn.socket
     local text = s:read(what, timeout)
     count(txn, 'bytes_in', text and #text)
     return text, s:errno()
 end
 
 function ops.socket_recv(txn, size)
-    local s = txn.socket
+    local s = txn.source or txn.socket
     local text = s:recv(size)
     count(txn, 'bytes_in', text and #text)
     return text, s:errno()
 end
 
 function ops.socket_write(txn, text)
-    return count(txn, 'bytes_out', txn.socket:write(text))
+    return count(txn, 'bytes_out', (txn.source or txn.socket):write(text))
 end
 
 -- Of a console command: what it is is kept as the request.
@@ -241,7 +241,7 @@ local function txn_of(object, head)
     if txn == nil then
         txn = txns.new({}, head.mode == 'http' and make_request(object, head),
             head.mode == 'tcp' and setmetatable({ object = object }, socket_mt))
-        txn._object = object
+        txn._object, txn._remote = object, true
         txn.f = setmetatable({ object = object, text = false }, fetches)
         txn.sf = setmetatable({ object = object, text = true }, fetches)
         object:set_priv(txn)

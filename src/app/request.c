@@ -162,6 +162,16 @@ void request_end(struct request *r, struct worker *w)
 	request_unref(r);
 }
 
+bool request_is_over(struct request *r)
+{
+	bool over;
+
+	pthread_mutex_lock(&r->lock);
+	over = r->over;
+	pthread_mutex_unlock(&r->lock);
+	return over;
+}
+
 struct request_string *request_string_new(const char *data, size_t size)
 {
 	struct request_string *s = mem_alloc(sizeof *s + size);

@@ -108,6 +108,9 @@ struct request_value {
 struct request_string *request_string_new(const char *data, size_t size);
 void request_string_unref(struct request_string *s); /* NULL is fine */
 
+/** From any thread. */
+bool request_is_over(struct request *r);
+
 /** Set a variable; nil removes it. Takes over the reference of a string, also
  * on failure. Returns 0, or -1 with diag set: over, out of a limit, no memory. */
 int request_set_var(struct request *r, const char *name,

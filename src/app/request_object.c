@@ -174,6 +174,15 @@ static int l_get_var(lua_State *L)
 	return 1;
 }
 
+/* is_over(request) -> boolean */
+static int l_is_over(lua_State *L)
+{
+	const struct object *o = lua_class_check(L, 1, LUA_CLASS_REQUEST);
+
+	lua_pushboolean(L, o->request == NULL || request_is_over(o->request));
+	return 1;
+}
+
 /* request_new() -> owner, request */
 static int l_new(lua_State *L)
 {
@@ -226,10 +235,15 @@ static int l_set_methods(lua_State *L)
 void request_object_open(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
-		{ "request_new", l_new },         { "request_end", l_end },
-		{ "set_priv", l_set_priv },       { "get_priv", l_get_priv },
-		{ "set_var", l_set_var },         { "get_var", l_get_var },
-		{ "set_methods", l_set_methods }, { NULL, NULL },
+		{ "request_new", l_new },
+		{ "request_end", l_end },
+		{ "set_priv", l_set_priv },
+		{ "get_priv", l_get_priv },
+		{ "set_var", l_set_var },
+		{ "get_var", l_get_var },
+		{ "set_methods", l_set_methods },
+		{ "is_over", l_is_over },
+		{ NULL, NULL },
 	};
 	static const luaL_Reg meta[] = {
 		{ "__gc", l_object_gc },

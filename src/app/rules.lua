@@ -10,10 +10,11 @@ local fields = require('neap.fields')
 local handlers = require('neap.handlers')
 local failure = require('neap.rule_failure')
 local sample = require('neap.sample')
+local states = require('neap.states')
 local write = require('neap.core_log').log
 
-local error, ipairs, next, pairs, type = error, ipairs, next, pairs, type
-local setmetatable, tostring = setmetatable, tostring
+local error, ipairs, next, pairs, pcall = error, ipairs, next, pairs, pcall
+local setmetatable, tostring, type, unpack = setmetatable, tostring, type, unpack
 
 local M = { STOP = 1, DONE = 2 }
 local STOP, DONE = M.STOP, M.DONE
@@ -176,7 +177,18 @@ kinds['use-service'] = function(env, place, text, rule)
     end
 end
 
--- What its arguments make of the class is looked at now, unless it is in another state.
+-- What arguments that are always the same make of its class is looked at now.
+local function check_class(spec, args, elsewhere)
+    local configure = { 'configure', 0, spec.key, args }
+    if not elsewhere then
+        return spec.call({}, unpack(configure))
+    end
+    return states.with_request(function(request)
+        return pcall(request.call, request, 'filter', spec.name, { mode = 'none' },
+            unpack(configure))
+    end)
+end
+
 function kinds.filter(env, place, text, rule)
     local call, _, name, elsewhere = script(env, place, 'filter', text)
     local args, constant, list = {}, true, {}
@@ -187,18 +199,15 @@ function kinds.filter(env, place, text, rule)
     for i = 1, constant and #args or 0 do
         list[i] = args[i]()
     end
-    if env.mode ~= 'http' then
-        bad(place, 'filter: there are none of connections yet')
-    end
     local spec = {
         name = name, call = call, open = rule.on_error == 'continue',
         key = constant and table.concat(list, '\0') or false,
     }
     env.uses.filters = true
-    if constant and not elsewhere then
-        local ok, why = call({}, 'configure', 0, spec.key, list)
+    if constant then
+        local ok, why = check_class(spec, list, elsewhere)
         if not ok then
-            bad(place, "filter 'lua.%s': %s", name, why)
+            bad(place, "filter 'lua.%s': %s", name, tostring(why))
         end
     end
     return function(txn)

@@ -8,6 +8,7 @@ local chain = require('neap.filter_chain')
 local config = require('neap.config')
 local files = require('neap.config_files')
 local fields = require('neap.fields')
+local filter_stream = require('neap.filter_stream')
 local request_log = require('neap.request_log')
 local rules = require('neap.rules')
 local states = require('neap.states')
@@ -205,13 +206,18 @@ end
 
 local function serve_tcp(listener, txn)
     local run = listener.rules
-    if run == nil or run(txn) ~= rules.DONE or txn.service == nil then
+    if run == nil or run(txn) ~= rules.DONE or txn.service == nil or
+       txn.filters and not filter_stream.begin(txn) then
         return
     end
     local ok, text = txn.service(txn.service_elsewhere and txn or
         applet.tcp(txn))
-    if not ok then
+    if txn.refused then
+        return -- it has been told why
+    elseif not ok then
         c.log_error(text)
+    elseif txn.filters then
+        filter_stream.finish(txn)
     end
 end
 

@@ -32,6 +32,7 @@ local request = {
     get_priv = c.get_priv, -- get_priv() -> value
     set_var = c.set_var,   -- set_var(name, string | number | boolean | nil)
     get_var = c.get_var,   -- get_var(name) -> value
+    is_over = c.is_over,   -- is_over() -> boolean
 }
 
 -- call(kind, name, ...) -> its results: the function gets the object of this

@@ -54,12 +54,13 @@ MODULE(core_socket, "core_socket", NULL);
 MODULE(core_text, "core_text", tools_open_text);
 MODULE(core_tools, "core_tools", NULL);
 MODULE(map, "map", tools_open_map);
+MODULE(pieces, "pieces", NULL);
 MODULE(regex_class, "regex_class", tools_open_regex);
 MODULE(reply, "reply", NULL);
 
 const struct lua_module *const app_tools_modules[] = {
-	&args,      &core_events,  &core_flow,  &core_httpclient,
-	&core_log,  &core_process, &core_queue, &core_socket,
-	&core_text, &core_tools,   &map,        &regex_class,
-	&reply,     NULL,
+	&args,        &core_events,  &core_flow,  &core_httpclient,
+	&core_log,    &core_process, &core_queue, &core_socket,
+	&core_text,   &core_tools,   &map,        &pieces,
+	&regex_class, &reply,        NULL,
 };

@@ -196,7 +196,7 @@ local txn_mt = {
 -- new(listener, req, socket) -> txn: one of the two.
 function M.new(listener, req, socket)
     return setmetatable({ listener = listener, req = req, socket = socket,
-                          _traced = false }, txn_mt)
+                          over = false, _remote = false, _traced = false }, txn_mt)
 end
 
 -- The end of it: nothing of it can be used any more.
@@ -210,7 +210,7 @@ function M.finish(txn)
 end
 
 function TXN:check()
-    if self.over then
+    if self.over or self._remote and self._object:is_over() then
         error('the request is over: what is needed later must be kept before',
             3)
     end
@@ -290,16 +290,23 @@ local function check_value(name, value, level)
     end
 end
 
+-- Of variables that are kept here, as long as no other state has seen the request.
+local FEW, SHORT = 16, 1024
+
 local function put_var(self, name, value)
     if check_var(name, 3) == 'proc' then
         require('core').set_var(name, value)
-    elseif self._object then
-        self._object:set_var(name, value)
+    elseif self._object or (self._var_count or 0) >= FEW or #name > SHORT or
+           type(value) == 'string' and #value > SHORT then
+        self:object():set_var(name, value) -- which has limits
     else
         local vars = self._vars
         if vars == nil then
             vars = {}
-            self._vars = vars
+            self._vars, self._var_count = vars, 0
+        end
+        if vars[name] == nil then
+            self._var_count = self._var_count + 1
         end
         vars[name] = value
     end

@@ -95,20 +95,23 @@ core.register_filter('odd', { new = function() return {} end }, function(class, 
 end)
 END
 refused() { # RULE, MESSAGE
-	cat > server.yaml <<END
-load_per_thread: app.lua
+	for kind in load load_per_thread; do
+		cat > server.yaml <<END
+workers: 2
+$kind: app.lua
 listeners:
   - address: 'unix:$TMPDIR/s'
     rules:
       - $1
 END
-	run neap server.yaml
-	code_is 1
-	case $err in
-	*"$2"*) ;;
-	*) fail "'$2' wanted" ;;
-	esac
+		run neap server.yaml
+		code_is 1
+		err_has "$2"
+		run neap check server.yaml
+		code_is 1
+		err_has "$2"
+	done
 }
-refused 'filter: lua.none' "server.yaml:5:17: filter: no script has registered filter 'none'"
+refused 'filter: lua.none' "server.yaml:6:17: filter: no script has registered filter 'none'"
 refused '{filter: lua.odd, args: [bad]}' 'no such argument'
 refused 'filter: lua.odd' 'not a class that has new()'
