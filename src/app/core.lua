@@ -283,36 +283,4 @@ function task:join(timeout)
     return true
 end
 
--- --- what is out ---
-
-local function out(name, why)
-    return setmetatable({}, {
-        __index = function()
-            error(('core.%s: not in this server: %s'):format(name, why), 2)
-        end,
-        __newindex = function()
-            error(('core.%s cannot be written'):format(name), 2)
-        end,
-    })
-end
-
---- core.proxies -> table
--- HAProxy's: there are none here, so that a look into it throws.
-M.proxies = out('proxies', 'there are no proxies')
-
---- core.frontends -> table
--- The same.
-M.frontends = out('frontends', 'there are no frontends')
-
---- core.backends -> table
--- The same.
-M.backends = out('backends', 'there are no backends')
-
---- core.use_native_mailers_config()
--- HAProxy's; throws, as this server sends no mail. Yields: no.
-function M.use_native_mailers_config()
-    error('core.use_native_mailers_config: not in this server: it sends no '
-        .. 'mail', 2)
-end
-
 return M

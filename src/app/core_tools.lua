@@ -3,9 +3,21 @@
 
 --- The page `core`.
 
-local pairs, require = pairs, require
+local error, pairs, require, setmetatable = error, pairs, require, setmetatable
 
 local map = require('neap.map')
+
+-- What HAProxy has and this server has not: whoever looks into it is told so.
+local function out(name, why)
+    return setmetatable({}, {
+        __index = function()
+            error(('%s: not in this server: %s'):format(name, why), 2)
+        end,
+        __newindex = function()
+            error(name .. ' cannot be written', 2)
+        end,
+    })
+end
 
 local M = {
     -- Globals of scripts.
@@ -14,6 +26,9 @@ local M = {
         -- That of Lua 5.1 knows no __pairs.
         pairs = map.pairs,
         Regex = require('neap.regex_class'),
+        CertCache = out('CertCache', 'certificate files are loaded again when they '
+            .. 'change'),
+        ACME = out('ACME', 'it asks for no certificates'),
     },
 }
 
@@ -28,5 +43,24 @@ for _, name in pairs({ 'get_patref', 'add_acl', 'del_acl', 'set_map', 'del_map' 
     M[name] = map[name]
 end
 M.event_sub = require('neap.core_events').event_sub
+
+--- core.proxies -> table
+-- HAProxy's: there are none here, so that a look into it throws.
+M.proxies = out('core.proxies', 'there are no proxies')
+
+--- core.frontends -> table
+-- The same.
+M.frontends = out('core.frontends', 'there are no frontends')
+
+--- core.backends -> table
+-- The same.
+M.backends = out('core.backends', 'there are no backends')
+
+--- core.use_native_mailers_config()
+-- HAProxy's; throws, as this server sends no mail. Yields: no.
+function M.use_native_mailers_config()
+    error('core.use_native_mailers_config: not in this server: it sends no '
+        .. 'mail', 2)
+end
 
 return M
