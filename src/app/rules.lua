@@ -11,10 +11,12 @@ local handlers = require('neap.handlers')
 local failure = require('neap.rule_failure')
 local sample = require('neap.sample')
 local states = require('neap.states')
+local txns = require('neap.txn')
 local write = require('neap.core_log').log
 
 local error, ipairs, next, pairs, pcall = error, ipairs, next, pairs, pcall
 local setmetatable, tostring, type, unpack = setmetatable, tostring, type, unpack
+local find = string.find
 
 local M = { STOP = 1, DONE = 2 }
 local STOP, DONE = M.STOP, M.DONE
@@ -47,11 +49,41 @@ local function template(env, place, text)
     return sample.template(text, env, place), false
 end
 
--- Of a map of names and texts: a list of {name, f}.
-local function templates(env, place, map)
+-- What @check throws of a value that is always the same is told at once.
+local function try(place, check, ...)
+    local ok, why = pcall(check, ...)
+    if not ok then
+        bad(place, '%s', (tostring(why):gsub('^neap/[^:]*:%d+: ', '')))
+    end
+end
+
+-- The value of a header field. Of an answer it has less than one of a request may have.
+local function field_value(env, place, name, text, of_answer)
+    local f, constant = template(env, place, text)
+    local refused = of_answer and '[%z\1-\8\10-\31\127]' or '[%z\r\n]'
+    local function value(txn)
+        local found = f(txn)
+        if find(found, refused) then
+            error(("%s: header field '%s': the value has a control character")
+                :format(place, name), 0)
+        end
+        return found
+    end
+    if constant then
+        if find(f(), refused) then
+            bad(place, "header field '%s': the value has a control character", name)
+        end
+        return f
+    end
+    return value
+end
+
+-- Of a map of names and texts of header fields: a list of {name, f}.
+local function templates(env, place, map, of_answer)
     local list = {}
     for name, text in pairs(map or {}) do
-        list[#list + 1] = { name, (template(env, place, text)) }
+        try(place, fields.check_name, name)
+        list[#list + 1] = { name, field_value(env, place, name, text, of_answer) }
     end
     table.sort(list, function(a, b) return a[1] < b[1] end)
     return list
@@ -225,7 +257,7 @@ end
 
 local function header_rule(change)
     return function(env, place, map)
-        local list = templates(env, place, map)
+        local list = templates(env, place, map, env.response)
         return function(txn)
             local res = txn.res
             local all = res and fields.of(res.headers) or txn.req:fields()
@@ -257,6 +289,7 @@ end
 kinds['set-var'] = function(env, place, map)
     local list = {}
     for name, text in pairs(map) do
+        try(place, txns.check_var, name, -1)
         list[#list + 1] = { name, sample.expression(text, env, place) }
     end
     if #list == 1 then
@@ -276,8 +309,11 @@ kinds['set-var'] = function(env, place, map)
     end
 end
 
-kinds['unset-var'] = function(_, _, names)
+kinds['unset-var'] = function(_, place, names)
     names = type(names) == 'table' and names or { names }
+    for _, name in ipairs(names) do
+        try(place, txns.check_var, name, -1)
+    end
     return function(txn)
         for i = 1, #names do
             txn:unset_var(names[i])
@@ -288,7 +324,10 @@ end
 for _, what in ipairs({ 'method', 'path', 'query', 'uri' }) do
     local set = 'req_set_' .. what
     kinds['set-' .. what] = function(env, place, text)
-        local f = template(env, place, text)
+        local f, constant = template(env, place, text)
+        if constant and (what ~= 'query' or f() ~= '') then
+            try(place, fields.check_line, what, f())
+        end
         return function(txn)
             local http = txn.http
             http[set](http, f(txn))
@@ -310,7 +349,7 @@ end
 function kinds.deny(env, place, what)
     what = whole(what, 'status')
     local status = what.status or 403
-    local headers = templates(env, place, what.headers)
+    local headers = templates(env, place, what.headers, true)
     local body = what.body and template(env, place, what.body)
     return function(txn)
         local resp = plain(status, fill(txn, headers))
@@ -324,7 +363,7 @@ end
 
 function kinds.redirect(env, place, what)
     what = whole(what, 'location')
-    local location = template(env, place, what.location)
+    local location = field_value(env, place, 'location', what.location, true)
     local status = what.status or 302
     return function(txn)
         txn.answer = plain(status, { location = location(txn) })
@@ -334,7 +373,8 @@ end
 
 kinds['return'] = function(env, place, what)
     what = whole(what, 'status')
-    local status, headers = what.status or 200, templates(env, place, what.headers)
+    local status = what.status or 200
+    local headers = templates(env, place, what.headers, true)
     if what.file then
         local folder, name = what.file:match('^(.*/)([^/]+)$')
         local files = require('http.server').files('/', folder or '.',
@@ -456,12 +496,19 @@ local function run_all(steps, count, txn)
 end
 
 -- compile(list, env) -> f | nil: f(txn) -> nil | STOP | DONE; nil: no rules. @env as
--- that of `neap.sample`, and place(rule, key), facility ('http-req'). Throws a table
--- {place=, text=}.
+-- that of `neap.sample`, and place(rule, key), facility ('http-req'), problem(t), which is
+-- told what is wrong with a rule: {place=, text=}.
 function M.compile(list, env)
     local steps, followed = {}, {}
     for i, rule in ipairs(list or {}) do
-        steps[i], followed[i] = compile_one(rule, env)
+        local ok, step, follow = pcall(compile_one, rule, env)
+        if ok then
+            steps[i], followed[i] = step, follow
+        elseif type(step) == 'table' and step.text then
+            env.problem(step)
+        else
+            error(step, 0)
+        end
     end
     local count = #steps
     if count == 0 then

@@ -16,7 +16,8 @@ local txns = require('neap.txn')
 
 local error, ipairs, pairs, pcall = error, ipairs, pairs, pcall
 local setmetatable = setmetatable
-local table, tonumber, type, unpack = table, tonumber, type, unpack
+local table, tonumber, tostring, type = table, tonumber, tostring, type
+local unpack = unpack
 
 local M = {}
 
@@ -281,12 +282,13 @@ local function check_options(own)
     end
 end
 
-local function compile(own)
+local function compile(own, problem)
     local mode = own.protocol or 'http'
     check_options(own)
     local handlers = require('neap.handlers')
     local env = {
         mode = mode, response = false, place = config.place, uses = {},
+        problem = problem,
         facility = mode == 'http' and 'http-req' or 'tcp-req',
         lua = function(kind, name)
             local call = handlers.caller(kind, name)
@@ -315,16 +317,23 @@ end
 
 local compiled
 
+local PROBLEMS_MAX = 20 -- that are told
+
 -- What is wrong with a rule, as the file's other errors are told.
 local function compile_all()
     local list, texts = {}, {}
+    local function problem(t)
+        if #texts < PROBLEMS_MAX then
+            texts[#texts + 1] = ('%s: %s'):format(t.place, t.text)
+        end
+    end
     local tree = config.tree()
     for i, own in ipairs(tree and tree.listeners or {}) do
-        local ok, result = pcall(compile, own)
+        local ok, result = pcall(compile, own, problem)
         if ok then
             list[i] = { own = own, listener = result }
         elseif type(result) == 'table' and result.text then
-            texts[#texts + 1] = ('%s: %s'):format(result.place, result.text)
+            problem(result)
         else
             error(result, 0)
         end
@@ -353,7 +362,12 @@ local function listen(own, listener, address)
     if listener.mode == 'http' then
         options.handler, options.stream = make_handler(listener), true
         options.access_log = listener.log and listener.log:options()
-        require('http.server').new(host, port, options):start()
+        local server = require('http.server').new(host, port, options)
+        local ok, err = pcall(server.start, server)
+        if not ok then
+            error(('%s: %s'):format(config.place(own, 'address'),
+                tostring(err)), 0)
+        end
         return
     end
     options.handler = make_tcp_handler(listener)

@@ -281,6 +281,8 @@ local function check_var(name, level)
     return scope
 end
 
+M.check_var = check_var
+
 local function check_value(name, value, level)
     local kind = type(value)
     if kind ~= 'string' and kind ~= 'number' and kind ~= 'boolean' and
@@ -291,12 +293,12 @@ local function check_value(name, value, level)
 end
 
 -- Of variables that are kept here, as long as no other state has seen the request.
-local FEW, SHORT = 16, 1024
+local FEW, SHORT, NAME_MAX = 16, 1024, 255
 
 local function put_var(self, name, value)
     if check_var(name, 3) == 'proc' then
         require('core').set_var(name, value)
-    elseif self._object or (self._var_count or 0) >= FEW or #name > SHORT or
+    elseif self._object or (self._var_count or 0) >= FEW or #name > NAME_MAX or
            type(value) == 'string' and #value > SHORT then
         self:object():set_var(name, value) -- which has limits
     else

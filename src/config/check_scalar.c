@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "config/problems.h"
@@ -229,6 +230,10 @@ static void check_address(struct check *c, struct config_node *n,
 		check_refuse(c, n, "%s", check_wanted(s));
 	else if (strncmp(n->text, "unix:", 5) == 0 && n->text[5] != '@')
 		resolve(c, n, 5);
+	if (strncmp(n->text, "unix:", 5) == 0 &&
+	    strlen(n->text + 5) >= sizeof((struct sockaddr_un *)0)->sun_path)
+		check_refuse(c, n, "the path of a socket of at most %zu bytes",
+			     sizeof((struct sockaddr_un *)0)->sun_path - 1);
 }
 
 static void check_mode(struct check *c, struct config_node *n,

@@ -392,6 +392,23 @@ static struct config_node *read_plain_value(struct reader *r)
 	return n;
 }
 
+/* One that says what a value is without it, too. */
+static bool is_plain_tag(const char *tag)
+{
+	static const char *const names[] = { "str",  "int", "float", "bool",
+					     "null", "seq", "map" };
+
+	if (strcmp(tag, "!") == 0)
+		return true;
+	if (strncmp(tag, "tag:yaml.org,2002:", 18) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (strcmp(tag + 18, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* The value that begins with the event at hand; its last event is at hand then.
  * NULL: there is no tree. */
 static struct config_node *read_value(struct reader *r)
@@ -400,8 +417,7 @@ static struct config_node *read_value(struct reader *r)
 	struct config_node *n;
 
 	properties(&r->event, &tag, &anchor);
-	if (tag != NULL && strcmp(tag, "!") != 0 &&
-	    strncmp(tag, "tag:yaml.org,2002:", 18) != 0) {
+	if (tag != NULL && !is_plain_tag(tag)) {
 		problems_add(r->problems, here(r),
 			     "there are no tags such as '%s' (a text that "
 			     "begins with ! needs quotes)",
