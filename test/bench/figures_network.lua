@@ -35,6 +35,19 @@ local sources = {
       peers = { 'nginx' } },
     { name = 'stall', kind = 'stall', service = 'http', rounds = 3,
       body = 13, load = HELLO, peers = { 'nginx', 'haproxy', 'node' } },
+    { name = 'app', kind = 'load', service = 'app', body = 13, load = HELLO,
+      peers = { 'haproxy' } },
+    { name = 'app, shared', kind = 'load', service = 'app, shared', body = 13,
+      load = HELLO, peers = { 'haproxy' } },
+    { name = 'app, shared, 1', kind = 'load', service = 'app, shared', body = 13,
+      workers = 1, load = HELLO, peers = { 'haproxy' } },
+    { name = 'app, shared, 2', kind = 'load', service = 'app, shared', body = 13,
+      workers = 2, load = HELLO, peers = { 'haproxy' } },
+    { name = 'app, shared, 4', kind = 'load', service = 'app, shared', body = 13,
+      workers = 4, load = HELLO, peers = { 'haproxy' } },
+    { name = 'reload', kind = 'reload', service = 'app', rounds = 3, body = 13,
+      reload = true, load = { '-r', unpack(HELLO) },
+      peers = { 'haproxy', 'nginx' } },
     { name = 'tcp echo', kind = 'load', service = 'tcp',
       peers = { 'peer', 'node' } },
 }
@@ -101,6 +114,14 @@ function M.add_rows(rows, row)
          'bytes', 1, 'less', { ours = 400 })
     each('late by a handler of 2 s, p99', 'stall', 'p99', 'ms', 1e3, 'less',
          { ours = 0.005 })
+    load('application, own states', 'app')
+    load('application, shared state', 'app, shared')
+    for _, n in ipairs({ 1, 2, 4 }) do
+        load(('shared state, %d %s'):format(n, n == 1 and 'worker' or 'workers'),
+             ('app, shared, %d'):format(n))
+    end
+    each('late by reloads, p50', 'reload', 'p50', 'ms', 1e3, 'less')
+    each('late by reloads, p99', 'reload', 'p99', 'ms', 1e3, 'less')
     load('TCP echo of 64 bytes', 'tcp echo', { rate = { share = 0.95 } })
 end
 

@@ -82,11 +82,31 @@ return function(options)
 
     -- Latencies of who asks when his time has come, whether the answer before
     -- has or not.
-    local function paced(source, side, server, seconds)
+    local function paced(source, side, server, seconds, pace)
         local numbers = numbers_of(on(2, load_command(
-            source, side, server, '-c', '16', '-i', '10', '-w', '0.05', '-t',
-            tostring(seconds - 0.2))))
+            source, side, server, '-c', '16', '-i', pace or '10', '-w', '0.05',
+            '-t', tostring(seconds - 0.2))))
         return { p50 = numbers.p50_us / 1e6, p99 = numbers.p99_us / 1e6 }
+    end
+
+    -- The same, a new connection for each request, while the server is told again and
+    -- again to read its configuration and scripts; the limit has none.
+    function measure.reload(source, side)
+        local server = servers.start(source, side)
+        local seconds = options.quick and 0.6 or 5
+        local log, reloads = process.new_log(), nil
+        if servers.RELOAD[side] then
+            reloads = bare.start(log, on(2, 'sh', '-c',
+                'while sleep "$3"; do kill -s "$1" "$2"; done', 'sh',
+                servers.RELOAD[side], tostring(server.pid),
+                options.quick and '0.3' or '1'))
+        end
+        local ok, numbers = pcall(paced, source, side, server, seconds, '40')
+        if reloads then
+            bare.stop(reloads, SIGTERM, 5)
+        end
+        local stopped, err = pcall(servers.stop, server)
+        return ok and stopped and numbers or error(ok and err or numbers, 0)
     end
 
     -- The same while one handler computes; the limit is beside nothing.

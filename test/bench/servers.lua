@@ -50,10 +50,11 @@ local certificate = process.once(function()
     return true
 end)
 
--- A peer's configuration with everything filled in; returns its path.
-local function configuration(name, port, mode)
+-- A configuration with everything filled in; returns its path.
+local function configuration(name, port, mode, source)
     certificate()
     local values = {
+        THREADS = source.workers or 1, MASTER = source.reload and 'on' or 'off',
         PORT = port, MODE = mode, WORK = WORK, HERE = PEERS, CERT = CERT,
         KEY = KEY,
         -- More than there will be: nginx shuts idle ones when it runs short.
@@ -79,8 +80,17 @@ end
 -- By side: the command that serves `service` at that port.
 local commands = {}
 
-function commands.ours(service, port)
-    if service == 'tcp' then
+-- Where scripts of an application are loaded, by who loads them.
+local load_words = {
+    app = { ours = 'load_per_thread', haproxy = 'lua-load-per-thread' },
+    ['app, shared'] = { ours = 'load', haproxy = 'lua-load' },
+}
+
+function commands.ours(service, port, source)
+    local load = load_words[service]
+    if load then
+        return { process.NEAP, configuration('neap.yaml', port, load.ours, source) }
+    elseif service == 'tcp' then
         return { process.NEAP, HERE .. 'tcp_echo.lua', port }
     end
     local tls = service == 'tls' and certificate()
@@ -110,29 +120,40 @@ function commands.node(service, port)
              tls and CERT or nil, tls and KEY or nil }
 end
 
-function commands.nginx(service, port)
-    local mode = { http = '', http2 = 'http2', tls = 'ssl' }
+function commands.nginx(service, port, source)
+    local mode = { http = '', http2 = 'http2', tls = 'ssl', app = '' }
     return unpacked('/usr/sbin/nginx', '-e', 'stderr', '-c',
-                    configuration('nginx.conf', port, mode[service]))
+                    configuration('nginx.conf', port, mode[service], source))
 end
 
-function commands.haproxy(service, port)
+function commands.haproxy(service, port, source)
+    local load = load_words[service]
+    if load then
+        local path = configuration('haproxy_app.cfg', port, load.haproxy, source)
+        -- With a master that reloads, -sf and the sockets are its business.
+        return unpacked('/usr/sbin/haproxy', source.reload and '-W' or '-db', '-f',
+                        path)
+    end
     local mode = { http = '', http2 = 'proto h2', tls = 'ssl crt ' .. BOTH }
     return unpacked('/usr/sbin/haproxy', '-f',
-                    configuration('haproxy.cfg', port, mode[service]))
+                    configuration('haproxy.cfg', port, mode[service], source))
 end
 
-function commands.h2o(service, port)
+function commands.h2o(service, port, source)
     local mode = { http = '', http2 = '',
         tls = ('ssl: { certificate-file: %s, key-file: %s, ' ..
                'ocsp-update-interval: 0 }'):format(CERT, KEY) }
     return unpacked('/usr/bin/h2o', '-c',
-                    configuration('h2o.conf', port, mode[service]))
+                    configuration('h2o.conf', port, mode[service], source))
 end
 
 -- What the load client is told besides, by service.
 M.LOAD = { http = {}, http2 = { '-2' }, tls = { '-s' },
-           websocket = { '-m', '64' }, tcp = { '-e', '64' } }
+           websocket = { '-m', '64' }, tcp = { '-e', '64' }, app = {},
+           ['app, shared'] = {} }
+
+-- What has a server read everything again.
+M.RELOAD = { ours = 'HUP', nginx = 'HUP', haproxy = 'USR2' }
 
 -- A server of that source by that side, when it answers: its pid, port, log.
 function M.start(source, side)
@@ -140,7 +161,12 @@ function M.start(source, side)
     local command = commands[side](source.service, tostring(port), source)
     local server = { port = port, log = process.new_log(),
                      ours = side == 'ours' }
-    server.pid = bare.start(server.log, process.on(1, unpack(command)))
+    if source.workers then -- as many cores as there are
+        process.anywhere()
+        server.pid = bare.start(server.log, unpack(command))
+    else
+        server.pid = bare.start(server.log, process.on(1, unpack(command)))
+    end
     local probe = { process.LOAD, '-n', '1', '-c', '1',
                     unpack(M.LOAD[source.service]) }
     probe[#probe + 1] = tostring(port)
@@ -169,8 +195,9 @@ end
 local kept = {}
 
 function M.kept(source, side)
-    local name = ('%s %s %s'):format(side, source.service,
-                                     side == 'limit' and source.body or '')
+    local name = ('%s %s %s %s'):format(side, source.service,
+                                        side == 'limit' and source.body or '',
+                                        source.workers or '')
     kept[name] = kept[name] or M.start(source, side)
     return kept[name]
 end
