@@ -171,7 +171,7 @@ int admin_usage(const struct admin_command *c, struct buf *out)
 	if (c->columns != NULL &&
 	    buf_puts(out, c->plain ? " [json]" : " [json|typed]") != 0)
 		return -1;
-	return c->payload ? buf_puts(out, " <<") : 0;
+	return c->payload ? buf_puts(out, " [<<]") : 0;
 }
 
 /* --- what is like what was typed --- */
@@ -285,6 +285,7 @@ static bool begins_with(const char *name, char *const *words, unsigned count)
 	return true;
 }
 
+/* What it does has a column, and a line when how it is called is too long for one. */
 static int put_help(const struct admin_command *c, struct buf *out)
 {
 	enum { COLUMN = 38 };
@@ -293,8 +294,10 @@ static int put_help(const struct admin_command *c, struct buf *out)
 	if (buf_puts(out, "  ") != 0 || admin_usage(c, out) != 0)
 		return -1;
 	size = out->size - before;
+	if (size > COLUMN && buf_putc(out, '\n') != 0)
+		return -1;
 	return buf_printf(out, "%*s %s\n",
-			  size < COLUMN ? (int)(COLUMN - size) : 0, "",
+			  (int)(size > COLUMN ? COLUMN : COLUMN - size), "",
 			  c->help);
 }
 

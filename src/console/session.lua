@@ -12,7 +12,7 @@ local INPUT_MAX = c.input_max
 local loadstring, loadfile, pcall, xpcall = loadstring, loadfile, pcall, xpcall
 local select, tostring, type = select, tostring, type
 local getinfo = debug.getinfo
-local format = string.format
+local format, max = string.format, math.max
 local fiber_id = require('fiber').id
 local null = require('yaml').NULL
 
@@ -30,8 +30,6 @@ local function frame_text(info)
         return place .. ' in main chunk'
     elseif info.name ~= nil then
         return format("%s in function '%s'", place, info.name)
-    elseif info.what == 'C' then
-        return place .. ' in function'
     end
     return format('%s in function <%s:%d>', place, info.short_src,
         info.linedefined)
@@ -41,18 +39,25 @@ end
 local evaluate
 
 -- Where an error happens that has just been thrown: a list of lines, without
--- frames of our own.
+-- frames of our own, C functions that those have called, and ones that have no name.
 local function place_of_error()
-    local lines, bottom = {}, nil
+    local lines, bottom, last = {}, nil, 0 -- that is of Lua
     for level = 3, FRAMES_MAX do
         local info = getinfo(level, 'Snlf')
         if info == nil then
             break
         elseif info.func == evaluate then
             bottom = true
-            lines[#lines] = nil -- xpcall
+            lines[max(#lines, last + 1)] = nil -- xpcall
             break
-        elseif not info.source:find('^=neap/') then
+        elseif info.source:find('^=neap/') then
+            for i = #lines, last + 1, -1 do
+                lines[i] = nil
+            end
+        elseif info.what ~= 'C' then
+            lines[#lines + 1] = frame_text(info)
+            last = #lines
+        elseif info.name ~= nil then
             lines[#lines + 1] = frame_text(info)
         end
     end

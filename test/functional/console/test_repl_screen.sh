@@ -73,8 +73,29 @@ expect stack overflow
 expect neap> 
 send \\set output json\r
 expect neap> 
-send error('oops', 0)\r
+send local function f() error('oops', 0) end f()\r
 expect {"error":"oops"}\r\nstack traceback:\r\n
+expect neap> 
+send \x04
+exit 0
+END
+
+# Frames that say nothing, and those of neap's own functions in C, are none.
+terminal -q << 'END'
+expect neap> 
+send error('boom', 0)\r
+expect - error: boom\r\n...\r\n
+expect neap> 
+send function naps() require('fiber').sleep(100) end naps()\r
+rest 100
+send \x03
+expect - error: fiber is cancelled\r\n  traceback:\r\n  - '[string "function naps() require
+expect in function ''naps''
+expect neap> 
+send function fails() error('deep', 0) end fails()\r
+expect - error: deep\r\n  traceback:\r\n  - '[C]: in function ''error''
+expect in function ''fails''
+expect in main chunk
 expect neap> 
 send \x04
 exit 0
