@@ -136,7 +136,7 @@ console.register_cli({ 'hap', 'simple' }, 'says its words', function(applet, ...
     return 1
 end)
 tap.is(c:ask('hap simple a b'), 'hap simple a b\n15 mine 5\nnil\n', 'register_cli')
-tap.like(c:ask('help hap'), 'hap simple <<%s+says its words\n', 'the usage is its help')
+tap.like(c:ask('help hap'), 'hap simple %[<<%]%s+says its words\n', 'the usage is its help')
 tap.is(c:json('help hap')[1].level, 'operator', 'a console of operators has it')
 local calls = 0
 console.register_cli({ 'hap', 'steps' }, 'in steps', function(applet, _, _, from)
