@@ -162,6 +162,11 @@ static void on_signal(int signo, void *arg)
 		signals_withdraw(signo);
 		return;
 	}
+	if (signo == SIGUSR2) {
+		log_warn("SIGUSR2: only a server that a configuration declares "
+			 "can be upgraded");
+		return;
+	}
 	if (signo == SIGQUIT) {
 		if (app->on_quit != NULL)
 			app->on_quit(app);

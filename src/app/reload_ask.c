@@ -12,14 +12,15 @@ struct reload_ask {
 	struct list link;
 	unsigned refs;           /* atomic */
 	enum reload_state state; /* atomic; what follows is set before */
-	unsigned generation;
+	unsigned number;
 	char *why;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct list waiting = { &waiting, &waiting };
-static struct list begun = { &begun, &begun };
-static bool wanted;
+static struct asks {
+	struct list waiting, begun;
+	bool wanted;
+} all[RELOAD_KINDS];
 static void (*wake)(void); /* NULL: there is nothing to be reloaded */
 
 void reload_ask_unref(struct reload_ask *a)
@@ -30,7 +31,7 @@ void reload_ask_unref(struct reload_ask *a)
 	mem_free(a);
 }
 
-struct reload_ask *reload_ask(void)
+struct reload_ask *reload_ask(enum reload_kind kind)
 {
 	struct reload_ask *a = mem_zalloc(sizeof *a);
 	bool can;
@@ -43,7 +44,7 @@ struct reload_ask *reload_ask(void)
 	pthread_mutex_lock(&lock);
 	can = wake != NULL;
 	if (can) {
-		list_add_tail(&waiting, &a->link);
+		list_add_tail(&all[kind].waiting, &a->link);
 		wake();
 	}
 	pthread_mutex_unlock(&lock);
@@ -56,15 +57,14 @@ struct reload_ask *reload_ask(void)
 }
 
 enum reload_state reload_ask_state(const struct reload_ask *a,
-				   const char **ret_why,
-				   unsigned *ret_generation)
+				   const char **ret_why, unsigned *ret_number)
 {
 	enum reload_state state = __atomic_load_n(&a->state, __ATOMIC_ACQUIRE);
 
 	if (state == RELOAD_WAITS)
 		return state;
 	*ret_why = a->why == NULL ? "not enough memory to tell why" : a->why;
-	*ret_generation = a->generation;
+	*ret_number = a->number;
 	return state;
 }
 
@@ -72,30 +72,35 @@ void reload_asks_open(void (*fn)(void))
 {
 	pthread_mutex_lock(&lock);
 	wake = fn;
-	wanted = false;
+	for (int i = 0; i < RELOAD_KINDS; i++) {
+		list_init(&all[i].waiting);
+		list_init(&all[i].begun);
+		all[i].wanted = false;
+	}
 	pthread_mutex_unlock(&lock);
 }
 
-void reload_asks_want(void)
+void reload_asks_want(enum reload_kind kind)
 {
 	pthread_mutex_lock(&lock);
-	wanted = true;
+	all[kind].wanted = true;
 	pthread_mutex_unlock(&lock);
 }
 
-bool reload_asks_begin(void)
+bool reload_asks_begin(enum reload_kind kind)
 {
+	struct asks *asks = &all[kind];
 	bool any;
 
 	pthread_mutex_lock(&lock);
-	any = wanted || !list_empty(&waiting);
-	wanted = false;
-	list_splice_tail(&begun, &waiting);
+	any = asks->wanted || !list_empty(&asks->waiting);
+	asks->wanted = false;
+	list_splice_tail(&asks->begun, &asks->waiting);
 	pthread_mutex_unlock(&lock);
 	return any;
 }
 
-static void answer(struct list *asks, unsigned generation, const char *why)
+static void answer(struct list *asks, unsigned number, const char *why)
 {
 	struct list *link;
 
@@ -103,7 +108,7 @@ static void answer(struct list *asks, unsigned generation, const char *why)
 		struct reload_ask *a =
 			list_entry(link, struct reload_ask, link);
 
-		a->generation = generation;
+		a->number = number;
 		a->why = why == NULL ? NULL : mem_strdup(why);
 		__atomic_store_n(&a->state,
 				 why == NULL ? RELOAD_SERVES
@@ -113,10 +118,10 @@ static void answer(struct list *asks, unsigned generation, const char *why)
 	}
 }
 
-void reload_asks_answer(unsigned generation, const char *why)
+void reload_asks_answer(enum reload_kind kind, unsigned number, const char *why)
 {
 	pthread_mutex_lock(&lock);
-	answer(&begun, generation, why);
+	answer(&all[kind].begun, number, why);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -124,7 +129,9 @@ void reload_asks_close(void)
 {
 	pthread_mutex_lock(&lock);
 	wake = NULL;
-	answer(&begun, 0, "the server ends");
-	answer(&waiting, 0, "the server ends");
+	for (int i = 0; i < RELOAD_KINDS; i++) {
+		answer(&all[i].begun, 0, "the server ends");
+		answer(&all[i].waiting, 0, "the server ends");
+	}
 	pthread_mutex_unlock(&lock);
 }

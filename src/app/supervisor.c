@@ -8,6 +8,7 @@
 #include "app/life.h"
 #include "app/pulse.h"
 #include "app/reload_ask.h"
+#include "app/upgrade.h"
 #include "base/diag.h"
 #include "base/inject.h"
 #include "base/list.h"
@@ -54,6 +55,7 @@ static struct {
 	struct generation *before;  /* still accepts beside it; NULL: none */
 	unsigned count;             /* generations so far */
 	bool ending;
+	int heir; /* process that replaces this one, until that is told; 0: none */
 	bool turning; /* all workers, at the last look */
 	int end_signal;
 	int code;
@@ -205,7 +207,7 @@ static void answer_reload(unsigned number, const char *why)
 {
 	life_reload(why == NULL ? EVENT_RELOAD_DONE : EVENT_RELOAD_FAILED,
 		    number, why);
-	reload_asks_answer(number, why);
+	reload_asks_answer(RELOAD_CONFIGURATION, number, why);
 	if (why == NULL)
 		notify_say("READY=1\nSTATUS=generation %u serves", number);
 	else
@@ -231,13 +233,19 @@ static bool is_starting(void)
 	       !__atomic_load_n(&last->ended, __ATOMIC_ACQUIRE);
 }
 
-/* One at a time: what was asked for while another starts comes behind it. */
+/* With a reload, or an upgrade here or there: one at a time, what is asked for meanwhile
+ * comes behind it. */
+static bool is_busy(void)
+{
+	return self.ending || is_starting() || self.before != NULL ||
+	       upgrade_pid() != 0 || upgrade_is_new();
+}
+
 static void begin_reload(void)
 {
 	struct plan *plan;
 
-	if (self.ending || is_starting() || self.before != NULL ||
-	    !reload_asks_begin())
+	if (is_busy() || !reload_asks_begin(RELOAD_CONFIGURATION))
 		return;
 	log_info("reload: the configuration is read again");
 	notify_reloading();
@@ -287,6 +295,14 @@ static void on_close_late(uv_timer_t *timer)
 	wake_main();
 }
 
+/* In the new process of an upgrade: the one before accepts nothing more. */
+static void on_alone(void)
+{
+	log_info("upgrade: this process serves");
+	notify_say("READY=1\nSTATUS=serving");
+	wake_main();
+}
+
 /* It serves, beside the one before, which is told to have no new work from now on. */
 static void take_over(struct generation *g)
 {
@@ -296,6 +312,10 @@ static void take_over(struct generation *g)
 	self.current = g;
 	signals_set_deadline(app_longest_end(&g->plan->settings));
 	listen_share_each_unused(g->number, warn_unused, NULL);
+	if (before == NULL && upgrade_is_new()) {
+		upgrade_say_ready(&self.loop.uv, on_alone);
+		return;
+	}
 	if (before == NULL) {
 		notify_say("READY=1\nSTATUS=serving");
 		return;
@@ -305,20 +325,113 @@ static void take_over(struct generation *g)
 	tell(before, replace);
 }
 
+/* --- upgrades: see upgrade.h --- */
+
+static void fail_upgrade(const char *why)
+{
+	log_error("the upgrade has failed, nothing has changed: %s", why);
+	reload_asks_answer(RELOAD_PROGRAM, 0, why);
+	notify_say("READY=1\nSTATUS=the upgrade has failed: %.*s",
+		   (int)strcspn(why, "\n"), why);
+}
+
+/* All that comes from now on is the new process's. */
+static void finish_upgrade(void)
+{
+	uv_timer_stop(&self.close);
+	log_info("upgrade: process %d serves, this one ends with the work it "
+		 "has",
+		 self.heir);
+	reload_asks_begin(RELOAD_PROGRAM); /* who has asked meanwhile, too */
+	reload_asks_answer(RELOAD_PROGRAM, (unsigned)self.heir, NULL);
+	self.heir = 0;
+}
+
+static void on_pass_late(uv_timer_t *timer)
+{
+	(void)timer;
+	log_warn("upgrade: a worker is busy and may accept once more");
+	finish_upgrade();
+}
+
+/* The manager hears who serves from the process that it knows, before the other
+ * speaks. */
+static void on_upgrade(const char *why)
+{
+	if (self.ending) {
+		upgrade_give_up();
+		return;
+	}
+	if (why != NULL) {
+		fail_upgrade(why);
+		wake_main();
+		return;
+	}
+	self.heir = upgrade_pid();
+	notify_say("MAINPID=%d\nREADY=1\nSTATUS=process %d serves", self.heir,
+		   self.heir);
+	notify_end();
+	upgrade_finish();
+	self.ending = true;
+	signals_end_without();
+	uv_timer_start(&self.close, on_pass_late, CLOSE_MS, 0);
+	end_all();
+	wake_main();
+}
+
+static void begin_upgrade(void)
+{
+	struct error *e;
+
+	if (is_busy() || self.current == NULL ||
+	    !reload_asks_begin(RELOAD_PROGRAM))
+		return;
+	notify_reloading();
+	if (upgrade_begin(&self.loop.uv, self.how->argv, self.how->env,
+			  on_upgrade) == 0) {
+		log_info("upgrade: '%s' starts, as process %d",
+			 self.how->argv[0], upgrade_pid());
+		return;
+	}
+	e = diag_take();
+	fail_upgrade(e->message);
+	error_unref(e);
+}
+
+/* A second one is refused, not kept: whoever has sent it sees nothing of the first. */
+static void on_upgrade_signal(void)
+{
+	if (upgrade_pid() != 0)
+		log_warn("upgrade: refused: process %d is starting already",
+			 upgrade_pid());
+	else if (self.ending)
+		log_warn("upgrade: refused: the server ends");
+	else
+		reload_asks_want(RELOAD_PROGRAM);
+}
+
 static bool has_closed(const struct generation *g)
 {
 	return __atomic_load_n(&g->closed, __ATOMIC_ACQUIRE) ||
 	       __atomic_load_n(&g->ended, __ATOMIC_ACQUIRE);
 }
 
-static void tell_not_serving(const struct generation *g)
+/* To who waits here, or, of the first one, in the process that it was to replace. */
+static void tell_not_serving(const struct generation *g, bool first)
 {
+	const char *why = g->failure;
 	char text[64];
 
 	snprintf(text, sizeof text, "it has ended by itself with code %d",
 		 g->code);
+	if (why == NULL)
+		why = text;
+	if (first) {
+		upgrade_say_failed(why);
+		return;
+	}
 	log_error("the reload has failed, nothing has changed");
-	answer_reload(g->number, g->failure == NULL ? text : g->failure);
+	answer_reload(g->number, why);
 }
 
 static void forget(struct generation *g)
@@ -345,8 +458,10 @@ static void on_ended(struct generation *g)
 		self.code = g->code;
 		self.ending = true;
 		end_all();
+		if (!g->told)
+			tell_not_serving(g, true);
 	} else if (!g->told && !self.ending) {
-		tell_not_serving(g);
+		tell_not_serving(g, false);
 	} else if (!self.ending) {
 		log_info("reload: generation %u has ended", g->number);
 	}
@@ -370,7 +485,11 @@ static void look(uv_async_t *async)
 		else if (self.ending)
 			ask_end(g);
 	}
+	if (self.heir != 0 &&
+	    (self.current == NULL || has_closed(self.current)))
+		finish_upgrade();
 	begin_reload();
+	begin_upgrade();
 	if (list_empty(&self.all))
 		uv_stop(&self.loop.uv);
 }
@@ -388,9 +507,13 @@ static void on_signal(int signo, void *arg)
 		return;
 	case SIGHUP:
 		app_reopen_log();
-		reload_asks_want();
+		reload_asks_want(RELOAD_CONFIGURATION);
+		break;
+	case SIGUSR2:
+		on_upgrade_signal();
 		break;
 	default:
+		upgrade_give_up();
 		notify_say("STOPPING=1\nSTATUS=ending");
 		self.ending = true;
 		self.end_signal = signo;
@@ -409,7 +532,7 @@ static void beat(struct app *app)
 static void on_pulse(uv_timer_t *timer)
 {
 	(void)timer;
-	if (self.current == NULL)
+	if (self.current == NULL || upgrade_is_new())
 		return;
 	self.turning = true;
 	tell(self.current, beat);
@@ -467,6 +590,8 @@ fail:
 static void close_main(void)
 {
 	reload_asks_close();
+	upgrade_give_up();
+	upgrade_close();
 	app_end_process();
 	signals_stop(&self.signals);
 	uv_close((uv_handle_t *)&self.pulse, NULL);

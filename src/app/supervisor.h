@@ -33,6 +33,7 @@ struct supervisor {
 	/** SIGQUIT, on the main thread. */
 	void (*on_quit)(struct app *app);
 	void *arg;
+	char **argv, **env; /* of the process, for one that replaces it */
 };
 
 /**

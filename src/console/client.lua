@@ -369,10 +369,12 @@ local RELOAD_USAGE = [[
 usage: neap reload [options] server.yaml|PATH|HOST:PORT
        neap reload --pid PID
 
-Has a running server read its configuration and scripts again, and says what
-has come of it: through its console, the first of server.yaml that may, or the
-one at PATH or HOST:PORT. With --pid it is told by a signal: what comes of it
-stands in its log.
+Has a running server read its configuration and scripts again, or for
+`neap upgrade` a new process of its program take its place, and says what has
+come of it: through its console, the first of server.yaml that may, or the one
+at PATH or HOST:PORT. With --pid it is the first such one on a unix socket; if
+there is none the process is told by a signal, and its log says what comes of
+it.
 
   --password-file F    the password's file; else the variable NEAP_PASSWORD
   --tls .. --timeout   as of neap connect
@@ -514,18 +516,19 @@ function M.command(words, on_terminal)
     os.exit(code)
 end
 
---- `neap reload`, the words behind that.
-function M.reload_command(words)
-    local o = parse_words(words, RELOAD_USAGE, 'reload')
+--- `neap reload`, `neap upgrade`: that word, and those behind it.
+function M.reload_command(word, words)
+    local o = parse_words(words, (RELOAD_USAGE:gsub('neap reload ', ('neap %s '):format(word))),
+        word)
     if #o.code > 0 then
-        refuse('reload: -e is not understood')
+        refuse(word .. ': -e is not understood')
     end
     local client, err = M.open(o.uri, options_of(o))
     if client == nil then
         io.stderr:write('neap: ', tostring(err), '\n')
         os.exit(3)
     end
-    local answer, status = client:ask(client.is_admin and 'reload' or '\\reload')
+    local answer, status = client:ask((client.is_admin and '' or '\\') .. word)
     client:close()
     if answer == nil then
         io.stderr:write('neap: ', status, '\n')

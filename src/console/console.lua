@@ -285,13 +285,14 @@ function M._connect_command(at, on_terminal)
     return client.command(words, on_terminal)
 end
 
--- `neap reload`: of the server whose console is at @uri; nil: the words say.
-function M._reload_command(at, uri)
+-- `neap reload`, `neap upgrade`: of the server whose console is at @uri; nil: the words
+-- say.
+function M._reload_command(word, at, uri)
     local words = {uri}
     for i = at + 1, uri and at or #arg do
         words[#words + 1] = arg[i]
     end
-    return client.reload_command(words)
+    return client.reload_command(word, words)
 end
 
 c.part('register')(c, M)

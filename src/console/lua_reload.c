@@ -1,4 +1,4 @@
-/* A reload that Lua asks for. See lua_reload.h. */
+/* Reloads and upgrades that Lua asks for. See lua_reload.h. */
 #include "console/lua_reload.h"
 
 #include <lauxlib.h>
@@ -12,29 +12,39 @@ struct box {
 	struct reload_ask *ask; /* NULL: it could not be asked for */
 };
 
-static int l_ask(lua_State *L)
+static int ask(lua_State *L, enum reload_kind kind)
 {
 	struct box *box = lua_newuserdata(L, sizeof *box);
 
 	box->ask = NULL;
 	luaL_getmetatable(L, class);
 	lua_setmetatable(L, -2);
-	box->ask = reload_ask();
+	box->ask = reload_ask(kind);
 	return box->ask != NULL ? 1 : lua_error_fail(L);
+}
+
+static int l_reload(lua_State *L)
+{
+	return ask(L, RELOAD_CONFIGURATION);
+}
+
+static int l_upgrade(lua_State *L)
+{
+	return ask(L, RELOAD_PROGRAM);
 }
 
 static int l_state(lua_State *L)
 {
 	struct box *box = luaL_checkudata(L, 1, class);
-	unsigned generation = 0;
+	unsigned number = 0;
 	const char *why = NULL;
-	enum reload_state state = reload_ask_state(box->ask, &why, &generation);
+	enum reload_state state = reload_ask_state(box->ask, &why, &number);
 
 	if (state == RELOAD_WAITS)
 		return 0;
 	lua_pushboolean(L, state == RELOAD_SERVES);
 	if (state == RELOAD_SERVES)
-		lua_pushinteger(L, (lua_Integer)generation);
+		lua_pushinteger(L, (lua_Integer)number);
 	else
 		lua_pushstring(L, why);
 	return 2;
@@ -57,8 +67,10 @@ void lua_reload_set_functions(lua_State *L)
 	lua_pushboolean(L, 0);
 	lua_setfield(L, -2, "__metatable");
 	lua_pop(L, 1);
-	lua_pushcfunction(L, l_ask);
+	lua_pushcfunction(L, l_reload);
 	lua_setfield(L, -2, "reload");
+	lua_pushcfunction(L, l_upgrade);
+	lua_setfield(L, -2, "upgrade");
 	lua_pushcfunction(L, l_state);
 	lua_setfield(L, -2, "reload_state");
 }

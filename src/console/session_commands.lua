@@ -59,7 +59,7 @@ local commands = {}
 
 -- Names in the order of the help.
 local order = {'help', 'set', 'all', 'history', 'fibers', 'top', 'modules',
-    'reload', 'quit'}
+    'reload', 'upgrade', 'quit'}
 
 local USAGE_SET = '\\set output yaml|lua|json|table, \\set language lua|admin, or '
     .. '\\set cut on|off'
@@ -277,6 +277,19 @@ modules of cmod.load().
     end,
 }
 
+-- What has come of what was @asked for, as a table with its number under @name.
+local function wait_for(name, asked, err)
+    if asked == nil then
+        return false, tostring(err)
+    end
+    local done, what = c.reload_state(asked)
+    while done == nil do
+        fiber.sleep(RELOAD_LOOK)
+        done, what = c.reload_state(asked)
+    end
+    return done, done and {[name] = what} or what
+end
+
 commands.reload = {
     usage = '\\reload',
     brief = 'read the configuration and the scripts again',
@@ -292,16 +305,21 @@ nil, then require(NAME). C modules: cmod's live modules notice that their files
 have changed.
 ]],
     run = function()
-        local asked, err = c.reload()
-        if asked == nil then
-            return false, tostring(err)
-        end
-        local done, what = c.reload_state(asked)
-        while done == nil do
-            fiber.sleep(RELOAD_LOOK)
-            done, what = c.reload_state(asked)
-        end
-        return done, done and {generation = what} or what
+        return wait_for('generation', c.reload())
+    end,
+}
+
+commands.upgrade = {
+    usage = '\\upgrade',
+    brief = 'have a new process of the program take the place of this one',
+    text = [[
+A configured server (`neap server.yaml`) starts its program again, as it was started,
+and hands its listening sockets over; when the new process serves, this one ends with
+the work it has, this console among it. What cannot be started changes nothing, and
+the answer says why.
+]],
+    run = function()
+        return wait_for('process', c.upgrade())
     end,
 }
 

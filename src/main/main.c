@@ -9,6 +9,7 @@
 
 #include "app/app.h"
 #include "app/report.h"
+#include "app/upgrade.h"
 #include "app/worker.h"
 #include "base/buf.h"
 #include "base/diag.h"
@@ -45,6 +46,7 @@ static int fail(int code)
 	struct error *e = diag_take();
 
 	fprintf(stderr, "neap: %s\n", e->message);
+	upgrade_say_failed(e->message);
 	if (code == EXIT_USAGE)
 		fputs("Try 'neap --help'.\n", stderr);
 	error_unref(e);
@@ -241,6 +243,7 @@ static int fail_config(void)
 
 	fprintf(stderr, "%s%s\n",
 		e->type == &ClientError ? "" : "neap: ", e->message);
+	upgrade_say_failed(e->message);
 	error_unref(e);
 	return 1;
 }
@@ -270,6 +273,28 @@ static int finish(int code, struct leaks *leaks, int handles,
 	return code;
 }
 
+/* A copy of the environment as it is now. NULL with diag set: no memory. */
+static char **copy_environment(void)
+{
+	size_t count = 0, size = 0;
+	char **copy, *p;
+
+	for (; environ[count] != NULL; count++)
+		size += strlen(environ[count]) + 1;
+	copy = mem_alloc((count + 1) * sizeof *copy + size);
+	if (copy == NULL) {
+		diag_set_oom(size, "the environment");
+		return NULL;
+	}
+	p = (char *)(copy + count + 1);
+	for (size_t i = 0; i < count; i++) {
+		copy[i] = p;
+		p = stpcpy(p, environ[i]) + 1;
+	}
+	copy[count] = NULL;
+	return copy;
+}
+
 /* The server of a configuration, through its reloads. */
 static int serve(const struct options *o, int argc, char **argv,
 		 const struct settings *settings)
@@ -285,6 +310,11 @@ static int serve(const struct options *o, int argc, char **argv,
 	if (steps == NULL)
 		return fail(1);
 	s.steps = steps;
+	s.env = copy_environment();
+	if (s.env == NULL) {
+		mem_free(steps);
+		return fail(1);
+	}
 	notify_start();
 	limit_pool(settings);
 	leaks_note(&leaks);
@@ -294,16 +324,17 @@ static int serve(const struct options *o, int argc, char **argv,
 		leave(code);
 	code = code < 0 ? fail_config()
 			: finish(code, &leaks, handles, settings);
+	mem_free(s.env);
 	mem_free(steps);
 	return code;
 }
 
 /* What is run to speak with another program, if that is wanted. Returns 0 or -1. */
-static int put_client(const struct options *o, const struct config *config,
-		      struct buf *text)
+static int put_client(const struct options *o, char **argv,
+		      const struct config *config, struct buf *text)
 {
 	if (o->reload > 0)
-		return reload_put_text(o, config, text);
+		return reload_put_text(o, argv[o->reload], config, text);
 	if (o->connect == 0)
 		return 0;
 	return buf_printf(text, "require('console')._connect_command(%d, %s)%c",
@@ -335,7 +366,7 @@ static int run(const struct options *o, int argc, char **argv,
 		goto out;
 	}
 	script.steps = steps;
-	if (put_client(o, config, &connect) != 0) {
+	if (put_client(o, argv, config, &connect) != 0) {
 		code = fail(EXIT_USAGE);
 		goto out;
 	}
@@ -433,17 +464,17 @@ static int configure_and_run(const struct options *o, int argc, char **argv,
 			return fail(code);
 		return flush_output() == 0 ? 0 : 1;
 	}
+	if (o->config_use == OPTION_CONFIG_SCHEMA)
+		return show_config(NULL, true);
+	if (settings_read_env(settings) != 0)
+		return fail(EXIT_USAGE);
 	if (o->reload > 0) {
-		code = reload_by_pid(o, argc, argv);
+		code = reload_by_pid(o, argc, argv, settings, &config);
 		if (code > 0)
 			return fail(code);
 		if (code == 0)
 			return flush_output() == 0 ? 0 : 1;
 	}
-	if (o->config_use == OPTION_CONFIG_SCHEMA)
-		return show_config(NULL, true);
-	if (settings_read_env(settings) != 0)
-		return fail(EXIT_USAGE);
 	if (o->config > 0) {
 		config = config_load(argv[o->config], settings);
 		if (config == NULL)
@@ -467,7 +498,9 @@ int main(int argc, char **argv)
 	open_standard_files();
 	crash_install();
 	settings_create(&settings);
-	if (options_parse(&options, argc, argv, &settings) != 0) {
+	if (upgrade_read_environment() != 0) {
+		code = fail(1);
+	} else if (options_parse(&options, argc, argv, &settings) != 0) {
 		code = fail(EXIT_USAGE);
 	} else {
 		code = configure_and_run(&options, argc, argv, &settings);

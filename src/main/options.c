@@ -256,7 +256,7 @@ static int parse_file(struct options *o, int argc, char **argv, int i)
 	return 0;
 }
 
-/* "reload FILE": where its console is stands in there. The rest is for Lua. */
+/* "reload FILE", "upgrade FILE": where its console is stands in there. The rest is for Lua. */
 static int parse_reload(struct options *o, int argc, char **argv, int i,
 			struct settings *settings)
 {
@@ -296,7 +296,7 @@ static int parse(struct options *o, int argc, char **argv,
 		return settings_set(settings, SETTING_WORKERS, "1",
 				    ORIGIN_FLAG);
 	}
-	if (strcmp(argv[i], "reload") == 0)
+	if (strcmp(argv[i], "reload") == 0 || strcmp(argv[i], "upgrade") == 0)
 		return parse_reload(o, argc, argv, i, settings);
 	if (strcmp(argv[i], "module") == 0) {
 		o->module = i;
@@ -371,6 +371,8 @@ void options_print_help(FILE *out)
 		   "make a folder with a C module to begin with");
 	print_flag(out, "reload FILE|PATH|HOST:PORT",
 		   "have a running server read its configuration again");
+	print_flag(out, "upgrade FILE|PATH|HOST:PORT",
+		   "have a new process of its program take its place");
 	print_flag(out, "version", "as --version");
 	fputs("\nsettings (a flag wins over the variable, that over a "
 	      "configuration):\n",

@@ -38,7 +38,8 @@ struct options {
 	bool quiet;       /* -q: no greeting */
 	bool has_eval;    /* a -e among the steps */
 	int connect;      /* argv index of the command `connect`; 0: none */
-	int reload;       /* argv index of the command `reload`; 0: none */
+	int reload;       /* argv index of the command `reload` or `upgrade`;
+				0: none */
 	int module;       /* argv index of the command `module`; 0: none */
 	int script;       /* argv index of the script ("-": stdin); 0: none */
 	int config;       /* argv index of the configuration; 0: none */

@@ -94,6 +94,8 @@ int serve_run(const struct serve *s, bool *ret_left_behind, int *ret_handles)
 		.on_end = on_end,
 		.on_quit = dump_begin,
 		.arg = (void *)s,
+		.argv = s->argv,
+		.env = s->env,
 	};
 	struct plan *first = make((void *)s);
 

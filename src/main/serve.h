@@ -16,6 +16,7 @@ struct serve {
 	const struct app_step
 		*steps; /* of the command line, in each generation */
 	int step_count;
+	char **env; /* of the start, for the process of an upgrade */
 };
 
 /**

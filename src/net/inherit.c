@@ -21,6 +21,7 @@ enum { GIVEN_FIRST = 3 };
 static struct {
 	struct inherited *all;
 	unsigned count, capacity;
+	bool committed;
 } table;
 
 struct inherited *inherit_at(unsigned i)
@@ -313,6 +314,38 @@ void inherit_release(struct inherited *e)
 		if (is_same(&table.all[i].bound, &e->bound))
 			table.all[i].claimed = false;
 	}
+}
+
+unsigned inherit_close_untaken(char marks[static INHERIT_MAX])
+{
+	for (unsigned i = 0; i < table.count; i++) {
+		struct inherited *e = &table.all[i];
+
+		marks[i] = e->taken ? '1' : '0';
+		if (e->given || e->taken || e->fd < 0)
+			continue;
+		close(e->fd);
+		e->fd = -1;
+	}
+	return table.count;
+}
+
+void inherit_commit(void)
+{
+	for (unsigned i = 0; i < table.count; i++) {
+		struct inherited *e = &table.all[i];
+
+		if (e->given || e->fd < 0)
+			continue;
+		close(e->fd);
+		e->fd = -1;
+	}
+	table.committed = true;
+}
+
+bool inherit_is_committed(void)
+{
+	return table.committed;
 }
 
 void inherit_format(const struct inherited *e, char *text, size_t size)

@@ -52,5 +52,13 @@ struct inherited *inherit_next(const struct listen_address *bound);
 /** A given one is nobody's any more, and may be claimed again. */
 void inherit_release(struct inherited *e);
 
+/** Those handed that nobody has taken are closed. A mark for each of the table, '1' or '0',
+ * into @a marks: has it been taken? Returns how many. Under the lock: listen_share_close_untaken(). */
+unsigned inherit_close_untaken(char marks[static INHERIT_MAX]);
+
+/** Who was handed them has them alone from now on. */
+void inherit_commit(void);
+bool inherit_is_committed(void);
+
 /** "unix:/run/x", "127.0.0.1:80", "[::1]:80", as a configuration has it. */
 void inherit_format(const struct inherited *e, char *text, size_t size);

@@ -24,6 +24,9 @@ struct shared {
 	int fd; /* of a unix socket, a given one: all others are its duplicates;
 		   else -1 */
 	struct inherited *given; /* NULL: it is our own */
+	bool borrowed;           /* handed, see inherit.h */
+	bool passed;             /* it is another process's now */
+	unsigned id;
 };
 
 /* That one of the workers has it. */
@@ -35,6 +38,8 @@ struct listen_hold {
 	int fd;                    /* its own, as long as it holds */
 	struct listen_hold *older; /* whose socket it has taken over */
 	struct listen_hold *heir;  /* who has taken over its socket */
+	bool borrowed, passed;     /* as above, over TCP */
+	unsigned id;
 };
 
 static __thread unsigned generation;
@@ -139,13 +144,31 @@ static int duplicate(int fd)
 	return copy < 0 ? -errno : copy;
 }
 
+static int take_handed(struct inherited *e, struct shared *s,
+		       struct listen_hold *hold)
+{
+	int fd = duplicate(e->fd);
+
+	if (fd < 0)
+		return fd;
+	e->taken = true;
+	if (is_unix(&s->wanted))
+		s->borrowed = true;
+	else
+		hold->borrowed = true;
+	return fd;
+}
+
 /* What the process was started with, or a new one. Returns a descriptor or UV_E*. */
-static int take_or_bind(struct shared *s, listen_bind_f bind, void *arg)
+static int take_or_bind(struct shared *s, struct listen_hold *hold,
+			listen_bind_f bind, void *arg)
 {
 	struct inherited *e = inherit_claim(&s->wanted);
 
 	if (e == NULL)
 		return bind(&s->wanted, false, arg);
+	if (!e->given)
+		return take_handed(e, s, hold);
 	s->given = e;
 	return duplicate(e->fd);
 }
@@ -157,10 +180,10 @@ static void note_use(struct shared *s, const struct listen_hold *hold)
 }
 
 /* The first one. Returns a descriptor or UV_E*. */
-static int open_first(struct shared *s, bool alone, listen_bind_f bind,
-		      void *arg)
+static int open_first(struct shared *s, struct listen_hold *hold, bool alone,
+		      listen_bind_f bind, void *arg)
 {
-	int fd = take_or_bind(s, bind, arg);
+	int fd = take_or_bind(s, hold, bind, arg);
 	int rc;
 
 	if (fd < 0)
@@ -186,14 +209,18 @@ static struct listen_hold *find_older(const struct shared *s,
 	return NULL;
 }
 
-static int open_next(const struct shared *s, struct listen_hold *hold,
+static int open_next(struct shared *s, struct listen_hold *hold,
 		     listen_bind_f bind, void *arg)
 {
 	struct listen_hold *older;
+	struct inherited *e;
 	int fd;
 
 	if (s->fd >= 0)
 		return duplicate(s->fd);
+	e = inherit_next(&s->bound);
+	if (e != NULL)
+		return take_handed(e, s, hold);
 	older = find_older(s, hold);
 	if (older == NULL)
 		return bind(&s->bound, true, arg);
@@ -246,6 +273,7 @@ static int join(struct listen_hold *hold, const struct listen_address *addr,
 		bool *ret_first)
 {
 	bool in_use = false, alone = hold->owner == NULL;
+	static unsigned ids;
 	struct shared *s = alone ? NULL : find(addr, hold->owner, &in_use);
 	bool first = s == NULL;
 	int fd;
@@ -256,7 +284,7 @@ static int join(struct listen_hold *hold, const struct listen_address *addr,
 		s = shared_new(addr, name);
 	if (s == NULL)
 		return UV_ENOMEM;
-	fd = first ? open_first(s, alone, bind, arg)
+	fd = first ? open_first(s, hold, alone, bind, arg)
 		   : open_next(s, hold, bind, arg);
 	if (fd < 0) {
 		if (first) {
@@ -268,6 +296,9 @@ static int join(struct listen_hold *hold, const struct listen_address *addr,
 	if (first && !alone)
 		list_add_tail(&all, &s->link);
 	note_use(s, hold);
+	if (s->id == 0)
+		s->id = ++ids;
+	hold->id = ++ids;
 	hold->shared = s;
 	hold->fd = fd;
 	list_add_tail(&s->holds, &hold->link);
@@ -299,12 +330,21 @@ int listen_share_join(const struct listen_address *addr, const char *name,
 	return fd;
 }
 
+/* What is done to it would be done to somebody else's. */
+static bool is_outside(const struct shared *s)
+{
+	return s->given != NULL || s->passed ||
+	       (s->borrowed && !inherit_is_committed());
+}
+
 bool listen_share_is_succeeded(const struct listen_hold *hold)
 {
 	bool succeeded;
 
 	pthread_mutex_lock(&lock);
-	succeeded = hold->heir != NULL || hold->shared->given != NULL;
+	succeeded = hold->heir != NULL || hold->passed ||
+		    is_outside(hold->shared) ||
+		    (hold->borrowed && !inherit_is_committed());
 	pthread_mutex_unlock(&lock);
 	return succeeded;
 }
@@ -326,7 +366,7 @@ bool listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
 	last = list_empty(&s->holds);
 	if (last) {
 		list_del(&s->link);
-		if (s->given == NULL)
+		if (!is_outside(s))
 			remove(arg);
 		if (s->fd >= 0)
 			close(s->fd);
@@ -352,5 +392,108 @@ void listen_share_each_unused(unsigned number,
 		if (e->given && e->used != number + 1)
 			fn(e, arg);
 	}
+	pthread_mutex_unlock(&lock);
+}
+
+/* --- a process that replaces this one, or that this one replaces --- */
+
+struct passing {
+	struct listen_pass *list;
+	unsigned count, max;
+};
+
+static int pass(struct passing *p, int fd, const struct listen_pass *of)
+{
+	struct listen_pass *l = &p->list[p->count];
+
+	if (p->count == p->max)
+		return UV_E2BIG;
+	*l = *of;
+	l->fd = duplicate(fd);
+	if (l->fd < 0)
+		return l->fd;
+	p->count++;
+	return 0;
+}
+
+static int pass_shared(struct passing *p, const struct shared *s)
+{
+	struct listen_pass of = { .id = s->id,
+				  .any_port = takes_any_port(&s->wanted) };
+	int rc = 0;
+
+	if (s->given != NULL)
+		return 0; /* all of those are passed */
+	if (s->fd >= 0)
+		return pass(p, s->fd, &of);
+	list_foreach(link, &s->holds) {
+		const struct listen_hold *h =
+			list_entry(link, struct listen_hold, link);
+
+		of.id = h->id;
+		if (rc == 0 && h->heir == NULL)
+			rc = pass(p, h->fd, &of);
+	}
+	return rc;
+}
+
+int listen_share_pass(struct listen_pass *list, unsigned max)
+{
+	struct passing p = { .list = list, .max = max };
+	const struct inherited *e;
+	int rc = 0;
+
+	pthread_mutex_lock(&lock);
+	list_foreach(link, &all) {
+		if (rc == 0)
+			rc = pass_shared(&p,
+					 list_entry(link, struct shared, link));
+	}
+	for (unsigned i = 0; rc == 0 && (e = inherit_at(i)) != NULL; i++) {
+		if (e->given)
+			rc = pass(&p, e->fd,
+				  &(struct listen_pass){ .name = e->name });
+	}
+	pthread_mutex_unlock(&lock);
+	if (rc == 0)
+		return (int)p.count;
+	while (p.count > 0)
+		close(list[--p.count].fd);
+	return rc;
+}
+
+void listen_share_passed(unsigned id)
+{
+	pthread_mutex_lock(&lock);
+	list_foreach(link, &all) {
+		struct shared *s = list_entry(link, struct shared, link);
+
+		if (s->id == id)
+			s->passed = true;
+		list_foreach(other, &s->holds) {
+			struct listen_hold *h =
+				list_entry(other, struct listen_hold, link);
+
+			if (h->id == id)
+				h->passed = true;
+		}
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+unsigned listen_share_close_untaken(char *marks)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&lock);
+	n = inherit_close_untaken(marks);
+	pthread_mutex_unlock(&lock);
+	return n;
+}
+
+void listen_share_commit(void)
+{
+	pthread_mutex_lock(&lock);
+	inherit_commit();
 	pthread_mutex_unlock(&lock);
 }

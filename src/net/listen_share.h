@@ -66,3 +66,24 @@ bool listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
 void listen_share_each_unused(unsigned number,
 			      void (*fn)(const struct inherited *e, void *arg),
 			      void *arg);
+
+/* --- a process that replaces this one, or that this one replaces --- */
+
+/** A socket for it. */
+struct listen_pass {
+	int fd;
+	unsigned id;      /* 0: given */
+	bool any_port;    /* it was asked for with port 0 */
+	const char *name; /* of a given one; NULL: it is our own */
+};
+
+/** Duplicates of all that this process has, the caller's to close. Returns how many, or
+ * UV_E*; UV_E2BIG: more than @a max. */
+int listen_share_pass(struct listen_pass *list, unsigned max);
+
+/** That one is the other process's from now on: it only need be closed. */
+void listen_share_passed(unsigned id);
+
+/** As inherit_close_untaken(), inherit_commit(). */
+unsigned listen_share_close_untaken(char *marks);
+void listen_share_commit(void);

@@ -96,6 +96,11 @@ void notify_say(const char *fmt, ...)
 			   size < WORDS_MAX ? (size_t)size : WORDS_MAX - 1);
 }
 
+void notify_end(void)
+{
+	self.path[0] = '\0';
+}
+
 void notify_reloading(void)
 {
 	struct timespec now;

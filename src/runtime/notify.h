@@ -22,5 +22,8 @@ uint64_t notify_watchdog_ns(void);
 /** Say one or several lines. What cannot be said is lost. */
 void notify_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/** Nothing more is said: another process speaks for the service. */
+void notify_end(void);
+
 /** RELOADING=1, with the time that is wanted then. */
 void notify_reloading(void);

@@ -104,8 +104,12 @@ static int set_files(posix_spawn_file_actions_t *a,
 		if (spec->fds[i] < 0)
 			rc = posix_spawn_file_actions_addclose(a, i);
 	}
+	for (unsigned i = 0; i < spec->more_count && rc == 0; i++)
+		rc = posix_spawn_file_actions_adddup2(a, spec->more[i],
+						      3 + (int)i);
 	if (rc == 0 && (spec->flags & PROCESS_CLOSE_FDS))
-		rc = posix_spawn_file_actions_addclosefrom_np(a, 3);
+		rc = posix_spawn_file_actions_addclosefrom_np(
+			a, 3 + (int)spec->more_count);
 	return rc;
 }
 
@@ -157,6 +161,8 @@ int process_spawn(const struct process_spec *spec, struct process *ret_process)
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	struct process p = { 0, -1, -1 };
+	char *const *env = spec->env != NULL ? spec->env : environ;
+	bool searches = (spec->flags & PROCESS_SEARCH) != 0;
 	int rc;
 
 	sweep();
@@ -170,12 +176,11 @@ int process_spawn(const struct process_spec *spec, struct process *ret_process)
 	if (rc == 0)
 		rc = set_attributes(&attr, spec);
 	if (rc == 0)
-		rc = inject("process.spawn")
-			     ? EAGAIN
-			     : posix_spawn(&p.pid, spec->path, &actions, &attr,
-					   spec->argv,
-					   spec->env != NULL ? spec->env
-							     : environ);
+		rc = inject("process.spawn") ? EAGAIN
+		     : searches ? posix_spawnp(&p.pid, spec->path, &actions,
+					       &attr, spec->argv, env)
+				: posix_spawn(&p.pid, spec->path, &actions,
+					      &attr, spec->argv, env);
 	posix_spawnattr_destroy(&attr);
 out_actions:
 	posix_spawn_file_actions_destroy(&actions);

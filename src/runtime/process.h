@@ -10,9 +10,10 @@
 enum {
 	PROCESS_SETSID = 1 << 0,
 	PROCESS_SETPGID = 1 << 1,         /* a group of its own */
-	PROCESS_CLOSE_FDS = 1 << 2,       /* all beyond 2 */
+	PROCESS_CLOSE_FDS = 1 << 2,       /* all beyond those that it gets */
 	PROCESS_DEFAULT_SIGNALS = 1 << 3, /* every action is the default */
 	PROCESS_EMPTY_MASK = 1 << 4,      /* no signal is blocked */
+	PROCESS_SEARCH = 1 << 5, /* a path without '/' is looked for in PATH */
 };
 
 /** What to start. */
@@ -21,6 +22,8 @@ struct process_spec {
 	char *const *argv;
 	char *const *env; /* NULL: ours */
 	int fds[3];       /* what 0, 1, 2 become; negative: closed */
+	const int *more; /* what 3 and on become; they are above all of these */
+	unsigned more_count;
 	unsigned flags;
 };
 

@@ -17,7 +17,9 @@
 
 #include "runtime/loop.h"
 
-static const int taken[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGQUIT };
+static const int taken[] = {
+	SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGQUIT
+};
 
 enum { TAKEN = sizeof taken / sizeof *taken, QUIT_LATE_S = 2 };
 
@@ -30,6 +32,7 @@ static struct {
 	atomic_int asked; /* requests to end so far */
 	atomic_int first; /* the signal of the first; 0: none */
 	atomic_uint deadline;
+	bool ends; /* without a request */
 	_Atomic(void (*)(int)) on_request;
 	_Atomic(void (*)(void)) on_interrupt;
 	_Atomic(void (*)(void)) last_words;
@@ -73,18 +76,23 @@ static void on_alarm(int signo)
 	_exit(1);
 }
 
+static void start_deadline(void)
+{
+	struct sigaction sa = { .sa_handler = on_alarm };
+
+	if (state.deadline == 0)
+		return;
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGALRM, &sa, NULL);
+	alarm(state.deadline);
+}
+
 static void on_first_request(int signo)
 {
 	void (*on_request)(int) = state.on_request;
 
 	state.first = signo;
-	if (state.deadline > 0) {
-		struct sigaction sa = { .sa_handler = on_alarm };
-
-		sigemptyset(&sa.sa_mask);
-		sigaction(SIGALRM, &sa, NULL);
-		alarm(state.deadline);
-	}
+	start_deadline();
 	if (on_request != NULL)
 		on_request(signo);
 }
@@ -202,6 +210,7 @@ int signals_start(struct signals *s, struct loop *loop, signals_f fn, void *arg)
 	state.self = s;
 	state.asked = 0;
 	state.first = 0;
+	state.ends = false;
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGPIPE, &sa, NULL);
 	sigaction(SIGXFSZ, &sa, NULL);
@@ -219,7 +228,8 @@ int signals_start(struct signals *s, struct loop *loop, signals_f fn, void *arg)
 			sa.sa_flags |= SA_SIGINFO;
 		}
 		state.pending[i] = false;
-		state.fatal[i] = taken[i] != SIGUSR1 && taken[i] != SIGQUIT;
+		state.fatal[i] = taken[i] == SIGINT || taken[i] == SIGTERM ||
+				 taken[i] == SIGHUP;
 		sigaction(taken[i], NULL, &state.old[i]);
 		/* nohup's wish is kept. */
 		if (taken[i] != SIGHUP || state.old[i].sa_handler != SIG_IGN)
@@ -235,7 +245,7 @@ void signals_stop(struct signals *s)
 		return;
 	for (int i = 0; i < TAKEN; i++)
 		sigaction(taken[i], &state.old[i], NULL);
-	if (state.first != 0)
+	if (state.first != 0 || state.ends)
 		alarm(0);
 	if (state.has_quit_timer)
 		timer_delete(state.quit_timer);
@@ -256,6 +266,12 @@ void signals_set_fatal(int signo, bool fatal)
 void signals_set_deadline(unsigned seconds)
 {
 	state.deadline = seconds;
+}
+
+void signals_end_without(void)
+{
+	state.ends = true;
+	start_deadline();
 }
 
 void signals_withdraw(int signo)

@@ -25,7 +25,7 @@ struct signals {
 };
 
 /**
- * Take SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGQUIT; SIGPIPE is caught and does
+ * Take SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGQUIT; SIGPIPE is caught and does
  * nothing, so that writes fail with EPIPE, and programs started from here have
  * it as usual. Returns 0, or UV_E*.
  */
@@ -47,6 +47,9 @@ void signals_set_fatal(int signo, bool fatal);
  * doing then. Takes SIGALRM from that request on.
  */
 void signals_set_deadline(unsigned seconds);
+
+/** The process ends without a request: as if there had been one, for the deadline. */
+void signals_end_without(void);
 
 /** The first request was none, if it was @a signo: whoever was told says so. */
 void signals_withdraw(int signo);

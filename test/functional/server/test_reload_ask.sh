@@ -125,7 +125,19 @@ answers 5 || fail 'the answer came too early'
 configuration 6
 run neap reload --pid $server
 code_is 0
-eventually answers 6
+out_has 'generation '
+answers 6 || fail 'the answer came too early'
+configuration broken
+run neap reload --pid $server
+code_is 1
+err_has 'this one cannot start'
+# Without a console that may, by a signal.
+configuration 7
+sed -i '/console:/,/unix:lua/d' server.yaml
+run neap reload --pid $server
+code_is 0
+out_is "process $server has been told; its log says what comes of it"
+eventually answers 7
 
 kill -s TERM $server
 finish
