@@ -33,7 +33,8 @@ local function check_name(name, f)
         args.wanted(1, f, 'string', name)
     elseif not name:find('^proc%.[%w_.]+$') or #name > 255 then
         args.bad(1, f, "a name is 'proc.' with letters, digits and underscores "
-            .. 'behind, 255 bytes at most: other variables belong to a request')
+            .. 'behind, 255 bytes at most: other variables belong to a request '
+            .. 'or its connection')
     end
     return name
 end

@@ -5,15 +5,13 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/session.h"
 #include "app/worker.h"
 #include "base/diag.h"
 #include "base/inject.h"
 
-struct request_var {
-	struct request_var *next;
-	struct request_value value;
-	char name[];
-};
+static const struct var_limits limits = { REQUEST_VARS_MAX,
+					  REQUEST_VAR_BYTES_MAX, "request" };
 
 static atomic_uint live_requests, live_contexts;
 
@@ -50,6 +48,7 @@ struct request *request_new(struct worker *w)
 		r->contexts[kind].ref = LUA_NOREF;
 	}
 	pthread_mutex_init(&r->lock, NULL); /* plain: cannot fail */
+	var_store_create(&r->vars);
 	atomic_fetch_add(&live_requests, 1);
 	return r;
 }
@@ -60,29 +59,13 @@ struct request *request_ref(struct request *r)
 	return r;
 }
 
-static void var_free(struct request_var *v)
-{
-	if (v->value.kind == REQUEST_STRING)
-		request_string_unref(v->value.string);
-	mem_free(v);
-}
-
-static void free_vars(struct request_var *v)
-{
-	while (v != NULL) {
-		struct request_var *next = v->next;
-
-		var_free(v);
-		v = next;
-	}
-}
-
 void request_unref(struct request *r)
 {
 	if (r == NULL ||
 	    atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	free_vars(r->vars);
+	var_store_destroy(&r->vars);
+	session_unref(r->session);
 	pthread_mutex_destroy(&r->lock);
 	mem_free(r);
 	atomic_fetch_sub(&live_requests, 1);
@@ -133,17 +116,14 @@ static void run_release(struct mail *m, bool delivered)
 
 void request_end(struct request *r, struct worker *w)
 {
-	struct request_var *vars;
 	bool used[CONTEXT_KINDS];
 
 	pthread_mutex_lock(&r->lock);
-	vars = r->vars;
-	r->vars = NULL;
 	r->over = true;
 	memcpy(used, r->used, sizeof used);
 	memset(r->used, 0, sizeof r->used);
 	pthread_mutex_unlock(&r->lock);
-	free_vars(vars);
+	var_store_end(&r->vars);
 	for (int kind = 0; kind < CONTEXT_KINDS; kind++) {
 		struct context *c = &r->contexts[kind];
 		struct worker *state = request_state(r, kind);
@@ -172,123 +152,35 @@ bool request_is_over(struct request *r)
 	return over;
 }
 
-struct request_string *request_string_new(const char *data, size_t size)
+void request_set_session(struct request *r, struct session *session)
 {
-	struct request_string *s = mem_alloc(sizeof *s + size);
-
-	if (s == NULL) {
-		diag_set_oom(size, "a variable");
-		return NULL;
-	}
-	atomic_init(&s->refs, 1);
-	s->size = size;
-	memcpy(s->data, data, size);
-	return s;
+	if (r->session == NULL)
+		r->session = session_ref(session);
 }
 
-void request_string_unref(struct request_string *s)
+/* Of another place: a request that no connection has brought has none. */
+static struct session *session_for(struct request *r, const char *name)
 {
-	if (s != NULL &&
-	    atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1)
-		mem_free(s);
-}
-
-static size_t cost(const struct request_var *v)
-{
-	size_t size = sizeof *v + strlen(v->name);
-
-	if (v->value.kind == REQUEST_STRING)
-		size += v->value.string->size;
-	return size;
-}
-
-static struct request_var **find(struct request *r, const char *name)
-{
-	struct request_var **at = &r->vars;
-
-	while (*at != NULL && strcmp((*at)->name, name) != 0)
-		at = &(*at)->next;
-	return at;
-}
-
-/* With the lock held; @a v is NULL to remove. Returns what is to be freed: the
- * old one, or @a v with diag set. */
-static struct request_var *put(struct request *r, const char *name,
-			       struct request_var *v, bool *ret_failed)
-{
-	struct request_var **at = find(r, name), *old = *at;
-	size_t bytes = r->var_bytes - (old == NULL ? 0 : cost(old)) +
-		       (v == NULL ? 0 : cost(v));
-	unsigned count = r->var_count - (old != NULL) + (v != NULL);
-
-	*ret_failed = true;
-	if (r->over) {
-		fail_over();
-		return v;
-	}
-	if (count > REQUEST_VARS_MAX || bytes > REQUEST_VAR_BYTES_MAX) {
-		diag_set(ClientError,
-			 "variable '%s': a request has at most %d variables "
-			 "with %d bytes in all",
-			 name, REQUEST_VARS_MAX, REQUEST_VAR_BYTES_MAX);
-		return v;
-	}
-	*ret_failed = false;
-	if (old != NULL)
-		*at = old->next;
-	if (v != NULL) {
-		v->next = r->vars;
-		r->vars = v;
-	}
-	r->var_bytes = bytes;
-	r->var_count = count;
-	return old;
+	return strncmp(name, SESSION_SCOPE, strlen(SESSION_SCOPE)) == 0
+		       ? r->session
+		       : NULL;
 }
 
 int request_set_var(struct request *r, const char *name,
 		    struct request_value value)
 {
-	size_t size = strlen(name) + 1;
-	struct request_var *v = NULL, *old;
-	bool failed;
+	struct session *session = session_for(r, name);
 
-	if (value.kind != REQUEST_NIL) {
-		v = mem_zalloc(sizeof *v + size);
-		if (v == NULL) {
-			diag_set_oom(sizeof *v + size, "a variable");
-			if (value.kind == REQUEST_STRING)
-				request_string_unref(value.string);
-			return -1;
-		}
-		memcpy(v->name, name, size);
-		v->value = value;
-	}
-	pthread_mutex_lock(&r->lock);
-	old = put(r, name, v, &failed);
-	pthread_mutex_unlock(&r->lock);
-	if (old != NULL)
-		var_free(old);
-	return failed ? -1 : 0;
+	return session == NULL ? var_store_set(&r->vars, &limits, name, value)
+			       : session_set_var(session, name, value);
 }
 
 int request_get_var(struct request *r, const char *name,
 		    struct request_value *ret_value)
 {
-	struct request_value value = { REQUEST_NIL, { 0 } };
-	struct request_var *v;
-	bool over;
+	struct session *session = session_for(r, name);
 
-	pthread_mutex_lock(&r->lock);
-	over = r->over;
-	v = *find(r, name);
-	if (v != NULL)
-		value = v->value;
-	if (value.kind == REQUEST_STRING)
-		atomic_fetch_add_explicit(&value.string->refs, 1,
-					  memory_order_relaxed);
-	pthread_mutex_unlock(&r->lock);
-	if (over)
-		return fail_over();
-	*ret_value = value;
-	return 0;
+	return session == NULL
+		       ? var_store_get(&r->vars, &limits, name, ret_value)
+		       : session_get_var(session, name, ret_value);
 }

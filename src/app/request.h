@@ -14,11 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "app/var_store.h"
 #include "runtime/mailbox.h"
 
 struct app;
 struct request;
-struct request_var;
+struct session;
 struct worker;
 
 enum context_kind {
@@ -45,10 +46,9 @@ struct request {
 	atomic_uint refs;
 	struct worker *worker; /* whose state the per-worker functions run in */
 	struct context contexts[CONTEXT_KINDS];
-	pthread_mutex_t lock; /* of the rest */
-	struct request_var *vars;
-	unsigned var_count;
-	size_t var_bytes;
+	struct var_store vars;
+	struct session *session;  /* of its connection; NULL: none yet */
+	pthread_mutex_t lock;     /* of the rest */
 	bool used[CONTEXT_KINDS]; /* its state has been, or will be, entered */
 	bool over;
 };
@@ -75,6 +75,10 @@ void request_unref(struct request *r); /* NULL is fine */
  */
 void request_end(struct request *r, struct worker *w);
 
+/** It belongs to that connection, which lives at least as long. Once, by who began it and
+ * before others know of it. */
+void request_set_session(struct request *r, struct session *session);
+
 /** Where functions of @a kind run. */
 struct worker *request_state(const struct request *r, enum context_kind kind);
 
@@ -82,37 +86,12 @@ struct worker *request_state(const struct request *r, enum context_kind kind);
  * over. */
 int request_enter(struct request *r, enum context_kind kind);
 
-enum request_value_kind {
-	REQUEST_NIL,
-	REQUEST_BOOLEAN,
-	REQUEST_NUMBER,
-	REQUEST_STRING,
-};
-
-/** The value of a variable. A string is immutable and counted. */
-struct request_string {
-	atomic_uint refs;
-	size_t size;
-	char data[];
-};
-
-struct request_value {
-	enum request_value_kind kind;
-	union {
-		bool boolean;
-		double number;
-		struct request_string *string;
-	};
-};
-
-struct request_string *request_string_new(const char *data, size_t size);
-void request_string_unref(struct request_string *s); /* NULL is fine */
-
 /** From any thread. */
 bool request_is_over(struct request *r);
 
-/** Set a variable; nil removes it. Takes over the reference of a string, also
- * on failure. Returns 0, or -1 with diag set: over, out of a limit, no memory. */
+/** Set a variable, of the connection if its name begins so; nil removes it. Takes over
+ * the reference of a string, also on failure. Returns 0, or -1 with diag set: over, out
+ * of a limit, no memory. */
 int request_set_var(struct request *r, const char *name,
 		    struct request_value value);
 

@@ -145,6 +145,7 @@ function log:keep(txn)
     if txn._kept == nil then
         local ok, copy = pcall(copy_request, txn.req)
         txn._kept = ok and copy or refused_request({})
+        txn:session(false)
     end
 end
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "app/request.h"
+#include "app/session_object.h"
 #include "app/variable.h"
 #include "app/worker.h"
 #include "base/diag.h"
@@ -260,4 +261,5 @@ void request_object_open(lua_State *L)
 	lua_pop(L, 2);
 	lua_newtable(L);
 	luaL_register(L, NULL, functions);
+	session_object_add(L);
 }

@@ -15,14 +15,14 @@ local M = {}
 local base64_decode = values.encoder('base64_decode', 1, 1, 'bool', false)
 local hex_decode = values.encoder('hex_decode', 1, 1)
 
-local scopes = { proc = true, txn = true, req = true, res = true }
+local scopes = { proc = true, sess = true, txn = true, req = true, res = true }
 
 local function variable(text)
     local scope, name = text:match('^(%w+)%.([%w_.]+)$')
     if name and scopes[scope] and #text <= 255 then
         return text
     end
-    return nil, 'a variable is expected, as txn.name (proc, txn, req, res)'
+    return nil, 'a variable is expected, as txn.name (proc, sess, txn, req, res)'
 end
 
 -- The bytes of a mask of @size bytes with so many bits.

@@ -89,7 +89,11 @@ function M.task(f, ...)
     end
 end
 
-M.counts = c.counts -- counts() -> requests, contexts alive in the process
+M.counts = c.counts -- counts() -> requests, contexts, sessions alive in the process
+
+-- The variables of a connection, see session_object.c.
+M.session_of, M.session_get, M.session_set = c.session_of, c.session_get, c.session_set
+M.session_end, M.session_attach = c.session_end, c.session_attach
 
 -- What a state is made of, line by line: what its globals and loaded modules
 -- are, which functions, where they look for modules, its limits. Left out is

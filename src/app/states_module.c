@@ -12,6 +12,7 @@
 #include "app/report.h"
 #include "app/request.h"
 #include "app/request_object.h"
+#include "app/session.h"
 #include "app/script.h"
 #include "app/state_call.h"
 #include "app/worker.h"
@@ -259,14 +260,15 @@ static int l_start_task(lua_State *L)
 	return 0;
 }
 
-/* counts() -> requests, contexts */
+/* counts() -> requests, contexts, sessions */
 static int l_counts(lua_State *L)
 {
 	struct request_counts counts = request_counts();
 
 	lua_pushinteger(L, counts.requests);
 	lua_pushinteger(L, counts.contexts);
-	return 2;
+	lua_pushinteger(L, session_count());
+	return 3;
 }
 
 /* limits() -> lines: what a state's limits are */

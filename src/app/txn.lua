@@ -8,6 +8,8 @@ local act = require('neap.act')
 local fields = require('neap.fields')
 local states = require('neap.states')
 
+local session_end, session_of = states.session_end, states.session_of
+
 local error, type, setmetatable = error, type, setmetatable
 local pairs, rawset = pairs, rawset
 
@@ -201,8 +203,12 @@ end
 
 -- The end of it: nothing of it can be used any more.
 function M.finish(txn)
-    local owner = txn._owner
+    local owner, session = txn._owner, txn._session
     txn.over = true
+    if session then
+        txn._session = nil
+        session_end(session)
+    end
     if owner then
         txn._owner, txn._object = nil, nil
         states.request_end(owner)
@@ -227,12 +233,24 @@ function TXN:object()
     local owner
     owner, object = states.request_new()
     self._owner, self._object = owner, object
+    states.session_attach(object, self._session or self.req)
     for name, value in pairs(self._vars or {}) do
         object:set_var(name, value)
     end
     self._vars = nil
     object:set_priv(self) -- for what functions elsewhere ask of it
     return object
+end
+
+-- What the requests of its connection have in common. @create: if there is nothing yet,
+-- which is otherwise nil.
+function TXN:session(create)
+    local session = self._session
+    if session == nil then
+        session = session_of(self.req, create)
+        self._session = session
+    end
+    return session
 end
 
 -- What other states are told of it beforehand.
@@ -274,9 +292,9 @@ local function check_var(name, level)
     if not scopes[scope] or not rest:find('^[%w_.]+$') then
         error(("variable '%s': a name is proc, sess, txn, req or res, a dot, "
             .. 'and letters, digits and underscores'):format(name), level + 1)
-    elseif scope == 'check' or scope == 'sess' then
-        error(("variable '%s': there is no scope '%s' here"):format(name,
-            scope), level + 1)
+    elseif scope == 'check' then
+        error(("variable '%s': there is no scope 'check' here"):format(name),
+            level + 1)
     end
     return scope
 end
@@ -296,8 +314,14 @@ end
 local FEW, SHORT, NAME_MAX = 16, 1024, 255
 
 local function put_var(self, name, value)
-    if check_var(name, 3) == 'proc' then
+    local scope = check_var(name, 3)
+    if scope == 'proc' then
         require('core').set_var(name, value)
+    elseif scope == 'sess' and not self._object and #name <= NAME_MAX then
+        local session = self:session(value ~= nil)
+        if session then
+            states.session_set(session, name, value)
+        end
     elseif self._object or (self._var_count or 0) >= FEW or #name > NAME_MAX or
            type(value) == 'string' and #value > SHORT then
         self:object():set_var(name, value) -- which has limits
@@ -316,10 +340,14 @@ end
 
 function TXN:get_var(name)
     self:check()
-    if check_var(name, 2) == 'proc' then
+    local scope = check_var(name, 2)
+    if scope == 'proc' then
         return require('core').get_var(name)
     elseif self._object then
         return self._object:get_var(name)
+    elseif scope == 'sess' then
+        local session = self:session(false)
+        return session and states.session_get(session, name)
     end
     return self._vars and self._vars[name]
 end

@@ -157,6 +157,7 @@ struct http1_conn {
 	struct list link;         /* in the server's list of its wait */
 	struct http_request *req; /* the one being received or handled */
 	struct http2 *h2;         /* its session; NULL: it speaks HTTP/1 */
+	struct http_kept *kept;   /* of the handler's side; NULL: nothing */
 	struct buf in;            /* input that is not in the read buffer */
 	uint32_t requests;        /* served so far */
 	uint32_t progress;        /* SEND: unsent then; LINGER: bytes read */

@@ -11,6 +11,7 @@
 
 #include "base/inject.h"
 #include "net/http2.h"
+#include "net/http_request.h"
 
 enum {
 	OUT_KEEP = 1 << 20,   /* of the output buffer, after a large batch */
@@ -216,6 +217,8 @@ static void on_closed(struct stream *s)
 	buf_destroy(&c->in);
 	http1__access_free(c);
 	http2__free(c->h2);
+	if (c->kept != NULL)
+		c->kept->drop(c->kept);
 	mem_free(c);
 	http1__forget(server);
 }

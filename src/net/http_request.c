@@ -48,6 +48,11 @@ void *http_request_owner(const struct http_request *req)
 	return req->owner;
 }
 
+struct http_kept **http_request_kept(struct http_request *req)
+{
+	return req->conn == NULL ? NULL : &req->conn->kept;
+}
+
 const char *http_request_method(const struct http_request *req)
 {
 	return llhttp_method_name(req->method);

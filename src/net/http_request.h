@@ -58,6 +58,15 @@ struct http_server *http_request_server(const struct http_request *req);
 void http_request_set_owner(struct http_request *req, void *owner);
 void *http_request_owner(const struct http_request *req);
 
+/** What the handler's side keeps with a connection, for all of its requests: dropped
+ * when it has been closed. */
+struct http_kept {
+	void (*drop)(struct http_kept *kept);
+};
+
+/** Its place, which is empty at first; NULL: the peer has gone. */
+struct http_kept **http_request_kept(struct http_request *req);
+
 /** "GET", ...: a static string. The number is llhttp's. */
 const char *http_request_method(const struct http_request *req);
 unsigned http_request_method_number(const struct http_request *req);

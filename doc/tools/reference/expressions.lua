@@ -78,7 +78,7 @@ local DIFFERENCES = [[
 - A text may have a zero byte, and does not end there.
 - `json_query` reads escapes in texts; with `int` a text that is no integer is nothing.
 - `thread` counts from 1; 0 is the shared state.
-- `set-var` and `unset-var` know the scopes `proc`, `txn`, `req` and `res`.
+- `set-var` and `unset-var` know the scopes `proc`, `sess`, `txn`, `req` and `res`, and no `check`.
 - There are no stick tables, backends, captures, user lists, buffers, MQTT, FIX and protocol
   buffers, and no variables in file names; what needs them is refused, and says so.
 ]]

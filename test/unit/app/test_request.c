@@ -156,8 +156,8 @@ static void variables_have_limits(void **state)
 		snprintf(name, sizeof name, "v%d", i);
 		assert_int_equal(request_set_var(r, name, nil), 0);
 	}
-	assert_int_equal(r->var_count, 0);
-	assert_int_equal(r->var_bytes, 0);
+	assert_int_equal(r->vars.count, 0);
+	assert_int_equal(r->vars.bytes, 0);
 
 	/* One that is refused leaves what was there. */
 	assert_int_equal(request_set_var(r, "a", string(half, HALF)), 0);
@@ -166,7 +166,7 @@ static void variables_have_limits(void **state)
 	fails_with(&ClientError, "'b'");
 	assert_int_equal(request_get_var(r, "b", &(struct request_value){ 0 }),
 			 0);
-	assert_int_equal(r->var_count, 2);
+	assert_int_equal(r->vars.count, 2);
 	/* In place of one as large there is room. */
 	assert_int_equal(request_set_var(r, "a", string(half, HALF)), 0);
 	request_end(r, &workers[0]);
