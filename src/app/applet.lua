@@ -63,6 +63,7 @@ function M.http(txn)
 end
 
 function HTTP:set_status(status, reason)
+    self.txn:check()
     if type(status) ~= 'number' or status < 100 or status > 599 or
        status % 1 ~= 0 then
         return false
@@ -74,6 +75,7 @@ end
 
 function HTTP:add_header(name, value)
     local headers = self._headers
+    self.txn:check()
     name = fields.check_name(name)
     value = fields.check_value(value)
     if headers == nil then
@@ -145,6 +147,7 @@ end
 -- Waits until the peer has read enough of what came before. Nil, err: it has gone.
 function HTTP:send(text)
     local held, ok, err = self.held, true, nil
+    self.txn:check()
     if held == nil then
         error('applet:send(): applet:start_response() comes first', 2)
     elseif type(text) ~= 'string' then
