@@ -323,6 +323,9 @@ int http1__write_switch(struct http_server *server,
 			const struct http_field *fields, size_t count,
 			const char *accept, const char *extension);
 
+/** Write the digits of @a n, at most 20. Returns the place behind them. */
+char *http1__put_number(char *to, uint64_t n);
+
 /** What a Date field says now: 29 bytes. */
 const char *http1__date(struct http_server *server);
 

@@ -146,7 +146,7 @@ static char *put(char *to, const void *data, size_t size)
 
 #define PUT(to, literal) put(to, literal, sizeof(literal) - 1)
 
-static char *put_number(char *to, uint64_t n)
+char *http1__put_number(char *to, uint64_t n)
 {
 	char digits[20];
 	unsigned at = sizeof(digits);
@@ -183,7 +183,7 @@ static char *put_start(const struct http_server *server, char *to,
 	reason = resp->phrase != NULL ? resp->phrase
 				      : http_status_reason(resp->status);
 	to = PUT(to, "HTTP/1.1 ");
-	to = put_number(to, resp->status);
+	to = http1__put_number(to, resp->status);
 	*to++ = ' ';
 	to = put(to, reason, strlen(reason));
 	to = PUT(to, "\r\n");
@@ -223,7 +223,7 @@ static char *put_framing(char *to, enum http1_framing framing, uint64_t length)
 {
 	if (framing == HTTP1_LENGTH) {
 		to = PUT(to, "Content-Length: ");
-		to = put_number(to, length);
+		to = http1__put_number(to, length);
 		return PUT(to, "\r\n");
 	}
 	if (framing == HTTP1_CHUNKED)

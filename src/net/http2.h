@@ -33,12 +33,23 @@ enum {
 	HTTP2_HEAD_EXCESS = 1 << 16, /* of a header that is refused */
 	HTTP2_CALM_MS = 1000,        /* for who was told of our end */
 	HTTP2_LINGER_MS = 500,       /* to read an answer, and stop sending */
+	HTTP2_SPARE_KINDS = 8,
+};
+
+/** A head has begun in this read; most end in it, too, and need no deadline. */
+#define HTTP2_HEAD_BEGUN UINT64_MAX
+
+/** Free blocks of the sessions of a server; see http2_memory.c. */
+struct http2_spare {
+	struct list blocks[HTTP2_SPARE_KINDS]; /* by size */
+	uint32_t count[HTTP2_SPARE_KINDS];
 };
 
 /** What the sessions of a server have in common. */
 struct http2_shared {
 	nghttp2_session_callbacks *callbacks;
 	nghttp2_option *option;
+	struct http2_spare spare;
 };
 
 /** What a stream waits for of its peer. */
@@ -82,7 +93,8 @@ struct http2_stream {
 struct http2 {
 	nghttp2_session *session;
 	struct http1_conn *conn;
-	struct list blocks; /* of nghttp2's memory */
+	struct http2_spare *spare;
+	struct list blocks; /* of its memory */
 	struct list streams;
 	struct list ready;    /* requests for their handlers, in order */
 	struct timer timer;   /* looks at what the streams wait for */
@@ -163,6 +175,21 @@ void http2__released(struct http_request *req);
 void http2__stream_unref(struct http2_stream *s);
 
 void http2__shared_free(struct http_server *server);
+
+/* http2_memory.c */
+
+/** As malloc() and free(), for @a h2 alone. NULL: out of memory. */
+void *http2__alloc(struct http2 *h2, size_t size);
+void http2__dealloc(struct http2 *h2, void *data);
+
+/** That for nghttp2. */
+nghttp2_mem http2__memory(struct http2 *h2);
+
+/** Free all that a session has of it. */
+void http2__memory_free(struct http2 *h2);
+
+void http2__spare_init(struct http2_spare *spare);
+void http2__spare_free(struct http2_spare *spare);
 
 /* http2_receive.c: nghttp2's callbacks, from frames to requests. */
 

@@ -62,10 +62,10 @@ static void make_head(struct head *h, struct http_server *server,
 		      const struct http_response *resp, int64_t length)
 {
 	unsigned replaced = http1__replaced(resp->fields, resp->field_count);
-	int n = snprintf(h->status, sizeof(h->status), "%d", resp->status);
+	char *end = http1__put_number(h->status, (unsigned)resp->status);
 
 	h->count = 0;
-	ADD(h, ":status", h->status, (size_t)n);
+	ADD(h, ":status", h->status, (size_t)(end - h->status));
 	if ((replaced & HTTP1_SERVER) == 0)
 		ADD(h, "server", "neap", 4);
 	if ((replaced & HTTP1_DATE) == 0)
@@ -73,8 +73,8 @@ static void make_head(struct head *h, struct http_server *server,
 	add_fields(h, resp->fields, resp->field_count);
 	if (length < 0)
 		return;
-	n = snprintf(h->length, sizeof(h->length), "%lld", (long long)length);
-	ADD(h, "content-length", h->length, (size_t)n);
+	end = http1__put_number(h->length, (uint64_t)length);
+	ADD(h, "content-length", h->length, (size_t)(end - h->length));
 }
 
 /* --- bodies, when nghttp2 may send some --- */

@@ -24,16 +24,17 @@ enum {
 static struct http2_stream *stream_new(struct http2 *h2, int32_t id)
 {
 	struct http_server *server = h2->conn->server;
-	struct http2_stream *s = mem_zalloc(sizeof(*s));
+	struct http2_stream *s = http2__alloc(h2, sizeof(*s));
 	struct http_request *req;
 
 	if (s == NULL)
 		return NULL;
 	req = http1__request_take(server);
 	if (req == NULL) {
-		mem_free(s);
+		http2__dealloc(h2, s);
 		return NULL;
 	}
+	memset(s, 0, sizeof(*s));
 	http1__parse_start(req);
 	req->http2 = true;
 	req->minor = 0;
@@ -60,7 +61,7 @@ static int on_begin_headers(nghttp2_session *session,
 	struct http2_stream *s;
 
 	h2->head_size = 0;
-	h2->head_due_ms = http1__now_ms() + h2->conn->server->limits.header_ms;
+	h2->head_due_ms = HTTP2_HEAD_BEGUN;
 	http2__watch(h2);
 	if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
 		s = http2__stream_of(h2, id);
@@ -187,12 +188,18 @@ static int add_line(struct http2_stream *s, struct http_text name,
 	return add_field(req, name, value);
 }
 
+/* Is there a request that takes what comes? */
+static bool is_taken(const struct http2_stream *s)
+{
+	return s->req != NULL && s->req->conn != NULL;
+}
+
 /* The stream whose request takes what comes for @a id. NULL: nobody does. */
 static struct http2_stream *taker(struct http2 *h2, int32_t id)
 {
 	struct http2_stream *s = http2__stream_of(h2, id);
 
-	return s != NULL && s->req != NULL && s->req->conn != NULL ? s : NULL;
+	return s != NULL && is_taken(s) ? s : NULL;
 }
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
@@ -363,7 +370,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame,
 	if (s == NULL)
 		return 0;
 	s->whole |= frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-	if (taker(h2, s->id) == NULL)
+	if (!is_taken(s))
 		return 0;
 	if (type == NGHTTP2_HEADERS && s->req->phase == HTTP1_HEAD)
 		begin_request(s);

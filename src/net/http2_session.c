@@ -42,6 +42,7 @@ void http2__shared_free(struct http_server *server)
 		return;
 	nghttp2_session_callbacks_del(shared->callbacks);
 	nghttp2_option_del(shared->option);
+	http2__spare_free(&shared->spare);
 	mem_free(shared);
 	server->h2 = NULL;
 }
@@ -57,6 +58,7 @@ int http_server_set_http2(struct http_server *server, bool on)
 	shared = mem_zalloc(sizeof(*shared));
 	if (shared == NULL)
 		return UV_ENOMEM;
+	http2__spare_init(&shared->spare);
 	server->h2 = shared;
 	if (nghttp2_session_callbacks_new(&shared->callbacks) != 0 ||
 	    nghttp2_option_new(&shared->option) != 0) {
@@ -73,76 +75,12 @@ int http_server_set_http2(struct http_server *server, bool on)
 	return 0;
 }
 
-/* --- nghttp2's memory --- */
-
-/* A session's blocks are known, and are what is freed in the end: when memory
- * runs out nghttp2 may free an item and keep it in its stream, and its own way
- * to the end would free that again. */
-struct block {
-	struct list link; /* in the session's blocks */
-	char data[] __attribute__((aligned(16)));
-};
-
-static void *keep_block(struct http2 *h2, struct block *b)
-{
-	if (b == NULL)
-		return NULL;
-	list_add(&h2->blocks, &b->link);
-	return b->data;
-}
-
-static void *on_malloc(size_t size, void *arg)
-{
-	return keep_block(arg, mem_alloc(sizeof(struct block) + size));
-}
-
-static void on_free(void *ptr, void *arg)
-{
-	struct block *b;
-
-	(void)arg;
-	if (ptr == NULL)
-		return;
-	b = list_entry(ptr, struct block, data);
-	list_del(&b->link);
-	mem_free(b);
-}
-
-static void *on_calloc(size_t count, size_t size, void *arg)
-{
-	/* Of nghttp2's own sizes: their product is small. */
-	return keep_block(arg, mem_zalloc(sizeof(struct block) + count * size));
-}
-
-static void *on_realloc(void *ptr, size_t size, void *arg)
-{
-	struct http2 *h2 = arg;
-	struct block *b = NULL, *moved;
-
-	if (ptr != NULL) {
-		b = list_entry(ptr, struct block, data);
-		list_del(&b->link);
-	}
-	moved = mem_realloc(b, sizeof(*b) + size);
-	if (moved == NULL && b != NULL)
-		list_add(&h2->blocks, &b->link);
-	return keep_block(h2, moved);
-}
-
-static void free_blocks(struct http2 *h2)
-{
-	struct list *link;
-
-	while ((link = list_shift(&h2->blocks)) != NULL)
-		mem_free(list_entry(link, struct block, link));
-}
-
 /* --- beginning and end --- */
 
 static int begin_session(struct http2 *h2)
 {
 	const struct http_server *server = h2->conn->server;
-	nghttp2_mem mem = { h2, on_malloc, on_free, on_calloc, on_realloc };
+	nghttp2_mem mem = http2__memory(h2);
 	const nghttp2_settings_entry settings[] = {
 		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
 		  server->limits.streams },
@@ -170,6 +108,7 @@ int http2__begin(struct http1_conn *c)
 	if (h2 == NULL)
 		return UV_ENOMEM;
 	h2->conn = c;
+	h2->spare = &c->server->h2->spare;
 	h2->began_ms = http1__now_ms();
 	h2->known = NGHTTP2_CLIENT_MAGIC_LEN;
 	list_init(&h2->streams);
@@ -190,7 +129,7 @@ void http2__free(struct http2 *h2)
 {
 	if (h2 == NULL)
 		return;
-	free_blocks(h2);
+	http2__memory_free(h2);
 	mem_free(h2);
 }
 
@@ -203,7 +142,7 @@ void http2__stream_unref(struct http2_stream *s)
 	buf_destroy(&s->out);
 	buf_destroy(&s->access);
 	mem_free(s->trailers);
-	mem_free(s);
+	http2__dealloc(s->h2, s);
 }
 
 void http2__released(struct http_request *req)
@@ -479,6 +418,8 @@ void http2__read(struct http1_conn *c, const char *data, size_t size)
 	h2->at_work = false;
 	if (c->closing)
 		return;
+	if (h2->head_due_ms == HTTP2_HEAD_BEGUN)
+		h2->head_due_ms = http1__now_ms() + c->server->limits.header_ms;
 	http2__count_bytes(h2, size);
 	if (n < 0 || h2->flooded) {
 		http2__fail(c, n == NGHTTP2_ERR_NOMEM ? NGHTTP2_INTERNAL_ERROR
