@@ -684,8 +684,18 @@ local function call_string(self, req, ...)
     error('attempt to call a string value', 2)
 end
 
-c.set_methods(request, table_mt)
-c.set_tostring(function(req)
+local field = c.field_getter(request, table_mt)
+
+-- In Lua, so that a call of a method is compiled with what is around it.
+c.set_meta('__index', function(self, name)
+    local method = request[name]
+    if type(method) == 'function' then
+        return method
+    end
+    local value = field(self, name)
+    return value
+end)
+c.set_meta('__tostring', function(req)
     local lines = { req:request_line() }
     for name, value in pairs(req.headers) do
         lines[#lines + 1] = name .. ': ' .. value

@@ -119,7 +119,7 @@ static void show_cfg(lua_State *L, const struct lua_serialize_cfg *cfg)
 
 struct lua_codec *lua_codec_self(lua_State *L)
 {
-	return lua_touserdata(L, lua_upvalueindex(1));
+	return lua_lean_upvalue(L, 1);
 }
 
 /***

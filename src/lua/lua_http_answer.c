@@ -164,7 +164,7 @@ static int refused(lua_State *L, const struct answer *a)
 /* With the status, argument 2, and no fields. */
 static void begin(lua_State *L, struct answer *a)
 {
-	double status = lua_tonumber(L, 2);
+	double status = lua_lean_number(L, 2);
 
 	a->resp = (struct http_response){ .fields = a->fields };
 	a->typed = false;
@@ -180,8 +180,9 @@ static inline int fill(lua_State *L, struct answer *a)
 	const char *why;
 
 	begin(L, a);
-	if (lua_isnil(L, 3) || add_texts(L, 3, a))
+	if (lua_lean_isnoneornil(L, 3) || add_texts(L, 3, a))
 		return 0;
+	lua_settop(L, REPLY_ARGS);
 	begin(L, a);
 	why = add_fields(L, 3, a);
 	if (why == NULL)
@@ -230,7 +231,8 @@ static int reply_streamed(lua_State *L, struct http_request *req)
 {
 	struct answer a = { .length = HTTP_LENGTH_UNKNOWN };
 
-	if (lua_tonumber(L, 2) != 200 || !lua_isnil(L, 3) || !lua_isnil(L, 4)) {
+	if (lua_tonumber(L, 2) != 200 || !lua_isnoneornil(L, 3) ||
+	    !lua_isnoneornil(L, 4)) {
 		lua_pushnil(L);
 		lua_pushliteral(L, "the answer was streamed already: nothing "
 				   "may be returned then");
@@ -274,12 +276,10 @@ static bool has_stray(lua_State *L)
 	size_t size;
 	int rc;
 
-	if (!lua_istable(L, RESPONSE_ARG))
-		return false;
 	while ((rc = lua_lean_next_key(L, RESPONSE_ARG, &at, &name, &size)) > 0)
 		if (is_stray(name, size))
 			return true;
-	return rc < 0 && has_stray_key(L);
+	return rc < 0 && lua_istable(L, RESPONSE_ARG) && has_stray_key(L);
 }
 
 /* reply(req, status, headers | nil, body | nil, type, [response]) -> true | false
@@ -295,14 +295,15 @@ static int l_reply(lua_State *L)
 		lua_pushnil(L);
 		return 1;
 	}
-	lua_settop(L, REPLY_ARGS);
 	if (req == NULL)
 		return reply_streamed(L, req);
 	rc = fill(L, &a);
 	if (rc != 0)
 		return rc;
 	a.resp.phrase = http_request_phrase(req);
-	a.resp.body.data = lua_tolstring(L, 4, &a.resp.body.size);
+	a.resp.body.data = lua_lean_string(L, 4, &a.resp.body.size);
+	if (a.resp.body.data == NULL) /* a number, or nothing */
+		a.resp.body.data = lua_tolstring(L, 4, &a.resp.body.size);
 	if (a.resp.body.size > 0)
 		add_type(L, &a);
 	rc = http_request_reply(req, &a.resp);

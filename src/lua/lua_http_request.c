@@ -459,18 +459,17 @@ static void keep_table(lua_State *L)
 	lua_pop(L, 1);
 }
 
-/* upvalues: names -> method | number of a field; metatable of tables */
-static int l_index(lua_State *L)
+/* Whatever has that name and is no method. Upvalues: names -> number of a field;
+ * metatable of tables. */
+static int l_field(lua_State *L)
 {
 	struct lua_http_request *box =
-		lua_class_check(L, 1, LUA_CLASS_HTTP_REQUEST);
+		lua_lean_check(L, 1, LUA_CLASS_HTTP_REQUEST);
 	int field;
 
 	lua_settop(L, 2);
 	lua_pushvalue(L, 2);
 	lua_rawget(L, lua_upvalueindex(1));
-	if (lua_isfunction(L, 3))
-		return 1;
 	field = (int)lua_tointeger(L, 3);
 	lua_getfenv(L, 1);
 	if (field == 0 || lua_topointer(L, 4) != box->server->environment) {
@@ -539,8 +538,8 @@ static int l_is_request(lua_State *L)
  * the object. */
 static int l_take(lua_State *L)
 {
-	struct lua_http_server *s = lua_touserdata(L, lua_upvalueindex(1));
-	http_handle handle = (http_handle)lua_tonumber(L, 1);
+	struct lua_http_server *s = lua_lean_upvalue(L, 1);
+	http_handle handle = (http_handle)lua_lean_number(L, 1);
 	struct http_request *req;
 	struct lua_http_request *box;
 
@@ -551,8 +550,8 @@ static int l_take(lua_State *L)
 	req = request_of(box);
 	if (req == NULL)
 		check_request(L, -1); /* which throws */
-	lua_rawgeti(L, lua_upvalueindex(2),
-		    (int)http_request_method_number(req) + 1);
+	lua_lean_push_of_upvalue(L, 2,
+				 (int)http_request_method_number(req) + 1);
 	push_decoded(L, http_request_path(req), false, true);
 	if (!http_trace_is_on())
 		return 3;
@@ -592,8 +591,9 @@ void lua_http_push_take(lua_State *L, int idx)
 	lua_setfenv(L, -2);
 }
 
-/* set_methods(methods, metatable of tables): the Lua half's. */
-static int l_set_methods(lua_State *L)
+/* field_getter(methods, metatable of tables) -> l_field: the Lua half's. Fields have a
+ * number among the methods. */
+static int l_field_getter(lua_State *L)
 {
 	static const struct {
 		const char *name;
@@ -618,19 +618,19 @@ static int l_set_methods(lua_State *L)
 		lua_pushinteger(L, fields[i].field);
 		lua_setfield(L, 1, fields[i].name);
 	}
-	lua_pushcclosure(L, l_index, 2);
-	lua_class_metatable(L, LUA_CLASS_HTTP_REQUEST);
-	lua_insert(L, 1);
-	lua_setfield(L, 1, "__index");
-	return 0;
+	lua_pushcclosure(L, l_field, 2);
+	return 1;
 }
 
-static int l_set_tostring(lua_State *L)
+/* set_meta(name, function): of the metatable of requests. */
+static int l_set_meta(lua_State *L)
 {
-	luaL_checktype(L, 1, LUA_TFUNCTION);
+	const char *name = luaL_checkstring(L, 1);
+
+	luaL_checktype(L, 2, LUA_TFUNCTION);
 	lua_class_metatable(L, LUA_CLASS_HTTP_REQUEST);
-	lua_pushvalue(L, 1);
-	lua_setfield(L, -2, "__tostring");
+	lua_pushvalue(L, 2);
+	lua_setfield(L, -2, name);
 	return 0;
 }
 
@@ -646,8 +646,8 @@ void lua_http_push_request_half(lua_State *L)
 		{ "has_ended", l_has_ended },
 		{ "is_request", l_is_request },
 		{ "tls_info", l_tls_info },
-		{ "set_methods", l_set_methods },
-		{ "set_tostring", l_set_tostring },
+		{ "field_getter", l_field_getter },
+		{ "set_meta", l_set_meta },
 		{ "usage", lua_error_usage_text },
 		{ NULL, NULL },
 	};

@@ -21,6 +21,7 @@
 #include "lua/lua_limits.h"
 #include "lua/lua_http.h"
 #include "lua/lua_http_access.h"
+#include "lua/lua_lean.h"
 #include "lua/lua_socket.h"
 #include "lua_src/lua.h"
 #include "runtime/loop.h"
@@ -140,7 +141,7 @@ static void on_request(struct http_request *req, void *arg)
 	f->on_end = on_fiber_end;
 	f->on_end_arg = req;
 	lua_fiber_name(f, "http");
-	lua_rawgeti(f->co, LUA_REGISTRYINDEX, s->serve_ref);
+	lua_lean_push_ref(f->co, s->serve_ref);
 	lua_pushnumber(f->co, (lua_Number)http_request_handle(req));
 	if (http_request_body_state(req) == HTTP_BODY_WHOLE) {
 		lua_fiber_start(f, 1);

@@ -86,10 +86,10 @@ static int l_json_encode(lua_State *L)
 	struct lua_codec *self = lua_codec_self(L);
 	struct lua_codec_call call = { .job.run = run_encode };
 
-	if (lua_isnone(L, 1))
+	if (lua_gettop(L) == 0)
 		return lua_error_usage(L, "usage: json.encode(value[, "
 					  "{option = value}])");
-	if (lua_isnoneornil(L, 2)) {
+	if (lua_lean_isnoneornil(L, 2)) {
 		int n = encode_plainly(L, self);
 
 		if (n != 0)

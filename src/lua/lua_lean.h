@@ -83,6 +83,49 @@ static inline const char *lua_lean_string(lua_State *L, int arg,
 	return strVdata(o);
 }
 
+/** lua_tonumber() of argument @a arg. */
+static inline lua_Number lua_lean_number(lua_State *L, int arg)
+{
+	cTValue *o = L->base + arg - 1;
+
+	return __builtin_expect(o < L->top && tvisnum(o), 1)
+		       ? numV(o)
+		       : lua_tonumber(L, arg);
+}
+
+/** The userdata that is upvalue @a n of the running C function. */
+static inline void *lua_lean_upvalue(lua_State *L, int n)
+{
+	return uddata(udataV(&curr_func(L)->c.upvalue[n - 1]));
+}
+
+/* Push element @a i of table @a t, or say that it is not where arrays have it. */
+static inline bool lua_lean_push_element(lua_State *L, const GCtab *t, int i)
+{
+	if (__builtin_expect((uint32_t)i >= t->asize, 0))
+		return false;
+	copyTV(L, L->top, arrayslot(t, (uint32_t)i));
+	L->top++;
+	return true;
+}
+
+/** Push element @a i of the table that is upvalue @a n. Throws: no; there must be
+ * room, as there is for a C function. */
+static inline void lua_lean_push_of_upvalue(lua_State *L, int n, int i)
+{
+	const GCtab *t = tabV(&curr_func(L)->c.upvalue[n - 1]);
+
+	if (!lua_lean_push_element(L, t, i))
+		lua_rawgeti(L, lua_upvalueindex(n), i);
+}
+
+/** Push what the registry has for @a ref. */
+static inline void lua_lean_push_ref(lua_State *L, int ref)
+{
+	if (!lua_lean_push_element(L, tabV(registry(L)), ref))
+		lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+}
+
 /** The pair of texts at or behind place *at of the table that is argument @a arg.
  * Returns 1 with *at behind it; 0: there are no more; -1: it is no table, or
  * there is a pair of another kind. */
@@ -353,6 +396,26 @@ static inline const char *lua_lean_string(lua_State *L, int arg,
 {
 	return lua_type(L, arg) == LUA_TSTRING ? lua_tolstring(L, arg, ret_size)
 					       : NULL;
+}
+
+static inline lua_Number lua_lean_number(lua_State *L, int arg)
+{
+	return lua_tonumber(L, arg);
+}
+
+static inline void *lua_lean_upvalue(lua_State *L, int n)
+{
+	return lua_touserdata(L, lua_upvalueindex(n));
+}
+
+static inline void lua_lean_push_of_upvalue(lua_State *L, int n, int i)
+{
+	lua_rawgeti(L, lua_upvalueindex(n), i);
+}
+
+static inline void lua_lean_push_ref(lua_State *L, int ref)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
 }
 
 static inline int lua_lean_next_texts(lua_State *L, int arg, uint32_t *at,
