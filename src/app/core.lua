@@ -191,24 +191,51 @@ local task_mt = { __index = task, __tostring = function() return 'Task' end }
 
 local PAUSE = 1 -- seconds between an end and the next start
 
+local function failed(self, text)
+    self.state, self.error = 'failed', text
+    c.log_error(("task '%s': %s"):format(self.name, text))
+end
+
+local function call(self)
+    local ok, err = xpcall(self.f, function(e)
+        return debug.traceback(tostring(e), 2)
+    end, unpack(self, 1, self.n))
+    if ok then
+        self.state = 'ended'
+    else
+        require('fiber').testcancel()
+        failed(self, err)
+    end
+end
+
+-- Once, in a fiber of its own: so its limits begin anew, and what is over one does not
+-- take with it who starts it again. False: it has been cancelled.
+local function call_apart(self)
+    local f = require('fiber').new(call, self)
+    f:name('task')
+    f:set_joinable(true)
+    self.fiber = f
+    local ok, err = f:join()
+    if not ok and self.state == 'running' then
+        if err.type == 'FiberIsCancelled' then
+            self.state = 'cancelled'
+            return false
+        end
+        failed(self, tostring(err))
+    end
+    return self.state ~= 'cancelled'
+end
+
 local function run(self)
     local fiber = require('fiber')
-    self.fiber = fiber.self()
-    while true do
-        local ok, err = xpcall(self.f, function(e)
-            return debug.traceback(tostring(e), 2)
-        end, unpack(self, 1, self.n))
-        if ok then
-            self.state = 'ended'
-        else
-            fiber.testcancel()
-            self.state, self.error = 'failed', err
-            c.log_error(("task '%s': %s"):format(self.name, err))
-        end
-        local policy = self.policy
-        if policy == nil or ok and policy ~= 'always' then
-            return
-        end
+    self.keeper = fiber.self()
+    if self.policy == nil then
+        self.fiber = self.keeper
+        call(self)
+        return
+    end
+    while call_apart(self) and (self.policy == 'always' or
+          self.policy and self.state == 'failed') do
         fiber.sleep(self.pause)
         self.runs = self.runs + 1
         self.state = 'running'
@@ -237,8 +264,9 @@ function M.register_task(f, ...)
 end
 
 --- task:restart([when], [seconds]) -> task
--- Start it again @seconds (1) after it has ended: @when is "on-failure", which is the
--- default, "always" or "never". Yields: no.
+-- Start it again @seconds (1) after it has ended, with limits that begin anew: @when is
+-- "on-failure", which is the default, "always" or "never". It is to be said before the task
+-- begins. Yields: no.
 function task:restart(when, seconds)
     when = when or 'on-failure'
     if when ~= 'on-failure' and when ~= 'always' and when ~= 'never' then
@@ -253,6 +281,9 @@ end
 -- "new", "running", "ended", "failed" or "cancelled", and the error it failed by.
 -- Yields: no.
 function task:status()
+    if self.state == 'running' and self.keeper:status() == 'dead' then
+        self.state = 'failed' -- over a limit
+    end
     return self.state, self.error
 end
 
@@ -262,9 +293,13 @@ function task:cancel()
     self.policy = nil
     if self.state == 'new' then
         self.state = 'cancelled'
-    elseif self.fiber and self.fiber:status() ~= 'dead' then
+    elseif self.keeper and self.keeper:status() ~= 'dead' then
         self.state = 'cancelled'
-        self.fiber:cancel()
+        if self.fiber:status() == 'dead' then -- it waits for its next start
+            self.keeper:cancel()
+        else
+            self.fiber:cancel()
+        end
     end
 end
 
@@ -274,7 +309,7 @@ function task:join(timeout)
     local fiber = require('fiber')
     local due = timeout and fiber.clock() + timeout
     while self.state == 'new' or
-          self.fiber and self.fiber:status() ~= 'dead' do
+          self.keeper and self.keeper:status() ~= 'dead' do
         if due and fiber.clock() >= due then
             return false
         end
