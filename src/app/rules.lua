@@ -371,22 +371,48 @@ function kinds.redirect(env, place, what)
     end
 end
 
+-- A file as the answer. @status: false: that of the file, which may be asked for a part or
+-- for what is new; else it stands for something else.
+local function file_rule(file, status, headers)
+    local folder, name = file:match('^(.*/)([^/]+)$')
+    local files = require('http.server').files('/', folder or '.',
+        { index = name or file })
+    local function change(txn, code, map)
+        if code ~= 200 then
+            return code, map
+        end
+        for field, value in pairs(fill(txn, headers)) do
+            map[field:lower()] = value
+        end
+        return status or code, map
+    end
+    return function(txn)
+        local req = txn.req
+        local path, on_head = req._target_path, req._on_head
+        req._target_path, req._whole = '/', status ~= false
+        req._on_head = function(code, map)
+            code, map = change(txn, code, map)
+            if on_head then
+                return on_head(code, map)
+            end
+            return code, map
+        end
+        local resp = files(req)
+        req._target_path, req._on_head, req._whole = path, on_head, nil
+        if resp then
+            resp.status, resp.headers = change(txn, resp.status, resp.headers or {})
+        end
+        txn.answer = resp or 'sent'
+        return DONE
+    end
+end
+
 kinds['return'] = function(env, place, what)
     what = whole(what, 'status')
     local status = what.status or 200
     local headers = templates(env, place, what.headers, true)
     if what.file then
-        local folder, name = what.file:match('^(.*/)([^/]+)$')
-        local files = require('http.server').files('/', folder or '.',
-            { index = name or what.file })
-        return function(txn)
-            local req = txn.req
-            local path = req._target_path
-            req._target_path = '/'
-            txn.answer = files(req) or 'sent'
-            req._target_path = path
-            return DONE
-        end
+        return file_rule(what.file, status ~= 200 and status, headers)
     end
     local body = what.body ~= nil and template(env, place, what.body)
     local no_headers = next(headers) == nil

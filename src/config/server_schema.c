@@ -208,13 +208,13 @@ static const char *const rule_log_levels[] = {
 #define RESPONSE (SCHEMA_ACTION | SCHEMA_RESPONSE)
 
 static const struct schema answer[] = {
-	ROW("status", NUMBER, "its status", RANGE(100, 599)),
+	ROW("status", NUMBER, "its status", RANGE(200, 599)),
 	ROW("body", TEMPLATE, "its body"),
 	ROW("headers", NAMES, "its header fields", .fields = a_template),
 	END
 };
 static const struct schema full_answer[] = {
-	ROW("status", NUMBER, "its status", RANGE(100, 599)),
+	ROW("status", NUMBER, "its status", RANGE(200, 599)),
 	ROW("body", TEMPLATE, "its body"),
 	ROW("headers", NAMES, "its header fields", .fields = a_template),
 	ROW("file", PATH, "the file with its body"),
@@ -250,7 +250,7 @@ static const struct schema rule[] = {
 	ROW("set-query", TEMPLATE, "the query", FLAGS(REQUEST)),
 	ROW("set-uri", TEMPLATE, "the target as a whole", FLAGS(REQUEST)),
 	ROW("set-status", NUMBER, "the answer's status", FLAGS(RESPONSE),
-	    RANGE(100, 599)),
+	    RANGE(200, 599)),
 	ROW("deny", MAP, "refuse", FLAGS(REQUEST), .fields = answer,
 	    .brief = "status"),
 	ROW("redirect", MAP, "answer with another place", FLAGS(REQUEST),

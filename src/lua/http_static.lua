@@ -310,9 +310,14 @@ local function answer(self, req, path, suffix, size, sec, nsec, content)
     }
     local entry = type(content) ~= 'string' and
         { file = content, self = self, path = path .. suffix } or nil
-    local status, list, list_size = condition_of(req, etag, sec), nil, nil
+    -- Of the layer that has the handler: the file stands for something else.
+    local whole = req._whole
+    local status, list, list_size = nil, nil, nil
+    if not whole then
+        status = condition_of(req, etag, sec)
+    end
     if status == nil then
-        if suffix == '' then
+        if suffix == '' and not whole then
             list = ranges_of(req, size, etag, sec)
             headers['accept-ranges'] = 'bytes'
         end
