@@ -19,12 +19,27 @@ local function check(what, text)
     return text
 end
 
+-- Names that were found good: scripts use the same few ones again and again.
+local NAMES_MAX = 1000
+local names, name_count = {}, 0
+
 local function check_name(name)
+    local small = names[name]
+    if small then
+        return small
+    end
     name = check('the name of a header field', name)
     if not name:find("^[%w!#$%%&'*+.^_`|~-]+$") then
         error(('%q is no name of a header field'):format(name), 3)
     end
-    return name:lower()
+    small = name:lower()
+    if #name <= 64 then
+        if name_count == NAMES_MAX then
+            names, name_count = {}, 0
+        end
+        names[name], name_count = small, name_count + 1
+    end
+    return small
 end
 
 M.check_name = check_name

@@ -283,8 +283,15 @@ end
 local scopes = { proc = true, sess = true, txn = true, req = true, res = true,
                  check = true }
 
+-- The scopes of names that were found good, for they come again and again.
+local KNOWN_MAX = 1000
+local known_scopes, known_count = {}, 0
+
 local function check_var(name, level)
-    if type(name) ~= 'string' then
+    local known = known_scopes[name]
+    if known then
+        return known
+    elseif type(name) ~= 'string' then
         error(('the name of a variable is a string, not %s')
             :format(type(name)), level + 1)
     end
@@ -295,6 +302,12 @@ local function check_var(name, level)
     elseif scope == 'check' then
         error(("variable '%s': there is no scope 'check' here"):format(name),
             level + 1)
+    end
+    if #name <= 64 then
+        if known_count == KNOWN_MAX then
+            known_scopes, known_count = {}, 0
+        end
+        known_scopes[name], known_count = scope, known_count + 1
     end
     return scope
 end
