@@ -56,7 +56,8 @@ static struct {
 	unsigned count;             /* generations so far */
 	bool ending;
 	int heir; /* process that replaces this one, until that is told; 0: none */
-	bool turning; /* all workers, at the last look */
+	bool quit_waits; /* SIGQUIT came before there was one that serves */
+	bool turning;    /* all workers, at the last look */
 	int end_signal;
 	int code;
 	int handles;
@@ -303,6 +304,14 @@ static void on_alone(void)
 	wake_main();
 }
 
+/* Ask what serves what it is at, or what will. */
+static void ask_state(void)
+{
+	self.quit_waits = self.current == NULL;
+	if (self.how->on_quit != NULL && self.current != NULL)
+		tell(self.current, self.how->on_quit);
+}
+
 /* It serves, beside the one before, which is told to have no new work from now on. */
 static void take_over(struct generation *g)
 {
@@ -312,6 +321,8 @@ static void take_over(struct generation *g)
 	self.current = g;
 	signals_set_deadline(app_longest_end(&g->plan->settings));
 	listen_share_each_unused(g->number, warn_unused, NULL);
+	if (self.quit_waits)
+		ask_state();
 	if (before == NULL && upgrade_is_new()) {
 		upgrade_say_ready(&self.loop.uv, on_alone);
 		return;
@@ -502,8 +513,7 @@ static void on_signal(int signo, void *arg)
 		app_reopen_log();
 		return;
 	case SIGQUIT:
-		if (self.how->on_quit != NULL && self.current != NULL)
-			tell(self.current, self.how->on_quit);
+		ask_state();
 		return;
 	case SIGHUP:
 		app_reopen_log();
