@@ -2,7 +2,7 @@
 # make bench works: every figure and every limit can be had; for the peer, see
 # test_peer.sh. Their values are not looked at.
 #
-# test: timeout 300
+# test: timeout 400
 set -eu
 
 if [ -n "${NEAP_SANITIZE:-}" ]; then
