@@ -206,28 +206,30 @@ local function pour_parts(out, entry, parts)
     end
 end
 
--- Send the head and, of the file, @parts. What was promised and cannot be sent
--- is seen by the peer as an end before the end.
-local function send(req, entry, status, headers, parts, size)
+-- Send the head and, of the file, @parts. Nil, or why that did not go.
+local function send_all(req, entry, status, headers, parts, size)
+    note(entry)
     headers['content-length'] = ('%d'):format(size)
     local on_head, wrap = req._on_head, nil -- as in req:stream()
     if on_head then
-        local ok
-        ok, status, headers, wrap = pcall(on_head, status, headers)
-        if not ok then
-            drop(entry)
-            error(status, 0)
-        end
+        status, headers, wrap = on_head(status, headers)
     end
     if not c.begin(req, status, headers, nil, headers['content-type']) then
-        return drop(entry)
+        return nil
     end
     req._streamed = { status = status, headers = headers }
     if req.method == 'HEAD' then
-        return drop(entry)
+        return nil
+    elseif wrap then
+        return pour_parts(wrap(request.writer(req)), entry, parts)
     end
-    local ok, what = pcall(wrap and pour_parts or send_parts,
-        wrap and wrap(request.writer(req)) or req, entry, parts)
+    return send_parts(req, entry, parts)
+end
+
+-- The same. What was promised and cannot be sent is seen by the peer as an end before
+-- the end.
+local function send(req, entry, ...)
+    local ok, what = pcall(send_all, req, entry, ...)
     drop(entry)
     if not ok then
         error(what, 0)
@@ -340,7 +342,6 @@ local function answer(self, req, path, suffix, size, sec, nsec, content)
         parts, list_size = M.parts(list, size, headers)
     end
     if entry then
-        note(entry)
         return send(req, entry, list and 206 or 200, headers,
             parts or { { start = 0, size = size } }, list_size or size)
     end

@@ -199,33 +199,42 @@ end
 
 -- --- what works while it is open ---
 
--- Bytes to the server. Ends when all has left behind the end, or cannot leave.
-local function write_all(self)
+-- Until all has left behind the end, true, or cannot leave.
+local function write_loop(self)
     fiber.name('websocket writer')
     local box = self.box
     while true do
         c.wait(box, c.OUT)
         local over, text = c.state(box) == 'closed', c.out(box)
         if text ~= '' then
-            local ran, sent = pcall(self.socket.write, self.socket, text)
-            if not ran or not sent then -- it may have been closed meanwhile
-                c.lost(box)
-                break
+            if not self.socket:write(text) then
+                return false
             end
         elseif over then
-            break
+            return true
         end
     end
+end
+
+-- Bytes to the server; behind them nothing is read either.
+local function write_all(self)
+    local ran, sent = pcall(write_loop, self) -- it may be closed meanwhile
+    if not ran or not sent then
+        c.lost(self.box)
+    end
     self.written = true
+    self:_disconnect()
     self.all_written:broadcast()
 end
 
 -- What has come; nil: nothing in time; false: no more will.
 local function more(self, timeout)
     local s = self.socket
-    if not s:readable(timeout) then
+    if self.disconnected then
+        return false
+    elseif not s:readable(timeout) then
         return nil
-    elseif self.disconnected then
+    elseif self.disconnected then -- meanwhile
         return false
     end
     local data = s:sysread(PIECE)
@@ -256,6 +265,7 @@ local function is_dead(self)
 end
 
 local function read_loop(self)
+    fiber.name('websocket reader')
     local box = self.box
     local beat = self.options.heartbeat or nil
     while true do
@@ -273,15 +283,18 @@ local function read_loop(self)
     end
 end
 
--- Bytes of the server; and the end of all.
-local function read_all(self)
-    fiber.name('websocket reader')
-    local ok, err = pcall(read_loop, self)
+local function wait_written(self)
     local due = fiber.clock() + FLUSH
-    c.lost(self.box)
     while not self.written and fiber.clock() < due do
         self.all_written:wait(due - fiber.clock())
     end
+end
+
+-- Bytes of the server; and the end of all.
+local function read_all(self)
+    local ok, err = pcall(read_loop, self)
+    c.lost(self.box)
+    pcall(wait_written, self)
     self:_disconnect()
     if not ok then
         error(err, 0)
@@ -291,8 +304,24 @@ end
 function class.methods:_disconnect()
     if not self.disconnected then
         self.disconnected = true
-        self.socket:close()
+        pcall(self.socket.close, self.socket) -- connect() may have
     end
+end
+
+-- The object, when the server has greeted; who calls it closes what has failed.
+local function open(s, box, place, options, due)
+    local headers, why = greet(s, box, place, options, due)
+    if headers == nil then
+        return nil, why
+    end
+    local self = class.new(box, options)
+    self.protocol = headers['sec-websocket-protocol']
+    self.headers, self.socket = headers, s
+    self.written, self.pinged = false, false
+    self.all_written = fiber.cond() -- not `turn`, whose signals are for senders
+    fiber.new(write_all, self)
+    fiber.new(read_all, self)
+    return self
 end
 
 --- http.websocket.connect(url, [options]) -> ws | nil, err
@@ -348,21 +377,15 @@ function M.connect(url, options)
         end
         return nil, c.about(err, 'http.websocket.connect: ' .. place.name)
     end
-    local ran, headers, why = pcall(greet, s, box, place, options, due)
-    if not ran or headers == nil then
+    local ran, self, why = pcall(open, s, box, place, options, due)
+    if not ran or self == nil then
+        c.lost(box)
         s:close()
         if not ran then
-            error(headers, 0)
+            error(self, 0)
         end
         return nil, why
     end
-    local self = class.new(box, options)
-    self.protocol = headers['sec-websocket-protocol']
-    self.headers, self.socket = headers, s
-    self.written, self.pinged = false, false
-    self.all_written = fiber.cond() -- not `turn`, whose signals are for senders
-    fiber.new(write_all, self)
-    fiber.new(read_all, self)
     return self
 end
 

@@ -183,8 +183,10 @@ local function send_in_turn(self, is_text, data)
     self.sending = false
     self.turn:signal()
     if not done then
-        if c.cut(self.box) then
-            fiber.new(await_end, self)
+        if c.cut(self.box) and not pcall(fiber.new, await_end, self)
+            and self.socket then
+            c.lost(self.box)
+            self:_disconnect()
         end
         error(ok, 0)
     elseif ok == nil then

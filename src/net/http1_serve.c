@@ -113,11 +113,17 @@ static void detach(struct http_request *req)
 		req->base = req->own;
 		return;
 	}
-	/* Without memory it loses its contents and its connection. */
+	/* Without memory it loses its contents and its connection. That no body is
+	 * there is not to be taken for an empty one. */
 	req->base = "";
 	req->target = req->path = req->query = req->body =
 		(struct http1_span){ 0, 0 };
-	req->field_count = 0;
+	req->field_count = req->line_count = 0;
+	req->taken = req->parsed = 0;
+	req->receiving = true;
+	req->phase = HTTP1_BODY;
+	req->refusal = 503;
+	req->reason = "not enough memory";
 	if (c != NULL)
 		http1__close(c);
 }
