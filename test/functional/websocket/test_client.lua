@@ -251,8 +251,22 @@ local function breaks(bytes, code, options)
     tap.is(said:sub(1, 1), '\136', 'a Close')
 end
 breaks(w.frame(1, 'x'), 1002)
-breaks(w.frame(3, 'x', { mask = false }), 1002)
-breaks(w.frame(1, '\255', { mask = false }), 1007)
+local function f(opcode, data, more)
+    more = more or {}
+    more.mask = false
+    return w.frame(opcode, data, more)
+end
+for _, bytes in ipairs({ f(3, 'x'), f(11, ''), f(1, 'x', { rsv = 64 }), f(2, '', { rsv = 16 }),
+    f(9, '', { fin = false }), f(9, ('x'):rep(126)), f(8, '\3\232' .. ('x'):rep(124)),
+    f(0, 'x'), f(1, 'x', { fin = false }) .. f(1, 'y'), f(8, '\3'), f(8, '\3\237'), f(8, '\0\0'),
+    '\130\126\0\5hello', '\130\127\0\0\0\0\0\0\0\5hello',
+    '\130\127\128\0\0\0\0\0\0\0x' }) do
+    breaks(bytes, 1002)
+end
+breaks(f(1, '\255'), 1007)
+breaks(f(1, '\195', { fin = false }) .. f(0, ''), 1007)
+breaks(f(8, '\3\232\255'), 1007)
+breaks('\130\127\64\0\0\0\0\0\0\0x', 1009)
 breaks(w.frame(1, 'four', { mask = false }), 1009, { max_message = 3 })
 
 -- One that is cut, in any state; one that is silent; one that does not read.

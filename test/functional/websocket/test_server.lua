@@ -255,6 +255,12 @@ fails('a large close', f(8, '\3\232' .. ('x'):rep(124)), 1002)
 fails('a continuation of nothing', f(0, 'x'), 1002)
 fails('a message in a message', f(1, 'x', { fin = false }) .. f(1, 'y'), 1002)
 fails('a code that is none', w.close(1005), 1002)
+for _, code in ipairs({0, 999, 1004, 1006, 1015, 5000, 65535}) do
+    fails('code ' .. code, w.close(code), 1002)
+end
+fails('a length longer than it must be', '\130\254\0\5\0\0\0\0hello', 1002)
+fails('one that is much longer', '\130\255\0\0\0\0\0\0\0\5\0\0\0\0hello', 1002)
+fails('text that ends within a letter', f(1, '\195', { fin = false }) .. f(0, ''), 1007)
 fails('half a code', f(8, '\3'), 1002)
 fails('text that is none', f(1, 'a\255'), 1007)
 fails('a reason that is none', w.close(1000, '\255'), 1007)
