@@ -2,7 +2,9 @@
  * Events of the server's own life. See life.h.
  *
  * Each worker loads the same certificates, and a reload loads all of them again: what is
- * told is that a file has another certificate than before, once for the process.
+ * told is that a file has another certificate than before, once for the process. What a
+ * generation loads before it serves is told when it does: if it never does, nothing has
+ * changed.
  */
 #include "app/life.h"
 
@@ -25,12 +27,15 @@ enum {
 
 struct certificate {
 	char *file;
-	char fingerprint[65];
+	char fingerprint[65]; /* of what serves; empty: nothing yet */
+	char loaded[65];      /* by a generation that does not serve yet: */
+	unsigned loaded_by;   /* 0: none */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct certificate certificates[CERTIFICATES_MAX];
 static unsigned certificate_count;
+static unsigned serving = 1; /* the youngest generation that does */
 
 static struct event_field text_field(const char *name, const char *text)
 {
@@ -59,50 +64,92 @@ static void on_listener(bool opened, const char *name,
 		       n);
 }
 
-/* Is it another one than the file had before? */
-static bool note_certificate(const char *file, const char *fingerprint)
+/* That of @a file, a new one if there is none; NULL: there is no room. */
+static struct certificate *certificate_of(const char *file)
 {
 	struct certificate *c = certificates;
 	struct certificate *end = c + certificate_count;
-	bool changed = false;
 
 	while (c < end && strcmp(c->file, file) != 0)
 		c++;
 	if (c < end)
-		changed = strcmp(c->fingerprint, fingerprint) != 0;
-	else if (certificate_count < CERTIFICATES_MAX)
-		c->file = mem_strdup(file);
-	else
-		return false;
-	if (c == end && c->file != NULL)
-		certificate_count++;
-	if (c->file != NULL)
-		strncpy(c->fingerprint, fingerprint, sizeof c->fingerprint - 1);
-	return changed;
+		return c;
+	if (certificate_count == CERTIFICATES_MAX)
+		return NULL;
+	memset(c, 0, sizeof *c);
+	c->file = mem_strdup(file);
+	if (c->file == NULL)
+		return NULL;
+	certificate_count++;
+	return c;
+}
+
+static void tell_certificate(const struct certificate *c)
+{
+	struct event_field fields[] = {
+		text_field("name", c->file),
+		text_field("fingerprint", c->fingerprint),
+	};
+
+	events_publish(EVENT_CERTIFICATE_NEW, fields, 2);
+}
+
+/* It serves. Told is another one than the file had before. */
+static void set_certificate(struct certificate *c, const char *fingerprint)
+{
+	bool changed = c->fingerprint[0] != '\0' &&
+		       strcmp(c->fingerprint, fingerprint) != 0;
+
+	memcpy(c->fingerprint, fingerprint, sizeof c->fingerprint);
+	if (changed)
+		tell_certificate(c);
+}
+
+/* Generation @a number serves. */
+static void commit_certificates(unsigned number)
+{
+	pthread_mutex_lock(&lock);
+	serving = number;
+	for (unsigned i = 0; i < certificate_count; i++) {
+		struct certificate *c = &certificates[i];
+
+		if (c->loaded_by == number)
+			set_certificate(c, c->loaded);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+static void note_certificate(const char *file, const char *fingerprint)
+{
+	const struct worker *w = worker_self();
+	unsigned generation = w == NULL ? 0 : w->app->generation;
+	struct certificate *c;
+	char text[65] = "";
+
+	strncpy(text, fingerprint, sizeof text - 1);
+	pthread_mutex_lock(&lock);
+	c = certificate_of(file);
+	if (c != NULL && generation > serving) {
+		memcpy(c->loaded, text, sizeof text);
+		c->loaded_by = generation;
+	} else if (c != NULL) {
+		set_certificate(c, text);
+	}
+	pthread_mutex_unlock(&lock);
 }
 
 static void on_certificate(const char *file, const char *fingerprint,
 			   const char *why)
 {
-	struct event_field fields[FIELDS_MAX];
-	unsigned n = 0;
-	bool changed = why != NULL;
+	struct event_field fields[] = {
+		text_field("name", file),
+		text_field("error", why),
+	};
 
-	if (why == NULL) {
-		pthread_mutex_lock(&lock);
-		changed = note_certificate(file, fingerprint);
-		pthread_mutex_unlock(&lock);
-	}
-	if (!changed)
-		return;
-	fields[n++] = text_field("name", file);
 	if (why == NULL)
-		fields[n++] = text_field("fingerprint", fingerprint);
+		note_certificate(file, fingerprint);
 	else
-		fields[n++] = text_field("error", why);
-	events_publish(why == NULL ? EVENT_CERTIFICATE_NEW
-				   : EVENT_CERTIFICATE_FAIL,
-		       fields, n);
+		events_publish(EVENT_CERTIFICATE_FAIL, fields, 2);
 }
 
 static void on_module(enum cmod_change change, const char *file)
@@ -132,6 +179,7 @@ void life_end(void)
 	while (certificate_count > 0)
 		mem_free(certificates[--certificate_count].file);
 	memset(certificates, 0, sizeof certificates);
+	serving = 1;
 }
 
 /* --- what the application tells --- */
@@ -175,6 +223,8 @@ void life_reload(enum event_type type, unsigned generation, const char *why)
 	struct event_field fields[FIELDS_MAX];
 	unsigned n = 0;
 
+	if (type == EVENT_RELOAD_DONE)
+		commit_certificates(generation);
 	fields[n++] = number_field("generation", generation);
 	if (why != NULL)
 		fields[n++] = text_field("error", why);

@@ -120,7 +120,26 @@ rm spin
 wait $asks || true
 eventually has_line server.err 'turns again'
 
+# A certificate that does not come to serve, as its generation does not, is none that is
+# new; it is when another one does.
+certificates() {
+	grep -c ^CERTIFICATE_NEW events
+}
+before=$(certificates)
+cp certs/server.pem cert.pem
+cp certs/server.key cert.key
+cp app.lua good.lua
+echo "core.register_init(function() error('not this one') end)" >> app.lua
+kill -s HUP $server
+# shellcheck disable=SC2016
+eventually sh -c '[ $(grep -c ^RELOAD_FAILED events) = 2 ]'
+[ "$(certificates)" = "$before" ] || fail "told too early: $(cat events)"
+mv good.lua app.lua
+kill -s HUP $server
+happens 'RELOAD_DONE generation=4'
+[ "$(certificates)" -gt "$before" ] || fail "not told: $(cat events)"
+
 kill -s TERM $server
 finish
 code_is 0
-has_line events 'WORKER_STOP generation=2 reason=end worker=0' || fail "$(cat events)"
+has_line events 'WORKER_STOP generation=4 reason=end worker=0' || fail "$(cat events)"
