@@ -30,15 +30,21 @@ local function limits_of(options)
     return out
 end
 
--- Remove the folder when the request is over, however it ended.
-local function keep_until_end(req, folder)
+-- Remove the form's folder, when it has one, when the request is over, however it ended.
+-- What fails, for want of memory, is tried again, but not by who is cancelled.
+local function keep_until_end(form)
     local fiber, fio = require('fiber'), require('fio')
+    local req = form.req
     fiber.new(function()
         fiber.name('http upload')
         while not c.is_over(req) do
-            c.wait_change(req, nil)
+            if not pcall(c.wait_change, req, nil) then
+                fiber.sleep(0.01)
+            end
         end
-        fio.rmtree(folder)
+        while form.folder ~= nil and not pcall(fio.rmtree, form.folder) do
+            fiber.sleep(0.01)
+        end
     end)
 end
 
@@ -52,6 +58,7 @@ function sink:spill()
     if form.folder == nil then
         local name = ('%s/neap-upload-XXXXXX'):format(form.limits.folder or
             os.getenv('TMPDIR') or '/tmp')
+        keep_until_end(form) -- before there is anything that could be left
         for _ = 1, 100 do
             local try = name:gsub('XXXXXX$', ('%06x'):format(
                 math.random(0, 2 ^ 24 - 1)))
@@ -63,7 +70,6 @@ function sink:spill()
         if form.folder == nil then
             return nil, 'no temporary folder can be made'
         end
-        keep_until_end(form.req, form.folder)
     end
     form.files = form.files + 1
     local path = ('%s/%d'):format(form.folder, form.files)
