@@ -342,7 +342,7 @@ static int exit_code(const struct app *app)
 	bool failed = app->left_behind > 0, at_work = false;
 	bool served = false, drained = true;
 
-	if (app->end == APP_END_EXIT)
+	if (app_end_reason(app) == APP_END_EXIT)
 		return app->exit_code;
 	/* Not one that still runs: it may be writing there. */
 	for (unsigned i = 0; i < app->threads; i++) {
@@ -357,7 +357,7 @@ static int exit_code(const struct app *app)
 	}
 	if (failed)
 		return 1;
-	if (app->end != APP_END_SIGNAL)
+	if (app_end_reason(app) != APP_END_SIGNAL)
 		return 0;
 	if (served)
 		return drained ? 0 : 1;
