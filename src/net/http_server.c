@@ -353,7 +353,12 @@ static void end_listening(struct http_server *server, uint64_t deadline_ms)
 		    http1__now_ms() - server->accepted_ms < BUSY_MS;
 
 	timer_stop(server->timers, &server->accept_timer);
-	listener_refuse(&server->listener);
+	if (listener_refuse(&server->listener)) {
+		/* Who waits there is the successor's from now on. */
+		server->accept_paused = false;
+		listener_close(&server->listener);
+		return;
+	}
 	let_in(server, server->accept_paused);
 	server->accept_paused = false;
 	if (busy && !server->listener.unix_socket)

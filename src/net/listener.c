@@ -270,17 +270,18 @@ static void drop_knocks(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
-void listener_refuse(struct listener *l)
+bool listener_refuse(struct listener *l)
 {
 	bool succeeded = l->hold != NULL && listen_share_is_succeeded(l->hold);
 	bool last = give_up(l);
 
 	if (succeeded)
-		return;
+		return true;
 	if (!l->unix_socket)
 		drop_knocks(l->fd);
 	else if (last)
 		shutdown(l->fd, SHUT_RD);
+	return false;
 }
 
 int listener_take(struct listener *l)

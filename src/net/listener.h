@@ -81,9 +81,10 @@ int listener_address(const struct listener *l, struct listen_address *ret_addr);
 
 /**
  * Let nobody in any more who is not in the queue yet: closing would throw out
- * those who come between the last look into it and the end.
+ * those who come between the last look into it and the end. Returns true when
+ * there is a successor, to which the queue belongs from now on: just close.
  */
-void listener_refuse(struct listener *l);
+bool listener_refuse(struct listener *l);
 
 /**
  * Take a connection that nobody has been told of yet, past libuv: for the
