@@ -182,6 +182,13 @@ function part_of.reload()
         end
         return body('/quick/s') == 's2 -' and body('/quick/p') == 'p2 -'
     end)
+    -- Until it is done, workers of the generation before may accept, too.
+    eventually('the reload is done', function()
+        local f = io.open('server.err')
+        local text = f:read('*a')
+        f:close()
+        return text:find('generation 2 serves', 1, true)
+    end)
     client = require('http.client').new()
     check(ask('/quick/s') == 's2 -' and ask('/quick/p') == 'p2 -', 'the new ones')
     go(true)

@@ -2,7 +2,7 @@
 # Tasks of both kinds of state: which are started again, and how often, what their limits do,
 # cancel and join.
 #
-# test: timeout 60, threads
+# test: timeout 60
 . "$NEAP_SOURCE_DIR/test/lib/cli.sh"
 . "$NEAP_SOURCE_DIR/test/lib/serve.sh"
 
