@@ -42,7 +42,13 @@ local function keep_until_end(form)
                 fiber.sleep(0.01)
             end
         end
-        while form.folder ~= nil and not pcall(fio.rmtree, form.folder) do
+        -- One that may not be ours is empty if it is.
+        local remove = form.is_made and fio.rmtree or fio.rmdir
+        for _ = 1, form.folder and 10 or 0 do
+            local ok, done = pcall(remove, form.folder)
+            if ok and done then
+                return
+            end
             fiber.sleep(0.01)
         end
     end)
@@ -60,14 +66,15 @@ function sink:spill()
             os.getenv('TMPDIR') or '/tmp')
         keep_until_end(form) -- before there is anything that could be left
         for _ = 1, 100 do
-            local try = name:gsub('XXXXXX$', ('%06x'):format(
+            form.folder = name:gsub('XXXXXX$', ('%06x'):format(
                 math.random(0, 2 ^ 24 - 1)))
-            if fio.mkdir(try, tonumber('700', 8)) then
-                form.folder = try
+            form.is_made = fio.mkdir(form.folder, tonumber('700', 8))
+            if form.is_made then
                 break
             end
+            form.folder = nil
         end
-        if form.folder == nil then
+        if not form.is_made then
             return nil, 'no temporary folder can be made'
         end
     end
