@@ -61,7 +61,7 @@ return function(options)
     -- Beside fibers that compute; the lines to wait for come from the other
     -- core.
     function measure.delay(source, side)
-        local seconds = options.quick and 0.1 or source.seconds
+        local seconds = options.quick and 0.4 or source.seconds
         local command = { PROGRAM[side], HERE .. SCRIPT[side], 'delay',
                           tostring(source.spinners), tostring(seconds) }
         if side == 'ours' and options.slice then
