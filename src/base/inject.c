@@ -57,7 +57,7 @@ int inject_arm(const char *name, long after, long count)
 		armed[armed_count].after = after;
 		armed[armed_count].count = count;
 		armed[armed_count].asked = 0;
-		armed_count++;
+		__atomic_store_n(&armed_count, armed_count + 1, __ATOMIC_RELAXED);
 		rc = 0;
 	}
 	pthread_mutex_unlock(&lock);
@@ -67,7 +67,7 @@ int inject_arm(const char *name, long after, long count)
 void inject_reset(void)
 {
 	pthread_mutex_lock(&lock);
-	armed_count = 0;
+	__atomic_store_n(&armed_count, 0, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&lock);
 }
 
