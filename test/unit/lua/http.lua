@@ -289,6 +289,11 @@ local ok, err = pcall(function()
     end
 end)
 fio.rmtree(folder)
+-- Known: the fiber that removes an upload's folder may be what the failure ends, and the
+-- folder stays. See doc/internals/http.md.
+for _, left in ipairs(fio.glob((os.getenv('TMPDIR') or '/tmp') .. '/neap-upload-*')) do
+    fio.rmtree(left)
+end
 if not ok then -- servers are left, which would go on
     io.stderr:write(tostring(err), '\n')
     os.exit(1)
