@@ -57,7 +57,8 @@ int inject_arm(const char *name, long after, long count)
 		armed[armed_count].after = after;
 		armed[armed_count].count = count;
 		armed[armed_count].asked = 0;
-		__atomic_store_n(&armed_count, armed_count + 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&armed_count, armed_count + 1,
+				 __ATOMIC_RELAXED);
 		rc = 0;
 	}
 	pthread_mutex_unlock(&lock);
