@@ -151,9 +151,9 @@ enum http1_wait {
 	HTTP1_WAIT_COUNT,
 };
 
+/* Its server is where its stream's group is: see http1__server_of(). */
 struct http1_conn {
-	struct stream stream; /* first: found from it by a cast */
-	struct http_server *server;
+	struct stream stream;     /* first: found from it by a cast */
 	struct list link;         /* in the server's list of its wait */
 	struct http_request *req; /* the one being received or handled */
 	struct http2 *h2;         /* its session; NULL: it speaks HTTP/1 */
@@ -242,6 +242,12 @@ static inline uint64_t http1__body_total(const struct http_request *req)
 static inline struct http1_conn *http1__conn_of(struct stream *s)
 {
 	return (struct http1_conn *)s;
+}
+
+static inline struct http_server *http1__server_of(const struct http1_conn *c)
+{
+	return (struct http_server *)((char *)c->stream.group -
+				      offsetof(struct http_server, group));
 }
 
 static inline bool http1__is_upgraded(const struct http1_conn *c)

@@ -134,7 +134,7 @@ static struct http1_access *behind(struct http1_conn *c)
 
 static struct http1_access *access_of(struct http1_conn *c)
 {
-	return c->server->on_access != NULL ? behind(c) : NULL;
+	return http1__server_of(c)->on_access != NULL ? behind(c) : NULL;
 }
 
 void http1__access_free(struct http1_conn *c)
@@ -171,7 +171,7 @@ static void note_remote(struct http1_conn *c)
 /* So many bytes come before what is written next. */
 static uint64_t position(struct http1_conn *c)
 {
-	const struct http_server *server = c->server;
+	const struct http_server *server = http1__server_of(c);
 	uint64_t at = behind(c)->handed;
 
 	if (c->h2 != NULL)
@@ -184,7 +184,7 @@ static uint64_t position(struct http1_conn *c)
 static void tell(struct http1_conn *c, bool all)
 {
 	struct http1_access *access = behind(c);
-	struct http_server *server = c->server;
+	struct http_server *server = http1__server_of(c);
 	uint64_t out = access->left, now = uv_hrtime();
 	struct http_access a;
 	struct place place;
@@ -337,7 +337,7 @@ static void keep(struct buf *b, uint64_t end, const struct http_access *a)
 static void finish(struct http1_conn *c, const struct http_access *a)
 {
 	keep(&behind(c)->kept, position(c), a);
-	if (c->closing || (c->server->current != c && c->h2 == NULL))
+	if (c->closing || (http1__server_of(c)->current != c && c->h2 == NULL))
 		http1__access_settle(c);
 }
 

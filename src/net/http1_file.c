@@ -65,7 +65,7 @@ static ssize_t queue_piece(struct http1_conn *c, int fd, uint64_t offset,
 static ssize_t send_some(struct http1_conn *c, int fd, uint64_t offset,
 			 size_t size)
 {
-	struct stream_group *group = &c->server->group;
+	struct stream_group *group = &http1__server_of(c)->group;
 	off_t at = (off_t)offset;
 	uv_os_fd_t to;
 	ssize_t n;

@@ -30,7 +30,7 @@ void http1__watch(struct http1_conn *c)
 	    req->framing == HTTP1_UPGRADED)
 		return;
 	/* When it cannot be, the peer is missed with the answer. */
-	if (stream_watch_gone(&c->stream, c->server->loop, &req->watch,
-			      on_gone) == 0)
+	if (stream_watch_gone(&c->stream, http1__server_of(c)->loop,
+			      &req->watch, on_gone) == 0)
 		fd_watch_abandon(&req->watch);
 }

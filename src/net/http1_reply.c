@@ -18,7 +18,7 @@ static int go_on(struct http1_conn *c, bool at_once, int rc)
 		return rc; /* the batch goes on */
 	if (!c->closing && !c->last && c->in.size > 0) {
 		http1__wait(c, HTTP1_WAIT_TURN);
-		http1__want_turn(c->server);
+		http1__want_turn(http1__server_of(c));
 	}
 	http1__settle(c);
 	return rc;
@@ -56,7 +56,7 @@ void http1__part(struct http1_conn *c, bool linger)
 	c->linger |= linger;
 	buf_destroy(&c->in);
 	cond_broadcast(&req->ready);
-	if (c->server->current != c)
+	if (http1__server_of(c)->current != c)
 		http1__settle(c);
 }
 

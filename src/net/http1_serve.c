@@ -34,7 +34,8 @@ static bool may_serve(const struct http1_conn *c)
 static void flush_all(struct http1_conn *c)
 {
 	/* What was gathered for one client is never another's. */
-	assert(c->server->current == NULL || c->server->current == c);
+	assert(http1__server_of(c)->current == NULL ||
+	       http1__server_of(c)->current == c);
 	http1__flush(c, 0, (struct http_text){ NULL, 0 }, false);
 }
 
@@ -44,12 +45,12 @@ static void refuse(struct http1_conn *c, int status, const char *reason)
 	struct http_request *req = c->req;
 	size_t sent;
 
-	c->server->stat.refused_requests++;
+	http1__server_of(c)->stat.refused_requests++;
 	c->last = true;
 	c->linger = true;
 	http__trace_number(HTTP_TRACE_REFUSED, c, req, (unsigned)status,
 			   reason);
-	sent = http1__write_refusal(c->server, status, reason);
+	sent = http1__write_refusal(http1__server_of(c), status, reason);
 	if (req == NULL) {
 		http1__access_refused(c, status, sent);
 		return;
@@ -81,7 +82,7 @@ void http1__turn_away(struct http1_conn *c, int status, const char *reason)
 {
 	/* A handler's drain may bring it here in the middle of another
 	 * connection's batch, whose answers lie before the mark. */
-	size_t mark = c->server->out.size;
+	size_t mark = http1__server_of(c)->out.size;
 
 	refuse(c, status, reason);
 	http1__flush(c, mark, (struct http_text){ NULL, 0 }, false);
@@ -130,7 +131,7 @@ static void detach(struct http_request *req)
 
 static void hand_over(struct http1_conn *c)
 {
-	struct http_server *server = c->server;
+	struct http_server *server = http1__server_of(c);
 	struct http_request *req = c->req;
 	http_handle handle = http_request_handle(req);
 
@@ -155,7 +156,8 @@ static void invite_body(struct http1_conn *c)
 	if (!c->req->expect || c->req->phase == HTTP1_HEAD)
 		return;
 	c->req->expect = false;
-	buf_append(&c->server->out, invitation, sizeof(invitation) - 1);
+	buf_append(&http1__server_of(c)->out, invitation,
+		   sizeof(invitation) - 1);
 }
 
 /* It was no request, but how HTTP/2 begins. */
@@ -174,7 +176,7 @@ static size_t serve(struct http1_conn *c, char *data, size_t size)
 	struct http_request *req = c->req;
 
 	if (req == NULL) {
-		req = http1__request_take(c->server);
+		req = http1__request_take(http1__server_of(c));
 		if (req == NULL) {
 			refuse(c, 503, "not enough memory");
 			return 0;
@@ -187,7 +189,8 @@ static size_t serve(struct http1_conn *c, char *data, size_t size)
 	req->base = data;
 	switch (http1__parse(req, size)) {
 	case HTTP1_MORE:
-		if (c->server->streaming && req->phase != HTTP1_HEAD) {
+		if (http1__server_of(c)->streaming &&
+		    req->phase != HTTP1_HEAD) {
 			http1__receive_begin(req);
 			hand_over(c);
 			return size;
@@ -251,7 +254,7 @@ static void begin_http2(struct http1_conn *c, char *data, size_t size)
 /* Serve what can be served of @a data: the read buffer's, or c->in's. */
 static void feed(struct http1_conn *c, char *data, size_t size)
 {
-	struct http_server *server = c->server;
+	struct http_server *server = http1__server_of(c);
 	uint64_t end_ms = 0;
 	size_t used = 0, step;
 
@@ -324,7 +327,7 @@ static void receive(struct http1_conn *c, char *data, size_t size)
 static void on_input_end(struct http1_conn *c, int why)
 {
 	if (why != UV_EOF) {
-		c->server->stat.truncated +=
+		http1__server_of(c)->stat.truncated +=
 			why == UV_ECONNABORTED &&
 			(c->req != NULL || http2__is_busy(c));
 		http1__close(c);

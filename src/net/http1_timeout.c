@@ -102,7 +102,7 @@ void http1__timeouts_stop(struct http_server *server)
 
 void http1__wait(struct http1_conn *c, enum http1_wait wait)
 {
-	struct http_server *server = c->server;
+	struct http_server *server = http1__server_of(c);
 	uint64_t due;
 
 	list_del(&c->link);

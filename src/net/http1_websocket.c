@@ -53,7 +53,7 @@ static void part(struct http1_conn *c)
  * Returns 0 or UV_E*; the request may have gone. */
 static int leave(struct http1_conn *c, size_t mark, size_t size)
 {
-	struct http_server *server = c->server;
+	struct http_server *server = http1__server_of(c);
 	struct websocket *ws = &c->req->websocket->ws;
 	bool at_once = server->current == c;
 	int rc = 0;
@@ -176,7 +176,7 @@ static void pump(struct http1_conn *c)
 void http1__websocket_read(struct http1_conn *c, const char *data, size_t size)
 {
 	struct http1_websocket *w = c->req->websocket;
-	size_t mark = c->server->out.size, used = 0;
+	size_t mark = http1__server_of(c)->out.size, used = 0;
 
 	if (size > 0) {
 		w->heard_ms = http1__now_ms();
@@ -186,7 +186,7 @@ void http1__websocket_read(struct http1_conn *c, const char *data, size_t size)
 	if (c->in.size == 0 && size > 0)
 		used = feed(c, data, size);
 	if (used < size && buf_append(&c->in, data + used, size - used) != 0) {
-		c->server->out.size = mark;
+		http1__server_of(c)->out.size = mark;
 		http1__close(c);
 		return;
 	}
@@ -244,7 +244,7 @@ static int begin_close(struct http1_conn *c, unsigned code,
 		       struct http_text reason)
 {
 	struct http1_websocket *w = c->req->websocket;
-	size_t mark = c->server->out.size;
+	size_t mark = http1__server_of(c)->out.size;
 	int rc = websocket_close(&w->ws, code, reason.data, reason.size);
 
 	if (rc == UV_EPIPE)
@@ -273,7 +273,7 @@ void http1__websocket_retire(struct http1_conn *c)
 static void beat(struct http1_websocket *w, uint64_t now)
 {
 	struct http1_conn *c = w->req->conn;
-	size_t mark = c->server->out.size;
+	size_t mark = http1__server_of(c)->out.size;
 	uint64_t number;
 
 	/* Who is held back by us, or reads slowly, is not silent: other deadlines
@@ -287,7 +287,7 @@ static void beat(struct http1_websocket *w, uint64_t now)
 		return;
 	}
 	if (w->pinged) {
-		c->server->stat.timeouts++;
+		http1__server_of(c)->stat.timeouts++;
 		http1__close(c);
 		return;
 	}
@@ -314,7 +314,7 @@ static void on_timer(struct timer *t)
 		return;
 	}
 	/* There is no Close of the peer. */
-	c->server->stat.timeouts++;
+	http1__server_of(c)->stat.timeouts++;
 	stream_end(&c->stream);
 	http1__close(c);
 }

@@ -112,7 +112,7 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame,
 			nghttp2_data_source *source, void *arg)
 {
 	struct http2_stream *s = source->ptr;
-	struct buf *out = &s->h2->conn->server->out;
+	struct buf *out = &http1__server_of(s->h2->conn)->out;
 
 	(void)session;
 	(void)frame;
@@ -191,7 +191,7 @@ static int submit(struct http2_stream *s, const struct http_response *resp,
 					   .read_callback = on_want_data };
 	struct head h;
 
-	make_head(&h, c->server, resp, length);
+	make_head(&h, http1__server_of(c), resp, length);
 	s->answered = true;
 	if (nghttp2_submit_response(s->h2->session, s->id, h.fields, h.count,
 				    body ? &provider : NULL) == 0)
@@ -271,7 +271,7 @@ void http2__refuse(struct http2_stream *s, int status, const char *reason)
 	int n = snprintf(text, sizeof(text), "%d %s: %s\n", status,
 			 http_status_reason(status), reason);
 
-	s->h2->conn->server->stat.refused_requests++;
+	http1__server_of(s->h2->conn)->stat.refused_requests++;
 	http__trace_number(HTTP_TRACE_REFUSED, s->h2->conn, s->req,
 			   (unsigned)status, reason);
 	if (!s->handed) {

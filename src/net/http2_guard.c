@@ -49,13 +49,13 @@ void http2__count_end(struct http2 *h2, bool finished)
 		return;
 	}
 	h2->broken++;
-	h2->conn->server->stat.http2_resets++;
+	http1__server_of(h2->conn)->stat.http2_resets++;
 	h2->flooded |= h2->broken > BROKEN_FREE + h2->finished;
 }
 
 static uint32_t look_ms(const struct http2 *h2)
 {
-	const struct http_limits *l = &h2->conn->server->limits;
+	const struct http_limits *l = &http1__server_of(h2->conn)->limits;
 	uint32_t ms = l->body_ms;
 
 	if (l->send_ms < ms)
@@ -111,7 +111,7 @@ static enum http2_wait wait_of(const struct http2_stream *s,
 
 static void expire(struct http2_stream *s)
 {
-	struct http_stat *stat = &s->h2->conn->server->stat;
+	struct http_stat *stat = &http1__server_of(s->h2->conn)->stat;
 
 	switch ((enum http2_wait)s->wait) {
 	case HTTP2_WAIT_WINDOW:
@@ -130,7 +130,7 @@ static void expire(struct http2_stream *s)
 
 static uint32_t limit_ms(const struct http2 *h2, enum http2_wait wait)
 {
-	const struct http_limits *l = &h2->conn->server->limits;
+	const struct http_limits *l = &http1__server_of(h2->conn)->limits;
 
 	if (wait == HTTP2_WAIT_END)
 		return HTTP2_LINGER_MS;
@@ -165,7 +165,7 @@ static void on_timer(struct timer *t)
 	uint64_t now = http1__now_ms();
 
 	if (h2->head_due_ms != 0 && now > h2->head_due_ms) {
-		c->server->stat.timeouts++;
+		http1__server_of(c)->stat.timeouts++;
 		http2__fail(c, NGHTTP2_PROTOCOL_ERROR);
 		return;
 	}
@@ -188,6 +188,6 @@ void http2__watch(struct http2 *h2)
 {
 	if (timer_active(&h2->timer))
 		return;
-	timer_start(h2->conn->server->timers, &h2->timer,
+	timer_start(http1__server_of(h2->conn)->timers, &h2->timer,
 		    uv_hrtime() + look_ms(h2) * 1000000ull, on_timer);
 }

@@ -23,7 +23,7 @@ enum {
 
 static struct http2_stream *stream_new(struct http2 *h2, int32_t id)
 {
-	struct http_server *server = h2->conn->server;
+	struct http_server *server = http1__server_of(h2->conn);
 	struct http2_stream *s = http2__alloc(h2, sizeof(*s));
 	struct http_request *req;
 
@@ -209,7 +209,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
 {
 	struct http2 *h2 = arg;
 	struct http2_stream *s = taker(h2, frame->hd.stream_id);
-	uint32_t limit = h2->conn->server->limits.header_bytes;
+	uint32_t limit = http1__server_of(h2->conn)->limits.header_bytes;
 
 	(void)session;
 	(void)flags;
@@ -537,7 +537,7 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code,
 	buf_destroy(&s->out);
 	s->out_at = 0;
 	if (req != NULL && s->handed && req->conn != NULL && !finished) {
-		h2->conn->server->stat.gone++;
+		http1__server_of(h2->conn)->stat.gone++;
 		req->conn = NULL;
 		cond_broadcast(&req->ready);
 	}

@@ -27,7 +27,7 @@ static const char preface[] = NGHTTP2_CLIENT_MAGIC;
 bool http2__is_preface(const struct http1_conn *c, const char *data,
 		       size_t size)
 {
-	return c->server->h2 != NULL && c->requests == 0 &&
+	return http1__server_of(c)->h2 != NULL && c->requests == 0 &&
 	       c->stream.tls == NULL && size >= NGHTTP2_CLIENT_MAGIC_LEN &&
 	       memcmp(data, preface, NGHTTP2_CLIENT_MAGIC_LEN) == 0;
 }
@@ -79,7 +79,7 @@ int http_server_set_http2(struct http_server *server, bool on)
 
 static int begin_session(struct http2 *h2)
 {
-	const struct http_server *server = h2->conn->server;
+	const struct http_server *server = http1__server_of(h2->conn);
 	nghttp2_mem mem = http2__memory(h2);
 	const nghttp2_settings_entry settings[] = {
 		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
@@ -108,7 +108,7 @@ int http2__begin(struct http1_conn *c)
 	if (h2 == NULL)
 		return UV_ENOMEM;
 	h2->conn = c;
-	h2->spare = &c->server->h2->spare;
+	h2->spare = &http1__server_of(c)->h2->spare;
 	h2->began_ms = http1__now_ms();
 	h2->known = NGHTTP2_CLIENT_MAGIC_LEN;
 	list_init(&h2->streams);
@@ -119,8 +119,8 @@ int http2__begin(struct http1_conn *c)
 		return UV_ENOMEM;
 	}
 	c->h2 = h2;
-	c->server->stat.http2++;
-	if (c->server->draining)
+	http1__server_of(c)->stat.http2++;
+	if (http1__server_of(c)->draining)
 		http2__retire(c);
 	return 0;
 }
@@ -167,7 +167,7 @@ void http2__gone(struct http1_conn *c)
 {
 	struct http2 *h2 = c->h2;
 
-	timer_stop(c->server->timers, &h2->timer);
+	timer_stop(http1__server_of(c)->timers, &h2->timer);
 	list_foreach_safe(link, next, &h2->streams) {
 		struct http2_stream *s =
 			list_entry(link, struct http2_stream, link);
@@ -185,7 +185,7 @@ void http2__gone(struct http1_conn *c)
 		} else if (!s->handed) {
 			http1__request_release(req);
 		} else {
-			c->server->stat.gone += req->conn != NULL;
+			http1__server_of(c)->stat.gone += req->conn != NULL;
 			req->conn = NULL; /* its handler will find out */
 			req->h2 = NULL;
 			s->req = NULL;
@@ -201,7 +201,7 @@ void http2__gone(struct http1_conn *c)
 /* Gather what nghttp2 has to send, up to a good write. Returns 0 or UV_E*. */
 static int gather(struct http2 *h2, size_t mark)
 {
-	struct buf *out = &h2->conn->server->out;
+	struct buf *out = &http1__server_of(h2->conn)->out;
 	const uint8_t *data;
 	ssize_t n;
 	int rc = 0;
@@ -220,7 +220,7 @@ static int gather(struct http2 *h2, size_t mark)
 
 static void flush(struct http1_conn *c)
 {
-	struct buf *out = &c->server->out;
+	struct buf *out = &http1__server_of(c)->out;
 
 	while (!c->closing && stream_unsent(&c->stream) == 0) {
 		size_t mark = out->size;
@@ -271,9 +271,9 @@ void http2__settle(struct http1_conn *c)
 		return;
 	}
 	if (c->wait != HTTP1_WAIT_TURN && !list_empty(&h2->ready) &&
-	    h2->busy < c->server->limits.streams) {
+	    h2->busy < http1__server_of(c)->limits.streams) {
 		http1__wait(c, HTTP1_WAIT_TURN);
-		http1__want_turn(c->server);
+		http1__want_turn(http1__server_of(c));
 	}
 	if (c->wait == HTTP1_WAIT_TURN) {
 		http1__set_reading(c, false);
@@ -343,7 +343,7 @@ void http2__fail(struct http1_conn *c, uint32_t code)
 
 	if (h2->flooded) {
 		code = NGHTTP2_ENHANCE_YOUR_CALM;
-		c->server->stat.http2_floods++;
+		http1__server_of(c)->stat.http2_floods++;
 	}
 	if (nghttp2_session_terminate_session(h2->session, code) != 0) {
 		http1__close(c);
@@ -360,7 +360,7 @@ void http2__fail(struct http1_conn *c, uint32_t code)
 
 static void hand_over(struct http1_conn *c, struct http2_stream *s)
 {
-	struct http_server *server = c->server;
+	struct http_server *server = http1__server_of(c);
 	struct http_request *req = s->req;
 
 	if (req->phase != HTTP1_COMPLETE) {
@@ -384,7 +384,7 @@ static void hand_over(struct http1_conn *c, struct http2_stream *s)
 static void serve(struct http1_conn *c)
 {
 	struct http2 *h2 = c->h2;
-	uint32_t limit = c->server->limits.streams;
+	uint32_t limit = http1__server_of(c)->limits.streams;
 	uint64_t end_ms = 0;
 
 	assert(!h2->at_work);
@@ -401,8 +401,8 @@ static void serve(struct http1_conn *c)
 			break;
 	}
 	h2->at_work = false;
-	if (!c->closing && c->server->limits.requests != 0 &&
-	    c->requests >= c->server->limits.requests && !h2->ending)
+	if (!c->closing && http1__server_of(c)->limits.requests != 0 &&
+	    c->requests >= http1__server_of(c)->limits.requests && !h2->ending)
 		http2__retire(c);
 	http2__settle(c);
 }
@@ -419,7 +419,8 @@ void http2__read(struct http1_conn *c, const char *data, size_t size)
 	if (c->closing)
 		return;
 	if (h2->head_due_ms == HTTP2_HEAD_BEGUN)
-		h2->head_due_ms = http1__now_ms() + c->server->limits.header_ms;
+		h2->head_due_ms =
+			http1__now_ms() + http1__server_of(c)->limits.header_ms;
 	http2__count_bytes(h2, size);
 	if (n < 0 || h2->flooded) {
 		http2__fail(c, n == NGHTTP2_ERR_NOMEM ? NGHTTP2_INTERNAL_ERROR

@@ -304,9 +304,9 @@ static void cut_short(struct http1_conn *c)
 {
 	stream_flush(&c->stream);
 	if (http2__is_busy(c))
-		c->server->stat.cut += c->h2->open;
+		http1__server_of(c)->stat.cut += c->h2->open;
 	else if (c->req != NULL || stream_unsent(&c->stream) > 0)
-		c->server->stat.cut++;
+		http1__server_of(c)->stat.cut++;
 	http1__close(c);
 }
 

@@ -160,7 +160,7 @@ void http__trace_tell(enum http_trace_event event, struct http1_conn *c,
 		      uint64_t number, const char *text)
 {
 	const struct http_server *server = req != NULL ? req->server
-						       : c->server;
+						       : http1__server_of(c);
 	char about[TEXT_ROOM];
 	struct http_trace_note n = {
 		.event = event,
