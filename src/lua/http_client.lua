@@ -27,6 +27,8 @@ local options = c.add_options()
 local END, ETIMEDOUT = 3, -110
 local MAX_BODY = 64 * 1024 * 1024
 local KEPT = 5 -- connections
+-- The name of a cookie, and spaces behind it.
+local TOKEN = "^[ \t]*([%w!#$%%&'*+.^_`|~-]+)[ \t]*$"
 
 local M = {}
 local client = {}
@@ -43,13 +45,15 @@ local function parse_head(text, lists)
     for name, value in text:gmatch('\n([^:\r\n]+):[ \t]*([^\r\n]*)') do
         name, value = name:lower(), value:match('^(.-)[ \t]*$')
         if name == 'set-cookie' then
-            local key, content, rest = value:match('^([^=;]+)=([^;]*)(.*)$')
+            local key, content, rest =
+                value:match('^([^=;]+)=[ \t]*([^;]*)(.*)$')
+            key = key and key:match(TOKEN)
             if key ~= nil then
                 local attributes = {}
                 for attribute in rest:gmatch(';[ \t]*([^;]+)') do
                     attributes[#attributes + 1] = attribute
                 end
-                cookies[key] = { content, attributes }
+                cookies[key] = { content:match('^(.-)[ \t]*$'), attributes }
             end
         end
         local values = headers[name] or {}
@@ -62,10 +66,16 @@ local function parse_head(text, lists)
 end
 
 local decoders = {
-    ['application/json'] = json.decode,
-    ['application/yaml'] = yaml.decode,
+    ['application/json'] = function(body) return json.decode(body) end,
+    ['application/yaml'] = function(body) return yaml.decode(body) end,
     ['application/msgpack'] = function(body) return (msgpack.decode(body)) end,
 }
+
+-- Clients, and the one that all share, put their own before them.
+local function coders()
+    return setmetatable({}, { __index = options.encoders }),
+        setmetatable({}, { __index = decoders })
+end
 
 -- Those of the clients that have some, by their responses.
 local own_decoders = setmetatable({}, { __mode = 'k' })
@@ -155,7 +165,7 @@ local function begin(self, method, url, body, opts)
     if getmetatable(self) ~= client_mt then
         usage('http.client: use client:request(...), with a colon')
     end
-    options.check_method(method)
+    method = options.check_method(method)
     if type(url) ~= 'string' or url:find('[%c ]') then
         usage('http.client: the URL is a string without spaces and control '
             .. 'characters')
@@ -264,13 +274,16 @@ local open_stream = c.add_stream({
 })
 
 --- http.client.new([opts]) -> client
--- A client with connections of its own. @opts: `max_connections` that are kept for
+-- A client with connections of its own; with a colon, too. @opts: `max_connections` that are kept for
 -- later requests (5), `max_total_connections` and `max_host_connections` at once (none:
 -- no limit; requests that find none free wait). Its tables `encoders` and `decoders` are for
 -- functions of (body, content type), by the type in small letters, which make a text of
 -- what is to be sent, or something of a response's body for `decode()`; they come before
 -- JSON, YAML and msgpack. Yields: no. Throws: wrong usage, no libcurl.
-function M.new(opts)
+function M.new(opts, behind)
+    if opts == M then
+        opts = behind
+    end
     if opts ~= nil and type(opts) ~= 'table' then
         usage('http.client.new(opts): opts is a table')
     end
@@ -289,22 +302,25 @@ function M.new(opts)
     if handle == nil then
         error(err, 2)
     end
-    return setmetatable({ c = handle, encoders = {}, decoders = {} }, client_mt)
+    local encoders, own = coders()
+    return setmetatable({ c = handle, encoders = encoders, decoders = own },
+        client_mt)
 end
 
 --- client:request(method, url, [body], [opts]) -> response | nil, err
--- Send a request with the method @method (`'GET'`) to @url and wait for its response: a
+-- Send a request with the method @method (`'GET'`, small letters will do) to @url and wait for its response: a
 -- table with `status`, `reason`, `headers`
 -- (names in small letters), `cookies` (name -> `{value, {attributes}}`), `body`,
 -- `proto` (`{1, 1}`), `url` (after redirects), `trailers` if there were some, and
--- `decode()`. @body is a string, or a table, which is sent as its content type says: JSON
--- (the default), YAML or msgpack.
+-- `decode()`. @body is a string, a number or a boolean, which are sent as their texts, or a
+-- table, which is sent as its content type says: JSON (the default), YAML or msgpack. The
+-- response's body is '' when there is none.
 --
 -- @opts: `headers` (a value may be a list), `params` (a table: the query of GET, HEAD
 -- and DELETE, else the body as a form), `timeout` in seconds for all of it (none),
 -- `connect_timeout` (30), `max_body` in bytes, decoded (64 MiB; of a stream: none), `follow_location` (true) and
--- `max_redirects` (10), `http_version` ('1.0', '1.1', '2', '2-prior-knowledge'; none: HTTP/2 where
--- an https URL's server has it),
+-- `max_redirects` (10), `http_version` ('1.0', '1.1', '2' or '2-tls', '2-prior-knowledge'; none:
+-- HTTP/2 where an https URL's server has it),
 -- `accept_encoding` (which is undone: 'gzip, br', or '' for all that are known; beside the
 -- body that keeps as much as the server asks for, up to 128 MiB with zstd, 16 with br),
 -- `header_lists` (true: the response's headers are lists of values), `connect_to`
@@ -312,7 +328,8 @@ end
 -- `username`, `password`, `unix_socket`, `interface`, `proxy`, `proxy_port`,
 -- `proxy_user_pwd`, `no_proxy`, `ca_file`, `ca_path`, `ssl_cert`, `ssl_key`,
 -- `ssl_key_password`, `verify_peer`, `verify_host`, `keepalive_idle`,
--- `keepalive_interval`, `low_speed_limit`, `low_speed_time`, `verbose` (to standard error).
+-- `keepalive_interval`, `low_speed_limit`, `low_speed_time`, `verbose` (to standard error);
+-- `max_header_name_length` is taken, but no name is cut.
 -- With `ca_file` or `ca_path` nobody else is trusted; without, whom the system does. A file
 -- that has been replaced is noticed.
 --
@@ -385,11 +402,26 @@ end
 -- @opts. Yields: yes. Throws: as that; no libcurl.
 local shared
 
+local encoders, shared_decoders = coders()
+
+--- http.client.encoders -> table
+-- Those of the client that all share, as of `http.client.new()`.
+M.encoders = encoders
+
+--- http.client.decoders -> table
+-- The same.
+M.decoders = shared_decoders
+
+local function share()
+    shared = M.new()
+    shared.encoders, shared.decoders = M.encoders, M.decoders
+    return shared
+end
+
 for _, method in ipairs({ 'request', 'get', 'head', 'delete', 'options', 'trace',
                           'connect', 'post', 'put', 'patch' }) do
     M[method] = function(...)
-        shared = shared or M.new()
-        return client[method](shared, ...)
+        return client[method](shared or share(), ...)
     end
 end
 

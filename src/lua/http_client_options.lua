@@ -67,7 +67,8 @@ local others = {
     max_header_name_len = true, max_header_name_length = true,
 }
 -- CURL_HTTP_VERSION_*.
-local versions = { ['1.0'] = 1, ['1.1'] = 2, ['2'] = 4, ['2-prior-knowledge'] = 5 }
+local versions = { ['1.0'] = 1, ['1.1'] = 2, ['2'] = 4, ['2-tls'] = 4,
+                   ['2-prior-knowledge'] = 5 }
 
 local function check_options(opts)
     if opts == nil then
@@ -95,8 +96,15 @@ local function check_field(name, value)
         usage(('http.client: a header has a name of letters, digits and signs, '
             .. 'not %q'):format(tostring(name)))
     end
+    if type(value) ~= 'string' and type(value) ~= 'number' then
+        usage(('http.client: header %s: its value is a string or a number, not %s')
+            :format(name, type(value)))
+    end
     value = tostring(value)
-    if value:find('[%z\r\n]') then
+    if name:lower() == 'content-length' and not value:find('^%d+$') then
+        usage('http.client: Content-Length header value must be a non-negative '
+            .. 'integer')
+    elseif value:find('[%z\r\n]') then
         usage(('http.client: header %s: its value has a line end or a zero byte')
             :format(name))
     end
@@ -153,10 +161,11 @@ local function form_of(params)
     return table.concat(parts, '&')
 end
 
+-- Not the modules' own: those take options behind the value, not a content type.
 local encoders = {
-    ['application/json'] = json.encode,
-    ['application/yaml'] = yaml.encode,
-    ['application/msgpack'] = msgpack.encode,
+    ['application/json'] = function(body) return json.encode(body) end,
+    ['application/yaml'] = function(body) return yaml.encode(body) end,
+    ['application/msgpack'] = function(body) return msgpack.encode(body) end,
 }
 local function type_of(content_type)
     return (content_type:match('^%s*([^;%s]*)'):lower())
@@ -175,9 +184,10 @@ end
 local function encode(body, content_type, own)
     local kind = content_type == nil and 'application/json' or type_of(content_type)
     local encoder = own and own[kind]
-    if type(body) == 'string' or type(body) == 'number' then
+    if type(body) == 'string' or type(body) == 'number'
+        or type(body) == 'boolean' then
         return tostring(body)
-    elseif encoder ~= nil then
+    elseif encoder ~= nil and encoder ~= encoders[kind] then
         return encoded_by(encoder, body, content_type or kind),
             content_type == nil and kind or nil
     elseif type(body) ~= 'table' then
@@ -194,12 +204,17 @@ end
 
 -- --- requests ---
 
+local known_methods = {}
+for name in ('GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT'):gmatch('%u+') do
+    known_methods[name:lower()] = name
+end
+
 local function check_method(method)
     if type(method) ~= 'string' or not method:find("^[%w!#$%%&'*+.^_`|~-]+$") then
         usage(('http.client: the method is a word, not %s'):format(
             type(method) == 'string' and ('%q'):format(method) or type(method)))
     end
-    return method
+    return known_methods[method] or method
 end
 
 local function set_method(list, method, body, streams_out)
@@ -230,7 +245,7 @@ local function set_version(list, url, opts)
         end
         return https
     elseif versions[v] == nil then
-        usage("http.client: option http_version: '1.0', '1.1', '2' or "
+        usage("http.client: option http_version: '1.0', '1.1', '2', '2-tls' or "
             .. "'2-prior-knowledge' is wanted")
     end
     set(list, O.HTTP_VERSION, versions[v])
@@ -279,6 +294,7 @@ end
 M.check, M.check_number, M.check_boolean = check_options, check_number, check_boolean
 M.check_method, M.header_lines, M.form_of, M.encode, M.type_of =
     check_method, header_lines, form_of, encode, type_of
+M.encoders = encoders
 M.set, M.set_method, M.of = set, set_method, options_of
 
 return M

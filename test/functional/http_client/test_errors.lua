@@ -26,7 +26,7 @@ misuse('URL is a string', 'a URL with a zero byte', 'GET', 'http://a/\0')
 misuse('URL is a string', 'a URL with a space', 'GET', 'http://a/ b')
 misuse('a string or a table, not function', 'a function as a body', 'POST', 'http://a/',
     print)
-misuse('a string or a table, not boolean', 'a boolean as one', 'POST', 'http://a/', false)
+misuse('a string or a table, not cdata', 'a number of 64 bits', 'POST', 'http://a/', 1LL)
 misuse('opts is a table', 'opts', 'GET', 'http://a/', nil, 1)
 misuse('unknown option time_out', 'an unknown option', 'GET', 'http://a/', nil,
     { time_out = 1 })
@@ -48,6 +48,14 @@ misuse('its value has a line end', 'a value with one', 'GET', 'http://a/', nil,
     { headers = { a = 'x\r\nEvil: 1' } })
 misuse('its value has a line end', 'a value with a zero byte', 'GET', 'http://a/', nil,
     { headers = { a = 'x\0' } })
+for _, value in ipairs({ 'x', '-1', '1x', '', '1.5' }) do
+    misuse('Content%-Length header value must be', 'a length of ' .. value, 'POST',
+        'http://a/', nil, { headers = { ['content-Length'] = value } })
+end
+for _, value in ipairs({ true, print, { { 'a' } }, require('json').NULL }) do
+    misuse('a string or a number, not ' .. type(type(value) == 'table' and value[1] or value),
+        'a header that is neither', 'GET', 'http://a/', nil, { headers = { a = value } })
+end
 misuse('params are the body', 'two bodies', 'POST', 'http://a/', 'x',
     { params = { a = 1 } })
 misuse('params: a is a string', 'a parameter', 'GET', 'http://a/', nil,

@@ -21,7 +21,8 @@ end
 httpd:route({ path = '/hello' }, function(req)
     note(req)
     return { status = 200, body = 'hello', headers = {
-        ['set-cookie'] = { 'a=b; Path=/; HttpOnly', 'c=' },
+        ['set-cookie'] = { 'a=b; Path=/; HttpOnly', 'c=', 'd = e f ;Secure', 'g@h=i',
+                           'none' },
         ['X-Twice'] = { '1', '2' }, ['X-One'] = ' padded ' } }
 end)
 httpd:route({ path = '/echo' }, function(req)
@@ -54,6 +55,8 @@ tap.is(r.headers['content-length'], '5', 'names in small letters')
 tap.is(r.cookies.a[1], 'b', 'a cookie')
 tap.is(table.concat(r.cookies.a[2], '|'), 'Path=/|HttpOnly', 'its attributes')
 tap.is(r.cookies.c[1], '', 'an empty one')
+tap.is(r.cookies.d[1] .. '|' .. r.cookies.d[2][1], 'e f|Secure', 'with spaces about it')
+tap.ok(r.cookies['g@h'] == nil and r.cookies.none == nil, 'what no cookie can be called')
 tap.is(seen.query, 'x=1&y=%20', 'the query')
 tap.is(http.get(base .. '/status/404').status, 404, 'a status is no error')
 tap.is(http.get(base .. '/status/204').body, '', 'no body')
@@ -82,6 +85,10 @@ r = http.request('GET', base .. '/echo', 'a body')
 tap.is(seen.method .. ' ' .. seen.body, 'GET a body', 'GET with one')
 http.request('MKCOL', base .. '/echo')
 tap.is(seen.method, 'MKCOL', 'any other method')
+r = http.request('get', base .. '/hello', nil, { params = { k = 1 } })
+tap.is(seen.method .. ' ' .. seen.query .. ' ' .. r.body, 'GET k=1 hello', 'in small letters')
+http.request('post', base .. '/echo', 'x')
+tap.is(seen.method .. ' ' .. seen.body, 'POST x', 'with a body')
 local large = ('0123456789abcdef'):rep(256 * 1024)
 r = http.post(base .. '/echo', large)
 tap.ok(r.body == large, '4 MiB there and back')
@@ -133,6 +140,29 @@ tap.throws(function()
 end, 'gives a string', 'an encoder that gives none')
 http.post(base .. '/echo', 12)
 tap.is(seen.body, '12', 'a number is its text')
+http.post(base .. '/echo', false)
+tap.is(seen.body, 'false', 'so is a boolean')
+
+-- Clients made with a colon, and the ways to encode that all begin with.
+local colon = http:new({ max_connections = 2 })
+for _, kind in ipairs({ 'json', 'yaml', 'msgpack' }) do
+    local name = 'application/' .. kind
+    for of, given in pairs({ client = colon, module = http }) do
+        local text = given.encoders[name]({ x = { 1 } })
+        tap.is(given.decoders[name](text).x[1], 1, kind .. ' of the ' .. of)
+    end
+end
+colon.decoders['application/json'] = function() return 'mine' end
+tap.is(colon:post(base .. '/echo', { 1 }):decode(), 'mine', 'replaced for one client')
+tap.is(http.new():post(base .. '/echo', { 1 }):decode()[1], 1, 'and for no other')
+colon.encoders['text/x'] = function() return 'x' end
+r = colon:post(base .. '/echo', { 2 }, { headers = { ['content-type'] = 'application/yaml' } })
+tap.is(r:decode()[1], 2, 'beside others')
+http.encoders['text/csv'] = function(body) return table.concat(body, ',') end
+http.post(base .. '/echo', { 1, 2 }, { headers = { ['content-type'] = 'text/csv' } })
+tap.is(seen.body, '1,2', 'added to the client that all share')
+http.encoders['text/csv'] = nil
+tap.is(http.get(base .. '/hello', { http_version = '2-tls' }).body, 'hello', 'HTTP/2 by TLS alone')
 
 -- Parameters.
 local params = { b = 'x y&z', a = 1, l = { 'p', 'q' } }
