@@ -284,8 +284,11 @@ void ending_run(struct worker *w)
 	const struct settings *settings = w->app->settings;
 	double patience = settings_seconds(settings, SETTING_CANCEL_TIMEOUT);
 	enum app_end why = app_end_reason(w->app);
+	/* One that has failed after its first listeners were open: who came there
+	 * would have been served by the generation that goes on. */
 	bool drains = why == APP_END_SIGNAL || why == APP_END_CONSOLE ||
-		      why == APP_END_REPLACED;
+		      why == APP_END_REPLACED ||
+		      (why == APP_END_FAILED && w->app->script->config != NULL);
 
 	w->served = !drain_is_empty(&w->loop.drain);
 	w->interactive = w->id == 1 && w->app->interactive;

@@ -337,25 +337,22 @@ static bool is_outside(const struct shared *s)
 	       (s->borrowed && !inherit_is_committed());
 }
 
-bool listen_share_is_succeeded(const struct listen_hold *hold)
+/* With the lock held. */
+static bool is_succeeded(const struct listen_hold *hold)
 {
-	bool succeeded;
-
-	pthread_mutex_lock(&lock);
-	succeeded = hold->heir != NULL || hold->passed ||
-		    is_outside(hold->shared) ||
-		    (hold->borrowed && !inherit_is_committed());
-	pthread_mutex_unlock(&lock);
-	return succeeded;
+	return hold->heir != NULL || hold->older != NULL || hold->passed ||
+	       is_outside(hold->shared) ||
+	       (hold->borrowed && !inherit_is_committed());
 }
 
 bool listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
-			void *arg)
+			void *arg, bool *ret_succeeded)
 {
 	struct shared *s = hold->shared;
 	bool last;
 
 	pthread_mutex_lock(&lock);
+	*ret_succeeded = is_succeeded(hold);
 	list_del(&hold->link);
 	if (hold->heir != NULL)
 		hold->heir->older = NULL;

@@ -53,14 +53,13 @@ void listen_share_set_watch(listen_watch_f fn);
 /** What this thread joins from now on is of generation @a number; at first 0. */
 void listen_share_set_generation(unsigned number);
 
-/** Its socket is that of somebody else, too, younger or outside: it only need be closed. */
-bool listen_share_is_succeeded(const struct listen_hold *hold);
-
 /** Give up the address; the descriptor is the caller's to close. Returns true
  * when nobody has it any more: then @a remove has removed what it leaves behind,
- * before another one can bind it; if it is not somebody's outside. */
+ * before another one can bind it; if it is not somebody's outside. *ret_succeeded: its
+ * socket is that of somebody else, too, younger, older or outside: it only need be
+ * closed. Of two who leave one after the other the second one is told no. */
 bool listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
-			void *arg);
+			void *arg, bool *ret_succeeded);
 
 /** Tell @a fn of each given socket that nobody of generation @a number has taken. */
 void listen_share_each_unused(unsigned number,

@@ -181,12 +181,14 @@ static void remove_file(void *arg)
 
 /* The address is not this listener's any more; of those who share a file the
  * last one removes it. Returns whether this was the last, or the only one. */
-static bool give_up(struct listener *l)
+static bool give_up(struct listener *l, bool *ret_succeeded)
 {
 	bool last = true;
 
+	*ret_succeeded = false;
 	if (l->hold != NULL)
-		last = listen_share_leave(l->hold, remove_file, l);
+		last = listen_share_leave(l->hold, remove_file, l,
+					  ret_succeeded);
 	l->hold = NULL;
 	l->file.path[0] = '\0'; /* the file of others, if there are any */
 	return last;
@@ -211,6 +213,7 @@ int listener_open(struct listener *l, uv_loop_t *loop,
 		  const struct listen_options *opts, bool *ret_opened)
 {
 	int backlog = opts->backlog > 0 ? opts->backlog : BACKLOG;
+	bool succeeded;
 	int rc;
 
 	*ret_opened = false;
@@ -236,7 +239,7 @@ int listener_open(struct listener *l, uv_loop_t *loop,
 	if (rc == 0) /* the handle owns the descriptor now */
 		return uv_listen(&l->uv.stream, backlog, on_connection);
 fail_fd:
-	give_up(l);
+	give_up(l, &succeeded);
 	close(l->fd);
 	l->fd = -1;
 	return rc;
@@ -272,8 +275,8 @@ static void drop_knocks(int fd)
 
 bool listener_refuse(struct listener *l)
 {
-	bool succeeded = l->hold != NULL && listen_share_is_succeeded(l->hold);
-	bool last = give_up(l);
+	bool succeeded;
+	bool last = give_up(l, &succeeded);
 
 	if (succeeded)
 		return true;
@@ -296,7 +299,9 @@ int listener_take(struct listener *l)
 
 void listener_close(struct listener *l)
 {
-	give_up(l);
+	bool succeeded;
+
+	give_up(l, &succeeded);
 	l->fd = -1;
 	uv_close(&l->uv.handle, on_closed);
 }

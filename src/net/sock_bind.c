@@ -120,8 +120,10 @@ static void remove_file(void *arg)
 
 void sock_bind_leave(struct sock *s)
 {
+	bool succeeded;
+
 	if (s->hold != NULL)
-		listen_share_leave(s->hold, remove_file, s);
+		listen_share_leave(s->hold, remove_file, s, &succeeded);
 	mem_free(s->file);
 	s->file = NULL;
 	s->hold = NULL;

@@ -16,10 +16,18 @@ free_port() {
 		s:bind('127.0.0.1', 0) print(s:name().port) os.exit(0)"
 }
 port=$(free_port)
+# Somebody else's.
+"$NEAP_BIN" -e "local s = require('socket')('AF_INET', 'SOCK_STREAM', 'tcp')
+	s:bind('127.0.0.1', 0) s:listen() print(s:name().port) io.flush()
+	require('fiber').sleep(1e6)" > taken &
+other=$!
+trap 'kill -s KILL $other 2> /dev/null || true' EXIT
+eventually [ -s taken ]
+taken=$(cat taken)
 
-configuration() {
+configuration() { # VERSION, WORKERS
 	cat > server.yaml <<END
-workers: 2
+workers: ${2:-2}
 load: shared.lua
 load_per_thread: {file: app.lua, args: ['$1']}
 listeners:
@@ -61,15 +69,15 @@ ask() { # TARGET
 		'http://127.0.0.1:$port$1')) io.write(r.body) os.exit(0)"
 }
 
-answers() { # VERSION
-	[ "$(ask /version)" = "$1" ]
+answers() { # VERSION; nobody listens at the start
+	[ "$(ask /version 2> ask.err)" = "$1" ]
 }
 
 configuration 0
 line="server server.yaml"
 "$NEAP_BIN" server.yaml > server.out 2> server.err &
 server=$!
-trap 'kill -s KILL "$server" 2> /dev/null || true' EXIT
+trap 'kill -s KILL "$server" $other 2> /dev/null || true' EXIT
 eventually answers 0
 [ -n "$(ask /shared)" ] || fail 'no answer'
 
@@ -100,30 +108,32 @@ eventually tried 1
 eventually answers 0
 
 # The load: connections of few and of many requests, over TCP and the unix socket.
-"$client" "$port" 2 0 1 > said.1 2> said.err.1 &
+"$client" "$port" 2 steady 1 > said.1 2> said.err.1 &
 load_1=$!
-"$client" "$port" 2 0 20 /shared > said.2 2> said.err.2 &
+"$client" "$port" 2 steady 20 /shared > said.2 2> said.err.2 &
 load_2=$!
-"$client" "$TMPDIR/s" 2 0 5 > said.3 2> said.err.3 &
+"$client" "$TMPDIR/s" 2 steady 5 > said.3 2> said.err.3 &
 load_3=$!
 for i in 1 2 3; do eventually has_line said.$i begun; done
 
 i=1 broken=0
 while [ $i -le "$reloads" ]; do
 	case $((i % 10)) in
-	3) # of ten: it does not start, for one of three reasons
+	3 | 8) # of ten: it does not start, for one of four reasons
 		broken=$((broken + 1))
-		case $((i / 10 % 3)) in
+		case $((i / 5 % 4)) in
 		0) configuration broken ;;
-		1) echo 'listeners: [' > server.yaml ;;
-		2) sed -i 's/lua.worker/lua.nobody/' server.yaml ;;
+		1) # when it listens at the others already
+			echo "  - {address: '127.0.0.1:$taken'}" >> server.yaml ;;
+		2) echo 'listeners: [' > server.yaml ;;
+		3) sed -i 's/lua.worker/lua.nobody/' server.yaml ;;
 		esac
 		kill -s HUP $server
 		eventually tried $((i + 1))
-		answers $((i - 1)) || fail "reload $i: another version"
+		answers $((i - 1)) || fail "reload $i: another version: $(cat ask.err)"
 		;;
 	*)
-		configuration $i
+		configuration $i $((1 + i % 3)) # fewer workers, and more again
 		kill -s HUP $server
 		eventually answers $i
 		eventually tried $((i + 1))
@@ -134,6 +144,7 @@ while [ $i -le "$reloads" ]; do
 done
 [ "$(lines_with 'reload has failed')" = $broken ] || fail 'not all failures told'
 grep -q 'this one cannot start' server.err || fail 'not told why'
+grep -q 'Address already in use' server.err || fail 'not told why'
 
 # Nothing is left of the states before, with the load on it and without.
 last=$(memory)
@@ -141,6 +152,10 @@ if [ -z "${NEAP_SANITIZE:-}" ]; then # which keeps what is freed
 	[ "$last" -lt $((middle + middle / 2)) ] ||
 		fail "memory: $middle, then $last KiB"
 fi
+for i in 1 2 3; do
+	eval "kill -s USR1 \$load_$i" || fail "load $i has ended: $(cat said.$i said.err.$i)"
+	eventually has_line said.$i told
+done
 kill -s TERM $server
 finish
 code_is 0
@@ -155,7 +170,7 @@ done
 configuration 0
 "$NEAP_BIN" server.yaml > server.out 2> server.err &
 server=$!
-trap 'kill -s KILL "$server" 2> /dev/null || true' EXIT
+trap 'kill -s KILL "$server" $other 2> /dev/null || true' EXIT
 eventually answers 0
 for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
 	kill -s HUP $server
@@ -170,3 +185,4 @@ eventually rests_at "$threads_before" "$descriptors_before"
 kill -s TERM $server
 finish
 code_is 0
+kill -s KILL $other

@@ -133,11 +133,11 @@ eventually sh -c "tail -n 1 heard | grep -q 'READY=1 STATUS=serving'"
 [ "$(addresses)" = "$ports" ] || fail "listeners: $out, not $ports"
 
 # The load: connections of few and of many requests, over TCP and the unix socket.
-"$client" "$port" 2 0 1 > said.1 2> said.err.1 &
+"$client" "$port" 2 steady 1 > said.1 2> said.err.1 &
 load_1=$!
-"$client" "$port" 2 0 20 > said.2 2> said.err.2 &
+"$client" "$port" 2 steady 20 > said.2 2> said.err.2 &
 load_2=$!
-"$client" "$PWD/s" 2 0 5 > said.3 2> said.err.3 &
+"$client" "$PWD/s" 2 steady 5 > said.3 2> said.err.3 &
 load_3=$!
 for i in 1 2 3; do eventually has_line said.$i begun; done
 
@@ -179,7 +179,8 @@ for text in "cannot start './program': no such file" \
 		fail "not told: $text"
 done
 for i in 1 2 3; do
-	eval "kill -s 0 \$load_$i" || fail "load $i has ended: $(cat said.$i said.err.$i)"
+	eval "kill -s USR1 \$load_$i" || fail "load $i has ended: $(cat said.$i said.err.$i)"
+	eventually has_line said.$i told
 done
 
 kill -s TERM "$server"

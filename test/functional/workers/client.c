@@ -7,16 +7,20 @@
  * ADDRESS is a port of 127.0.0.1 or the path of a unix socket. Each thread opens
  * one connection after the other, with so many requests on each, until there
  * have been as many CONNECTIONS in all; 0: until the server refuses one, for a
- * minute at most, and "begun" is said at the first answer. Said in the end: a
- * line for each worker, "worker N ANSWERS"; "answers", "ended" (connections that
- * the server closed between two answers) and "failed" with their counts. A connection that was taken gets the answer to
- * its first request, and no answer is half of one: all else is a failure, which
- * is told and makes the exit code 1. So does a connection whose answers came
+ * minute at most, and "begun" is said at the first answer; "steady": the same, but
+ * to be refused is a failure before a SIGUSR1, to which "told" is said and from
+ * which on it is for a minute. Said in the end: a line for each worker, "worker N
+ * ANSWERS"; "answers", "ended" (connections that the server closed between two
+ * answers) and "failed" with their counts. A connection that was taken gets the
+ * answer to its first request, and no answer is half of one: all else is a failure,
+ * which is told and makes the exit code 1. So does a connection whose answers came
  * from two workers.
  */
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -41,7 +45,8 @@ static char request[256];
 static size_t request_size;
 static atomic_long left; /* connections to open */
 static bool forever;
-static time_t end_time;
+static atomic_long end_time;
+static atomic_bool may_end = true; /* the server */
 static atomic_ulong answers, ended, failed;
 static atomic_ulong by_worker[WORKERS_MAX + 1];
 
@@ -78,7 +83,7 @@ static int connect_once(void)
 			continue;
 		}
 		close(fd);
-		if (err != ECONNREFUSED && err != ENOENT)
+		if (!may_end || (err != ECONNREFUSED && err != ENOENT))
 			tell_failure("connect: %s", strerror(err));
 		return -1;
 	}
@@ -162,6 +167,34 @@ static void *run(void *arg)
 	return arg;
 }
 
+static void on_end(int signo)
+{
+	(void)signo;
+	end_time = time(NULL) + PATIENCE_S;
+	may_end = true;
+	if (write(STDOUT_FILENO, "told\n", 5) != 5)
+		abort();
+}
+
+/* Before there are threads, which are not disturbed by it. */
+static void wait_for_signal(void)
+{
+	struct sigaction action = { .sa_handler = on_end };
+
+	may_end = false;
+	end_time = LONG_MAX;
+	sigaction(SIGUSR1, &action, NULL);
+}
+
+static void mask(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(how, &set, NULL);
+}
+
 static void set_address(const char *text)
 {
 	int port = atoi(text);
@@ -193,12 +226,16 @@ int main(int argc, char **argv)
 	forever = left == 0;
 	requests = atol(argv[4]);
 	end_time = time(NULL) + PATIENCE_S;
+	if (strcmp(argv[3], "steady") == 0)
+		wait_for_signal();
 	request_size =
 		(size_t)snprintf(request, sizeof request,
 				 "GET %.100s HTTP/1.1\r\nHost: a\r\n\r\n",
 				 argc == 6 ? argv[5] : "/");
+	mask(SIG_BLOCK);
 	for (int i = 0; i < count; i++)
 		pthread_create(&threads[i], NULL, run, NULL);
+	mask(SIG_UNBLOCK);
 	for (int i = 0; i < count; i++)
 		pthread_join(threads[i], NULL);
 	for (int i = 1; i <= WORKERS_MAX; i++) {

@@ -324,8 +324,9 @@ static void hand_over(const char *host)
 	assert_int_equal(listener_address(&older, &addr), 0);
 	early = knock(&addr);
 	listen_share_set_generation(2);
-	/* One that fails gives it back. */
+	/* One that fails gives it back as it was. */
 	assert_int_equal(open_at(&heir, 1, host, 0), 0);
+	listener_refuse(&heir);
 	shut(&heir);
 	assert_int_equal(open_at(&heir, 1, host, 0), 0);
 	/* Two cannot have the one; over TCP the second has a socket of its own. */
