@@ -133,6 +133,20 @@ local load_fiber, fiber_id = package.preload.fiber, c.fiber_id
 -- Which module's end a fiber waits for.
 local wanted = {}
 
+-- Modules of ours that files go before, but for the script itself, which wants to
+-- test with `tap` when it is called tap.lua.
+local behind_files, is_same_file = c.behind_files, c.is_same_file
+
+local function is_in_a_file(name)
+    local path, script = package.searchpath(name, package.path), arg and arg[0]
+    return path ~= nil and not (script ~= nil and is_same_file(path, script))
+end
+
+table.insert(package.loaders, 2, function(name)
+    return behind_files[name] ~= nil and not is_in_a_file(name)
+        and behind_files[name] or nil
+end)
+
 local function find_loader(name)
     local why = {}
     if type(package.loaders) ~= 'table' then
@@ -210,7 +224,8 @@ end
 -- in `rocks/` there and in the folders above, up to the root of the project (with
 -- `.git`, `luarocks.lock` or a rockspec); in `LUA_PATH` and `LUA_CPATH`; beside
 -- neap; and where Debian's `lua-*` packages are. `package.path` and
--- `package.cpath` show it.
+-- `package.cpath` show it. The server's own modules go before files of their names,
+-- unless their page says otherwise.
 --
 -- Yields: when the module does. Throws: not found; what the module throws.
 function require(name)

@@ -43,7 +43,8 @@ for _, library in pairs(names) do
     end
     if library == 'package' then
         local loaders = kept.package.loaders
-        kept.package.loaders = {loaders[1]} -- that of preload
+        kept.package.loaders = {loaders[1], loaders[2]} -- those of our own
+        kept.package.path = ''
         globals.module = nil
     end
 end

@@ -6,6 +6,7 @@
 #include <lualib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <uv.h>
 
 #include "lua/lua_call.h"
@@ -131,6 +132,18 @@ static int l_gethook(lua_State *L)
 	return rc == 0 ? lua_gettop(L) : lua_error(L);
 }
 
+/* is_same_file(path, path): both are there, and are one. */
+static int l_is_same_file(lua_State *L)
+{
+	struct stat a, b;
+
+	lua_pushboolean(L, stat(luaL_checkstring(L, 1), &a) == 0 &&
+				   stat(luaL_checkstring(L, 2), &b) == 0 &&
+				   a.st_dev == b.st_dev &&
+				   a.st_ino == b.st_ino);
+	return 1;
+}
+
 /* to_int(value): as functions of Lua in C read a count. */
 static int l_to_int(lua_State *L)
 {
@@ -163,6 +176,10 @@ int luaopen_neap_builtins(lua_State *L)
 	lua_setfield(L, -2, "preempted");
 	lua_pushcfunction(L, lua_builtins_firm);
 	lua_setfield(L, -2, "firm");
+	lua_getfield(L, LUA_REGISTRYINDEX, LUA_VM_BEHIND_FILES);
+	lua_setfield(L, -2, "behind_files");
+	lua_pushcfunction(L, l_is_same_file);
+	lua_setfield(L, -2, "is_same_file");
 	lua_getglobal(L, LUA_DBLIBNAME);
 	lua_getfield(L, -1, "gethook");
 	lua_pushcclosure(L, l_gethook, 1);

@@ -79,6 +79,10 @@ static const struct lua_module module_socket = {
 	lua_src_socket,
 };
 
+static const struct lua_module module_tap = {
+	"tap", NULL, lua_src_tap, .divisible = true, .behind_files = true,
+};
+
 static const struct lua_module module_uri = {
 	"uri",
 	luaopen_neap_uri,
@@ -101,6 +105,7 @@ const struct lua_module *const lua_modules[] = {
 	&module_popen,
 	&lua_module_shared,
 	&module_socket,
+	&module_tap,
 	&module_uri,
 	&lua_module_yaml,
 	NULL,

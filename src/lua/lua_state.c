@@ -40,6 +40,8 @@ static void open_libs(lua_State *L, void *arg)
 	luaL_openlibs(L);
 	lua_newtable(L);
 	vm->fibers_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_newtable(L);
+	lua_setfield(L, LUA_REGISTRYINDEX, LUA_VM_BEHIND_FILES);
 	open_slots(L, &vm->handles);
 	open_slots(L, &vm->spawners);
 	lua_newtable(L);
@@ -121,8 +123,12 @@ static void register_module(lua_State *L, void *arg)
 {
 	const struct lua_module *m = arg;
 
-	lua_getglobal(L, "package");
-	lua_getfield(L, -1, "preload");
+	if (m->behind_files) {
+		lua_getfield(L, LUA_REGISTRYINDEX, LUA_VM_BEHIND_FILES);
+	} else {
+		lua_getglobal(L, "package");
+		lua_getfield(L, -1, "preload");
+	}
 	push_loader(L, m);
 	lua_setfield(L, -2, m->name);
 }

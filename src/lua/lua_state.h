@@ -149,6 +149,10 @@ struct lua_vm {
  * others: see lua_libraries.h. */
 #define LUA_VM_GLOBALS "neap.globals"
 
+/** The registry's field with the loaders of modules that files go before: what came
+ * under a name that scripts may have a module of their own for. */
+#define LUA_VM_BEHIND_FILES "neap.behind_files"
+
 /** A Lua module of the server: preloaded under its name. */
 struct lua_module {
 	const char *name;   /* as require() knows it */
@@ -156,6 +160,7 @@ struct lua_module {
 	const char *source; /* Lua half, a string: gets the C half as `...` and
 			       returns the module; NULL: C half alone */
 	bool divisible;     /* the Lua half may be left in the middle */
+	bool behind_files;  /* a file that is found by this name goes before */
 };
 
 /** Push Lua of ours, compiled, with our own globals. Throws: out of memory. */

@@ -29,6 +29,10 @@ function live.modules()
             names[#names + 1] = name
         end
     end
+    -- Those that files go before.
+    for name in pairs(debug.getregistry()['neap.behind_files']) do
+        names[#names + 1] = name
+    end
     table.sort(names)
     return names
 end
@@ -121,8 +125,7 @@ function live.check(documented, objects, report)
         end
     end
     for name, doc in pairs(documented) do
-        if doc.kind == 'module' and package.preload[name] == nil
-            and package.loaded[name] == nil then
+        if doc.kind == 'module' and not pcall(require, name) then
             report(("module '%s' is documented and cannot be required")
                 :format(name))
         end

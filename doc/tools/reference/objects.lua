@@ -181,6 +181,14 @@ return {
     ['http.server/resp'] = function()
         return request():response()
     end,
+    -- Without what this program itself prints.
+    ['tap/taptest'] = function()
+        local output = io.output()
+        io.output('/dev/null')
+        local taptest = require('tap').test('reference')
+        io.output(output)
+        return taptest
+    end,
     ['shared/shared_dict'] = function()
         return assert(shared.dict('reference'))
     end,

@@ -4,6 +4,7 @@
 set -eu
 
 : "${NEAP_SOURCE_DIR:?}" "${NEAP_BIN:?}"
+unset LUA_PATH # our own tap.lua would go before the module
 check() {
 	"$NEAP_BIN" doc/tools/reference/generate.lua --check > out 2>&1
 }

@@ -3,5 +3,6 @@
 # program offers, no more and no less.
 set -eu
 
+unset LUA_PATH # our own tap.lua would go before the module
 cd "${NEAP_SOURCE_DIR:?}"
 exec "${NEAP_BIN:?}" doc/tools/reference/generate.lua --check
