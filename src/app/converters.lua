@@ -591,7 +591,10 @@ M['set-var'] = {
     make = function(_, name, ...)
         local tests = {}
         for i = 1, select('#', ...) do
-            tests[#tests + 1] = conditions[select(i, ...)]
+            local condition = select(i, ...)
+            if condition ~= 'ifexists' or not find(name, '^proc%.') then -- which is named here
+                tests[#tests + 1] = conditions[condition]
+            end
         end
         return function(v, txn)
             for i = 1, #tests do

@@ -49,7 +49,7 @@ end
 --- core.set_var(name, value, [if_there]) -> boolean
 -- Give the variable @name of the process, which begins with `proc.`, the @value, a
 -- string, a number or a boolean, for all states; nil removes it. With true for
--- @if_there only if it is set. False: it was not. Yields: no. Throws: another scope,
+-- @if_there only if it is set, or the configuration names it. False: it is not. Yields: no. Throws: another scope,
 -- another type; there are 65536 variables, or 16 MiB in them.
 function M.set_var(name, value, if_there)
     check_name(name, 'set_var')

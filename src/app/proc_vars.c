@@ -16,7 +16,8 @@
 
 struct proc_var {
 	UT_hash_handle hh;
-	struct request_value value;
+	struct request_value value; /* nil: only declared */
+	bool declared;
 	char name[];
 };
 
@@ -88,7 +89,7 @@ static int put(struct proc_var *v, const char *name,
 	if (v == NULL)
 		return add(name, value);
 	*ret_old = v->value;
-	if (value->kind == REQUEST_NIL) {
+	if (value->kind == REQUEST_NIL && !v->declared) {
 		remove_var(v);
 		return 0;
 	}
@@ -116,6 +117,20 @@ int proc_vars_set(const char *name, struct request_value value,
 	if (rc != 0 || skip)
 		drop(&value);
 	return rc;
+}
+
+void proc_vars_declare(const char *name)
+{
+	const struct request_value none = { REQUEST_NIL, { 0 } };
+	struct proc_var *v;
+
+	pthread_mutex_lock(&lock);
+	HASH_FIND_STR(vars, name, v);
+	if (v == NULL && add(name, &none) == 0)
+		HASH_FIND_STR(vars, name, v);
+	if (v != NULL)
+		v->declared = true;
+	pthread_mutex_unlock(&lock);
 }
 
 void proc_vars_get(const char *name, struct request_value *ret_value)

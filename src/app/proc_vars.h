@@ -21,6 +21,12 @@ enum {
 int proc_vars_set(const char *name, struct request_value value,
 		  bool only_if_there, bool *ret_there);
 
+/**
+ * A configuration names it: with only_if_there it is there, even while it has no value.
+ * When there is no room for it nothing is done.
+ */
+void proc_vars_declare(const char *name);
+
 /** Get one, with a reference of its own; nil when it is not set. */
 void proc_vars_get(const char *name, struct request_value *ret_value);
 

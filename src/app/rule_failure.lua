@@ -34,8 +34,8 @@ function M.strict(env)
     return setmetatable(own, { __index = env })
 end
 
--- f(txn), and when it throws answer(txn), told with @label.
-local function sheltered(f, label, answer)
+-- sheltered(f, label, answer) -> f(txn), and when it throws answer(txn), told with @label.
+function M.sheltered(f, label, answer)
     local function outcome(txn, ok, result)
         if ok then
             return result
@@ -72,7 +72,7 @@ function M.rule(run, condition, spec)
     if condition then
         local test = condition
         if spec.condition_may_fail and not whole then
-            test = sheltered(condition, spec.label, function()
+            test = M.sheltered(condition, spec.label, function()
                 return negated
             end)
         end
@@ -82,7 +82,7 @@ function M.rule(run, condition, spec)
             end
         end
     end
-    return whole and sheltered(f, spec.label, spec.answer) or f
+    return whole and M.sheltered(f, spec.label, spec.answer) or f
 end
 
 return M

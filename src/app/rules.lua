@@ -286,16 +286,39 @@ kinds['del-header'] = function(env, place, names)
     return change(env, place, map)
 end
 
+-- What a function of a script has failed to give: no variable is left, lest an earlier
+-- value be taken for it. What has no value changes nothing, as in HAProxy.
+local FAILED = {}
+
+local function value_of(env, place, text)
+    if env.may_fail ~= nil then -- all of the rule fails
+        return sample.expression(text, env, place)
+    end
+    local own = failure.strict(env)
+    local f = sample.expression(text, own, place)
+    return own.may_fail and failure.sheltered(f, ('set-var (%s)'):format(place), function()
+        return FAILED
+    end) or f
+end
+
+local function put(txn, name, value)
+    if value == FAILED then
+        txn:unset_var(name)
+    elseif value ~= nil then
+        txn:set_var(name, value)
+    end
+end
+
 kinds['set-var'] = function(env, place, map)
     local list = {}
     for name, text in pairs(map) do
-        try(place, txns.check_var, name, -1)
-        list[#list + 1] = { name, sample.expression(text, env, place) }
+        try(place, txns.check_var, name)
+        list[#list + 1] = { name, value_of(env, place, text) }
     end
     if #list == 1 then
         local own, f = list[1][1], list[1][2]
         return function(txn)
-            txn:set_var(own, f(txn))
+            put(txn, own, f(txn))
         end
     end
     return function(txn) -- all or none
@@ -304,7 +327,7 @@ kinds['set-var'] = function(env, place, map)
             found[i] = list[i][2](txn)
         end
         for i = 1, #list do
-            txn:set_var(list[i][1], found[i])
+            put(txn, list[i][1], found[i])
         end
     end
 end
@@ -312,7 +335,7 @@ end
 kinds['unset-var'] = function(_, place, names)
     names = type(names) == 'table' and names or { names }
     for _, name in ipairs(names) do
-        try(place, txns.check_var, name, -1)
+        try(place, txns.check_var, name)
     end
     return function(txn)
         for i = 1, #names do

@@ -206,7 +206,7 @@ local function native_fetch(node, env)
     elseif decl.needs == 'response' and not env.response then
         fail(node.column, "'%s' is of the answer, which is not there yet", node.name)
     end
-    local list = args.check(decl, node)
+    local list = args.check(decl, node, env.declare)
     return {
         source = made(decl.make, decl, node, env, list),
         each = decl.each and made(decl.each, decl, node, env, list),
@@ -258,7 +258,7 @@ local function add_converter(x, node, env)
     if decl == nil then
         unknown(node, 'converter', M.converters)
     end
-    local list = args.check(decl, node)
+    local list = args.check(decl, node, env.declare)
     cast(x, decl.from, node.column, node.name)
     add_step(x, made(decl.make, decl, node, env, list))
     if decl.out ~= 'same' then

@@ -158,10 +158,10 @@ function M.usage(name, decl)
     return ('%s(%s)'):format(name, table.concat(list, ', '))
 end
 
--- check(decl, node) -> values
+-- check(decl, node, [declare]) -> values
 -- Of the arguments @node.args, in their order; an optional one that is missing, or
--- empty and no string, is nil.
-function M.check(decl, node)
+-- empty and no string, is nil. declare(name) is told variables.
+function M.check(decl, node, declare)
     local declared, given, result = decl.args or {}, node.args, {}
     for i = #declared + 1, #given do
         parser.fail(given[i].column, "%s: '%s' is one argument too many",
@@ -177,6 +177,9 @@ function M.check(decl, node)
                     M.usage(node.name, decl), rule.name, expected, arg.text)
             end
             result[i] = value
+            if declare and variable(arg.text) and rule.check ~= kinds.string then
+                declare(arg.text)
+            end
         elseif not rule.optional then
             parser.fail(arg and arg.column or node.column, '%s: %s is missing',
                 M.usage(node.name, decl), rule.name)

@@ -290,6 +290,11 @@ local function compile(own, problem)
         mode = mode, response = false, place = config.place, uses = {},
         problem = problem,
         facility = mode == 'http' and 'http-req' or 'tcp-req',
+        declare = function(name)
+            if name:find('^proc%.') then
+                require('neap.states').declare_var(name)
+            end
+        end,
         lua = function(kind, name)
             local call = handlers.caller(kind, name)
             return call and function(txn, ...)

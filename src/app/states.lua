@@ -89,6 +89,7 @@ function M.task(f, ...)
     end
 end
 
+M.declare_var = c.declare_var -- declare_var(name): the configuration names one of proc.
 M.counts = c.counts -- counts() -> requests, contexts, sessions alive in the process
 
 -- The variables of a connection, see session_object.c.

@@ -9,6 +9,7 @@
 
 #include "app/app.h"
 #include "app/loading.h"
+#include "app/proc_vars.h"
 #include "app/report.h"
 #include "app/request.h"
 #include "app/request_object.h"
@@ -308,6 +309,13 @@ static int l_note_fingerprint(lua_State *L)
 	return 1;
 }
 
+/* declare_var(name): the configuration names a variable of the process */
+static int l_declare_var(lua_State *L)
+{
+	proc_vars_declare(luaL_checkstring(L, 1));
+	return 0;
+}
+
 static int l_is_started(lua_State *L)
 {
 	lua_pushboolean(L, worker_of(L)->started);
@@ -356,6 +364,7 @@ static int luaopen_neap_states(lua_State *L)
 		{ "start_task", l_start_task },
 		{ "counts", l_counts },
 		{ "limits", l_limits },
+		{ "declare_var", l_declare_var },
 		{ "note_fingerprint", l_note_fingerprint },
 		{ "is_started", l_is_started },
 		{ "set_steps", l_set_steps },

@@ -280,28 +280,26 @@ function TXN:get_priv()
     return self._priv
 end
 
-local scopes = { proc = true, sess = true, txn = true, req = true, res = true,
-                 check = true }
+local scopes = { proc = true, sess = true, txn = true, req = true, res = true }
 
 -- The scopes of names that were found good, for they come again and again.
 local KNOWN_MAX = 1000
 local known_scopes, known_count = {}, 0
 
-local function check_var(name, level)
+-- scope_of(name) -> scope | nil, text: nil when it is no variable's name, and why.
+local function scope_of(name)
     local known = known_scopes[name]
     if known then
         return known
     elseif type(name) ~= 'string' then
-        error(('the name of a variable is a string, not %s')
-            :format(type(name)), level + 1)
+        return nil, ('the name of a variable is a string, not %s'):format(type(name))
     end
     local scope, rest = name:match('^([^.]*)%.(.+)$')
-    if not scopes[scope] or not rest:find('^[%w_.]+$') then
-        error(("variable '%s': a name is proc, sess, txn, req or res, a dot, "
-            .. 'and letters, digits and underscores'):format(name), level + 1)
-    elseif scope == 'check' then
-        error(("variable '%s': there is no scope 'check' here"):format(name),
-            level + 1)
+    if scope == 'check' then
+        return nil, ("variable '%s': there is no scope 'check' here"):format(name)
+    elseif not scopes[scope] or not rest:find('^[%w_.]+$') then
+        return nil, ("variable '%s': a name is proc, sess, txn, req or res, a dot, "
+            .. 'and letters, digits and underscores'):format(name)
     end
     if #name <= 64 then
         if known_count == KNOWN_MAX then
@@ -312,7 +310,16 @@ local function check_var(name, level)
     return scope
 end
 
-M.check_var = check_var
+-- A name in the configuration, which must be one.
+function M.check_var(name)
+    local scope, why = scope_of(name)
+    if scope == nil then
+        error(why, 0)
+    end
+    if scope == 'proc' then
+        states.declare_var(name)
+    end
+end
 
 local function check_value(name, value, level)
     local kind = type(value)
@@ -326,8 +333,7 @@ end
 -- Of variables that are kept here, as long as no other state has seen the request.
 local FEW, SHORT, NAME_MAX = 16, 1024, 255
 
-local function put_var(self, name, value)
-    local scope = check_var(name, 3)
+local function put_var(self, scope, name, value)
     if scope == 'proc' then
         require('core').set_var(name, value)
     elseif scope == 'sess' and not self._object and #name <= NAME_MAX then
@@ -351,10 +357,14 @@ local function put_var(self, name, value)
     end
 end
 
+-- The name of no variable has no value, and cannot be given one: nothing is thrown, as
+-- in HAProxy.
 function TXN:get_var(name)
     self:check()
-    local scope = check_var(name, 2)
-    if scope == 'proc' then
+    local scope = scope_of(name)
+    if scope == nil then
+        return nil
+    elseif scope == 'proc' then
         return require('core').get_var(name)
     elseif self._object then
         return self._object:get_var(name)
@@ -365,20 +375,28 @@ function TXN:get_var(name)
     return self._vars and self._vars[name]
 end
 
-function TXN:set_var(name, value, only_if_there)
+-- @if_there is about variables of the process alone: those of a request can always be made.
+function TXN:set_var(name, value, if_there)
     self:check()
     check_value(name, value, 2)
-    if only_if_there and self:get_var(name) == nil then
-        return false
+    local scope, why = scope_of(name)
+    if scope == nil then
+        return false, why
+    elseif scope == 'proc' then
+        return require('core').set_var(name, value, if_there)
     end
-    put_var(self, name, value)
+    put_var(self, scope, name, value)
     return true
 end
 
 function TXN:unset_var(name)
     self:check()
+    local scope, why = scope_of(name)
+    if scope == nil then
+        return false, why
+    end
     local there = self:get_var(name) ~= nil
-    put_var(self, name, nil)
+    put_var(self, scope, name, nil)
     return there
 end
 
