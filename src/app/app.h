@@ -51,6 +51,8 @@ struct app_file {
 	const char *const *args; /* what it gets as `...` and `arg`; NULL: its
 				    path, and the script's */
 	int arg_count;
+	const char *config; /* which names it, there; NULL: none does */
+	unsigned line, column;
 };
 
 /** In this order. */

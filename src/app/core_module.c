@@ -76,10 +76,12 @@ static int l_path_is(lua_State *L)
 		lua_pushfstring(L, "'%s': %s", path, strerror(errno));
 		return 1;
 	}
-	if ((S_ISDIR(st.st_mode) != 0) == folder)
+	if (folder ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode))
 		return 0;
 	lua_pushfstring(L, "'%s' is %s", path,
-			folder ? "no folder" : "a folder");
+			folder                ? "no folder"
+			: S_ISDIR(st.st_mode) ? "a folder"
+					      : "no regular file");
 	return 1;
 }
 

@@ -41,12 +41,17 @@ struct step {
 	bool failed;
 };
 
-/* {path = string, args = table | nil} */
+/* {path = string, place = string | nil, args = table | nil} */
 static void push_file(lua_State *L, const struct app_file *file)
 {
-	lua_createtable(L, 0, 2);
+	lua_createtable(L, 0, 3);
 	lua_pushstring(L, file->path);
 	lua_setfield(L, -2, "path");
+	if (file->config != NULL) {
+		lua_pushfstring(L, "%s:%d:%d", file->config, (int)file->line,
+				(int)file->column);
+		lua_setfield(L, -2, "place");
+	}
 	if (file->args == NULL)
 		return;
 	lua_createtable(L, file->arg_count, 0);

@@ -15,7 +15,11 @@
 #include "base/diag.h"
 #include "base/inject.h"
 
-enum { FILE_MAX = 1 << 30, PIECE = 256 * 1024 };
+enum {
+	FILE_MAX = 1 << 30,
+	PIECE = 256 * 1024,
+	FLAGS = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+};
 
 static bool is_blank(char c)
 {
@@ -57,19 +61,20 @@ static int open_file(const char *path)
 	int size;
 
 	if (folder == NULL)
-		return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+		return open(path, FLAGS);
 	size = snprintf(whole, sizeof whole, "%s/%s", folder, path);
 	if (size >= (int)sizeof whole) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	return open(whole, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	return open(whole, FLAGS);
 }
 
 static int read_file(const char *path, bool optional, struct buf *out)
 {
 	int fd = open_file(path);
-	int rc;
+	struct stat st;
+	int rc = -1;
 
 	if (fd < 0) {
 		if (optional && errno == ENOENT)
@@ -77,7 +82,12 @@ static int read_file(const char *path, bool optional, struct buf *out)
 		diag_set_system(errno, "cannot open the map or ACL '%s'", path);
 		return -1;
 	}
-	rc = read_all(fd, path, out);
+	if (fstat(fd, &st) != 0)
+		diag_set_system(errno, "cannot read '%s'", path);
+	else if (!S_ISREG(st.st_mode)) /* it might never end */
+		diag_set(IllegalParams, "'%s' is no regular file", path);
+	else
+		rc = read_all(fd, path, out);
 	close(fd);
 	return rc;
 }

@@ -255,20 +255,21 @@ local c_in = ffi.cast('bool (*)(const unsigned char *, const unsigned char *, un
     native.address_in)
 local address = ffi.new('unsigned char[16]')
 
--- "10.12" stands for 10.0.0.12
-local function whole_address(text)
+-- What HAProxy takes a short address for: "10.12" is 10.0.0.12 to it, and 10.12/16 what
+-- nobody expects. Nil: it is none.
+local function unabridged(text)
     local parts = {}
     for part in text:gmatch('%d+') do
         parts[#parts + 1] = part
     end
-    if text:find('^[%d.]+$') and #parts > 0 and #parts < 4 then
-        local last = table.remove(parts)
-        while #parts < 3 do
-            parts[#parts + 1] = '0'
-        end
-        text = table.concat(parts, '.') .. '.' .. last
+    if not text:find('^%d+[%d.]*$') or #parts > 3 then
+        return nil
     end
-    return values.address_bytes(text)
+    local last = table.remove(parts)
+    while #parts < 3 do
+        parts[#parts + 1] = '0'
+    end
+    return table.concat(parts, '.') .. '.' .. last
 end
 
 local function mask_bits(text, size)
@@ -297,7 +298,12 @@ local SIXTOFOUR = '\32\2'
 -- {bytes, bits}
 local function network_of(pattern)
     local host, mask = pattern.text:match('^([^/]+)/(.+)$')
-    local bytes = whole_address(host or pattern.text)
+    local bytes = values.address_bytes(host or pattern.text)
+    local whole = not bytes and unabridged(host or pattern.text)
+    if whole and values.address_bytes(whole) then
+        fail(pattern.column, "an address is to be written in full: HAProxy takes '%s' for %s",
+            pattern.text, whole .. (mask and '/' .. mask or ''))
+    end
     local bits = bytes and (mask and mask_bits(mask, #bytes) or not mask and #bytes * 8)
     if not bits then
         fail(pattern.column, "an address or a network as 10.0.0.0/8 is expected, not '%s'",

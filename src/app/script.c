@@ -20,10 +20,11 @@
 #include "lua/lua_paths.h"
 #include "lua_src/app.h"
 
-/* load(path) -> function | nil, reason; "-" is standard input. */
+/* load(path, [regular]) -> function | nil, reason, whether it cannot be read; "-" is
+ * standard input. @regular: a pipe, which might never end, is none. */
 int l_script_load(lua_State *L)
 {
-	const char *path = luaL_checkstring(L, 1);
+	const char *path = luaL_checkstring(L, 1), *what = NULL;
 	struct stat st;
 	int err = 0;
 
@@ -33,11 +34,16 @@ int l_script_load(lua_State *L)
 		err = errno;
 	} else if (S_ISDIR(st.st_mode)) {
 		err = EISDIR;
+	} else if (lua_toboolean(L, 2) && !S_ISREG(st.st_mode)) {
+		what = "it is no regular file";
 	}
-	if (err != 0) {
+	if (err != 0)
+		what = strerror(err);
+	if (what != NULL) {
 		lua_pushnil(L);
-		lua_pushfstring(L, "cannot run '%s': %s", path, strerror(err));
-		return 2;
+		lua_pushfstring(L, "cannot run '%s': %s", path, what);
+		lua_pushboolean(L, true);
+		return 3;
 	}
 	if (luaL_loadfile(L, path) == 0)
 		return 1;

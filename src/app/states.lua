@@ -186,18 +186,30 @@ function step.alike()
     error('this state has less than another: ' .. lines[n + 1], 0)
 end
 
-local function load_file(path, args)
-    local chunk, err = c.load(path)
-    if chunk == nil then
+-- What is wrong with the configuration is told as it stands, a line each.
+local function tell(problems)
+    if problems ~= nil then
+        c.refuse(problems)
+    end
+end
+
+-- Whether it could be read; what it throws is thrown.
+local function load_file(path, args, place)
+    local chunk, err, unreadable = c.load(path, place ~= nil)
+    if chunk == nil and unreadable and place then
+        tell(place .. ': ' .. err)
+        return false
+    elseif chunk == nil then
         error(err, 0)
     elseif args == nil then
         chunk(path)
-        return
+        return true
     end
     local before = _G.arg
     _G.arg = {[0] = path, unpack(args)}
     chunk(unpack(args))
     _G.arg = before
+    return true
 end
 
 function step.globals()
@@ -211,14 +223,9 @@ end
 function step.load(...)
     for i = 1, select('#', ...) do
         local file = select(i, ...)
-        load_file(file.path, file.args)
-    end
-end
-
--- What is wrong with the configuration is told as it stands, a line each.
-local function tell(problems)
-    if problems ~= nil then
-        c.refuse(problems)
+        if not load_file(file.path, file.args, file.place) then
+            return
+        end
     end
 end
 

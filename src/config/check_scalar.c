@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -248,12 +249,18 @@ static void check_mode(struct check *c, struct config_node *n,
 /* The file's text, to the first newline. Returns an errno, or 0. */
 static int read_secret(const char *path, char *to, size_t *ret_size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), err = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int err = 0;
+	struct stat st;
 	size_t size = 0;
 	ssize_t got = 1;
 
 	if (fd < 0)
 		return errno;
+	if (fstat(fd, &st) != 0 || S_ISFIFO(st.st_mode)) {
+		close(fd);
+		return ESPIPE; /* it might never come */
+	}
 	while (got > 0 && size < SECRET_MAX) {
 		got = read(fd, to + size, SECRET_MAX - size);
 		if (got > 0)
@@ -291,7 +298,8 @@ static void check_secret_file(struct check *c, struct config_node *n,
 	err = read_secret(n->text, text, &size);
 	if (err != 0) {
 		problems_at(c->target->problems, n, "cannot read '%s': %s",
-			    n->text, strerror(err));
+			    n->text,
+			    err == ESPIPE ? "it is a pipe" : strerror(err));
 		return;
 	}
 	kept = keep(c, text, size);

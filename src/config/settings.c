@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/diag.h"
 #include "base/inject.h"
+#include "config/values.h"
 
 static const char *const log_levels[] = {
 	"fatal", "syserror", "error", "crit", "warn",
@@ -120,16 +121,22 @@ int settings_parse_switch(const char *text)
 
 enum { SECONDS_MAX = 1000000000 }; /* thirty years; nanoseconds fit */
 
-/* Returns a negative number when it is not one of seconds. */
-static double parse_seconds(const char *text)
+/* A number of seconds, or milliseconds, or a duration with its unit: seconds. Returns a
+ * negative number when it is none that @a t takes. */
+static double parse_seconds(const struct setting *t, const char *text)
 {
+	double by = t->kind == SETTING_MILLISECONDS ? 1e3 : 1, v;
+	double most = t->largest == 0 ? SECONDS_MAX : t->largest / by;
 	char *end;
-	double v;
 
-	if (*text == '\0' || strspn(text, "0123456789.") != strlen(text))
-		return -1;
-	v = strtod(text, &end);
-	return *end == '\0' && v <= SECONDS_MAX ? v : -1;
+	if (*text != '\0' && strspn(text, "0123456789.") == strlen(text)) {
+		v = strtod(text, &end) / by;
+		if (*end != '\0')
+			return -1;
+	} else {
+		v = config_duration(text);
+	}
+	return v <= most ? v : -1;
 }
 
 /* Returns 0 when it is not one that @a t takes. */
@@ -178,10 +185,16 @@ void settings_put_wanted(enum setting_id id, struct buf *b)
 				   t->choices[i]);
 		break;
 	case SETTING_SECONDS:
-		buf_puts(b, "a number of seconds");
+		buf_puts(
+			b,
+			"a number of seconds, or a duration such as 500ms or 2m");
 		break;
 	case SETTING_MILLISECONDS:
-		buf_printf(b, "a number of milliseconds up to %u", t->largest);
+		buf_printf(
+			b,
+			"a number of milliseconds up to %u, or a duration such "
+			"as 500us or 1s",
+			t->largest);
 		break;
 	case SETTING_SWITCH:
 		buf_puts(b, "0 or 1");
@@ -211,10 +224,8 @@ bool settings_take(enum setting_id id, const char *text)
 		}
 		return false;
 	case SETTING_SECONDS:
-		return parse_seconds(text) >= 0;
 	case SETTING_MILLISECONDS:
-		return parse_seconds(text) >= 0 &&
-		       parse_seconds(text) <= t->largest;
+		return parse_seconds(t, text) >= 0;
 	case SETTING_SWITCH:
 		return settings_parse_switch(text) >= 0;
 	case SETTING_NUMBER:
@@ -295,12 +306,10 @@ const char *settings_text(const struct settings *s, enum setting_id id)
 
 double settings_seconds(const struct settings *s, enum setting_id id)
 {
-	double v = parse_seconds(settings_text(s, id));
+	const struct setting *t = &settings_table[id];
 
-	if (settings_table[id].kind == SETTING_MILLISECONDS)
-		return v / 1000;
-	assert(settings_table[id].kind == SETTING_SECONDS);
-	return v;
+	assert(t->kind == SETTING_SECONDS || t->kind == SETTING_MILLISECONDS);
+	return parse_seconds(t, settings_text(s, id));
 }
 
 unsigned settings_number(const struct settings *s, enum setting_id id)

@@ -28,13 +28,17 @@ static unsigned count_nodes(const struct config_node *list)
 	return n;
 }
 
-static void add_config_file(struct script_files *f,
+static void add_config_file(struct script_files *f, const struct config *config,
 			    const struct config_node *node)
 {
 	const struct config_node *args = config_find(node, "args");
+	const struct config_node *path = config_find(node, "file");
 	struct app_file *file = &f->files[f->file_count++];
 
-	file->path = config_find(node, "file")->text;
+	file->path = path->text;
+	file->config = config_path(config);
+	file->line = path->place.line;
+	file->column = path->place.column;
 	file->args = f->args + f->arg_count;
 	if (args == NULL)
 		return;
@@ -46,8 +50,9 @@ static void add_config_file(struct script_files *f,
 static struct app_files add_files(struct script_files *f,
 				  const struct options *o,
 				  enum option_kind kind,
-				  const struct config_node *list)
+				  const struct config *config, const char *name)
 {
+	const struct config_node *list = list_of(config, name);
 	int first = f->file_count;
 
 	for (int i = 0; i < o->step_count; i++) {
@@ -57,7 +62,7 @@ static struct app_files add_files(struct script_files *f,
 	if (list != NULL) {
 		for (const struct config_node *c = list->first; c != NULL;
 		     c = c->next)
-			add_config_file(f, c);
+			add_config_file(f, config, c);
 	}
 	return (struct app_files){ f->files + first, f->file_count - first };
 }
@@ -65,11 +70,9 @@ static struct app_files add_files(struct script_files *f,
 int script_files_create(struct script_files *f, struct app_script *script,
 			const struct options *o, const struct config *config)
 {
-	const struct config_node *load = list_of(config, "load");
-	const struct config_node *per_thread =
-		list_of(config, "load_per_thread");
-	size_t count = (size_t)o->step_count + 1 + count_nodes(load) +
-		       count_nodes(per_thread);
+	size_t count = (size_t)o->step_count + 1 +
+		       count_nodes(list_of(config, "load")) +
+		       count_nodes(list_of(config, "load_per_thread"));
 
 	*f = (struct script_files){
 		.files = mem_zalloc(count * sizeof *f->files),
@@ -80,9 +83,9 @@ int script_files_create(struct script_files *f, struct app_script *script,
 		diag_set_oom(count * sizeof *f->files, "the files to load");
 		return -1;
 	}
-	script->load = add_files(f, o, OPTION_LOAD, load);
-	script->load_per_thread =
-		add_files(f, o, OPTION_LOAD_PER_THREAD, per_thread);
+	script->load = add_files(f, o, OPTION_LOAD, config, "load");
+	script->load_per_thread = add_files(f, o, OPTION_LOAD_PER_THREAD,
+					    config, "load_per_thread");
 	return 0;
 }
 

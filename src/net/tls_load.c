@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/diag.h"
@@ -82,9 +83,24 @@ static const char *key_hint(const struct tls_options *o)
 	return "a private key in PEM form is wanted, and its key_password";
 }
 
+/* The thread would wait for who writes into it, maybe for ever. */
+static int refuse_pipe(const char *path)
+{
+	struct stat st;
+
+	if (path == NULL || stat(path, &st) != 0 || !S_ISFIFO(st.st_mode))
+		return 0;
+	diag_set(IllegalParams, "tls: '%s' is a pipe: a file is wanted", path);
+	return -1;
+}
+
 static int load_certificate(SSL_CTX *ctx, const struct tls_options *o)
 {
 	const char *key = o->key_file != NULL ? o->key_file : o->cert_file;
+
+	if (refuse_pipe(o->cert_file) != 0 || refuse_pipe(o->key_file) != 0 ||
+	    refuse_pipe(o->ca_file) != 0)
+		return -1;
 
 	if (o->cert_file == NULL) {
 		if (o->role == TLS_CLIENT && o->key_file == NULL)

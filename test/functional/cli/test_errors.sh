@@ -24,10 +24,10 @@ refused '--interactive takes no value' --interactive=1
 refused "--log-level: 'loud' is not one of fatal, syserror, error, crit, warn, info, verbose, debug" \
 	--log-level loud
 refused "--log-format: 'xml' is not one of plain, json" --log-format=xml
-refused "--drain-timeout: 'soon' is not a number of seconds" --drain-timeout soon
-refused "--drain-timeout: '-1' is not a number of seconds" --drain-timeout -1
-refused "--drain-timeout: '1e999' is not a number of seconds" --drain-timeout=1e999
-refused "--drain-timeout: '' is not a number of seconds" --drain-timeout=
+refused "--drain-timeout: 'soon' is not a number of seconds, or a duration such as 500ms or 2m" --drain-timeout soon
+refused "--drain-timeout: '-1' is not a number of seconds, or a duration such as 500ms or 2m" --drain-timeout -1
+refused "--drain-timeout: '1e999' is not a number of seconds, or a duration such as 500ms or 2m" --drain-timeout=1e999
+refused "--drain-timeout: '' is not a number of seconds, or a duration such as 500ms or 2m" --drain-timeout=
 for verb in init run console rocks test doc pack; do
 	refused "'neap $verb' is not there yet (to run a file of that name: ./$verb)" $verb
 done

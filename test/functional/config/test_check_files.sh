@@ -59,6 +59,35 @@ err_has "server.yaml:15:20: file: '$PWD/public' is a folder"
 [ "$(printf '%s\n' "$err" | wc -l)" = 8 ] || fail 'eight lines wanted'
 [ ! -e s ] && [ ! -e c ] || fail 'a check opens nothing'
 
+# What might never end, or come, is not read: the check tells it by its place.
+mkfifo pipe
+refused() { # TEXT of standard error, CONFIGURATION
+	printf '%s\n' "$2" > server.yaml
+	run neap check server.yaml
+	code_is 1
+	err_is "server.yaml:$1"
+}
+rules="listeners: [{address: 'unix:s', rules: ["
+refused "1:7: cannot run '$PWD/pipe': it is no regular file" 'load: pipe'
+refused "2:26: cannot run '$PWD/none.lua': No such file or directory" "workers: 2
+load_per_thread: [{file: none.lua}]"
+for file in pipe /dev/zero; do
+	refused "1:50: '%[path,map($file)]': map(file, [default]): '$file' is no regular file" \
+		"$rules{return: {body: '%[path,map($file)]'}}]}]"
+	refused "1:57: '{ path -f $file }': the file '$file': '$file' is no regular file" \
+		"$rules{deny: 403, if: '{ path -f $file }'}]}]"
+done
+refused "1:57: file: '$PWD/pipe' is no regular file" "$rules{return: {file: pipe}}]}]"
+refused "1:46: console[0].password_file: cannot read '$PWD/pipe': it is a pipe" \
+	"console: [{address: 'unix:c', password_file: pipe}]"
+for name in cert_file key_file ca_file; do
+	refused "1:$((39 + ${#name})): tls: '$PWD/pipe' is a pipe: a file is wanted" \
+		"console: [{address: 'unix:c', tls: {$name: pipe, $(
+			for other in cert_file:server.pem key_file:server.key; do
+				[ "${other%:*}" = "$name" ] || echo "${other%:*}: certs/${other#*:}, "
+			done)verify: none}}]"
+done
+
 # Maps: beside the file, wherever the process works; read again at a reload.
 mkdir elsewhere
 echo 'a first' > names.map

@@ -72,6 +72,14 @@ static void test_precedence(void **state)
 		settings_set(&s, SETTING_LOG_LEVEL, "error", ORIGIN_FLAG), 0);
 	assert_string_equal(settings_text(&s, SETTING_LOG_LEVEL), "error");
 	unsetenv("NEAP_LOG_LEVEL");
+	setenv("NEAP_DRAIN_TIMEOUT", "2m", 1);
+	setenv("NEAP_SLICE", "500us", 1);
+	assert_int_equal(settings_read_env(&s), 0);
+	assert_true(settings_seconds(&s, SETTING_DRAIN_TIMEOUT) == 120);
+	assert_true(settings_seconds(&s, SETTING_SLICE) == 0.0005);
+	setenv("NEAP_SLICE", "1001ms", 1);
+	assert_int_equal(settings_read_env(&s), -1);
+	unsetenv("NEAP_SLICE");
 	unsetenv("NEAP_DRAIN_TIMEOUT");
 	unsetenv("NEAP_CANCEL_TIMEOUT");
 	unsetenv("NEAP_HISTORY");
