@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <lauxlib.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <uv.h>
@@ -13,18 +14,28 @@
 #include "lua/lua_class.h"
 #include "lua/lua_error.h"
 #include "lua/lua_socket.h"
+#include "net/sock_bind.h"
 #include "runtime/drain.h"
 #include "runtime/fiber.h"
 #include "runtime/loop.h"
 #include "runtime/timer.h"
 
+enum {
+	BUSY_MS = 1000, /* since the last connection came: more are coming */
+	LATE_MS = 100,  /* for who has knocked to come in, before closing */
+};
+
 /** The userdata; its environment holds the socket. */
 struct server {
 	struct drainable drainable;
 	struct timer deadline;
+	struct timer
+		late; /* until the listener closes, who knocked is let in */
+	uint64_t entered_ns; /* when the last one came; 0: nobody has */
 	struct timers *timers;
 	struct lua_socket *listener; /* NULL: it has stopped */
 	unsigned connections;
+	bool ends;
 	char name[64];
 };
 
@@ -41,10 +52,53 @@ static void settle(struct server *s)
 	drain_remove(&s->drainable);
 }
 
+/* The fiber that accepts goes on, and sees it. */
+static void stop_listening(struct server *s)
+{
+	timer_stop(s->timers, &s->late);
+	if (s->listener != NULL)
+		sock_close(&s->listener->sock);
+	s->listener = NULL;
+}
+
+static void on_late(struct timer *t)
+{
+	struct server *s = list_entry(t, struct server, late);
+
+	stop_listening(s);
+	settle(s);
+}
+
+/* Somebody is in the queue, or may be half in. */
+static bool are_coming(const struct server *s)
+{
+	struct pollfd p = { .fd = s->listener->sock.watch.fd,
+			    .events = POLLIN };
+
+	return (s->entered_ns != 0 &&
+		uv_hrtime() - s->entered_ns < BUSY_MS * 1000000ull) ||
+	       poll(&p, 1, 0) > 0;
+}
+
+static void end_listening(struct server *s, uint64_t deadline_ms)
+{
+	bool coming = are_coming(s);
+
+	if (sock_bind_refuse(&s->listener->sock) || !coming) {
+		stop_listening(s);
+		return;
+	}
+	if (deadline_ms > LATE_MS)
+		deadline_ms = LATE_MS;
+	timer_start(s->timers, &s->late, uv_hrtime() + deadline_ms * 1000000,
+		    on_late);
+}
+
 static void on_deadline(struct timer *t)
 {
 	struct server *s = list_entry(t, struct server, deadline);
 
+	stop_listening(s);
 	s->drainable.cut = s->connections;
 	log_error("%s: %u connection%s not finished in time: cut", s->name,
 		  s->connections, s->connections == 1 ? " was" : "s were");
@@ -55,11 +109,10 @@ static void on_drain_start(struct drainable *d, uint64_t deadline_ms)
 {
 	struct server *s = list_entry(d, struct server, drainable);
 
-	/* The fiber that accepts goes on, and sees it. */
-	if (s->listener != NULL)
-		sock_close(&s->listener->sock);
-	s->listener = NULL;
-	if (s->connections > 0)
+	s->ends = true;
+	if (s->listener != NULL && sock_is_open(&s->listener->sock))
+		end_listening(s, deadline_ms);
+	if (s->connections > 0 || timer_active(&s->late))
 		timer_start(s->timers, &s->deadline,
 			    uv_hrtime() + deadline_ms * 1000000, on_deadline);
 	settle(s);
@@ -94,7 +147,10 @@ static int l_server(lua_State *L)
 /* server_enter(server) -> how many there are */
 static int l_enter(lua_State *L)
 {
-	lua_pushinteger(L, ++check_server(L)->connections);
+	struct server *s = check_server(L);
+
+	s->entered_ns = uv_hrtime();
+	lua_pushinteger(L, ++s->connections);
 	return 1;
 }
 
@@ -115,11 +171,19 @@ static int l_leave(lua_State *L)
 	return 0;
 }
 
+/* server_ends(server) -> boolean: nobody knocks any more. */
+static int l_ends(lua_State *L)
+{
+	lua_pushboolean(L, check_server(L)->ends);
+	return 1;
+}
+
 /* server_stop(server): the fiber that accepts has ended. */
 static int l_stop(lua_State *L)
 {
 	struct server *s = check_server(L);
 
+	timer_stop(s->timers, &s->late);
 	s->listener = NULL;
 	settle(s);
 	return 0;
@@ -129,6 +193,7 @@ static int l_gc(lua_State *L)
 {
 	struct server *s = check_server(L);
 
+	timer_stop(s->timers, &s->late);
 	s->listener = NULL;
 	s->connections = 0;
 	settle(s);
@@ -139,9 +204,13 @@ void lua_socket_open_server(lua_State *L)
 {
 	static const luaL_Reg meta[] = { { "__gc", l_gc }, { NULL, NULL } };
 	static const luaL_Reg functions[] = {
-		{ "server", l_server },      { "server_enter", l_enter },
-		{ "server_count", l_count }, { "server_leave", l_leave },
-		{ "server_stop", l_stop },   { NULL, NULL },
+		{ "server", l_server },
+		{ "server_enter", l_enter },
+		{ "server_count", l_count },
+		{ "server_leave", l_leave },
+		{ "server_ends", l_ends },
+		{ "server_stop", l_stop },
+		{ NULL, NULL },
 	};
 
 	luaL_register(L, NULL, functions);

@@ -136,6 +136,8 @@ local function rest(server, s, err)
         if status ~= 0 then
             c.failed(status)
         end
+    elseif reason == errno.EINVAL and c.server_ends(server.handle) then
+        c.close(s) -- a unix socket whose queue is empty now
     elseif not transient[reason] then
         error(err, 0)
     end

@@ -257,7 +257,7 @@ int listener_address(const struct listener *l, struct listen_address *ret_addr)
 
 /* Drop who knocks; who is being let in already may come in. The offset is that
  * of the flags in a TCP header. */
-static void drop_knocks(int fd)
+void listener_drop_knocks(int fd)
 {
 	enum { TCP_FLAGS = 13, TCP_SYN = 2, ALL = 0xffff };
 	struct sock_filter code[] = {
@@ -281,7 +281,7 @@ bool listener_refuse(struct listener *l)
 	if (succeeded)
 		return true;
 	if (!l->unix_socket)
-		drop_knocks(l->fd);
+		listener_drop_knocks(l->fd);
 	else if (last)
 		shutdown(l->fd, SHUT_RD);
 	return false;

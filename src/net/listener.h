@@ -86,6 +86,9 @@ int listener_address(const struct listener *l, struct listen_address *ret_addr);
  */
 bool listener_refuse(struct listener *l);
 
+/** What that does to a TCP socket: who knocks is not let in, who is half in comes in. */
+void listener_drop_knocks(int fd);
+
 /**
  * Take a connection that nobody has been told of yet, past libuv: for the
  * last round before closing. Returns a non-blocking descriptor, or UV_EAGAIN.

@@ -118,13 +118,38 @@ static void remove_file(void *arg)
 		unix_file_remove(s->file);
 }
 
+/* Returns whether nobody has the address any more. */
+static bool give_up(struct sock *s, bool *ret_succeeded)
+{
+	bool last = true;
+
+	*ret_succeeded = false;
+	if (s->hold != NULL)
+		last = listen_share_leave(s->hold, remove_file, s,
+					  ret_succeeded);
+	mem_free(s->file);
+	s->file = NULL;
+	s->hold = NULL;
+	return last;
+}
+
+bool sock_bind_refuse(struct sock *s)
+{
+	bool succeeded;
+	bool last = give_up(s, &succeeded);
+
+	if (succeeded)
+		return true;
+	if (s->family != AF_UNIX)
+		listener_drop_knocks(s->watch.fd);
+	else if (last)
+		shutdown(s->watch.fd, SHUT_RD);
+	return false;
+}
+
 void sock_bind_leave(struct sock *s)
 {
 	bool succeeded;
 
-	if (s->hold != NULL)
-		listen_share_leave(s->hold, remove_file, s, &succeeded);
-	mem_free(s->file);
-	s->file = NULL;
-	s->hold = NULL;
+	give_up(s, &succeeded);
 }

@@ -18,5 +18,9 @@ int sock_bind(struct sock *s, const struct sock_address *addr);
 int sock_bind_server(struct sock *s, const struct sock_address *addr,
 		     bool reuse_port, const char *name);
 
+/** As listener_refuse(): who is in the queue may be taken, others do not come in. Returns
+ * true: it need only be closed, there is a successor. */
+bool sock_bind_refuse(struct sock *s);
+
 /** The address is no longer its own. For sock_close(). */
 void sock_bind_leave(struct sock *s);

@@ -15,7 +15,7 @@ free_port() {
 	"$NEAP_BIN" -e "local s = require('socket')('AF_INET', 'SOCK_STREAM', 'tcp')
 		s:bind('127.0.0.1', 0) print(s:name().port) os.exit(0)"
 }
-port=$(free_port)
+port=$(free_port) lines=$(free_port)
 # Somebody else's.
 "$NEAP_BIN" -e "local s = require('socket')('AF_INET', 'SOCK_STREAM', 'tcp')
 	s:bind('127.0.0.1', 0) s:listen() print(s:name().port) io.flush()
@@ -39,6 +39,7 @@ listeners:
       - use-service: lua.version
         if: path == /version
       - use-service: lua.worker
+  - {address: '127.0.0.1:$lines', protocol: tcp, rules: [{use-service: lua.lines}]}
 END
 }
 
@@ -55,6 +56,10 @@ local function text(applet, body)
 end
 core.register_service('worker', 'http', function(applet)
 	text(applet, core.thread .. '.')
+end)
+core.register_service('lines', 'tcp', function(applet)
+	repeat until #applet:getline() < 3
+	applet:send('HTTP/1.1 200 OK\r\n\r\n' .. core.thread .. '.')
 end)
 core.register_service('version', 'http', function(applet)
 	text(applet, version .. '\n')
@@ -107,14 +112,17 @@ kill -s HUP $server
 eventually tried 1
 eventually answers 0
 
-# The load: connections of few and of many requests, over TCP and the unix socket.
+# The load: connections of few and of many requests, over TCP and the unix socket, with
+# a listener of TCP.
 "$client" "$port" 2 steady 1 > said.1 2> said.err.1 &
 load_1=$!
 "$client" "$port" 2 steady 20 /shared > said.2 2> said.err.2 &
 load_2=$!
 "$client" "$TMPDIR/s" 2 steady 5 > said.3 2> said.err.3 &
 load_3=$!
-for i in 1 2 3; do eventually has_line said.$i begun; done
+"$client" "$lines" 2 steady 1 > said.4 2> said.err.4 &
+load_4=$!
+for i in 1 2 3 4; do eventually has_line said.$i begun; done
 
 i=1 broken=0
 while [ $i -le "$reloads" ]; do
@@ -152,14 +160,14 @@ if [ -z "${NEAP_SANITIZE:-}" ]; then # which keeps what is freed
 	[ "$last" -lt $((middle + middle / 2)) ] ||
 		fail "memory: $middle, then $last KiB"
 fi
-for i in 1 2 3; do
+for i in 1 2 3 4; do
 	eval "kill -s USR1 \$load_$i" || fail "load $i has ended: $(cat said.$i said.err.$i)"
 	eventually has_line said.$i told
 done
 kill -s TERM $server
 finish
 code_is 0
-for i in 1 2 3; do
+for i in 1 2 3 4; do
 	lost=0
 	eval wait "\$load_$i" || lost=$?
 	[ $lost = 0 ] || fail "load $i: $(cat said.$i said.err.$i)"
