@@ -409,7 +409,7 @@ local encoders, shared_decoders = coders()
 M.encoders = encoders
 
 --- http.client.decoders -> table
--- The same.
+-- What `response:decode()` has of it, likewise.
 M.decoders = shared_decoders
 
 local function share()

@@ -327,11 +327,29 @@ local function fields_of_parts(self)
     return all
 end
 
+-- Member @name of the object that the body is in JSON, or without @name all.
+local function member_of(self, name)
+    local all, err = self._members, nil
+    if all == nil then
+        all, err = self:json()
+        if err ~= nil then
+            return nil, err
+        end
+        all = type(all) == 'table' and all or {}
+        self._members = all
+    end
+    if name == nil then
+        return all
+    end
+    return all[name]
+end
+
 --- req:post_param([name]) -> string | nil | table, err
 -- The value of @name in a body of type application/x-www-form-urlencoded, or
 -- without a type, or of a field in one of type multipart/form-data, which is taken
 -- apart as by `req:multipart()`: files are no parameters, and a broken form is nil and
--- an error. Other bodies have no parameters. Otherwise as `req:query_param()`.
+-- an error, which broken JSON is, too. The parameters of a JSON object are its members, as
+-- they are. Other bodies have none. Otherwise as `req:query_param()`.
 -- Yields: maybe, for a route with `stream`, or in parts. Throws: more than 1,000
 -- parameters.
 function request:post_param(name)
@@ -345,9 +363,11 @@ function request:post_param(name)
             all = c_params(body_of(self) or '')
         elseif kind:find('^multipart/form%-data') then
             all, err = fields_of_parts(self)
-            if all == nil then
-                return nil, err
-            end
+        elseif kind:find('^application/json%s*;') or kind == 'application/json' then
+            return member_of(self, name)
+        end
+        if all == nil then
+            return nil, err
         end
         self._post = all
     end
@@ -375,9 +395,10 @@ function request:param(name)
     return all
 end
 
---- req:cookie(name) -> string | nil
--- The value of the cookie @name, without its escapes. Yields: no.
-function request:cookie(name)
+--- req:cookie(name, [options]) -> string | nil
+-- The value of the cookie @name, without its escapes; with `raw = true` in @options as it
+-- was sent. Yields: no.
+function request:cookie(name, options)
     local text = self:header('cookie')
     if text == nil then
         return nil
@@ -385,7 +406,8 @@ function request:cookie(name)
     for pair in text:gmatch('[^;]+') do
         local k, v = pair:match('^%s*([^=%s]+)%s*=%s*(.-)%s*$')
         if k == name then
-            return c_decode(v:match('^"(.*)"$') or v)
+            return options and options.raw and v or
+                c_decode(v:match('^"(.*)"$') or v)
         end
     end
     return nil
@@ -470,6 +492,13 @@ function request:read(what, timeout)
         return nil, scanned
     end
     return await(self, size, delimiter, least, timeout, scanned, have)
+end
+
+--- req:read_cached() -> string | nil, err
+-- The whole body, however much of it `req:read()` has taken; for a route with `stream`
+-- what it had left at the first call. Yields: maybe, for such a route.
+function request:read_cached()
+    return body_of(self)
 end
 
 --- req:trailers() -> table | nil
@@ -589,6 +618,15 @@ function request:render(what)
     return (setmetatable(response, response_mt)) -- no tail call, which is not compiled
 end
 
+--- req:iterate(gen, [param], [state]) -> response
+-- A response whose body comes from the iterator @gen with @param and @state, as
+-- `ipairs(list)` gives them: each time its second value, if there are two. Yields: no.
+function request.iterate(_, gen, param, state)
+    return setmetatable({
+        body = { gen = gen, param = param, state = state },
+    }, response_mt)
+end
+
 local units = { s = 1, m = 2592000, h = 3600, d = 86400, y = 31536000 }
 
 local function expires(value)
@@ -611,12 +649,21 @@ local cookie_fields = {
 }
 local samesites = { strict = true, lax = true, none = true }
 
---- resp:setcookie(cookie) -> response
+-- What a value is to have is escaped, and the "%" by which one sees it.
+local function escape_value(value)
+    return (tostring(value):gsub('[^!#$&-+%-.-:<-Z[%]^-~]', function(char)
+        return ('%%%02X'):format(char:byte())
+    end))
+end
+
+--- resp:setcookie(cookie, [options]) -> response
 -- Have the peer keep the @cookie `{name=, value=, path=, domain=, expires=,
 -- max_age=, secure=, httponly=, samesite=}`. `expires` is a date, or a time from
 -- now such as "+1d" (s, h, d, m: 30 days, y). `samesite` is "Strict", "Lax" or "None".
+-- Of the value what no cookie may have, and "%", is escaped, and comes back so from
+-- `req:cookie()`; with `raw = true` in @options it is sent as it is.
 -- Yields: no. Throws: other fields; what no cookie can have.
-function response:setcookie(cookie)
+function response:setcookie(cookie, options)
     for name in pairs(cookie) do
         if not cookie_fields[name] then
             usage(("resp:setcookie: a cookie has no '%s'"):format(tostring(name)))
@@ -629,7 +676,7 @@ function response:setcookie(cookie)
     if cookie.value == nil then
         usage('resp:setcookie{name=, value=}: no value')
     end
-    local parts = { cookie.name .. '=' .. router.escape(cookie.value) }
+    local parts = {}
     local function add(name, value)
         value = tostring(value)
         if value:find('[;%c]') then
@@ -638,6 +685,8 @@ function response:setcookie(cookie)
         end
         parts[#parts + 1] = name .. '=' .. value
     end
+    add(cookie.name, options and options.raw and cookie.value or
+        escape_value(cookie.value))
     if cookie.path ~= nil then add('path', cookie.path) end
     if cookie.domain ~= nil then add('domain', cookie.domain) end
     if cookie.expires ~= nil then add('expires', expires(cookie.expires)) end

@@ -138,6 +138,34 @@ function M:add(route)
     return route
 end
 
+-- Take away the route called @name. False: there is none.
+function M:remove(name)
+    local route = self.names[name]
+    if route == nil then
+        return false
+    end
+    self.names[name] = nil
+    for i, pattern in ipairs(self.patterns) do
+        if pattern == route then
+            table.remove(self.patterns, i)
+            break
+        end
+    end
+    for key, methods in pairs(self.exact) do
+        for method, of in pairs(methods) do
+            if of == route then
+                methods[method] = nil
+            end
+        end
+        -- HEAD by another's GET, which this one's HEAD stood before.
+        methods.HEAD = methods.HEAD or methods.GET
+        if next(methods) == nil then
+            self.exact[key] = nil
+        end
+    end
+    return true
+end
+
 local function takes(route, method)
     local methods = route.methods
     return methods[method] or methods.ANY or

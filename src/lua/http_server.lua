@@ -149,8 +149,20 @@ local function serve_fully(self, req, method, key, traced)
     end
 end
 
--- With a log function of the user's the error is his: it does not leave here.
--- A cancel does: it is no error of the handler's.
+local function log_error(self, route, format, ...)
+    local log = self.options.log_errors
+    if route ~= nil and route.log_errors ~= nil then
+        log = route.log_errors
+    end
+    if type(log) == 'function' then
+        log(format, ...)
+    elseif log then
+        c.log('error', format:format(...))
+    end
+end
+
+-- With a log function of the user's, or a route that says what is logged, the error
+-- does not leave here. A cancel does: it is no error of the handler's.
 local function serve_guarded(self, req, method, key, traced)
     local line = req:request_line()
     local cancel
@@ -165,7 +177,7 @@ local function serve_guarded(self, req, method, key, traced)
     elseif cancel ~= nil then
         error(cancel, 0)
     end
-    self.options.log_errors('%s: %s', line, text)
+    log_error(self, req.route, '%s: %s', line, text)
     if not abort(req) and not req:is_gone() then
         reply(req, 500, nil, self.options.display_errors and text or
             'Internal Server Error\n', self.text_type)
@@ -192,7 +204,6 @@ end
 local function make_serve(self)
     local take, set_label = c.take(self.c, self), c.set_label
     local exact = self.router.exact
-    local guarded = type(self.options.log_errors) == 'function'
     return function(number, coming)
         local req, method, key, traced = take(number)
         if coming and not await_body(self, req, method, key) then
@@ -209,7 +220,7 @@ local function make_serve(self)
                 set_label(req, route.label)
             end
             answer(self, req, handler, handler(req))
-        elseif guarded then
+        elseif self.guards then
             serve_guarded(self, req, method, key, traced)
         else
             serve_fully(self, req, method, key, traced)
@@ -416,6 +427,7 @@ function M.new(host, port, options)
         router = router.new(),
         hooks = {},
         route_logs = false,
+        guards = type(copy.log_errors) == 'function',
         compress = compress.options(copy.compress, 'http.server.new'),
         text_type = 'text/plain; charset=' .. copy.charset,
         c = c.new(copy),
@@ -436,8 +448,8 @@ function M.new(host, port, options)
 end
 
 local route_fields = {
-    path = true, method = true, name = true, log_requests = true, stream = true,
-    compress = true,
+    path = true, method = true, name = true, log_requests = true,
+    log_errors = true, stream = true, compress = true,
 }
 
 local function bad_route(route, text, ...)
@@ -449,10 +461,13 @@ local function check_route(route)
         bad_route(route, 'name is a string, not %s', shown(route.name))
     elseif route.stream ~= nil and type(route.stream) ~= 'boolean' then
         bad_route(route, 'stream is true or false, not %s', shown(route.stream))
-    elseif route.log_requests ~= nil and type(route.log_requests) ~= 'boolean' and
-           type(route.log_requests) ~= 'function' then
-        bad_route(route, 'log_requests is true, false or a function, not %s',
-            shown(route.log_requests))
+    end
+    for _, name in ipairs({ 'log_requests', 'log_errors' }) do
+        local log = route[name]
+        if log ~= nil and type(log) ~= 'boolean' and type(log) ~= 'function' then
+            bad_route(route, '%s is true, false or a function, not %s', name,
+                shown(log))
+        end
     end
 end
 
@@ -479,7 +494,7 @@ end
 
 --- httpd:route(route, handler) -> httpd
 -- Have @handler answer the requests that @route = `{path=, method=, name=,
--- log_requests=, stream=, compress=}` takes. In `path`, ":name" stands for a segment and "*name" for
+-- log_requests=, log_errors=, stream=, compress=}` takes. In `path`, ":name" stands for a segment and "*name" for
 -- any rest, once; `req:stash(name)` gives them. A slash at the end makes no
 -- difference. `method` is one, a list, or "ANY", which is the default; GET
 -- answers HEAD, too. Without a route a request is answered 404, without one for
@@ -541,9 +556,10 @@ function server:route(route, handler)
         methods = methods,
         handler = handler,
         log_requests = route.log_requests,
+        log_errors = route.log_errors,
         stream = route.stream and true or nil,
         compress = smaller,
-        plain = not smaller,
+        plain = not smaller and route.log_errors == nil,
         label = self.logs_access and
             c.add_label(self.c, route.name or route.path) or nil,
     })
@@ -553,10 +569,19 @@ function server:route(route, handler)
     if route.stream then
         c.set_streaming(self.c)
     end
+    self.guards = self.guards or route.log_errors ~= nil
     if route.log_requests ~= nil then
         self.route_logs = true
         update(self)
     end
+    return self
+end
+
+--- httpd:delete(name) -> httpd
+-- Take the route called @name away; requests that it has already go on. Without one of
+-- that name nothing happens. Yields: no.
+function server:delete(name)
+    self.router:remove(name)
     return self
 end
 

@@ -116,12 +116,33 @@ tap.throws(function()
         function(req) req:post_param() end)
 end, 'more than 1000', 'too many')
 
+local json = 'Content-Type: application/json; charset=utf-8\r\n'
+within('/?kind=q&b=q', { method = 'POST', headers = json,
+    body = '{"kind": "json", "list": [1, 2], "none": null}' }, function(req)
+    tap.is(req:post_param('kind'), 'json', 'a member of an object')
+    tap.same(req:post_param('list'), { 1, 2 }, 'as it is')
+    tap.is(req:post_param('list'), req:post_param().list, 'the same each time')
+    tap.is(req:post_param('b'), nil, 'no such member')
+    tap.is(req:param('kind') .. req:param('b') .. req:param().kind, 'jsonqjson', 'param()')
+    tap.is(req:json().kind, 'json', 'json() is a value of its own')
+end)
+within('/', { method = 'POST', body = '{', headers = json }, function(req)
+    local all, err = req:post_param()
+    tap.ok(all == nil and err ~= nil, 'broken JSON')
+end)
+within('/', { method = 'POST', body = '7', headers = json }, function(req)
+    tap.same(req:post_param(), {}, 'JSON that is no object')
+end)
+
 -- cookies
 within('/', { headers = 'Cookie: a=1; b="x y"; c=%41%2B+; d==e; f\r\n' },
     function(req)
         tap.is(req:cookie('a'), '1', 'a cookie')
         tap.is(req:cookie('b'), 'x y', 'in quotes')
         tap.is(req:cookie('c'), 'A++', 'decoded, the plus stays')
+        tap.is(req:cookie('c', { raw = true }), '%41%2B+', 'as it was sent')
+        tap.is(req:cookie('b', { raw = true }), '"x y"', 'in its quotes')
+        tap.is(req:cookie('c', {}), 'A++', 'options without that')
         tap.is(req:cookie('d'), '=e', 'with an equals sign')
         tap.is(req:cookie('f'), nil, 'without a value')
         tap.is(req:cookie('g'), nil, 'not there')
@@ -131,6 +152,11 @@ within('/', nil, function(req)
 end)
 
 -- the body
+within('/', { method = 'POST', body = 'one two' }, function(req)
+    tap.is(req:read(4), 'one ', 'a part of it read')
+    tap.is(req:read_cached(), 'one two', 'read_cached() has all')
+    tap.is(req:read_cached() .. req:read(), 'one twotwo', 'and leaves the rest')
+end)
 within('/', { method = 'POST', body = 'line one\nline two\nrest' },
     function(req)
         tap.is(req:read('\n'), 'line one\n', 'to a delimiter')

@@ -109,6 +109,34 @@ tap.like(a.headers['set-cookie'], 'a=x%%20y%%3B; path=/; max%-age=5; '
     .. 'samesite=Lax; secure; httponly | b=1; domain=d.test; '
     .. 'expires=%a+, %d+ %a+ %d+ [%d:]+ GMT', 'setcookie')
 
+-- What a cookie may have it keeps; all comes back as it was.
+local odd = {}
+for byte = 0, 255 do
+    odd[byte + 1] = string.char(byte)
+end
+odd = table.concat(odd)
+a = answer_of(function(req)
+    return req:response():setcookie({ name = 'a', value = odd })
+end)
+local sent = a.headers['set-cookie']:match('^a=(.*)$')
+tap.is(sent:match('%%1F(.*)%%7F'), "%20!%22#$%25&'()*+%2C-./0123456789:%3B<=>?@ABCDEFGHIJKLMNOPQ"
+    .. 'RSTUVWXYZ[%5C]^_`abcdefghijklmnopqrstuvwxyz{|}~', 'what is escaped')
+a = answer_of(function(req)
+    return { body = req:cookie('a') == odd and 'same' or 'another' }
+end, { headers = 'Cookie: a=' .. sent .. '\r\n' })
+tap.is(a.body, 'same', 'and read again')
+a = answer_of(function(req)
+    return req:response():setcookie({ name = 'a', value = 'x y,"%41' }, { raw = true })
+end)
+tap.is(a.headers['set-cookie'], 'a=x y,"%41', 'nothing is, if it is wanted so')
+
+-- An iterator's values are the body.
+a = answer_of(function(req)
+    return req:iterate(ipairs({ 'in ', 'three ', 'pieces' }))
+end)
+tap.is(a.headers['transfer-encoding'], 'chunked', 'iterate()')
+tap.is(a.body, '3\r\nin \r\n6\r\nthree \r\n6\r\npieces\r\n0\r\n\r\n', 'one after the other')
+
 -- nonsense is answered 500, and the log says what it was
 local function nonsense(value, pattern, name)
     logged = {}
@@ -186,6 +214,9 @@ end, '', 'misuse throws')
 nonsense(function(req)
     return req:response():setcookie({ name = 'a;b', value = 1 })
 end, 'no token', 'a cookie with a semicolon')
+nonsense(function(req)
+    return req:response():setcookie({ name = 'a', value = 'x\r\ny' }, { raw = true })
+end, 'a has a semicolon or a control', 'a raw value with a line end')
 nonsense(function(req)
     return req:response():setcookie({ name = 'a', value = 1, path = '/;x' })
 end, 'semicolon', 'a path with a semicolon')

@@ -132,6 +132,44 @@ tap.throws(route({ path = '/x' }, 'controller#action'),
 httpd:route({ path = '/late' }, says('late'))
 tap.is(raw.request(port, '/late').body, 'late', 'a late route')
 
+-- routes taken away: of a path of its own, beside another method, with placeholders
+httpd:route({ path = '/gone', name = 'gone' }, says('gone'))
+httpd:route({ path = '/both', method = 'GET' }, says('get'))
+httpd:route({ path = '/both', method = { 'HEAD', 'PUT' }, name = 'put' }, says('put'))
+httpd:route({ path = '/w/:x', name = 'w' }, says('w'))
+tap.is(raw.request(port, '/gone').body .. raw.request(port, '/w/1').body, 'gonew x=1',
+    'routes with names')
+tap.is(httpd:delete('gone'):delete('put'):delete('w'):delete('none'), httpd, 'delete()')
+tap.is(raw.request(port, '/gone').status .. raw.request(port, '/gone/').status, '404404',
+    'one that is not there any more')
+tap.is(raw.request(port, '/w/1').status, 404, 'nor with a placeholder')
+tap.is(raw.request(port, '/both').body, 'get', 'the other of the path is')
+tap.is(raw.request(port, '/both', { method = 'HEAD' }).status, 200, 'its HEAD too')
+tap.is(raw.request(port, '/both', { method = 'PUT' }).headers.allow, 'GET, HEAD',
+    'alone')
+tap.throws(function() httpd:url_for('gone') end, 'no route', 'its name is free')
+httpd:route({ path = '/gone', name = 'gone' }, says('again'))
+tap.is(raw.request(port, '/gone').body, 'again', 'and its path')
+
+-- what is logged of one route
+local logged = {}
+local function note(format, ...)
+    logged[#logged + 1] = format:format(...)
+end
+local function fail()
+    error('on purpose')
+end
+httpd:route({ path = '/told', log_errors = note }, fail)
+httpd:route({ path = '/told/:x', log_errors = note, log_requests = note }, fail)
+httpd:route({ path = '/silent', log_errors = false }, fail)
+for _, path in ipairs({ '/told', '/told/1', '/silent' }) do
+    tap.is(raw.request(port, path).status, 500, path .. ': an error')
+end
+tap.is(#logged, 2, 'two of which are told to a function')
+tap.like(logged[1], '^GET /told HTTP/1.1: .*on purpose.*stack traceback', 'with its place')
+tap.throws(route({ path = '/x', log_errors = 3 }), 'log_errors is true, false or a function',
+    'what is none')
+
 -- hooks
 local seen = {}
 httpd:hook('before_dispatch', function(server, req)
