@@ -166,6 +166,7 @@ static bool set_options(lua_State *L, int idx, struct http_call *call)
 		id = options[(int)lua_tointeger(L, -2)].id;
 		text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1)
 						      : NULL;
+		call->is_verbose |= id == CURLOPT_VERBOSE;
 		if (id == CURLOPT_CAINFO)
 			ca_file = text;
 		else if (id == CURLOPT_CAPATH)

@@ -18,8 +18,9 @@ struct http_client {
 	uv_timer_t timer;
 	struct http_client_stat stat;
 	struct list unwatched; /* calls whose descriptor could not be watched */
-	unsigned calls;        /* with a handle of libcurl */
-	bool closed;           /* by its owner */
+	struct http_client_talk talk;
+	unsigned calls; /* with a handle of libcurl */
+	bool closed;    /* by its owner */
 };
 
 /* One of libcurl's descriptors, while it waits for it. */
@@ -29,6 +30,8 @@ struct watch {
 	curl_socket_t fd;
 	int events; /* of libuv */
 };
+
+enum { PASSES = 8 }; /* that a call in doubt is kept for */
 
 /* --- the loop's side --- */
 
@@ -87,12 +90,20 @@ static void end(struct http_call *call, CURLcode result)
 		snprintf(call->problem, sizeof call->problem,
 			 "the response ended within its headers");
 	}
+	if (http__call_is_cut(call, result)) {
+		result = CURLE_PARTIAL_FILE;
+		snprintf(call->problem, sizeof call->problem,
+			 "the connection of HTTP/2 broke before the end of "
+			 "the response, or one on it had a header or trailer "
+			 "of more than 64 KB: see http_version");
+	}
 	tell_limit(call, result);
 	curl_library.multi_remove_handle(call->client->multi, call->easy);
 	curl_library.easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
 	call->state = HTTP_CALL_ENDED;
 	call->result = result;
 	list_del(&call->unwatched);
+	list_del(&call->ended);
 	stat->active--;
 	if (result != CURLE_OK)
 		stat->failed++;
@@ -103,9 +114,12 @@ static void end(struct http_call *call, CURLcode result)
 	cond_broadcast(&call->changed);
 }
 
-static void end_calls(struct http_client *c)
+/* Those that libcurl is done with go to the talk's list. True: of one it has yet to
+ * be seen whether that was its end. */
+static bool take_ended(struct http_client *c)
 {
 	CURLMsg *msg;
+	bool doubt = false;
 	int left;
 
 	while ((msg = curl_library.multi_info_read(c->multi, &left)) != NULL) {
@@ -116,16 +130,40 @@ static void end_calls(struct http_client *c)
 			continue;
 		curl_library.easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE,
 					  (char **)&call);
-		end(call, result);
+		call->result = result;
+		list_del(&call->ended);
+		list_add_tail(&c->talk.ended, &call->ended);
+		doubt |= http__call_in_doubt(call, result);
 	}
+	return doubt;
+}
+
+/* What libcurl wants to do at once it does. */
+static bool is_pressed(const struct http_client *c)
+{
+	return uv_is_active((const uv_handle_t *)&c->timer) &&
+	       uv_timer_get_due_in(&c->timer) == 0;
 }
 
 static void act(struct http_client *c, curl_socket_t fd, int events)
 {
+	bool doubt;
 	int running;
 
 	curl_library.multi_socket_action(c->multi, fd, events, &running);
-	end_calls(c);
+	doubt = take_ended(c);
+	for (int i = 0; doubt && is_pressed(c) && i < PASSES; i++) {
+		uv_timer_stop(&c->timer);
+		curl_library.multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT,
+						 0, &running);
+		take_ended(c);
+	}
+	while (!list_empty(&c->talk.ended)) {
+		struct http_call *call =
+			list_entry(c->talk.ended.next, struct http_call, ended);
+
+		end(call, call->result);
+	}
 	while (!list_empty(&c->unwatched)) {
 		struct http_call *call = list_entry(
 			c->unwatched.next, struct http_call, unwatched);
@@ -250,6 +288,7 @@ int http_client_new(struct loop *loop, const struct http_client_limits *limits,
 	}
 	c->loop = &loop->uv;
 	list_init(&c->unwatched);
+	list_init(&c->talk.ended);
 	uv_timer_init(c->loop, &c->timer);
 	c->timer.data = c;
 #define SET(option, value) \
@@ -461,6 +500,8 @@ int http_call_create(struct http_call *call, struct http_client *c)
 	c->calls++;
 	cond_create(&call->changed);
 	list_init(&call->unwatched);
+	list_init(&call->ended);
+	call->talk = &c->talk;
 	call->window = HTTP_CALL_WINDOW;
 #define SET(option, value) \
 	curl_library.easy_setopt(call->easy, CURLOPT_##option, value)
@@ -522,12 +563,14 @@ int http_call_start(struct http_call *call)
 	struct http_client *c = call->client;
 
 	assert(call->state == HTTP_CALL_NEW);
-	if (call->http2)
+	if (call->http2) {
 		curl_library.easy_setopt(call->easy, CURLOPT_BUFFERSIZE,
 					 (long)HTTP_CALL_HTTP2_HEAD);
-	else if (call->streams_in && call->decodes)
+		http__call_listen(call);
+	} else if (call->streams_in && call->decodes) {
 		curl_library.easy_setopt(call->easy, CURLOPT_BUFFERSIZE,
 					 (long)HTTP_CALL_DECODED);
+	}
 	curl_library.easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
 	if (inject("http_client.start") ||
 	    curl_library.multi_add_handle(c->multi, call->easy) != CURLM_OK)

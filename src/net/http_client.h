@@ -34,6 +34,7 @@ enum {
 	 * fit into its buffer at once it loses, or waits for. */
 	HTTP_CALL_HTTP2_HEAD = 132 * 1024,
 	HTTP_CALL_KEPT_MAX = 64 * 1024 * 1024,
+	HTTP_TALK_CLOSED = 32,
 };
 
 struct http_client_limits {
@@ -52,6 +53,16 @@ struct http_client_stat {
 	uint64_t failed; /* with none */
 };
 
+/** What the calls of a client hear of libcurl: see http_client_talk.c. */
+struct http_client_talk {
+	struct list
+		ended; /* calls that libcurl is done with, and end() is not */
+	long closed
+		[HTTP_TALK_CLOSED]; /* connections, the last ones: number + 1 */
+	unsigned closings;          /* so far */
+	uint64_t farewells;         /* reasons to close one that are good */
+};
+
 /** How it stands with a call. */
 enum http_call_state {
 	HTTP_CALL_NEW,
@@ -68,7 +79,11 @@ struct http_call {
 	char *ca_file; /* whom it trusts: see http_client_trust.c */
 	char *ca_path;
 	struct cond changed;
-	struct list unwatched; /* in the client's */
+	struct list unwatched;         /* in the client's */
+	struct list ended;             /* in talk->ended */
+	struct http_client_talk *talk; /* the client's */
+	uint64_t farewells;            /* of talk, when it began */
+	long connection; /* libcurl's number of it; -1: none yet */
 	enum http_call_state state;
 	CURLcode result;    /* when it has ended */
 	int error;          /* UV_E*: what made us end it; 0 */
@@ -82,6 +97,7 @@ struct http_call {
 	bool out_ended;     /* there will be no more to send */
 	bool is_trailer;    /* headers that come now are */
 	bool trusts_nobody; /* its file could not be read */
+	bool is_verbose;    /* what libcurl says is shown */
 	bool has_location;  /* one of the headers of this response */
 	size_t window;      /* of the body, when it streams */
 	size_t limit;       /* bytes of the body, decoded; 0: none */
@@ -117,6 +133,15 @@ int http_call_trust(struct http_call *call, const char *file, const char *dir);
 
 /** The same with whom the system trusts. Inside net only. */
 int http__call_trust_system(struct http_call *call);
+
+/** Hear what is said of it. Inside net only. */
+void http__call_listen(struct http_call *call);
+
+/** Has it ended, by libcurl's @a result, without a sign that it was whole? */
+bool http__call_in_doubt(const struct http_call *call, CURLcode result);
+
+/** Has it ended too early, whatever libcurl's @a result is? */
+bool http__call_is_cut(const struct http_call *call, CURLcode result);
 
 /** Connect there in place of the URL's host: "::HOST:PORT". Before the start. Returns 0 or
  * UV_ENOMEM. */

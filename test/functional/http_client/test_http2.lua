@@ -17,6 +17,19 @@ httpd:route({ path = '/:count/:size/:body' }, function(req)
     end
     return { headers = fields, body = ('b'):rep(tonumber(req:stash('body'))) }
 end)
+-- Pieces of no length that was told, until nobody takes them any more.
+local streams = 0
+httpd:route({ path = '/pieces' }, function()
+    streams = streams + 1
+    return { body = function() fiber.sleep(0.001); return 'piece' end }
+end)
+httpd:route({ path = '/trailer/:size' }, function(req)
+    return { body = 'body', trailers = { x = ('a'):rep(tonumber(req:stash('size'))) } }
+end)
+httpd:route({ path = '/few' }, function()
+    local left = 5
+    return { body = function() left = left - 1; return left >= 0 and 'piece' or nil end }
+end)
 httpd:start()
 
 local function get(client, opts, path)
@@ -30,7 +43,11 @@ local function get(client, opts, path)
     end
     local pieces = {}
     while pieces[#pieces] ~= '' do
-        pieces[#pieces + 1] = assert(r:read())
+        pieces[#pieces + 1], err = r:read()
+        if err then
+            r:close()
+            return nil, err
+        end
     end
     local whole = { proto = r.proto, headers = r.headers, body = table.concat(pieces) }
     r:close()
@@ -85,6 +102,53 @@ for how, opts in pairs({ whole = {}, stream = { chunked = true },
     tap.is(sum_of(assert(get(client, opts, '/90/1500/1'))), '1: 135000+1',
         how .. ': the way out')
 end
+
+-- One whose head is too large breaks the connection of others: none of them is given as
+-- whole.
+local client, wrong, fibers = http.new(), nil, {}
+get(client, {}, '/1/1/1')
+for i = 1, 4 do
+    fibers[i] = fiber.new(function()
+        local r, err = get(client, { chunked = i > 2 }, '/pieces')
+        if r ~= nil then
+            wrong = ('%d bytes as a whole'):format(#r.body)
+        elseif err.type ~= 'ClientError' or
+                not err.message:find('broke before the end', 1, true) then
+            wrong = tostring(err)
+        end
+    end)
+    fibers[i]:set_joinable(true)
+end
+rig.soon(function() return streams == 4 end)
+local answer = get(client, {}, '/1/150000/1')
+tap.is(answer, nil, 'a head that is too large')
+for i = 1, 4 do
+    local _, err = fibers[i]:join()
+    wrong = wrong or err
+end
+tap.is(wrong, nil, 'its neighbours are not cut without a word')
+
+-- A trailer that is too large, of one alone.
+for _, opts in ipairs({ {}, { chunked = true } }) do
+    local short = assert(get(client, opts, '/trailer/60000'))
+    tap.is(short.body, 'body', 'a large trailer')
+    local _, why = get(client, opts, '/trailer/150000')
+    tap.like(why, 'trailer of more than 64 KB', 'one that is too large')
+end
+
+-- Nobody is suspected who has ended well: many at once, a pool that is too small, a
+-- server that ends.
+local small, left = http.new({ max_connections = 1 }), 40
+for i = 1, 40 do
+    fiber.create(function()
+        local r, err = get(i % 2 == 0 and client or small,
+            i % 4 < 2 and {} or { accept_encoding = 'gzip' }, '/few')
+        wrong = wrong or not r and tostring(err)
+        left = left - 1
+    end)
+end
+rig.soon(function() return left == 0 end)
+tap.is(wrong or left, 0, 'many that end well')
 
 -- Who begins in plain text stays with HTTP/1.1.
 local plain = http_server.new('127.0.0.1', 0)
