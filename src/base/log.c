@@ -63,6 +63,11 @@ int log_level_parse(const char *name)
 	return -1;
 }
 
+const char *log_level_name(enum log_level level)
+{
+	return levels[level].name;
+}
+
 void log_set_level(enum log_level level)
 {
 	__atomic_store_n(&log_level, level, __ATOMIC_RELAXED);

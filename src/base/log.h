@@ -28,8 +28,9 @@ enum log_format { LOG_PLAIN, LOG_JSON };
 /** Lines above this level are dropped. Read by the macros below. */
 extern enum log_level log_level;
 
-/** The level of a name ("info"), or -1. */
+/** The level of a name ("info"), or -1; and the name of a level. */
 int log_level_parse(const char *name);
+const char *log_level_name(enum log_level level);
 
 void log_set_level(enum log_level level);
 void log_set_format(enum log_format format);

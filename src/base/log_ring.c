@@ -80,6 +80,8 @@ uint64_t log_ring_read(struct log_ring_cursor *c, unsigned level, char *to,
 
 	pthread_mutex_lock(&ring.lock);
 	if (c->place < ring.begin) {
+		if (c->place > 0)
+			c->lost += ring.first - 1 - c->number;
 		c->place = ring.begin;
 		c->number = ring.first - 1;
 	}
@@ -100,7 +102,7 @@ uint64_t log_ring_read(struct log_ring_cursor *c, unsigned level, char *to,
 
 struct log_ring_cursor log_ring_end(void)
 {
-	struct log_ring_cursor end;
+	struct log_ring_cursor end = { .lost = 0 };
 
 	pthread_mutex_lock(&ring.lock);
 	end.number = ring.last;

@@ -18,6 +18,7 @@ void log_ring_put(unsigned level, const char *line, size_t size);
 struct log_ring_cursor {
 	uint64_t number; /* of the last line that was read, or passed over */
 	uint64_t place;  /* behind it, among all bytes that ever were */
+	uint64_t lost; /* lines of any level that went before they were read */
 };
 
 /**

@@ -78,6 +78,7 @@ struct admin_column {
 		ADMIN_GROWS, /* a time that only grows */
 		ADMIN_FACT,  /* says what the row is: no measure */
 	} role;
+	bool as_is; /* text for people has its lines; it is safe to be shown */
 };
 
 /** What a call of a command has come to. */
@@ -112,7 +113,8 @@ struct admin_command {
 
 	const struct admin_column *columns; /* ends likewise; NULL: text */
 	bool single; /* one row, told as lines "name: value" */
-	bool plain;  /* one column of text, a line each, without a head */
+	bool plain;  /* text is the last column, a line each, without a head */
+	const char *none; /* why it has failed when there was no row */
 
 	size_t context; /* bytes of it: ADMIN_CONTEXT(type) */
 

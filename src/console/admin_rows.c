@@ -147,6 +147,8 @@ static int put_cell(const struct admin_format *f, struct buf *b,
 		admin_number_text(number, column->kind, c->number);
 		return put_padded(b, number, strlen(number), width);
 	case ADMIN_CELL_TEXT:
+		if (column->as_is && f->plain)
+			return buf_puts(b, c->text);
 		return put_text(b, anonymise(f, column, c->text, hash), width);
 	default:
 		return put_padded(b, "-", 1, width);
@@ -183,12 +185,13 @@ static int put_line(const struct admin_format *f,
 		    const struct admin_cell *cells, struct buf *b)
 {
 	const struct admin_column *c = f->columns;
+	unsigned first = f->plain ? admin_column_count(c) - 1 : 0;
 	size_t start = b->size;
 
 	if (f->worker != 0 && !f->plain &&
 	    buf_printf(b, "%6u ", f->worker) != 0)
 		return -1;
-	for (unsigned i = 0; c[i].name != NULL; i++) {
+	for (unsigned i = first; c[i].name != NULL; i++) {
 		if (put_cell(f, b, &c[i], &cells[i], c[i].width) != 0 ||
 		    (c[i + 1].name != NULL && buf_putc(b, ' ') != 0))
 			return -1;

@@ -34,7 +34,7 @@ struct admin_format {
 	bool json;
 	bool typed;      /* a line for each cell: see admin_format_row() */
 	bool single;     /* one row, lines "name: value" */
-	bool plain;      /* lines of text, without a head */
+	bool plain;      /* lines of text, the last column, without a head */
 	unsigned worker; /* the rows' own; 0: no column for it */
 	/** Of hashes in the place of text that may name somebody; NULL: none. */
 	const struct siphash_key *anon_key;

@@ -197,6 +197,8 @@ static enum admin_step write_rows(struct admin_run *run)
 		step = write_row(run);
 	if (step != ADMIN_DONE)
 		return step;
+	if (run->format.count == 0 && run->command->none != NULL)
+		return admin_fail(run, "%s", run->command->none);
 	if (admin_format_end(&run->format, &run->out) != 0)
 		return admin_fail(run, "not enough memory");
 	run->at_start = true;

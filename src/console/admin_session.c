@@ -474,7 +474,7 @@ enum admin_level admin_session_level(const struct admin_session *a)
 
 bool admin_session_has_lua(const struct admin_session *a)
 {
-	return a->ops->lua != NULL;
+	return a->ops->lua != NULL && a->level == ADMIN_ADMIN;
 }
 
 uint64_t admin_session_id(const struct admin_session *a)

@@ -9,6 +9,7 @@ local c = ...
 local settings = c.part('settings')
 
 local socket, digest, fiber = require('socket'), require('digest'), require('fiber')
+local errno = require('errno')
 local error, pcall, tonumber, tostring = error, pcall, tonumber, tostring
 local setmetatable, io, os = setmetatable, io, os
 local format = string.format
@@ -300,9 +301,16 @@ local function tell(text)
     return format("---\n- error: '%s'\n...\n", (tostring(text):gsub("'", "''")))
 end
 
-local function show(line)
-    io.stdout:write(line)
-    io.stdout:flush()
+-- To standard output. When nobody reads it any more that is the end, as it would be by
+-- SIGPIPE, and of what is evaluated there, too; the end tells of any other failure.
+local function put(text)
+    local ok, _, code = io.stdout:write(text)
+    if ok then
+        ok, _, code = io.stdout:flush()
+    end
+    if not ok then
+        os.exit(code == errno.EPIPE and 128 + 13 or 1)
+    end
 end
 
 -- As a part of the answer of the session whose input this is; waits while nobody reads it.
@@ -437,7 +445,7 @@ local function options_of(o)
     end
     if o['--timeout'] ~= nil then
         options.timeout = tonumber(o['--timeout'])
-        if options.timeout == nil or options.timeout <= 0 then
+        if options.timeout == nil or not (options.timeout > 0) then
             refuse('--timeout: seconds are wanted')
         end
     end
@@ -450,13 +458,12 @@ end
 
 -- Returns the code to end with when the session is over, or nothing.
 local function run(client, text)
-    local answer, status = client:ask(text, show)
+    local answer, status = client:ask(text, put)
     if answer == nil then
-        io.stdout:flush()
         io.stderr:write('neap: ', status, '\n')
         os.exit(3)
     end
-    io.stdout:write(answer)
+    put(answer)
     return status
 end
 
@@ -512,7 +519,6 @@ function M.command(words, on_terminal)
         code = run_lines(client)
     end
     client:close()
-    io.stdout:flush()
     os.exit(code)
 end
 

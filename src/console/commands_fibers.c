@@ -85,18 +85,15 @@ static bool collect_kill(struct worker *w, void *cursor,
 	struct fiber *f = fiber_find(&w->sched, k->id);
 	struct admin_cell cells[3] = { admin_number((double)k->id) };
 
-	if (f == NULL || f->state == FIBER_DEAD) {
-		cells[2] = admin_text("there is no such fiber");
-	} else {
-		cells[1] = admin_text(((const struct lua_fiber *)f)->name);
-		cells[2] = admin_text(f->flags & FIBER_CANCELLED
-					      ? "it was cancelled before"
-					      : "cancelled");
-	}
+	if (f == NULL || f->state == FIBER_DEAD)
+		return false;
+	cells[1] = admin_text(((const struct lua_fiber *)f)->name);
+	cells[2] = admin_text(f->flags & FIBER_CANCELLED
+				      ? "it was cancelled before"
+				      : "cancelled");
 	if (!admin_rows_add(rows, cells))
 		return true;
-	if (f != NULL && f->state != FIBER_DEAD)
-		fiber_cancel(f);
+	fiber_cancel(f);
 	return false;
 }
 
@@ -118,6 +115,7 @@ static const struct admin_command kill_fiber = {
 	.help = "cancel a fiber; one that goes on computing is ended",
 	.args = kill_args,
 	.columns = kill_columns,
+	.none = "there is no such fiber",
 	.parse = parse_kill,
 	.collect = collect_kill,
 };

@@ -251,7 +251,7 @@ static const struct admin_arg shut_args[] = {
 
 static const struct admin_column shut_columns[] = {
 	{ "id", ADMIN_NUMBER, 6, "of the connection" },
-	{ "what", ADMIN_TEXT, -8, "closed; no row: there is none", true },
+	{ "what", ADMIN_TEXT, -8, "closed", true },
 	{ .name = NULL },
 };
 
@@ -261,6 +261,7 @@ static const struct admin_command shut_connection = {
 	.help = "close an HTTP connection at once",
 	.args = shut_args,
 	.columns = shut_columns,
+	.none = "there is no such connection",
 	.parse = parse_shut,
 	.collect = collect_shut,
 };

@@ -54,8 +54,9 @@ end
 local Found = {}
 Found.__index = Found
 
+-- What a terminal would obey is not shown to one.
 function Found:add(text)
-    if not self.seen[text] and self.count < CANDIDATES_MAX then
+    if not self.seen[text] and self.count < CANDIDATES_MAX and not text:find('%c') then
         self.seen[text] = true
         self.count = self.count + 1
         self[self.count] = text

@@ -25,6 +25,7 @@ struct editor {
 	struct history entries;
 	char prompt[64];
 	bool called_away; /* the last read ended by a want */
+	int held;         /* a byte that was read too far, or -1 */
 	struct buf pasted;
 };
 
@@ -58,14 +59,26 @@ static bool heed_wants(struct editor *e)
 	return false;
 }
 
-/* The next character; libedit waits in here. */
+static int next_byte(struct editor *e)
+{
+	int c = e->held;
+
+	e->held = -1;
+	return c >= 0 ? c : input_byte(&e->reader->input);
+}
+
+/*
+ * The next character; libedit waits in here. Bytes that are none come as U+FFFD, and the
+ * one that shows that they are none may be a key of its own.
+ */
 static int next_char(EditLine *el, wchar_t *ret_char)
 {
 	struct editor *e = editor_of(el);
 	mbstate_t state = { 0 };
+	bool amidst = false;
 
 	for (;;) {
-		int c = input_byte(&e->reader->input);
+		int c = next_byte(e);
 		char byte = (char)c;
 		size_t n;
 
@@ -79,10 +92,15 @@ static int next_char(EditLine *el, wchar_t *ret_char)
 			return -1;
 		}
 		n = mbrtowc(ret_char, &byte, 1, &state);
-		if (n == (size_t)-2)
-			continue; /* the rest of the character follows */
-		if (n == (size_t)-1)
+		if (n == (size_t)-2) {
+			amidst = true; /* the rest of the character follows */
+			continue;
+		}
+		if (n == (size_t)-1) {
 			*ret_char = L'\ufffd';
+			if (amidst)
+				e->held = c;
+		}
 		return 1;
 	}
 }
@@ -242,11 +260,38 @@ static void clean_paste(struct buf *b)
 	b->size = n;
 }
 
+/* As characters, ended by a zero: bytes that are none become U+FFFD. NULL: no memory. */
+static wchar_t *decode(const struct buf *b)
+{
+	wchar_t *text = mem_alloc((b->size + 1) * sizeof(*text));
+	mbstate_t state = { 0 };
+	size_t n = 0;
+
+	if (text == NULL)
+		return NULL;
+	for (size_t i = 0; i < b->size;) {
+		size_t used =
+			mbrtowc(&text[n], b->data + i, b->size - i, &state);
+
+		if (used == 0 || used > b->size - i) {
+			text[n] = L'\ufffd';
+			used = 1;
+			state = (mbstate_t){ 0 };
+		}
+		i += used;
+		n++;
+	}
+	text[n] = L'\0';
+	return text;
+}
+
 /* The terminal says that a paste begins: it is one text, whatever keys its bytes
  * would be. */
 static unsigned char on_paste(EditLine *el, int ch)
 {
 	struct editor *e = editor_of(el);
+	wchar_t *text;
+	int rc;
 
 	(void)ch;
 	if (!take_paste(e))
@@ -254,10 +299,12 @@ static unsigned char on_paste(EditLine *el, int ch)
 	clean_paste(&e->pasted);
 	if (e->pasted.size == 0)
 		return CC_NORM;
-	if (buf_putc(&e->pasted, '\0') != 0 ||
-	    el_insertstr(el, e->pasted.data) != 0)
+	text = decode(&e->pasted);
+	if (text == NULL)
 		return CC_ERROR;
-	return CC_REFRESH;
+	rc = el_winsertstr(el, text);
+	mem_free(text);
+	return rc == 0 ? CC_REFRESH : CC_ERROR;
 }
 
 /* Terminals that know of it mark what is pasted. */
@@ -331,7 +378,7 @@ static int editor_open(struct editor *e, struct reader *r)
 {
 	HistEvent ev;
 
-	*e = (struct editor){ .reader = r };
+	*e = (struct editor){ .reader = r, .held = -1 };
 	e->el = el_init("neap", stdin, r->out, r->out);
 	if (e->el == NULL)
 		return -1;

@@ -259,6 +259,19 @@ static void keep_no_file(struct history *h)
 	h->path = NULL;
 }
 
+/* The file itself is what is replaced, not a link to it. */
+static void follow_links(struct history *h)
+{
+	char *real = realpath(h->path, NULL);
+	char *copy = real == NULL ? NULL : mem_strdup(real);
+
+	free(real);
+	if (copy == NULL)
+		return;
+	mem_free(h->path);
+	h->path = copy;
+}
+
 int history_create(struct history *h, const char *path)
 {
 	int fd, rc;
@@ -277,6 +290,7 @@ int history_create(struct history *h, const char *path)
 		keep_no_file(h);
 		return -1;
 	}
+	follow_links(h);
 	rc = load(h, fd);
 	close(fd);
 	return rc;
@@ -294,7 +308,10 @@ void history_destroy(struct history *h)
 	*h = (struct history){ 0 };
 }
 
-/* Put a file with @a text in the place of the history's. */
+/*
+ * Put a file with @a text in the place of the history's. It is a new one, of our own: what
+ * somebody has left, or laid, under the name goes. The lock keeps others away.
+ */
 static int replace_file(const struct history *h, const struct buf *text)
 {
 	struct buf name = { 0 };
@@ -302,7 +319,8 @@ static int replace_file(const struct history *h, const struct buf *text)
 
 	if (buf_printf(&name, "%s.new%c", h->path, '\0') != 0)
 		return -ENOMEM;
-	fd = open(name.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	unlink(name.data);
+	fd = open(name.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		rc = -errno;
 		goto out;

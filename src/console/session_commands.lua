@@ -173,6 +173,39 @@ they were switched to, the memory of their stack, and where they are.
     end,
 }
 
+-- What is measured is measured for all: the last one who looks ends what the first began.
+local looking, begun_here = 0, false
+
+local function begin_measuring()
+    if looking == 0 then
+        begun_here = not pcall(fiber.top)
+        fiber.top_enable()
+    end
+    looking = looking + 1
+end
+
+local function end_measuring()
+    looking = looking - 1
+    if looking == 0 and begun_here then
+        fiber.top_disable()
+    end
+end
+
+-- fiber.top() before and behind @seconds; or nil and an error.
+local function measure(seconds)
+    begin_measuring()
+    local ok, before, after = pcall(function()
+        local first = fiber.top().cpu
+        fiber.sleep(seconds)
+        return first, fiber.top().cpu
+    end)
+    end_measuring()
+    if not ok then
+        return nil, before
+    end
+    return before, after
+end
+
 commands.top = {
     usage = '\\top [SECONDS]',
     brief = 'who uses the processor',
@@ -182,20 +215,13 @@ it: percent, seconds, slices, and how often they were made to give way.
 ]],
     run = function(state, rest)
         local seconds = rest == '' and TOP_SECONDS or tonumber(rest)
-        if seconds == nil or seconds <= 0 or seconds > TOP_SECONDS_MAX then
+        if seconds == nil or not (seconds > 0 and seconds <= TOP_SECONDS_MAX) then
             return false, format('\\top [SECONDS], at most %d',
                 TOP_SECONDS_MAX)
         end
-        local was_on = pcall(fiber.top)
-        fiber.top_enable()
-        local before = fiber.top().cpu
-        local ok, err = pcall(fiber.sleep, seconds)
-        local after = fiber.top().cpu
-        if not was_on then
-            fiber.top_disable()
-        end
-        if not ok then
-            return false, err
+        local before, after = measure(seconds)
+        if before == nil then
+            return false, after
         end
         local list = {}
         for name, t in pairs(after) do

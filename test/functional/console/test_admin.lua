@@ -19,7 +19,7 @@ local c = admin.connect(path)
 local special = { quit = true, lua = true, operator = true, user = true, wait = true,
     ['profile lua'] = true, prompt = true }
 local arguments = { ['kill fiber'] = '999999', ['shut connection'] = '999999',
-    ['set log level'] = 'info', ['set severity-output'] = 'none', ['set anon'] = 'off', ['set timeout cli'] = '1h' }
+    ['trace request'] = 'for 10ms', ['set log level'] = 'info', ['set severity-output'] = 'none', ['set anon'] = 'off', ['set timeout cli'] = '1h' }
 local all = c:json('help')
 tap.ok(#all > 25, 'help json has all commands')
 local framed, told, typed = {}, {}, {}
@@ -34,7 +34,8 @@ for _, command in ipairs(all) do
             tap.diag(line .. ': ' .. text)
         elseif #command.columns > 0 then
             local value = c:json(line)
-            local rows = next(value) == nil and {} or value[1] and value or { value }
+            local failed = value.error ~= nil and arguments[command.name] ~= nil
+            local rows = (next(value) == nil or failed) and {} or value[1] and value or { value }
             for _, row in ipairs(rows) do
                 for _, column in ipairs(command.columns) do
                     local v = row[column.name]
@@ -189,6 +190,9 @@ tap.same(o:ask_all('user; show cli level; show fibers; operator', 4),
     'in the middle of a chain')
 tap.like(o:ask('take lines <<\nx\n'), 'permission denied', 'commands of scripts as well')
 tap.like(o:ask('show cli level'), 'user', 'there is no way back')
+o.peer:send('\\set language lua\n\\fibers\n\n')
+tap.like(o:answer(), '^error: no such command', 'nor by the words of the console itself')
+tap.like(o:answer(), '^error: no such command', 'none of which is left')
 
 o.peer:send('prompt p\n')
 tap.is(o.peer:read('> '), '\n> ', 'prompt p')
@@ -289,6 +293,43 @@ tap.like(w:ask('show events'), 'told\n\tin two lines\n', 'show events')
 log.error('it went wrong')
 tap.like(w:ask('show errors'), 'it went wrong\n', 'show errors')
 tap.unlike(w:ask('show errors'), 'told', 'has no others')
+local rows = w:json('show errors')
+tap.same({ rows[#rows].level, rows[#rows].line:match('E> (.*)$') }, { 'error', 'it went wrong' },
+    'show errors json')
+tap.is(w:ask('set log level info'), '', 'a line of the log in between')
+rows = w:json('show events')
+local first, last = rows[1].number, rows[#rows].number
+tap.is(last - first, #rows - 1, 'show events json: its lines are numbered')
+local whole = false
+for _, row in ipairs(rows) do
+    whole = whole or row.line:find('told\n\tin two lines$') ~= nil
+end
+tap.ok(whole, 'and are whole')
+w.peer:send('show events -w -n json\n')
+raw.until_true(function() return c:ask('show cli sessions'):find('show events') end)
+log.warn('followed')
+tap.like(w.peer:read('followed"}'), '^%[{.*{"number":%d+,"level":"warn","line":"[^\n]*followed"}$',
+    'events are followed as JSON')
+w.peer:send('\n')
+tap.is(w:answer(), ']\n', 'which ends in time')
+
+-- More than the log keeps, before anybody can tell of it.
+w.peer:send('show events -w -n\n')
+raw.until_true(function() return c:ask('show cli sessions'):find('show events') end)
+for i = 1, 300 do
+    log.info('many %d %s', i, ('x'):rep(1500))
+end
+local told = w.peer:read('many 300 ')
+local _, count = told:gsub('many %d+ ', '')
+local lost = 0
+for n in told:gmatch('(%d+) lines were lost\n') do
+    lost = lost + tonumber(n)
+end
+tap.ok(lost > 0, 'who follows is told how many were lost')
+tap.ok(count + lost >= 300 and count + lost < 310, 'of which each is counted')
+w.peer:send('\n')
+w:answer()
+log.error('it went wrong')
 
 w.peer:send('show events -w\n')
 w.peer:read('it went wrong\n')

@@ -236,9 +236,9 @@ local rows = c:json('kill fiber ' .. victim:id())
 tap.same({ rows[1].name, rows[1].what }, { 'victim', 'cancelled' }, 'kill fiber')
 raw.until_true(function() return victim:status() == 'dead' end)
 tap.like(caught, 'cancelled', 'it hears of it')
-tap.is(c:json('kill fiber ' .. victim:id())[1].what, 'there is no such fiber', 'it has gone')
+tap.is(c:json('kill fiber ' .. victim:id()).error, 'there is no such fiber', 'it has gone')
 for _, id in ipairs({ '0', '9007199254740991' }) do
-    tap.is(c:json('kill fiber ' .. id)[1].what, 'there is no such fiber', 'nor was ' .. id)
+    tap.is(c:ask('kill fiber ' .. id), 'error: there is no such fiber\n', 'nor was ' .. id)
 end
 tap.like(c:ask('kill fiber -1'), 'a whole number is wanted', 'a bad id')
 tap.like(c:ask('kill fiber 99999999999999999999'), 'a whole number', 'or one too large')
@@ -309,8 +309,10 @@ for _, id in ipairs(victims) do
 end
 tap.is(shut, 50, 'shut connection closes them')
 for _, id in ipairs({ 0, 1, 999999, 4294967296, 9007199254740991 }) do
-    tap.is(#c:json(('shut connection %.0f'):format(id)), 0, 'and nothing that is none')
+    tap.is(c:ask(('shut connection %.0f'):format(id)), 'error: there is no such connection\n',
+        'and nothing that is none')
 end
+tap.is(c:json('shut connection 999999').error, 'there is no such connection', 'in JSON, too')
 load_on = false
 load:join()
 tap.ok(served > 0, 'others are served beside it')

@@ -90,6 +90,29 @@ code_is 0
 out_has 'name: neap'
 out_has '- 7'
 
+# Nobody reads the answers any more: no endless work, here nor there.
+run sh -c '{ yes "n = (n or 0) + 1 return n" | "$NEAP_BIN" connect "$0"; echo $? > code; } |
+	head -n 1' "$socket"
+out_is ---
+err_is ''
+[ "$(cat code)" = 141 ] || fail "code 141, not $(cat code)"
+{
+	code=0
+	"$NEAP_BIN" connect "$socket" -e '\set language admin' -e 'show events -w' ||
+		code=$?
+	echo $code > follower
+} | head -n 4 > /dev/null &
+followed() {
+	"$NEAP_BIN" connect "$socket" -e '"for the log"' > /dev/null
+	[ -s follower ]
+}
+eventually followed
+wait $!
+[ "$(cat follower)" = 141 ] || fail "code 141, not $(cat follower)"
+run sh -c '"$NEAP_BIN" connect "$0" -e 1 > /dev/full' "$socket"
+code_is 1
+err_is 'neap: standard output: not all could be written'
+
 # Large and huge ones.
 connect "$socket" -e '("x"):rep(2000000)'
 code_is 0

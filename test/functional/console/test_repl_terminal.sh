@@ -97,6 +97,28 @@ send \x04
 exit 0
 END
 
+# Bytes that are no character: each stands for itself, and takes none of what follows.
+terminal -q << 'END'
+expect neap> 
+send 'a\xc3b'\r
+expect - a\xef\xbf\xbdb\r
+expect neap> 
+send 'a\xe9'\r
+expect - a\xef\xbf\xbd\r
+expect neap> 
+send '\xe6\x97\xe6\x97\xa5', 5\r
+expect - \xef\xbf\xbd\xe6\x97\xa5\r\n- 5\r
+expect neap> 
+send 'x\xf0\x9f\r
+expect unfinished string
+expect neap> 
+send \e[200~'p\xffq\xe9r\xe6\x97\xa5\xc3'\e[201~\r
+expect - p\xef\xbf\xbdq\xef\xbf\xbdr\xe6\x97\xa5\xef\xbf\xbd\r
+expect neap> 
+send \x04
+exit 0
+END
+
 # History: recalled, searched, several lines as one entry, over sessions.
 rm -f history
 terminal -q << 'END'
@@ -230,6 +252,19 @@ expect neap>
 send real.beh\t\r
 expect - 2\r
 never SPRUNG
+expect neap> 
+send \x04
+exit 0
+END
+
+# Names that a terminal would obey are no candidates.
+terminal -q << 'END'
+expect neap> 
+send package.loaded['fic\\27[2Jx'] = 1 package.loaded['fic\\nx'] = 1 package.loaded['fictive'] = 5\r
+expect ...
+expect neap> 
+send require('fic\t)\r
+expect - 5\r
 expect neap> 
 send \x04
 exit 0

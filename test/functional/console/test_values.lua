@@ -122,6 +122,26 @@ shows('error("wrong", 0)', 'error  wrong\n\n', 'an error')
 shows('setmetatable({1}, {__index = function() error("sprung") end})', '1\n\n',
     'tables are read raw')
 
+-- --- \top ---
+
+-- Two that overlap, the second one longer.
+local fiber = require('fiber')
+local other = assert(socket.tcp_connect('unix/', path))
+other:write('\\set output json\n\\top 0.2\n')
+tap.ok(not pcall(fiber.top), 'nothing is measured at first')
+while not pcall(fiber.top) do
+    fiber.sleep(0.01)
+end
+ask('\\set output json')
+tap.unlike(ask('\\top 0.6'), 'error', 'the end of another \\top ends none')
+tap.ok(not pcall(fiber.top), 'the last one ends the measuring')
+fiber.top_enable()
+ask('\\top 0.01')
+tap.ok(pcall(fiber.top), 'unless somebody else had begun it')
+fiber.top_disable()
+tap.like(ask('\\top nan'), 'at most 60', 'a time that is none')
+other:close()
+
 client:close()
 server:close()
 tap.done()

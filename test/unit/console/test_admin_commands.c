@@ -278,8 +278,8 @@ static void test_completion(void **state)
 	assert_completed("kill fiber ", ADMIN_ADMIN, 11, "");
 	assert_completed("kill fiber 7 ", ADMIN_ADMIN, 13,
 			 "worker,json,typed,");
-	assert_completed("show events ", ADMIN_ADMIN, 12, "-w,-n,");
-	assert_completed("show events -w ", ADMIN_ADMIN, 15, "-n,");
+	assert_completed("show events ", ADMIN_ADMIN, 12, "-w,-n,json,");
+	assert_completed("show events -w ", ADMIN_ADMIN, 15, "-n,json,");
 	assert_completed("prompt ", ADMIN_ADMIN, 7, "p,i,timed,n,");
 	assert_completed("prompt t", ADMIN_ADMIN, 7, "timed,");
 	assert_completed("prompt p ", ADMIN_ADMIN, 9, "");

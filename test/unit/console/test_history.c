@@ -116,6 +116,56 @@ static void test_two_at_once(void **state)
 	assert_file("2\n3\n1\n3b\n");
 }
 
+/* The file is a link, as of those who keep such files elsewhere: it stays one. */
+static void test_link(void **state)
+{
+	char link[600], there[600];
+	struct history h;
+	struct stat st;
+
+	(void)state;
+	write_file("a\nb\n", 4);
+	snprintf(there, sizeof there, "%s.there", path);
+	snprintf(link, sizeof link, "%s.link", path);
+	assert_int_equal(rename(path, there), 0);
+	/* Relative to where the link is. */
+	assert_int_equal(symlink(strrchr(there, '/') + 1, link), 0);
+	assert_int_equal(history_create(&h, link), 0);
+	add(&h, "a");
+	add(&h, "c");
+	history_destroy(&h);
+	assert_int_equal(lstat(link, &st), 0);
+	unlink(link);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_int_equal(rename(there, path), 0);
+	assert_file("b\na\nc\n");
+}
+
+/* What has the name of the file's replacement is none, and not written into. */
+static void test_stale_replacement(void **state)
+{
+	char name[600], precious[600];
+	struct history h;
+	struct stat st;
+
+	(void)state;
+	snprintf(name, sizeof name, "%s.new", path);
+	snprintf(precious, sizeof precious, "%s.precious", path);
+	write_file("precious\n", 9);
+	assert_int_equal(rename(path, precious), 0);
+	assert_int_equal(symlink(precious, name), 0);
+	assert_int_equal(history_create(&h, path), 0);
+	add(&h, "a");
+	add(&h, "b");
+	add(&h, "a");
+	history_destroy(&h);
+	assert_file("b\na\n");
+	assert_int_equal(lstat(path, &st), 0);
+	assert_int_equal(st.st_mode, S_IFREG | 0600);
+	assert_int_equal(rename(precious, path), 0);
+	assert_file("precious\n");
+}
+
 static void *add_many(void *arg)
 {
 	struct history h;
@@ -348,6 +398,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_duplicates, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_two_at_once, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_link, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stale_replacement, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
