@@ -23,9 +23,9 @@ local function check(data, name)
     end
 end
 
-local function hex(data)
+local function hex(data, ...)
     if data == nil then
-        return nil
+        return nil, ...
     end
     return (data:gsub('.', function(byte)
         return ('%02x'):format(byte:byte())
@@ -34,14 +34,11 @@ end
 
 local function hash(name)
     return function(data)
-        data = data == nil and '' or data
         check(data, name)
         return settle(c.hash(data, name))
     end, function(data)
-        data = data == nil and '' or data
         check(data, name .. '_hex')
-        local sum, err = settle(c.hash(data, name))
-        return hex(sum), err
+        return hex(settle(c.hash(data, name)))
     end
 end
 
@@ -78,8 +75,7 @@ end
 -- `digest.pbkdf2()` of @password, @salt, @iterations and @size in hexadecimal digits.
 -- Yields: until it is done.
 function M.pbkdf2_hex(password, salt, iterations, size)
-    local key, err = M.pbkdf2(password, salt, iterations, size)
-    return hex(key), err
+    return hex(M.pbkdf2(password, salt, iterations, size))
 end
 
 --- digest.urandom(size) -> string
@@ -195,7 +191,8 @@ M.crc32 = setmetatable({
     end,
 }, {
     __call = function(_, data)
-        return M.crc32_update(CRC_START, data == nil and '' or data)
+        check(data, 'crc32')
+        return M.crc32_update(CRC_START, data)
     end,
 })
 
@@ -238,7 +235,7 @@ M.murmur = setmetatable({
     end,
 }, {
     __call = function(_, data)
-        return murmur_of(data == nil and '' or data, MURMUR_SEED)
+        return murmur_of(data, MURMUR_SEED)
     end,
 })
 

@@ -243,7 +243,10 @@ static int l_tostring(lua_State *L)
 {
 	struct channel *ch = check_channel(L);
 
-	lua_pushfstring(L, "channel: %d", (int)ch->count);
+	if (ch->closed)
+		lua_pushliteral(L, "channel: closed");
+	else
+		lua_pushfstring(L, "channel: %d", (int)ch->count);
 	return 1;
 }
 

@@ -300,6 +300,23 @@ static int l_error_raise(lua_State *L)
 	return lua_error(L);
 }
 
+/***
+ * err:match(pattern, [init]) -> string, ... | nil
+ * As `string.match()` of the message, from the place @init on, for a Lua @pattern:
+ * scripts that look at errors of Lua look at these as well. Yields: no.
+ */
+static int l_error_match(lua_State *L)
+{
+	struct error *e = check_error(L);
+
+	lua_pushstring(L, e->message);
+	lua_replace(L, 1);
+	lua_getfield(L, 1, "match");
+	lua_insert(L, 1);
+	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+	return lua_gettop(L);
+}
+
 static int l_error_index(lua_State *L)
 {
 	struct error *e = check_error(L);
@@ -324,6 +341,8 @@ static int l_error_index(lua_State *L)
 		lua_pushcfunction(L, l_error_unpack);
 	else if (strcmp(key, "raise") == 0)
 		lua_pushcfunction(L, l_error_raise);
+	else if (strcmp(key, "match") == 0)
+		lua_pushcfunction(L, l_error_match);
 	else
 		lua_pushnil(L);
 	return 1;

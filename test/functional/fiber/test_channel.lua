@@ -12,7 +12,10 @@ end
 tap.throws(function() fiber.channel({}) end, 'number', 'channel({})')
 tap.is(fiber.channel():size(), 0, 'no size is size 0')
 tap.is(fiber.channel(3):size(), 3, 'size')
-tap.like(tostring(fiber.channel()), '^channel', 'tostring')
+tap.is(tostring(fiber.channel()), 'channel: 0', 'tostring')
+local over = fiber.channel()
+over:close()
+tap.is(tostring(over), 'channel: closed', 'tostring of a closed one')
 tap.is(type(fiber.channel()), 'userdata', 'a userdata')
 
 -- values

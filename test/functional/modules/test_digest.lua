@@ -18,11 +18,16 @@ for name, want in pairs({
     tap.is(#digest[name]('abc') * 2, #want, name)
     tap.throws(function() digest[name](1) end, 'Usage: digest.' .. name, 'number')
 end
-tap.is(digest.md5_hex(), 'd41d8cd98f00b204e9800998ecf8427e', 'of nothing')
+tap.is(digest.md5_hex(''), 'd41d8cd98f00b204e9800998ecf8427e', 'of an empty text')
+for _, name in ipairs({'md5', 'sha256', 'md5_hex', 'sha512_hex', 'crc32', 'murmur'}) do
+    tap.throws(function() digest[name]() end, 'Usage: digest.' .. name, 'of nothing')
+    tap.is(select('#', digest[name]('abc')), 1, name .. '() gives one value')
+end
+tap.is(select('#', digest.pbkdf2_hex('p', 's', 1, 16)), 1, 'so does pbkdf2_hex()')
 
 -- Sums, whole and in steps.
 tap.is(digest.crc32('abc'), 3384066120, 'crc32')
-tap.is(digest.crc32(), 4294967295, 'of nothing')
+tap.is(digest.crc32(''), 4294967295, 'of nothing')
 tap.is(digest.crc32_update(digest.crc32('abc'), 'cde'), digest.crc32('abccde'),
     'going on')
 local sum = digest.crc32.new()

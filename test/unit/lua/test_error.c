@@ -54,6 +54,9 @@ static void fields(void **state)
 		  "local ok, thrown = pcall(e.raise, e)\n"
 		  "assert(not ok and thrown == e)\n"
 		  "assert(not pcall(e.raise, {}))\n"
+		  "assert(e:match('e(.)t') == 'x' and e:match('^t$') == nil)\n"
+		  "assert(e:match('t', 2) == 't' and e:match('te', 2) == nil)\n"
+		  "assert(not pcall(e.match, e) and not pcall(e.match, 'x', 'x'))\n"
 		  "assert(not pcall(e.unpack))\n"
 		  "assert(not pcall(e.unpack, io.stdout))\n");
 	drop_e();
