@@ -189,7 +189,9 @@ end
 local task = {}
 local task_mt = { __index = task, __tostring = function() return 'Task' end }
 
-local PAUSE = 1 -- seconds between an end and the next start
+-- Seconds between an end and the next start, after the first failure and in the end, and
+-- what even one without a pause has from the second failure on.
+local PAUSE, PAUSE_MAX, PAUSE_GROWS = 1, 60, 0.01
 
 local function failed(self, text)
     self.state, self.error = 'failed', text
@@ -226,6 +228,18 @@ local function call_apart(self)
     return self.state ~= 'cancelled'
 end
 
+-- So many have failed in a row.
+local function pause_of(self, failures)
+    if failures < 2 then
+        return self.pause
+    end
+    local pause = math.min(math.max(self.pause, PAUSE_GROWS) * 2 ^ (failures - 1),
+        self.pause_max)
+    require('log').warn("task '%s' has failed %d times in a row: it is started again " ..
+        "in %g s", self.name, failures, pause)
+    return pause
+end
+
 local function run(self)
     local fiber = require('fiber')
     self.keeper = fiber.self()
@@ -234,11 +248,19 @@ local function run(self)
         call(self)
         return
     end
+    local failures, begun = 0, fiber.clock()
     while call_apart(self) and (self.policy == 'always' or
           self.policy and self.state == 'failed') do
-        fiber.sleep(self.pause)
+        if self.state ~= 'failed' then
+            failures = 0
+        elseif fiber.clock() - begun >= self.pause_max then
+            failures = 1
+        else
+            failures = failures + 1
+        end
+        fiber.sleep(pause_of(self, failures))
         self.runs = self.runs + 1
-        self.state = 'running'
+        self.state, begun = 'running', fiber.clock()
     end
 end
 
@@ -263,17 +285,25 @@ function M.register_task(f, ...)
     return self
 end
 
---- task:restart([when], [seconds]) -> task
+--- task:restart([when], [seconds], [most]) -> task
 -- Start it again @seconds (1) after it has ended, with limits that begin anew: @when is
--- "on-failure", which is the default, "always" or "never". It is to be said before the task
--- begins. Yields: no.
-function task:restart(when, seconds)
+-- "on-failure", which is the default, "always" or "never". With each further failure in a
+-- row it waits twice as long, @most (60) seconds in the end, and the log tells; one that has
+-- ended well, or has run as long as that, begins with @seconds again. It is to be said
+-- before the task begins. Yields: no.
+function task:restart(when, seconds, most)
     when = when or 'on-failure'
     if when ~= 'on-failure' and when ~= 'always' and when ~= 'never' then
         usage('task:restart(when): "on-failure", "always" or "never" is wanted')
     end
+    for _, value in pairs({ seconds or 0, most or 0 }) do
+        if type(value) ~= 'number' or not (value >= 0 and value < math.huge) then
+            usage('task:restart(when, seconds, most): a number from 0 is wanted')
+        end
+    end
     self.policy = when ~= 'never' and when or nil
     self.pause = seconds or PAUSE
+    self.pause_max = math.max(most or PAUSE_MAX, self.pause)
     return self
 end
 

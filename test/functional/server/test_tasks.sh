@@ -20,6 +20,15 @@ tasks.again = core.register_task(function(a, b)
 	assert(a == 1 and b == nil)
 	if count('again') < 4 then error('on purpose') end
 end, 1, nil):restart('on-failure', 0.001)
+-- Each time a little later, to a limit; one that has ended well begins anew.
+tasks.later = core.register_task(function()
+	if count('later') ~= 6 then error('on purpose') end
+end):restart('on-failure', 0.001, 0.035)
+tasks.heals = core.register_task(function()
+	local n = count('heals')
+	if n == 6 then tasks.heals:cancel()
+	elseif n ~= 3 then error('on purpose') end
+end):restart('always', 0, 0.05)
 tasks.always = core.register_task(function()
 	if count('always') == 5 then tasks.always:cancel() end
 end):restart('always', 0.001)
@@ -79,6 +88,8 @@ for _, kind in ipairs({ 's', 'p' }) do
 	is('join=once', 'true failed on purpose 1')
 	is('join=never', 'true failed on purpose 1')
 	is('join=again', 'true ended on purpose 4')
+	is('join=later', 'true ended on purpose 6')
+	is('join=heals', 'true cancelled on purpose 6')
 	is('join=always', 'true cancelled - 5')
 	is('join=over', 'true ended execution limit 3')
 	is('join=dies', 'true failed - nil')
@@ -96,5 +107,14 @@ export LUA_PATH="$NEAP_SOURCE_DIR/test/lib/?.lua;;"
 "$NEAP_BIN" ask.lua > said && ! grep -A3 '^not ok' said ||
 	fail "not as it should be: $(cat server.err)"
 end_server
-[ "$(grep -c "E> .*: on purpose" server.err)" = 12 ] || fail "each failure once wanted: $(cat server.err)"
+[ "$(grep -c "E> .*: on purpose" server.err)" = 30 ] || fail "each failure once wanted: $(cat server.err)"
 [ "$(grep -c 'E> .*execution limit' server.err)" = 6 ] || fail "limits: $(cat server.err)"
+pauses() { # TIMES IN-A-ROW SECONDS
+	[ "$(grep -c "has failed $2 times in a row: it is started again in $3 s" server.err)" = "$1" ] ||
+		fail "$1 pauses of $3 s wanted: $(cat server.err)"
+}
+pauses 10 2 0.02 # of later, again, over, and twice of heals
+pauses 2 3 0.035
+pauses 2 3 0.04
+pauses 2 4 0.035
+pauses 2 5 0.035
