@@ -17,6 +17,7 @@
 #include "lua/lua_class.h"
 #include "lua/lua_error.h"
 #include "runtime/fd_watch.h"
+#include "runtime/loop.h"
 
 enum {
 	READ_MAX = 64 * 1024, /* bytes that a read takes at most */
@@ -125,6 +126,12 @@ static int close_handle(struct popen *p)
 
 /* --- functions --- */
 
+/* The loop's time, which stands still while it does not go round. */
+static uint64_t now(lua_State *L)
+{
+	return uv_now(&lua_vm_of(L)->sched->loop->uv);
+}
+
 struct popen *lua_popen_push(lua_State *L)
 {
 	struct popen *p = lua_class_box(L, LUA_CLASS_POPEN, sizeof *p);
@@ -132,6 +139,7 @@ struct popen *lua_popen_push(lua_State *L)
 	memset(p, 0, sizeof *p);
 	p->fds[0] = p->fds[1] = p->fds[2] = -1;
 	p->child.pidfd = -1;
+	p->born = now(L);
 	list_init(&p->waits);
 	return p;
 }
@@ -182,6 +190,7 @@ static int l_wait(lua_State *L)
 		return luaL_error(L, "not enough memory");
 	w->fiber = self;
 	w->what = what;
+	p->born = 0; /* from here on it is asked */
 	list_add_tail(&p->waits, &w->link);
 	rc = fd_watch_start(self->sched->loop, &w->watch, fd,
 			    what == 0 ? POLLOUT : POLLIN, on_ready);
@@ -253,12 +262,19 @@ static int l_signal(lua_State *L)
 	return 1;
 }
 
+/* Nothing has happened yet that its maker could know of: as long as the loop has
+ * not gone round, a child that was quick still has its number. */
+static bool is_new(lua_State *L, const struct popen *p)
+{
+	return p->child.pid != 0 && p->born == now(L);
+}
+
 /* status(handle) -> nil | "exited", code | "signaled", number */
 static int l_status(lua_State *L)
 {
 	struct popen *p = check_open(L);
 
-	if (!has_ended(p))
+	if (is_new(L, p) || !has_ended(p))
 		return 0;
 	if (p->status >= 0 && WIFSIGNALED(p->status)) {
 		lua_pushliteral(L, "signaled");
@@ -275,7 +291,7 @@ static int l_pid(lua_State *L)
 {
 	struct popen *p = check_open(L);
 
-	if (has_ended(p))
+	if (!is_new(L, p) && has_ended(p))
 		return 0;
 	lua_pushinteger(L, p->child.pid);
 	return 1;

@@ -167,10 +167,24 @@ function server:accept()
 end
 
 -- Whatever comes until the end; what is there when the time is over stays.
+-- What has come, and is not all.
+local function receive_some(self)
+    local parts = {}
+    repeat
+        local data = methods.sysread(self)
+        parts[#parts + 1] = data
+    until data == nil or data == ''
+    return table.concat(parts)
+end
+
 local function receive_all(self, prefix)
     local data = methods.read(self, READ_MAX + 1, self.timeout)
     if data == nil then
-        return reason_of(self)
+        local reason = c.error(self)
+        data = receive_some(self)
+        if data == '' then
+            return nil, reason
+        end
     elseif data == '' then
         return nil, 'closed', prefix
     elseif #data > READ_MAX then
@@ -181,9 +195,10 @@ end
 
 --- tcp_socket:receive([pattern], [prefix]) -> string | nil, string, [string]
 -- Wait for what @pattern says: a number of bytes; `*l`, and unless given, a line, which
--- comes without its end; `*a`, all until the other side ends, 64 MiB at most. The result
+-- comes without its end; `*a`, all until the other side ends, 64 MiB at most, or what has
+-- come when the time is over. The result
 -- begins with @prefix. When the other side ends before it is nil, `closed` and what there
--- was; when the time is over that stays for the next one. Yields: maybe. Throws:
+-- was; of the others that stays for the next one when the time is over. Yields: maybe. Throws:
 -- cancelled; it is closed.
 function client:receive(pattern, prefix)
     c.fd(self)

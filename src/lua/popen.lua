@@ -410,7 +410,8 @@ local fields = {
 }
 
 --- ph:info() -> table
--- All about it: `pid` (nil when it has ended), `command`, `opts` as they were given,
+-- All about it: `pid` (nil when it has ended, but never before its maker has waited for
+-- something), `command`, `opts` as they were given,
 -- `status`: `{state=, exit_code=, signo=, signame=}`, and for each of `stdin`, `stdout`
 -- and `stderr` that is a pipe how our end is. `ph.pid` and its like are the same one by
 -- one. Yields: no.

@@ -626,11 +626,13 @@ end
 --- socket.iowait(fd, events, [timeout]) -> string | number
 -- Wait until the descriptor @fd is ready for @events: `R` or 1, `W` or 2, `RW` or 3; which
 -- is told in the same way. An empty string or 0: not within @timeout seconds. With nil or
--- a negative number for @fd, and no events, it sleeps. Yields: maybe. Throws: cancelled.
+-- a negative number for @fd, and no events, it sleeps for @timeout. Yields: maybe. Throws:
+-- cancelled.
 function M.iowait(fd, events, timeout)
     local what = wanted[type(events) == 'string' and events:lower() or events]
-    if events == nil and (fd == nil or type(fd) == 'number' and fd < 0) then
-        fiber.sleep(timeout or 1e9)
+    if timeout ~= nil and events == nil and
+       (fd == nil or type(fd) == 'number' and fd < 0) then
+        fiber.sleep(timeout)
         return
     elseif what == nil or not is_descriptor(fd) then
         usage("Usage: iowait(fd, 1 | 'r' | 2 | 'w' | 3 | 'rw' [, timeout])")

@@ -49,6 +49,19 @@ tap.is(ph:read(), '', 'again')
 tap.is(ph.pid, nil, 'no number any more')
 tap.is(ph:close(), true, 'close')
 tap.is(ph:close(), true, 'once more')
+-- One that is quick has a number for who has made it, until he waits.
+local numbers, quick = 0, {}
+for i = 1, 20 do
+    quick[i] = popen.new({'/bin/true'})
+    for _ = 1, 20000 do end
+    if quick[i].pid ~= nil and quick[i]:info().status.state == 'alive' then
+        numbers = numbers + 1
+    end
+    quick[i]:wait()
+    if quick[i].pid ~= nil then numbers = -100 end
+    quick[i]:close()
+end
+tap.is(numbers, 20, 'a number at first, none when it was waited for')
 ph = popen.shell('while true; do sleep 10; done', 'r')
 local pid = ph.pid
 tap.ok(is_alive(pid) and ph.status.state == 'alive', 'it lives')

@@ -101,6 +101,7 @@ for _, args in ipairs({{fd, ''}, {fd, -1}, {nil, 'RW'}, {0, nil}, {fd, 'X'},
     tap.throws(function() socket.iowait(args[1], args[2]) end, 'Usage: iowait',
         'iowait of nothing known')
 end
+tap.throws(function() socket.iowait() end, 'Usage: iowait', 'iowait of nothing, for ever')
 tap.is(select('#', socket.iowait(nil, nil, -1)), 0, 'iowait sleeps')
 tap.is(select('#', socket.iowait(-1, nil, 0.001)), 0, 'iowait sleeps, too')
 
