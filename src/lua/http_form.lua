@@ -65,17 +65,18 @@ function sink:spill()
         local name = ('%s/neap-upload-XXXXXX'):format(form.limits.folder or
             os.getenv('TMPDIR') or '/tmp')
         keep_until_end(form) -- before there is anything that could be left
+        local why
         for _ = 1, 100 do
             form.folder = name:gsub('XXXXXX$', ('%06x'):format(
                 math.random(0, 2 ^ 24 - 1)))
-            form.is_made = fio.mkdir(form.folder, tonumber('700', 8))
+            form.is_made, why = fio.mkdir(form.folder, tonumber('700', 8))
             if form.is_made then
                 break
             end
             form.folder = nil
         end
         if not form.is_made then
-            return nil, 'no temporary folder can be made'
+            return nil, why
         end
     end
     form.files = form.files + 1
@@ -83,7 +84,7 @@ function sink:spill()
     local file, err = fio.open(path, { 'O_CREAT', 'O_EXCL', 'O_WRONLY' },
         tonumber('600', 8))
     if file == nil then
-        return nil, tostring(err)
+        return nil, err
     end
     self.file, self.part.path = file, path
     return self:write_file(table.concat(self.texts))
@@ -91,10 +92,7 @@ end
 
 function sink:write_file(text)
     local ok, err = self.file:write(text)
-    if not ok then
-        return nil, tostring(err)
-    end
-    return true
+    return ok or nil, err
 end
 
 -- True, or nil and why not.
@@ -155,7 +153,8 @@ local function read_all(form)
         if done then
             return form.parts
         elseif done == false then
-            return nil, c.form_error(why)
+            -- Of the system it is an error already.
+            return nil, type(why) == 'string' and c.form_error(why) or why
         end
         local text, err = form.req:read(PIECE)
         if text == nil then
@@ -176,8 +175,9 @@ end
 -- part's header (8,192), `memory` (65,536), `field`, bytes of a part that is no file
 -- (1 MiB), `file`, bytes of a file (the limit of a body), `folder` for the temporary
 -- ones (`TMPDIR`). With a route's `stream` the body is taken apart while it comes. Nil: it
--- is no such form, a broken one, one past a limit; or it has not come. Asked again, also by
--- `req:post_param()`, it gives the same.
+-- is no such form, a broken one, one past a limit (errno EPROTO); or it has not come; or a
+-- file could not be written, as with a full disk, which is no fault of the peer's (errno
+-- ENOSPC). Asked again, also by `req:post_param()`, it gives the same.
 -- Yields: maybe. Throws: cancelled; the deadline; wrong options.
 function request.methods:multipart(options)
     local form = { req = self, limits = limits_of(options), parts = {},

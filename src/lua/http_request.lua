@@ -244,6 +244,9 @@ request.fields = c.fields
 -- What the server itself obeys (lengths, ranges, conditions) stays. Yields: no.
 function request:set_fields(fields)
     local all = {}
+    if type(fields) ~= 'table' then
+        usage('req:set_fields{name, value, ..}: a table is wanted')
+    end
     for i = 1, #fields, 2 do
         local name, value = fields[i], fields[i + 1]
         if type(name) ~= 'string' or type(value) ~= 'string' then
@@ -551,6 +554,9 @@ end
 -- name of a route, which takes @args and @query as `url_for()` does. @status is
 -- 302 unless given. Yields: no.
 function request:redirect_to(target, args, query, status)
+    if type(target) ~= 'string' then
+        usage('req:redirect_to(target): a string is wanted')
+    end
     if not target:find('^%a[%w+.-]*:') and target:sub(1, 1) ~= '/' then
         target = self:url_for(target, args, query)
     end
@@ -638,6 +644,8 @@ local function expires(value)
             return value
         end
         value = tonumber(n) * units[unit]
+    elseif type(value) ~= 'number' then
+        usage("resp:setcookie: expires is a date, or a time from now as '+1d'")
     end
     return os.date('!%a, %d %b %Y %H:%M:%S GMT', os.time() + value)
 end
@@ -664,6 +672,9 @@ end
 -- `req:cookie()`; with `raw = true` in @options it is sent as it is.
 -- Yields: no. Throws: other fields; what no cookie can have.
 function response:setcookie(cookie, options)
+    if type(cookie) ~= 'table' then
+        usage('resp:setcookie{name=, value=}: a table is wanted')
+    end
     for name in pairs(cookie) do
         if not cookie_fields[name] then
             usage(("resp:setcookie: a cookie has no '%s'"):format(tostring(name)))

@@ -678,6 +678,9 @@ end
 --- httpd:match(method, path) -> table | nil
 -- The route that @method and @path would take: `{endpoint=, stash=}`. Yields: no.
 function server:match(method, path)
+    if type(path) ~= 'string' then
+        usage('httpd:match(method, path): path is a string')
+    end
     local route, stash = self.router:find(method, path)
     return route and { endpoint = route, stash = stash or {} } or nil
 end

@@ -391,6 +391,8 @@ local function greet_accepted(s, from, tls)
     return nil, err
 end
 
+local accept_options = { tls = true }
+
 --- socket_object:accept([options]) -> socket_object, table | nil, err
 -- The next one who has connected, and who that is. EAGAIN: nobody has, see
 -- `readable()`. @options: `tls`, true, options or a context as `tls_server()` has them: the
@@ -399,6 +401,10 @@ end
 function methods:accept(options)
     local tls, err
     if options ~= nil then
+        if type(options) ~= 'table' then
+            usage('Usage: s:accept([options])')
+        end
+        parts.check_names(options, 's:accept()', accept_options)
         tls, err = parts.tls_plan(options.tls, true)
         if tls == nil then
             return nil, err

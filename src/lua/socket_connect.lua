@@ -42,6 +42,9 @@ function M.getaddrinfo(host, port, timeout, options)
         timeout, options = nil, timeout
     end
     options = options or {}
+    if type(options) ~= 'table' then
+        usage('Usage: socket.getaddrinfo(host[, port[, timeout[, options]]])')
+    end
     local call = 'socket.getaddrinfo()'
     local family = number_of(c.domains, options.family or 0)
     local kind = number_of(c.types, options.type or 0)

@@ -63,7 +63,28 @@ end
 check('cache_control', function()
     httpd:static('/s', '/tmp', { cache_control = -1 })
 end, 'cache_control', '-1')
+for _, value in ipairs({ false, 5, {} }) do
+    check('match', function() httpd:match('GET', value) end, 'path')
+end
+
+-- Of a request, and of a response.
+local raw = require('raw')
+httpd:route({ path = '/request' }, function(req)
+    local resp = req:response({ body = 'asked' })
+    for _, value in ipairs({ false, 5, print }) do
+        check('redirect_to', function() req:redirect_to(value) end, 'req:redirect_to')
+        check('set_fields', function() req:set_fields(value) end, 'req:set_fields')
+        check('setcookie', function() resp:setcookie(value) end, 'resp:setcookie')
+        if value ~= 5 then
+            check('expires', function()
+                resp:setcookie({ name = 'a', value = 'b', expires = value })
+            end, 'resp:setcookie', 'expires')
+        end
+    end
+    return resp
+end)
 httpd:start()
+tap.is(raw.request(httpd:port(), '/request').body, 'asked')
 httpd:stop()
 
 tap.done()

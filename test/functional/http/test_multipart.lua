@@ -107,6 +107,37 @@ for _, wrong in ipairs({ 5, { x = 1 }, { parts = -1 }, { memory = 'x' },
     tap.is(post(function(req) req:multipart(wrong) end, form).status, 500)
 end
 
+-- What the disk does not take is the system's error, not one of the form.
+local errno, ffi = require('errno'), require('ffi')
+ffi.cdef([[
+    struct file_size { unsigned long now, most; };
+    int getrlimit(int what, struct file_size *limit);
+    int setrlimit(int what, const struct file_size *limit);
+]])
+local sizes, FSIZE = ffi.new('struct file_size'), 1
+assert(ffi.C.getrlimit(FSIZE, sizes) == 0)
+local usual = sizes.now
+for _, path in ipairs({ '/', '/stream' }) do
+    for name, case in pairs({
+        full = { 100000, options(), errno.EFBIG },
+        ['no folder'] = { usual, options({ folder = folder .. '/none' }), errno.ENOENT },
+        enough = { usual, options() },
+    }) do
+        local err
+        sizes.now = case[1]
+        ffi.C.setrlimit(FSIZE, sizes)
+        r = post(function(req)
+            err = select(2, req:multipart(case[2]))
+            return 'answered'
+        end, form, path)
+        sizes.now = usual
+        ffi.C.setrlimit(FSIZE, sizes)
+        tap.is(r.body, 'answered', name .. ', ' .. path)
+        tap.is(err and err.errno, case[3], 'the system says why')
+        raw.until_true(function() return #fio.listdir(folder) == 0 end)
+    end
+end
+
 -- An error of the handler, and a peer that leaves in the middle.
 r = post(function(req)
     req:multipart(options())

@@ -362,6 +362,18 @@ until again == nil or tries > 100
 tap.is(errno(), errno.ECONNREFUSED, 'nobody listens any more')
 fio.rmtree(dir)
 
+-- Options that are none: what is misspelt would be a connection in plain text.
+s = socket('AF_INET', 'SOCK_STREAM', 'tcp')
+for _, value in ipairs({ false, 5, 'tls' }) do
+    tap.throws(function() s:accept(value) end, 'Usage: s:accept', 'accept()')
+    if value then
+        tap.throws(function() socket.getaddrinfo('127.0.0.1', 80, 1, value) end,
+            'Usage: socket.getaddrinfo', 'getaddrinfo()')
+    end
+end
+tap.throws(function() s:accept({ tsl = {} }) end, "no option 'tsl'", 'another one')
+s:close()
+
 -- Sockets in tables: their own fields are the user's.
 s = socket('AF_INET', 'SOCK_STREAM', 'tcp')
 s.mine = 1
