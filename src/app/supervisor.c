@@ -38,6 +38,7 @@ struct generation {
 	bool alive; /* the application is made, and not destroyed; under the lock */
 	bool serves, closed, ended; /* told the main thread; atomic */
 	bool told;                  /* the main thread knows that it serves */
+	bool late; /* it was too long about it, which has been told */
 	int code, handles;
 	char *failure; /* why it has not come to serve; NULL: not known */
 };
@@ -50,6 +51,7 @@ static struct {
 	uv_async_t wake;
 	uv_timer_t pulse; /* looks after the workers */
 	uv_timer_t close; /* the time that `before` has */
+	uv_timer_t start; /* the time to come to serve that who is next has */
 	struct list all;
 	struct generation *current; /* serves; NULL: not yet, or it has ended */
 	struct generation *before;  /* still accepts beside it; NULL: none */
@@ -230,7 +232,7 @@ static bool is_starting(void)
 	const struct generation *last =
 		list_entry(self.all.prev, struct generation, link);
 
-	return !list_empty(&self.all) && last != self.current &&
+	return !list_empty(&self.all) && last != self.current && !last->late &&
 	       !__atomic_load_n(&last->ended, __ATOMIC_ACQUIRE);
 }
 
@@ -240,6 +242,42 @@ static bool is_busy(void)
 {
 	return self.ending || is_starting() || self.before != NULL ||
 	       upgrade_pid() != 0 || upgrade_is_new();
+}
+
+/* Into @a text; @a seconds have gone by. */
+static const char *describe_late(char *text, size_t size, double seconds)
+{
+	snprintf(text, size,
+		 "it has not come to serve within %g s (start_timeout)",
+		 seconds);
+	return text;
+}
+
+static void limit_start(uv_timer_cb fn, const struct settings *settings)
+{
+	double seconds = settings_seconds(settings, SETTING_START_TIMEOUT);
+
+	if (seconds > 0)
+		uv_timer_start(&self.start, fn, (uint64_t)(seconds * 1000), 0);
+}
+
+/* It is left to its end, however long that takes: the next one may come. */
+static void on_reload_late(uv_timer_t *timer)
+{
+	struct generation *g =
+		list_entry(self.all.prev, struct generation, link);
+	char text[80];
+
+	(void)timer;
+	if (!is_starting() || self.current == NULL)
+		return;
+	g->late = true;
+	diag_set(ClientError, "%s",
+		 describe_late(text, sizeof text,
+			       settings_seconds(&g->plan->settings,
+						SETTING_START_TIMEOUT)));
+	fail_reload(g->number);
+	wake_main();
 }
 
 static void begin_reload(void)
@@ -252,8 +290,11 @@ static void begin_reload(void)
 	notify_reloading();
 	life_reload(EVENT_RELOAD_BEGIN, self.count + 1, NULL);
 	plan = self.how->make(self.how->arg);
-	if (plan == NULL || start(plan) != 0)
+	if (plan == NULL || start(plan) != 0) {
 		fail_reload(self.count + 1);
+		return;
+	}
+	limit_start(on_reload_late, &plan->settings);
 }
 
 static void warn_unused(const struct inherited *e, void *arg)
@@ -318,6 +359,7 @@ static void take_over(struct generation *g)
 	struct generation *before = self.current;
 
 	g->told = true;
+	uv_timer_stop(&self.start);
 	self.current = g;
 	signals_set_deadline(app_longest_end(&g->plan->settings));
 	listen_share_each_unused(g->number, warn_unused, NULL);
@@ -340,6 +382,7 @@ static void take_over(struct generation *g)
 
 static void fail_upgrade(const char *why)
 {
+	uv_timer_stop(&self.start);
 	log_error("the upgrade has failed, nothing has changed: %s", why);
 	reload_asks_answer(RELOAD_PROGRAM, 0, why);
 	notify_say("READY=1\nSTATUS=the upgrade has failed: %.*s",
@@ -369,6 +412,7 @@ static void on_pass_late(uv_timer_t *timer)
  * speaks. */
 static void on_upgrade(const char *why)
 {
+	uv_timer_stop(&self.start);
 	if (self.ending) {
 		upgrade_give_up();
 		return;
@@ -390,6 +434,32 @@ static void on_upgrade(const char *why)
 	wake_main();
 }
 
+/* It may be stuck so that it does not end when it is asked to. */
+static void on_upgrade_stuck(uv_timer_t *timer)
+{
+	(void)timer;
+	log_error("upgrade: process %d does not end and is killed",
+		  upgrade_pid());
+	upgrade_expire("", true);
+}
+
+static void on_upgrade_late(uv_timer_t *timer)
+{
+	const struct settings *settings;
+	char text[80];
+
+	if (self.current == NULL)
+		return;
+	settings = &self.current->plan->settings;
+	describe_late(text, sizeof text,
+		      settings_seconds(settings, SETTING_START_TIMEOUT));
+	log_error("upgrade: process %d: %s, and is asked to end", upgrade_pid(),
+		  text);
+	upgrade_expire(text, false);
+	uv_timer_start(timer, on_upgrade_stuck,
+		       app_longest_end(settings) * 1000ull, 0);
+}
+
 static void begin_upgrade(void)
 {
 	struct error *e;
@@ -402,6 +472,7 @@ static void begin_upgrade(void)
 			  on_upgrade) == 0) {
 		log_info("upgrade: '%s' starts, as process %d",
 			 self.how->argv[0], upgrade_pid());
+		limit_start(on_upgrade_late, &self.current->plan->settings);
 		return;
 	}
 	e = diag_take();
@@ -471,7 +542,8 @@ static void on_ended(struct generation *g)
 		end_all();
 		if (!g->told)
 			tell_not_serving(g, true);
-	} else if (!g->told && !self.ending) {
+	} else if (!g->told && !g->late && !self.ending) {
+		uv_timer_stop(&self.start);
 		tell_not_serving(g, false);
 	} else if (!self.ending) {
 		log_info("reload: generation %u has ended", g->number);
@@ -488,12 +560,12 @@ static void look(uv_async_t *async)
 
 		if (g == self.before && has_closed(g))
 			finish_take_over();
-		if (!g->told && __atomic_load_n(&g->serves, __ATOMIC_ACQUIRE) &&
-		    !self.ending)
+		if (!g->told && !g->late && !self.ending &&
+		    __atomic_load_n(&g->serves, __ATOMIC_ACQUIRE))
 			take_over(g);
 		if (__atomic_load_n(&g->ended, __ATOMIC_ACQUIRE))
 			on_ended(g);
-		else if (self.ending)
+		else if (self.ending || g->late)
 			ask_end(g);
 	}
 	if (self.heir != 0 &&
@@ -582,8 +654,13 @@ static int open_main(void)
 	rc = uv_timer_init(&self.loop.uv, &self.close);
 	if (rc != 0)
 		goto fail_pulse;
+	rc = uv_timer_init(&self.loop.uv, &self.start);
+	if (rc != 0)
+		goto fail_close;
 	reload_asks_open(wake_main);
 	return 0;
+fail_close:
+	uv_close((uv_handle_t *)&self.close, NULL);
 fail_pulse:
 	uv_close((uv_handle_t *)&self.pulse, NULL);
 fail_signals:
@@ -606,6 +683,7 @@ static void close_main(void)
 	signals_stop(&self.signals);
 	uv_close((uv_handle_t *)&self.pulse, NULL);
 	uv_close((uv_handle_t *)&self.close, NULL);
+	uv_close((uv_handle_t *)&self.start, NULL);
 	uv_close((uv_handle_t *)&self.wake, NULL);
 	self.handles += loop_destroy(&self.loop, NULL, NULL);
 }

@@ -45,6 +45,7 @@ static struct {
 	unsigned count;
 	upgrade_f fn; /* NULL: nobody is told any more */
 	char *why;
+	bool expired;
 } old;
 
 /* Of the one that replaces it. */
@@ -138,7 +139,7 @@ static void on_said(uv_poll_t *poll, int status, int events)
 	(void)poll;
 	(void)status;
 	(void)events;
-	if (listen_to() && old.fn != NULL)
+	if (listen_to() && old.fn != NULL && !old.expired)
 		old.fn(NULL);
 }
 
@@ -329,6 +330,7 @@ int upgrade_begin(uv_loop_t *loop, char **argv, char **env, upgrade_f fn)
 		rc = start(argv, env);
 	if (rc == 0) {
 		old.fn = fn;
+		old.expired = false;
 		watch(loop, polls);
 		return 0;
 	}
@@ -349,6 +351,16 @@ void upgrade_finish(void)
 	}
 	say(old.fd, &word, 1);
 	close_old();
+}
+
+void upgrade_expire(const char *why, bool by_force)
+{
+	if (old.process.pid == 0)
+		return;
+	old.expired = true;
+	if (old.why == NULL)
+		old.why = mem_strdup(why);
+	kill(old.process.pid, by_force ? SIGKILL : SIGTERM);
 }
 
 void upgrade_give_up(void)

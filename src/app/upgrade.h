@@ -31,6 +31,10 @@ pid_t upgrade_pid(void);
 /** It serves, and is alone now: what it has taken is not ours any more. */
 void upgrade_finish(void);
 
+/** It has been too long about it: it is asked to end, or with @a by_force ended. When it has,
+ * fn is told @a why, also if it came to serve after all. Nothing is harmless. */
+void upgrade_expire(const char *why, bool by_force);
+
 /** It is asked to end, and nobody is told any more. Nothing is harmless. */
 void upgrade_give_up(void);
 

@@ -312,6 +312,7 @@ static const struct schema all[] = {
 	    .fields = log_fields),
 	SETTING_ROW("drain_timeout", DRAIN_TIMEOUT),
 	SETTING_ROW("cancel_timeout", CANCEL_TIMEOUT),
+	SETTING_ROW("start_timeout", START_TIMEOUT),
 	ROW("offload", MAP, "C functions off the loop", FLAGS(SCHEMA_FILL),
 	    .fields = offload),
 	ROW("console", LIST, "consoles that listen", FLAGS(SCHEMA_ALONE),

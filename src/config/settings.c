@@ -50,6 +50,11 @@ const struct setting settings_table[SETTING_COUNT] = {
 		"NEAP_CANCEL_TIMEOUT", "--cancel-timeout", NULL, "SECONDS",
 		"how long cancelled fibers and shutdown hooks may take",
 	},
+	[SETTING_START_TIMEOUT] = {
+		"start.timeout", SETTING_SECONDS, "120",
+		"NEAP_START_TIMEOUT", "--start-timeout", NULL, "SECONDS",
+		"how long a reload or an upgrade may take to serve; 0: any time",
+	},
 	[SETTING_OFFLOAD_THREADS] = {
 		"offload.threads", SETTING_NUMBER, "16",
 		"NEAP_OFFLOAD_THREADS", "--offload-threads", NULL, "COUNT",
