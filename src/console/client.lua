@@ -241,7 +241,7 @@ local M = {}
 --- "unix/:PATH", "PATH", "HOST:PORT", "[ADDRESS]:PORT", "PORT" -> host, port or path,
 -- name; or nil.
 function M.parse(uri)
-    uri = tostring(uri)
+    uri = tostring(uri):gsub('^console://', '')
     local path = uri:match('^unix/:(.+)$')
     if path == nil and uri:find('/', 1, true) then
         path = uri

@@ -133,7 +133,8 @@ end
 
 --- console.listen(uri, [options]) -> console_server | nil, err
 -- Serve the console on a unix socket: @uri is its path, which may also be written
--- 'unix/:PATH'; or over TCP: 'HOST:PORT' ('*:PORT' for every address). Who gets in
+-- 'unix/:PATH'; or over TCP: 'HOST:PORT' ('*:PORT' for every address); with or without
+-- 'console://' before it. Who gets in
 -- may run anything here: the file of a unix socket has mode 0600, and TCP is refused
 -- without a `password`, or `tls` with `verify = 'required'`. The file of a server
 -- that is gone is replaced. The server works on without its object, and keeps the

@@ -51,6 +51,10 @@ local function string_text(v)
     return '"' .. v:gsub('[%c\\"]', escape) .. '"'
 end
 
+local function is_wide(v)
+    return type(v) == 'cdata' and tostring(v):find('^-?%d+U?LL$') ~= nil
+end
+
 local function key_text(k)
     if type(k) == 'string' then
         if k:find('^[%a_][%w_]*$') and not keywords[k] then
@@ -59,6 +63,8 @@ local function key_text(k)
         return '[' .. string_text(k) .. ']'
     elseif type(k) == 'number' then
         return '[' .. number_text(k) .. ']'
+    elseif type(k) == 'boolean' or is_wide(k) then
+        return '[' .. tostring(k) .. ']'
     end
     return '[' .. string_text(tostring(k)) .. ']'
 end
@@ -138,7 +144,7 @@ function put(out, v, depth, open)
         out:put(string_text(v))
     elseif kind == 'cdata' then
         local text = tostring(v)
-        out:put(text:find('^-?%d+U?LL$') and text
+        out:put(is_wide(v) and text
             or text:find('NULL$') and 'nil' or string_text(text))
     elseif kind ~= 'table' then
         out:put(string_text(tostring(v)))

@@ -26,6 +26,12 @@ local function serve(options)
     return found
 end
 
+for _, uri in ipairs({ path, 'unix/:' .. path, 'console://unix/:' .. path }) do
+    local server = assert(console.listen(uri))
+    tap.is(server.path, path, 'the same as ' .. uri:gsub('/.*/', '/'))
+    server:close()
+end
+
 local before = ffi.C.umask(0)
 tap.same(serve({}), { 384, uid, gid }, 'one alone may, whatever umask says')
 tap.same(serve({ mode = 438 }), { 438, uid, gid }, 'all may, if it is said')

@@ -82,6 +82,9 @@ out_is 1 2 --- ... --- '- 1' '- 2' ... --- '- 3' ... \
 printf '\\set output lua\n1, {a = 2, [1] = "x"}, nil\nerror("e")\nx = 1\n\\set output yaml\n1\n' | given
 console
 out_is 'true;' '1, {[1] = "x", a = 2}, nil;' '{error = "e"};' ';' --- '- true' ... --- '- 1' ...
+printf '\\set output lua\n{[-1ULL] = -2LL, [true] = {[1LL] = 1}, ["1LL"] = 2}\n' | given
+console
+out_is 'true;' '{[true] = {[1LL] = 1}, [18446744073709551615ULL] = -2LL, ["1LL"] = 2};'
 printf '\\set output xml\n\\set\n\\nosuch\n  \\set language lua\n\\set language sql\n' | given
 console
 out_is --- "- error: 'Invalid format \"xml\", supported are: yaml, lua, json and table.'" ... \
