@@ -234,10 +234,10 @@ end
 
 local TIMEOUT = 365 * 86400
 
--- What has come, for the log.
+-- What has come, for the log; filters count for themselves.
 local function counted(self, text)
     local txn = self.txn
-    if text and txn.bytes_in then
+    if text and txn.bytes_in and not txn.source then
         txn.bytes_in = txn.bytes_in + #text
     end
     return text
@@ -282,8 +282,9 @@ end
 function TCP:send(text)
     local s = socket_of(self)
     local n = s:write(text)
-    if n and self.txn.bytes_out then
-        self.txn.bytes_out = self.txn.bytes_out + n
+    local txn = self.txn
+    if n and txn.bytes_out and not txn.source then
+        txn.bytes_out = txn.bytes_out + n
     end
     return n or -1
 end

@@ -32,12 +32,20 @@ function stream:errno()
     return self.number
 end
 
+-- For the log: what has come and gone, and not what the service has seen of it.
+local function count(txn, what, n)
+    if txn[what] then
+        txn[what] = txn[what] + n
+    end
+end
+
 -- What has come, at most until @due, which is 0 to not wait. Nil: nothing, see errno().
 local function take_raw(self, due)
     local socket = self.txn.socket
     while true do
         local text = socket:recv(PIECE)
         if text then
+            count(self.txn, 'bytes_in', #text)
             return text
         end
         self.number = socket:errno()
@@ -87,6 +95,7 @@ local function write_piece(self, text, last)
     local socket = self.txn.socket
     local n, err = socket:write(text)
     self.number = socket:errno()
+    count(self.txn, 'bytes_out', n or 0)
     return n, err
 end
 

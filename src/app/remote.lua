@@ -62,9 +62,9 @@ function ops.finish(txn)
     return txn.writer:finish()
 end
 
--- For the log.
+-- For the log; filters count for themselves.
 local function count(txn, what, n, ...)
-    if n and txn[what] then
+    if n and txn[what] and not txn.source then
         txn[what] = txn[what] + n
     end
     return n, ...

@@ -4,10 +4,16 @@ unset PORT NEAP_LISTEN NEAP_WORKERS
 
 server=
 
-# A free port: a configuration must name one.
+# A free port: a configuration must name one. It is below those that the system gives to
+# clients, or one of them could have it before the server does.
 free_port() {
-	"$NEAP_BIN" -e "local s = require('socket')('AF_INET', 'SOCK_STREAM', 'tcp')
-		s:bind('127.0.0.1', 0) print(s:name().port) os.exit(0)"
+	"$NEAP_BIN" -e "local s, port = require('socket')('AF_INET', 'SOCK_STREAM', 'tcp')
+		local random = io.open('/dev/urandom', 'rb')
+		repeat
+			local a, b = random:read(2):byte(1, 2)
+			port = 10000 + (a * 256 + b) % 22000
+		until s:bind('127.0.0.1', port)
+		print(port) os.exit(0)"
 }
 
 # Whether something listens at an address: a port, or the path of a socket.

@@ -51,6 +51,17 @@ end)
 core.register_service('lines', 'tcp', function(applet)
 	applet:send(applet:get_var('txn.who') .. applet:getline())
 end)
+local Filter = {}
+function Filter:new() return setmetatable({}, { __index = self }) end
+function Filter:start_analyze(_, channel) filter.register_data_filter(self, channel) end
+function Filter:tcp_payload(_, channel)
+	if not channel:is_resp() then
+		channel:set((channel:data():gsub('hello', 'hi')))
+	elseif not channel:may_recv() then
+		channel:append('bye')
+	end
+end
+core.register_filter('short', Filter)
 END
 cat > server.yaml <<END
 workers: 2
@@ -92,6 +103,21 @@ listeners:
     rules:
       - {use-service: lua.both}
     log_format: '[%f] %U %B'
+  - name: filtered
+    address: 'unix:$TMPDIR/f'
+    protocol: tcp
+    rules:
+      - {set-var: {txn.who: str(you)}}
+      - {filter: lua.short}
+      - {use-service: lua.lines}
+    log_format: '[%f] %U %B'
+  - name: both
+    address: 'unix:$TMPDIR/b'
+    protocol: tcp
+    rules:
+      - {filter: lua.short}
+      - {use-service: lua.both}
+    log_format: '[%f] %U %B'
 END
 sed -i 's/lua.lines/lua.own_lines/' server.yaml
 sed -i "s/register_service('lines', 'tcp'/register_service('own_lines', 'tcp'/" app.lua
@@ -100,7 +126,7 @@ line='server server.yaml'
 "$NEAP_BIN" server.yaml > out 2> err &
 server=$!
 trap 'kill -s KILL "$server" 2> /dev/null || true' EXIT
-eventually test -S "$TMPDIR/o"
+eventually test -S "$TMPDIR/b"
 
 cat > ask.lua <<'END'
 local fiber, raw = require('fiber'), require('raw')
@@ -132,7 +158,7 @@ peer = raw.connect(where)
 peer:send('NONSENSE\r\n\r\n')
 peer:read()
 peer:close()
-for _, name in ipairs({ 't', 'o' }) do
+for _, name in ipairs({ 't', 'o', 'f', 'b' }) do
 	peer = raw.connect(folder .. '/' .. name)
 	peer:send('hello\n')
 	peer:read()
@@ -176,3 +202,6 @@ logged '"GET /s/waits HTTP/1.1" '
 logged '"<BADREQ>'
 logged '[tcp] 6 9 you 0'
 logged '[other] 6 10'
+# What filters take away and add: the line has what has come and gone.
+logged '[filtered] 6 9'
+logged '[both] 6 10'
