@@ -212,15 +212,34 @@ M.length = simple('string', 'integer', function(v)
     return #v
 end, 'How many bytes it has.')
 
-M.bytes = {
-    args = { 'offset:integer', 'length:integer?' }, from = 'binary', out = 'binary',
-    doc = 'The bytes from the offset on, so many at most.',
-    make = function(_, offset, length)
-        if offset < 0 or length and length < 0 then
+-- get(txn) -> integer | nil, of an operand: a number that is not negative, or a variable.
+local function count_of(operand)
+    if type(operand) ~= 'table' then
+        if operand < 0 then
             parser.fail(nil, 'no negative numbers are expected')
         end
-        return function(v)
-            return sub(v, offset + 1, length and offset + length or -1)
+        local n = tonumber(operand)
+        return function()
+            return n
+        end
+    end
+    return function(txn)
+        local n = txn:get_var(operand.var)
+        n = n ~= nil and as_integer(n)
+        return n and n >= 0 and tonumber(n) or nil
+    end
+end
+
+M.bytes = {
+    args = { 'offset:operand', 'length:operand?' }, from = 'binary', out = 'binary',
+    doc = 'The bytes from the offset on, so many at most; both may be variables.',
+    make = function(_, offset, length)
+        local from, size = count_of(offset), length and count_of(length)
+        return function(v, txn)
+            local first, n = from(txn), size and size(txn)
+            if first and (n or not size) then
+                return sub(v, first + 1, n and first + n or -1)
+            end
         end
     end,
 }
@@ -629,10 +648,12 @@ local function masked(bytes, mask)
     return values.address_of_bytes(ffi.string(out, #bytes))
 end
 
+local MAPPED = ('\0'):rep(10) .. '\255\255'
+
 M.ipmask = {
     args = { 'mask4:mask4', 'mask6:mask6?' }, from = 'ip', out = 'ip',
     doc = 'The network of the address, by a mask of IPv4 and one of IPv6; none of IPv6 '
-        .. 'without one.',
+        .. 'without one. An address as ::ffff:192.0.2.1 is one of IPv4.',
     make = function(_, mask4, mask6)
         return function(v)
             local bytes = values.address_bytes(v)
@@ -640,6 +661,8 @@ M.ipmask = {
                 return nil
             elseif #bytes == 4 then
                 return masked(bytes, mask4)
+            elseif sub(bytes, 1, 12) == MAPPED then
+                return masked(sub(bytes, 13), mask4)
             end
             return mask6 and masked(bytes, mask6)
         end

@@ -234,6 +234,24 @@ M.be2dec = {
     make = chunks(number_text),
 }
 
+M.le2dec = {
+    args = M.be2dec.args, from = 'binary', out = 'string',
+    doc = 'The same with the lowest byte first.',
+    make = chunks(function(bytes)
+        return number_text(bytes:reverse())
+    end),
+}
+
+M.base2 = simple('binary', 'string', function(v)
+    return (v:gsub('.', function(c)
+        local n, digits = byte(c), ''
+        for _ = 1, 8 do
+            digits, n = n % 2 .. digits, floor(n / 2)
+        end
+        return digits
+    end))
+end, 'In binary digits.')
+
 M.be2hex = {
     args = { 'separator:string?', 'size:1..1000000?', 'truncate:0..1?' },
     from = 'binary', out = 'string',
@@ -266,8 +284,10 @@ end
 -- "$.a.b[2]['c d']" -> {'a', 'b', 3, 'c d'}
 local function path_of(text)
     local steps, at = {}, 2
+    local given = text
+    text = text:gsub('\\%.', '\0') -- no end of a name
     if byte(text, 1) ~= 36 then
-        parser.fail(nil, "a path as $.name[0] is expected, not '%s'", text)
+        parser.fail(nil, "a path as $.name[0] is expected, not '%s'", given)
     end
     while at <= #text do
         local _, stop, key = find(text, '^%.([^.%[%]\\]+)', at)
@@ -279,13 +299,9 @@ local function path_of(text)
             _, stop, key = find(text, "^%['([^']*)'%]", at)
         end
         if not stop then
-            _, stop, key = find(text, '^%.([^.%[%]]+\\%.[^%[%]]*)', at)
-            key = key and key:gsub('\\%.', '.')
+            parser.fail(nil, "a path as $.name[0]['name'] is expected, not '%s'", given)
         end
-        if not stop then
-            parser.fail(nil, "a path as $.name[0]['name'] is expected, not '%s'", text)
-        end
-        steps[#steps + 1] = key
+        steps[#steps + 1] = type(key) == 'string' and key:gsub('%z', '.') or key
         at = stop + 1
     end
     return steps
@@ -404,22 +420,44 @@ M.http_date = {
     end,
 }
 
-local function time_converter(is_local, doc)
+-- @by: so many units are a second. %N is what is beyond it, in nine digits, or %3N and so on.
+local function time_converter(is_local, by, doc)
     return {
         args = { 'format:string', 'offset:integer?' }, from = 'integer', out = 'string',
         doc = doc,
         make = function(_, format, offset)
             local strftime = native.strftime
             offset = offset or 0
+            if by == 1 then
+                return function(v)
+                    return strftime(format, tonumber(v) + offset, is_local)
+                end
+            end
             return function(v)
-                return strftime(format, tonumber(v) + offset, is_local)
+                local n = tonumber(v) + offset
+                local beyond = ('%09d'):format(n % by * (1e9 / by))
+                local text = format:gsub('%%(.)(N?)', function(c, behind)
+                    if c == 'N' then
+                        return beyond .. behind
+                    elseif behind == 'N' and find(c, '[1-9]') then
+                        return sub(beyond, 1, tonumber(c))
+                    end
+                end)
+                return strftime(text, floor(n / by), is_local)
             end
         end,
     }
 end
 
-M.ltime = time_converter(true, 'The date of the seconds since 1970 by strftime, local time.')
-M.utime = time_converter(false, 'The date of the seconds since 1970 by strftime, UTC.')
+M.ltime = time_converter(true, 1, 'The date of the seconds since 1970 by strftime, local time.')
+M.utime = time_converter(false, 1, 'The date of the seconds since 1970 by strftime, UTC.')
+for name, unit in pairs({ ms = { 1e3, 'milliseconds' }, us = { 1e6, 'microseconds' } }) do
+    for kind, is_local in pairs({ ltime = true, utime = false }) do
+        M[name .. '_' .. kind] = time_converter(is_local, unit[1], ('The same of %s: '
+            .. '`%%N` is what is beyond the second, `%%3N` its first three digits.')
+            :format(unit[2]))
+    end
+end
 
 -- --- languages ---
 

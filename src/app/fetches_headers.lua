@@ -297,7 +297,7 @@ local function cookie(line, at)
     return nil
 end
 
--- test(value, arg) with each cookie @name of a line, or each one without a name. Of an
+-- test(value, arg, name) with each cookie @name of a line, or each one without a name. Of an
 -- answer only the first one of a line is a cookie.
 local function each_cookie(line, name, only_first, test, arg)
     local at, key, value = 1, nil, nil
@@ -305,7 +305,7 @@ local function each_cookie(line, name, only_first, test, arg)
         key, value, at = cookie(line, at)
         if key == nil then
             return false
-        elseif (name == nil or key == name) and test(value, arg) then
+        elseif (name == nil or key == name) and test(value, arg, key) then
             return true
         end
     until only_first
@@ -334,6 +334,24 @@ local function find_cookie(side, name)
             return each_cookie(line, name, only_first, note_last, state)
         end)
         return state.value, state.n
+    end
+end
+
+local function note_name(_, names, name)
+    names[#names + 1] = name
+end
+
+local function cookie_names(side)
+    local field, only_first = cookie_lines(side)
+    return function(_, delimiter)
+        delimiter = delimiter_of(delimiter) or ','
+        return function(txn)
+            local names = {}
+            side.each_line(txn, field, function(line)
+                return each_cookie(line, nil, only_first, note_name, names)
+            end)
+            return names[1] and concat(names, delimiter)
+        end
     end
 end
 
@@ -419,6 +437,9 @@ local function declare(side, whose)
         lines[#lines + 1] = '\r\n'
         return concat(lines, '\r\n')
     end, 'All fields of ' .. whose .. ', and the empty line.')
+
+    M[prefix .. '.cook_names'] = fetch('string', needs, cookie_names(side),
+        'The names of all cookies of ' .. whose .. '.', { args = { 'delimiter:string?' } })
 
     M[prefix .. '.cook'] = fetch('string', needs, cookie_value(side, same),
         'The last cookie of that name in ' .. whose .. ', or the first of all.',

@@ -6,7 +6,9 @@ local declaration = require('neap.fetch_declaration')
 local native = require('neap.sample_native')
 local values = require('neap.sample_values')
 
-local byte, find, lower, sub = string.byte, string.find, string.lower, string.sub
+local byte, char, find, lower, sub = string.byte, string.char, string.find, string.lower,
+    string.sub
+local floor, tonumber, type = math.floor, tonumber, type
 local integer_of = values.integer_of
 local pcall = pcall
 local fetch, plain = declaration.fetch, declaration.plain
@@ -101,15 +103,57 @@ M.query = plain('string', 'request', query,
 M.base = plain('string', 'request', base, 'The Host and the path.')
 M.baseq = plain('string', 'request', baseq, 'The Host, the path and the query.')
 
-M.base32 = plain('integer', 'request', function(txn)
+-- The four bytes of a hash and those of the client's address.
+local function with_source(of)
+    return function(txn)
+        local n, peer = of(txn), txn.req and txn.req.peer
+        local address = peer and type(peer.port) == 'number' and
+            values.address_bytes(peer.host)
+        return n and char(floor(n / 16777216), floor(n / 65536) % 256, floor(n / 256) % 256,
+            n % 256) .. (address or '')
+    end
+end
+
+local function base32(txn)
     local text = base(txn)
     return text and hash(text)
-end, 'A hash of `base`: `base,sdbm(1)`.')
+end
 
-M.url32 = plain('integer', 'request', function(txn)
-    local text = target_of(txn)
+local function url32(txn)
+    local text = pathq(txn) or target_of(txn)
     return text and hash(host(txn) .. text)
-end, 'A hash of the Host and the target.')
+end
+
+M.base32 = plain('integer', 'request', base32, 'A hash of `base`: `base,sdbm(1)`.')
+M['base32+src'] = plain('binary', 'request', with_source(base32),
+    "Its four bytes, and those of the client's address.")
+M.url32 = plain('integer', 'request', url32, 'A hash of the Host, the path and the query.')
+M['url32+src'] = plain('binary', 'request', with_source(url32),
+    "Its four bytes, and those of the client's address.")
+
+-- Of a target with a host in it, which is an address.
+local function authority(txn)
+    local at = find(target_of(txn) or '', '://', 1, true)
+    local text = at and sub(target_of(txn), at + 3):match('^[^/?#]*')
+    if text == nil then
+        return nil
+    end
+    local address, port = text:match('^%[([%x:.]+)%]:?(%d*)$')
+    if address == nil then
+        address, port = text:match('^([%d.]+):?(%d*)$')
+    end
+    if address and values.address_bytes(address) then
+        return address, tonumber(port) or 80
+    end
+end
+
+M.url_ip = plain('ip', 'request', function(txn)
+    return (authority(txn))
+end, 'The address in a target as http://192.0.2.1:80/.')
+M.url_port = plain('integer', 'request', function(txn)
+    local _, port = authority(txn)
+    return port
+end, 'The port in such a target.')
 
 M['req.ver'] = plain('string', 'request', function(txn)
     local proto = txn.req and txn.req.proto
@@ -122,7 +166,9 @@ M['capture.req.ver'] = plain('string', 'request', function(txn)
 end, 'The version of HTTP, as "HTTP/1.1".')
 
 M['capture.req.method'] = M.method
-M['capture.req.uri'] = M.url
+M['capture.req.uri'] = plain('string', 'request', function(txn)
+    return pathq(txn) or target_of(txn)
+end, 'The path and the query as they were sent, or another target.')
 
 M.fc_http_major = plain('integer', 'request', function(txn)
     local proto = txn.req and txn.req.proto
@@ -357,7 +403,7 @@ end, 'The token of a Bearer Authorization, or of another field.', {
 
 M.status = plain('integer', 'response', function(txn)
     return txn.res and txn.res.status
-end, 'The status of the answer.')
+end, 'The status of the answer.', { also = { 'txn.status' } })
 
 M['res.ver'] = plain('string', 'response', function(txn)
     local proto = txn.req and txn.req.proto

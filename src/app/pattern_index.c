@@ -68,7 +68,7 @@ static bool parse_number(const char *text, const char *end, int64_t *ret,
 	return true;
 }
 
-/* "5", "5:9", ":9", "5:" */
+/* "5", "5:9", ":9", "5:"; and "5-9" */
 static bool parse_range(const char *text, size_t size, int64_t *ret_low,
 			int64_t *ret_high)
 {
@@ -82,10 +82,10 @@ static bool parse_range(const char *text, size_t size, int64_t *ret_low,
 	*ret_high = *ret_low;
 	if (p == end)
 		return true;
-	if (*p++ != ':')
+	if (*p != ':' && (*p != '-' || p + 1 == end || p[1] == '-'))
 		return false;
 	*ret_high = INT64_MAX;
-	if (p == end)
+	if (++p == end)
 		return true;
 	return parse_number(p, end, ret_high, &p) && p == end &&
 	       *ret_low <= *ret_high;

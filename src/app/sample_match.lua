@@ -188,10 +188,13 @@ local operators = {
     end,
 }
 
--- "5", "1:3", "4:", ":4" -> least, greatest
+-- "5", "1:3", "4:", ":4", "1-3" -> least, greatest
 local function range_of(pattern)
     local text = pattern.text
     local from, to = text:match('^(-?%d*):(-?%d*)$')
+    if from == nil then
+        from, to = text:match('^(-?%d+)%-(%d+)$')
+    end
     if from and text ~= ':' then
         local least, greatest = exact_integer(from), exact_integer(to)
         if (least or from == '') and (greatest or to == '') then

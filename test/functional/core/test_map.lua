@@ -93,15 +93,17 @@ tap.is(m:lookup('x'), nil, 'ip: no address')
 tap.throws(function() look(Map._ip, '# x\n\n10.0.0.0/33 1\n') end,
     "m%d+%.map:3: '10.0.0.0/33' is no IP address", 'ip: a line that is wrong')
 
-m = look(Map._int, '5 five\n10:20 teens\n:0 low\n100: high\n-7 never\n')
+m = look(Map._int, '5 five\n10:20 teens\n:0 low\n100: high\n-7 never\n30-40 more\n')
 for number, want in pairs({ [5] = 'five', [10] = 'teens', [20] = 'teens', [0] = 'low',
-    [-7] = 'low', [100] = 'high', [1e15] = 'high', ['15'] = 'teens' }) do
+    [-7] = 'low', [100] = 'high', [1e15] = 'high', ['15'] = 'teens',
+    [30] = 'more', [40] = 'more' }) do
     tap.is(m:lookup(number), want, 'int: ' .. number)
 end
 tap.is(m:lookup(6), nil, 'int: none')
 tap.is(m:lookup('5x'), nil, 'int: no number')
 tap.is(m:lookup(5.5), nil, 'int: a fraction')
-for _, bad in ipairs({ 'x', '1:2:3', ':', '20:10', '99999999999999999999', '1-2', '+1' }) do
+for _, bad in ipairs({ 'x', '1:2:3', ':', '20:10', '99999999999999999999', '1-', '20-10',
+                       '1--2', '+1' }) do
     tap.throws(function() look(Map._int, bad .. ' 1\n') end, 'is no whole number',
         'int: not ' .. bad)
 end

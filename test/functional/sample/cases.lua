@@ -174,6 +174,7 @@ X-Ip6: [2001:db8::1]:443
         [[str('{"a":5,"b":"x","c":1.5}'),json_query('$.b')]],
         [[str('{"a":5,"b":"x","c":1.5}'),json_query('$.c')]],
         [[str('{"a":5,"b":"x","c":1.5}'),json_query('$.c',int)]],
+        [[str('{"a.b":{"c.d.e":7}}'),json_query('$.a\.b.c\.d\.e')]],
         [[str('{"d":true}'),json_query('$.d')]], [[str('{"d":false}'),json_query('$.d')]],
         [[str('{"e":{"f":[1,2,{"g":7}]}}'),json_query('$.e.f[2].g')]],
         [[str('{"e":{"f":[1,2]}}'),json_query('$.e')]],
@@ -202,6 +203,8 @@ X-Ip6: [2001:db8::1]:443
         -- addresses
         'int(2130706433),ipmask(8)', 'str(10.1.2.3),ipmask(8)',
         'str(10.1.2.3),ipmask(255.255.0.0)', 'str(::1),ipmask(8)',
+        'ipv6(::ffff:10.1.2.3),ipmask(8,64)', 'ipv6(::ffff:10.1.2.3),ipmask(16)',
+        'base32+src,hex', 'url32+src,hex', 'url_ip', 'url_port',
         'str(2001:db8:1:2::1),ipmask(8,32)', 'str(2001:db8:1:2::1),ipmask(8,ffff:ffff::)',
         'str(1.2.3.4),ipmask(33)', 'str(1.2.3.4),ipmask(0)', 'str(abc),ipmask(8)',
         'src,ipmask(24)', 'int(5),ipmask(24)', 'str(1.2.3.4),ipmask',
@@ -275,9 +278,16 @@ Authorization: Bearer  abc.def
 ]], nil, {
     expressions = {
         'path', 'url', 'query', 'pathq', 'base', 'http_auth_bearer', 'http_auth_type',
-        'http_auth_user',
+        'http_auth_user', 'capture.req.uri', 'url32', 'url_ip', 'url_port',
     },
     conditions = { 'HTTP_URL_ABS', 'HTTP_URL_SLASH', '{ path_beg /x }' },
+})
+
+case('authority', 'GET http://10.1.2.3:81/x/y?q HTTP/1.1', 'Host: 10.1.2.3:81\n', nil, {
+    expressions = { 'url_ip', 'url_port', 'url32+src,hex', 'base32+src,hex' },
+    conditions = {
+        '{ url_ip 10.0.0.0/8 }', '{ int(150) -m int 100-200 }', '{ int(250) -m int 100-200 }',
+    },
 })
 
 case('star', 'OPTIONS * HTTP/1.1', 'Host: h\n', nil, {

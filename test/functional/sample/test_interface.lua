@@ -33,6 +33,22 @@ end
 
 -- --- expressions ---
 
+for _, pair in ipairs({ -- newer than the HAProxy of test_haproxy
+    { 'bin(30313233),le2dec(-,3)', '3289392-51' }, { 'bin(30313233),le2dec(-,3,1)', '3289392' },
+    { 'str(Az),base2', '0100000101111010' },
+    { 'int(1234567890023),ms_utime(%H:%M:%S.%3N)', '23:31:30.023' },
+    { 'int(1234567890023),ms_utime(%N%%N %6N,-24)', '999000000%N 999000' },
+    { 'int(1234567890123456),us_utime(%S.%6N %9N)', '30.123456 123456000' },
+    { 'int(-1),us_utime(%Y %6N)', '1969 999999' },
+    { 'str(abcdef),bytes(txn.two,txn.three)', 'cde' }, { 'str(abcdef),bytes(txn.two)', 'cdef' },
+    { 'str(abcdef),bytes(txn.none)' }, { 'str(abcdef),bytes(1,txn.none)' },
+    { 'str(abcdef),bytes(txn.minus)' }, { 'str(abcdef),bytes(9)', '' },
+}) do
+    txn.vars['txn.two'], txn.vars['txn.three'], txn.vars['txn.minus'] = 2, 3, -1
+    tap.is(value(pair[1]), pair[2], pair[1])
+end
+for name in pairs({ two = 1, three = 1, minus = 1 }) do txn.vars['txn.' .. name] = nil end
+
 tap.is(value('lua.hash(salt)'), 'salt0', 'a fetch of a script')
 tap.is(value('lua.hash(a,b,c),lua.wrap,upper'), '<A2>', 'and a converter')
 tap.is(value('int(5),lua.wrap([,])'), '[5]', 'with arguments, of a number')
