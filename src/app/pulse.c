@@ -6,6 +6,7 @@
 
 #include "app/app.h"
 #include "app/life.h"
+#include "app/stuck.h"
 #include "app/worker.h"
 #include "base/log.h"
 
@@ -57,8 +58,17 @@ static bool look(struct worker *w, uint64_t now)
 	p->told = true;
 	log_error("%s is stuck: it has not turned for %.1f s",
 		  name_of(w, text, sizeof text), seconds);
+	stuck_ask(w);
 	life_worker_stuck(w, seconds);
 	return false;
+}
+
+void pulse_ask_stuck(struct app *app)
+{
+	for (unsigned i = 0; i < app->threads; i++) {
+		if (app->workers[i].pulse.told)
+			stuck_ask(&app->workers[i]);
+	}
 }
 
 bool pulse_beat(struct app *app)

@@ -23,5 +23,8 @@ struct pulse {
 
 /** Look at all workers of @a app and ask them again. Always on the same thread, while the
  * application is there. Returns whether all have answered; the log and an event tell of
- * one that has not, once. */
+ * one that has not, once, and it writes where it stands. */
 bool pulse_beat(struct app *app);
+
+/** Have those that are stuck write once more where they stand. As pulse_beat(). */
+void pulse_ask_stuck(struct app *app);

@@ -101,6 +101,12 @@ static bool here(const void *context)
 	return true;
 }
 
+static void ask(struct place *p)
+{
+	p->asked = true;
+	pthread_kill(p->thread, SIGQUIT);
+}
+
 /* Their order is that in which they come to it. */
 static void late(void)
 {
@@ -108,10 +114,16 @@ static void late(void)
 	for (int i = 0; i < PLACES; i++) {
 		struct place *p = &places[i];
 
-		if (p->worker == NULL)
-			continue;
-		p->asked = true;
-		pthread_kill(p->thread, SIGQUIT);
+		if (p->worker != NULL)
+			ask(p);
+	}
+}
+
+void stuck_ask(const struct worker *w)
+{
+	for (int i = 0; i < PLACES; i++) {
+		if (places[i].worker == w)
+			ask(&places[i]);
 	}
 }
 

@@ -1,6 +1,7 @@
 /*
  * Where each worker stands, told inside signal handlers: what is left to say of a process
- * that was asked by SIGQUIT and does not answer, because its first worker is kept by C code.
+ * that was asked by SIGQUIT and does not answer, because its first worker is kept by C code, and
+ * of a worker that has not turned for long.
  */
 #pragma once
 
@@ -8,6 +9,9 @@ struct worker;
 
 /** The thread of @a w, which has its loop and its Lua state: it can be asked. */
 void stuck_enter(struct worker *w);
+
+/** Have @a w, which does not turn, write where it stands. It must not end meanwhile. */
+void stuck_ask(const struct worker *w);
 
 /** They go. Nothing, if it did not enter. */
 void stuck_leave(void);

@@ -349,7 +349,10 @@ static void on_alone(void)
 static void ask_state(void)
 {
 	self.quit_waits = self.current == NULL;
-	if (self.how->on_quit != NULL && self.current != NULL)
+	if (self.current == NULL)
+		return;
+	tell(self.current, pulse_ask_stuck);
+	if (self.how->on_quit != NULL)
 		tell(self.current, self.how->on_quit);
 }
 

@@ -31,7 +31,7 @@ struct popen {
 	pid_t group; /* 0: signals go to the child alone */
 	bool keep;   /* it lives on without the handle */
 	bool closed;
-	uint64_t born; /* the loop's time when it was handed out, in ms */
+	uint64_t born;     /* the loop's time when it was handed out, in ms */
 	struct list waits; /* of fibers, for a pipe or the end */
 };
 
