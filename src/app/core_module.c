@@ -146,6 +146,7 @@ MODULE(remote, "neap.remote", lua_src_remote);
 MODULE(config_files, "neap.config_files", lua_src_config_files);
 MODULE(server, "neap.server", lua_src_server);
 MODULE(txn, "neap.txn", lua_src_txn);
+MODULE(visit, "neap.visit", lua_src_visit);
 
 const struct lua_module *const core_modules[] = {
 	&app_module_core,
@@ -166,5 +167,6 @@ const struct lua_module *const core_modules[] = {
 	&app_module_request_log,
 	&app_module_rule_failure,
 	&app_module_filter_stream,
+	&app_module_visit,
 	NULL,
 };

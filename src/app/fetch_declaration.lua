@@ -2,7 +2,8 @@
 -- `out` the type of its values; `make(env, args..)` the function f(txn) -> value | nil;
 -- `doc`; `args` as sample_args.lua reads them; `const` when it can be had at once;
 -- `needs`: 'request', or 'response', which is not there yet while the rules of a request
--- run; `each(env, args..)`: f(txn, test, arg) that calls test(value, arg) with all values,
+-- run; `body` when that is the body's, `copied` when it needs no HTTP and other states have
+-- it in their copy of a request; `each(env, args..)`: f(txn, test, arg) that calls test(value, arg) with all values,
 -- as HAProxy's ACLs do, until one gives true.
 local M = {}
 

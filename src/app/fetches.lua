@@ -167,7 +167,7 @@ end, 'What tells this request from all others: `txn.unique_id`, or a UUID that i
     .. 'when it is first asked for.')
 
 M.var = {
-    args = { 'name:variable', 'default:string?' }, out = 'any',
+    args = { 'name:variable', 'default:string?' }, out = 'any', copied = true,
     doc = 'The variable, or the default when it is not set.',
     make = function(_, name, default)
         return function(txn)
@@ -227,9 +227,10 @@ local function port(of)
 end
 
 M.src = simple('ip', host(peer_of),
-    "The client's address; none of a unix socket.", { also = { 'fc_src' } })
+    "The client's address; none of a unix socket.",
+    { also = { 'fc_src' }, copied = true })
 M.src_port = simple('integer', port(peer_of), "The client's port.",
-    { also = { 'fc_src_port' } })
+    { also = { 'fc_src_port' }, copied = true })
 M.dst = simple('ip', host(own_of), 'The address that the client has connected to.',
     { also = { 'fc_dst' } })
 M.dst_port = simple('integer', port(own_of), 'The port that the client has connected to.',

@@ -312,12 +312,12 @@ local function body_of(txn)
 end
 
 M['req.body'] = plain('binary', 'request', body_of,
-    'The body; none while it comes in pieces.')
+    'The body; none while it comes in pieces.', { body = true })
 
 M['req.body_len'] = plain('integer', 'request', function(txn)
     local body = body_of(txn)
     return body and #body
-end, 'Bytes of the body.')
+end, 'Bytes of the body.', { body = true })
 
 M['req.body_size'] = plain('integer', 'request', function(txn)
     local length = txn.req and txn.req:header('content-length')
@@ -326,7 +326,7 @@ M['req.body_size'] = plain('integer', 'request', function(txn)
     end
     local body = body_of(txn)
     return body and #body
-end, 'Bytes that the body is said to have.')
+end, 'Bytes that the body is said to have.', { body = true })
 
 M['req.body_param'] = fetch('string', 'request', function(_, name)
     return function(txn)
@@ -335,7 +335,7 @@ M['req.body_param'] = fetch('string', 'request', function(_, name)
     end
 end, 'The parameter of that name in a body that is a form, or any; escapes stay as they '
     .. 'are.', {
-    args = { 'name:string?' },
+    args = { 'name:string?' }, body = true,
     each = function(_, name)
         return function(txn, test, arg)
             local body = body_of(txn)

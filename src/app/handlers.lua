@@ -56,12 +56,18 @@ function M.register(kind, name, f, note)
     own[kind][name] = call
 end
 
--- An error of a call, as text; a cancel goes on. An action may have ended the request,
--- and changed how it is logged.
-local function outcome(txn, ok, value, answer, log_level)
+-- settle(txn, after): what a function elsewhere tells besides its result. Remote.lua's.
+M.settle = nil
+
+-- An error of a call, as text; a cancel goes on.
+local function outcome(txn, ok, value, after)
     if ok then
-        txn.answer = answer or txn.answer
-        txn.log_level = log_level or txn.log_level
+        if after ~= nil then
+            ok, after = pcall(M.settle, txn, after)
+            if not ok then
+                return false, tostring(after)
+            end
+        end
         return true, value
     elseif type(value) == 'userdata' and value.type == 'FiberIsCancelled' then
         error(value, 0)

@@ -3,7 +3,10 @@
 -- 'neap.remote', which is no public module).
 --
 --     shared state: f(txn, ..) -> txn.req:read() -- object:call('internal', 'op') -->
---     worker:       op(object, 'read', ..) -> the request itself
+--     worker:       op(object, changes, 'read', ..) -> the request itself
+--
+-- Each such call wakes two threads. So what the copy can answer is not asked for, and what a
+-- function changes is told with its result, or before anything is asked.
 local c = ...
 
 local applet = require('neap.applet')
@@ -14,11 +17,43 @@ local states = require('neap.states')
 local txns = require('neap.txn')
 
 local error, type, tostring = error, type, tostring
-local rawget, rawset, select, setmetatable = rawget, rawset, select, setmetatable
+local pairs, pcall, rawget, rawset = pairs, pcall, rawget, rawset
+local setmetatable = setmetatable
+
+local M = {}
 
 -- --- in the worker ---
 
+-- What has been changed there: {fields =, set = {name = value}}.
+local function apply(txn, changes)
+    local req = txn.req
+    for name, value in pairs(changes.set or {}) do
+        req[name] = value
+    end
+    if changes.fields then
+        req:set_fields(changes.fields)
+    end
+end
+
+-- What functions there have told with their results, see told().
+function handlers.settle(txn, after)
+    local response = after.response
+    if after.changes then
+        apply(txn, after.changes)
+    end
+    if response then
+        local res = txn.res
+        res.headers = fields.map(response.fields)
+        res.status, res.reason = response.status, response.reason
+    end
+    txn.answer = after.answer or txn.answer
+    txn.log_level = after.log_level or txn.log_level
+end
+
 local ops = {}
+
+function ops.flush()
+end
 
 function ops.fetch(txn, name, ...)
     local f = txn.f
@@ -31,19 +66,6 @@ end
 
 function ops.body(txn)
     return txn:body()
-end
-
-function ops.set(txn, name, value)
-    txn.req[name] = value
-end
-
-function ops.set_fields(txn, list)
-    txn.req:set_fields(list)
-end
-
-function ops.set_response(txn, list, status, reason)
-    local res = txn.res
-    res.headers, res.status, res.reason = fields.map(list), status, reason
 end
 
 function ops.set_reason(txn, text)
@@ -102,10 +124,12 @@ local function sendable(value, err, ...)
 end
 
 if states.id ~= 0 then
-    states.register('internal', 'op', function(object, name, ...)
+    states.register('internal', 'op', function(object, changes, name, ...)
         local txn = object:get_priv()
         if txn == nil then
             error('the request is over', 0)
+        elseif changes then
+            apply(txn, changes)
         end
         return sendable(ops[name](txn, ...))
     end)
@@ -113,8 +137,21 @@ end
 
 -- --- where the function is ---
 
+-- link: {object =, changes = what the worker has not been told of yet}
 local function ask(self, ...)
-    return self.object:call('internal', 'op', ...)
+    local link = self.link
+    local changes = link.changes
+    link.changes = nil
+    return link.object:call('internal', 'op', changes or false, ...)
+end
+
+local function changes_of(link)
+    local changes = link.changes
+    if changes == nil then
+        changes = { set = {} }
+        link.changes = changes
+    end
+    return changes
 end
 
 local writer = {}
@@ -135,12 +172,17 @@ function request:fields()
 end
 
 function request:set_fields(list)
-    ask(self, 'set_fields', list)
-    self.list = list
+    changes_of(self.link).fields = list
+    self.list, self.joined = list, false
 end
 
 function request:header(name)
-    return fields.joined(self.list)[name:lower()]
+    local joined = self.joined
+    if not joined then
+        joined = fields.joined(self.list)
+        self.joined = joined
+    end
+    return joined[name:lower()]
 end
 
 function request:read(what)
@@ -153,21 +195,45 @@ end
 
 function request:stream(options)
     ask(self, 'stream', options)
-    return setmetatable({ object = self.object }, writer_mt)
+    return setmetatable({ link = self.link }, writer_mt)
 end
 
 local known = { method = true, target = true, path = true, query = true,
                 _target_path = true }
 
+-- What is made of the copy when somebody asks for it.
+local computed = {
+    path = function(head)
+        return c.decode(head.target:match('^[^?]*'))
+    end,
+    query = function(head)
+        return head.target:match('%?(.*)$') or ''
+    end,
+    proto = function(head)
+        return { head.major, head.minor }
+    end,
+    peer = function(head)
+        return { host = head.src, port = head.src_port }
+    end,
+}
+
 local request_mt = {
     __index = function(self, name)
-        local values = rawget(self, 'values')
-        return request[name] or values and values[name]
+        local value = request[name]
+        if value == nil then
+            local head = rawget(self, 'head')
+            value = head[name]
+            if value == nil and computed[name] then
+                value = computed[name](head)
+                head[name] = value
+            end
+        end
+        return value
     end,
     __newindex = function(self, name, value)
         if known[name] then
-            ask(self, 'set', name, value)
-            self.values[name] = value
+            changes_of(self.link).set[name] = value
+            self.head[name] = value
         else
             rawset(self, name, value)
         end
@@ -176,25 +242,12 @@ local request_mt = {
 
 -- What may have changed since the last call.
 local function update_request(req, head)
-    local values, target = req.values, head.target
-    req.list, values.method = head.fields, head.method
-    if target ~= values.target then
-        local path, query = target:match('^([^?]*)%??(.*)$')
-        values.target, values.path, values.query = target, c.decode(path), query
-    end
+    req.head, req.list, req.joined = head, head.fields, false
 end
 
-local function make_request(object, head)
-    local major, minor = head.version:match('(%d).(%d)')
-    local req = setmetatable({
-        object = object,
-        values = {
-            proto = { tonumber(major), tonumber(minor) },
-            peer = { host = head.src, port = head.src_port },
-        },
-    }, request_mt)
-    update_request(req, head)
-    return req
+local function make_request(link, head)
+    return setmetatable({ link = link, head = head, list = head.fields, joined = false },
+        request_mt)
 end
 
 local socket = {}
@@ -220,30 +273,51 @@ function socket:errno()
     return self.number
 end
 
--- Fetches are asked for; converters need no request.
-local fetches = {
-    __index = function(self, name)
-        local function method(_, ...)
-            local value = ask(self, 'fetch', name, ...)
-            if self.text then
-                return value == nil and '' or tostring(value)
+-- Fetches of what has been copied are had here, the others are asked for. Converters need
+-- no request.
+local sample
+
+local function fetches(text)
+    local methods = {}
+    local function method(name)
+        sample = sample or require('neap.sample')
+        local get = sample.copied(name)
+        return function(self, ...)
+            local txn, value = self.txn, nil
+            if get then
+                txn:check()
+                value = get(txn, ...)
+            else
+                value = ask({ link = txn._link }, 'fetch', name, ...)
+            end
+            if text then
+                return sample.text_of(value)
             end
             return value
         end
-        rawset(self, name, method)
-        return method
-    end,
-}
+    end
+    return {
+        __index = function(_, name)
+            local m = methods[name]
+            if m == nil then
+                m = method(name)
+                methods[name] = sample.fetch(name) and m
+            end
+            return m
+        end,
+    }
+end
+
+txns.elsewhere.f, txns.elsewhere.sf = fetches(false), fetches(true)
 
 -- The request of @object as this state sees it, one for all its functions.
 local function txn_of(object, head)
     local txn = object:get_priv()
     if txn == nil then
-        txn = txns.new({}, head.mode == 'http' and make_request(object, head),
-            head.mode == 'tcp' and setmetatable({ object = object }, socket_mt))
-        txn._object, txn._remote = object, true
-        txn.f = setmetatable({ object = object, text = false }, fetches)
-        txn.sf = setmetatable({ object = object, text = true }, fetches)
+        local link = { object = object }
+        txn = txns.new({}, head.mode == 'http' and make_request(link, head),
+            head.mode == 'tcp' and setmetatable({ link = link }, socket_mt))
+        txn._object, txn._remote, txn._link = object, true, link
         object:set_priv(txn)
     elseif head.fields then
         update_request(txn.req, head)
@@ -252,6 +326,21 @@ local function txn_of(object, head)
                                   headers = fields.map(head.response) } or nil
     return txn
 end
+M.txn_of = txn_of
+
+-- What the worker is told besides a function's result; nil: nothing.
+local function told(txn)
+    local link, res, answer = txn._link, txn.res, txn.answer
+    local changes, level = link.changes, txn.log_level
+    if changes == nil and res == nil and answer == nil and level == nil then
+        return nil
+    end
+    link.changes, txn.answer = nil, nil
+    return { changes = changes, answer = answer, log_level = level,
+             response = res and { fields = fields.of(res.headers),
+                                  status = res.status, reason = res.reason } }
+end
+M.told = told
 
 local function result(ok, value)
     if not ok then
@@ -260,47 +349,44 @@ local function result(ok, value)
     return value
 end
 
-function handlers.serve.action(call, object, head, ...)
-    local txn = txn_of(object, head)
-    local code = result(call(txn, ...))
-    local answer, res = txn.answer, txn.res
-    if res then
-        ask(txn.req, 'set_response', fields.of(res.headers), res.status, res.reason)
+-- What has been changed before a function fails stays changed.
+local function outcome(txn, ok, ...)
+    if not ok then
+        if txn._link.changes then
+            pcall(ask, { link = txn._link }, 'flush')
+        end
+        error((...), 0)
     end
-    txn.answer = nil
-    return code, answer, txn.log_level
+    return ...
 end
 
-function handlers.serve.fetch(call, object, head, ...)
-    return result(call(txn_of(object, head), ...))
+function handlers.serve.action(call, object, head, ...)
+    local txn = txn_of(object, head)
+    local code = outcome(txn, call(txn, ...))
+    return code, told(txn)
 end
+
+handlers.serve.fetch, handlers.serve.filter = handlers.serve.action, handlers.serve.action
 
 function handlers.serve.converter(call, _, _, ...)
     return result(call(...))
 end
 
--- An answer of txn:done() stays with what the call returns.
-function handlers.serve.filter(call, object, head, ...)
-    local txn = txn_of(object, head)
-    local value = result(call(txn, ...))
-    local answer = txn.answer
-    txn.answer = nil
-    return value, answer, txn.log_level
-end
-
 function handlers.serve.service(call, object, head, ...)
     local txn = txn_of(object, head)
     local made = txn.socket and applet.tcp(txn) or applet.http(txn)
-    result(call(made, ...))
+    local resp
+    outcome(txn, call(made, ...))
     if txn.req then
-        return applet.finish_http(made)
+        resp = applet.finish_http(made)
     end
+    return resp, told(txn)
 end
 
 function handlers.serve.command(call, object, head, ...)
     return result(call(cli.new(function(text)
-        object:call('internal', 'op', 'cli_send', text)
+        object:call('internal', 'op', false, 'cli_send', text)
     end, head.payload, head.level), ...))
 end
 
-return {}
+return M

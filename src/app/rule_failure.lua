@@ -21,7 +21,7 @@ local ends = {
 function M.strict(env)
     local own = { may_fail = false }
     function own.lua(kind, name)
-        local call = handlers.caller(kind, name)
+        local call, _, elsewhere = handlers.caller(kind, name)
         own.may_fail = own.may_fail or call ~= nil
         return call and function(txn, ...)
             local ok, value = call(txn, ...)
@@ -29,7 +29,7 @@ function M.strict(env)
                 error(value, 0)
             end
             return value
-        end
+        end, elsewhere
     end
     return setmetatable(own, { __index = env })
 end

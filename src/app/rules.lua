@@ -12,6 +12,7 @@ local failure = require('neap.rule_failure')
 local sample = require('neap.sample')
 local states = require('neap.states')
 local txns = require('neap.txn')
+local visit = require('neap.visit')
 local write = require('neap.core_log').log
 
 local error, ipairs, next, pairs, pcall = error, ipairs, next, pairs, pcall
@@ -144,6 +145,7 @@ local function script(env, place, kind, text)
     if call == nil then
         bad(place, "%s: no script has registered %s '%s'", kind, kind, name)
     end
+    sample.note(env, elsewhere)
     return call, note, name, elsewhere
 end
 
@@ -396,7 +398,8 @@ end
 
 -- A file as the answer. @status: false: that of the file, which may be asked for a part or
 -- for what is new; else it stands for something else.
-local function file_rule(file, status, headers)
+local function file_rule(env, file, status, headers)
+    sample.note(env, false)
     local folder, name = file:match('^(.*/)([^/]+)$')
     local files = require('http.server').files('/', folder or '.',
         { index = name or file })
@@ -435,7 +438,7 @@ kinds['return'] = function(env, place, what)
     local status = what.status or 200
     local headers = templates(env, place, what.headers, true)
     if what.file then
-        return file_rule(what.file, status ~= 200 and status, headers)
+        return file_rule(env, what.file, status ~= 200 and status, headers)
     end
     local body = what.body ~= nil and template(env, place, what.body)
     local no_headers = next(headers) == nil
@@ -500,13 +503,18 @@ local of_tcp = { action = true, deny = true, filter = true, log = true, stop = t
                  ['set-log-level'] = true, ['set-var'] = true, ['unset-var'] = true,
                  ['use-service'] = true }
 
-local function compile_one(rule, env)
+-- compile_one(rule, env) -> f(txn), followed: the same which tells that it runs, note: what
+-- visit.lua wants to know of it.
+function M.compile_one(rule, env)
+    local note = { shared = 0, here = false, conditional = false }
     local kind, what
     for name, value in pairs(rule) do
         if not conditions[name] then
             kind, what = name, value
         end
     end
+    env = setmetatable({ note = note }, { __index = env })
+    note.here = not visit.may_have[kind]
     local place = env.place(rule, kind)
     local make = kinds[kind]
     if make == nil then
@@ -527,12 +535,13 @@ local function compile_one(rule, env)
         condition = sample.condition(text, own,
             env.place(rule, spec.negated and 'unless' or 'if'))
         spec.condition_may_fail = own.may_fail
+        note.conditional = true
     end
     spec.may_fail = strict.may_fail or spec.condition_may_fail
     return failure.rule(run, condition, spec), failure.rule(function(txn)
         c.trace(txn.req, 'rule', spec.label)
         return run(txn)
-    end, condition, spec)
+    end, condition, spec), note
 end
 
 local function run_all(steps, count, txn)
@@ -548,13 +557,14 @@ end
 -- that of `neap.sample`, and place(rule, key), facility ('http-req'), problem(t), which is
 -- told what is wrong with a rule: {place=, text=}.
 function M.compile(list, env)
-    local steps, followed = {}, {}
+    local steps, followed, notes, all_good = {}, {}, {}, true
     for i, rule in ipairs(list or {}) do
-        local ok, step, follow = pcall(compile_one, rule, env)
+        local ok, step, follow, note = pcall(M.compile_one, rule, env)
         if ok then
-            steps[i], followed[i] = step, follow
+            steps[i], followed[i], notes[i] = step, follow, note
         elseif type(step) == 'table' and step.text then
             env.problem(step)
+            all_good = false
         else
             error(step, 0)
         end
@@ -562,10 +572,13 @@ function M.compile(list, env)
     local count = #steps
     if count == 0 then
         return nil
+    elseif all_good and env.mode == 'http' and not env.response then
+        steps = visit.joined(steps, notes, env.index)
+        count = #steps
     end
     return function(txn)
         if txn._traced then
-            return run_all(followed, count, txn)
+            return run_all(followed, #followed, txn)
         end
         for i = 1, count do
             local code = steps[i](txn)

@@ -160,14 +160,37 @@ local function lua_name(node)
     return node.name:match('^lua%.(.+)$')
 end
 
+-- What is found out of a rule, if it is asked for (env.note): how many functions of the
+-- shared state it calls, and whether something in it needs the worker.
+local function note(env, elsewhere)
+    local found = env.note
+    if found == nil then
+        return
+    elseif elsewhere then
+        found.shared = found.shared + 1
+    else
+        found.here = true
+    end
+end
+M.note = note
+
+-- Can the copy of a request that other states have answer it?
+local function is_copied(decl)
+    return decl.const or decl.copied or decl.needs ~= nil and not decl.body
+end
+
 -- A handler of a script. Its arguments are texts.
 local function handler(node, kind, env)
     local name = lua_name(node)
-    local f = env.lua and env.lua(kind, name)
+    local f, elsewhere
+    if env.lua then
+        f, elsewhere = env.lua(kind, name)
+    end
     if f == nil then
         fail(node.column, "there is no %s 'lua.%s': no script has registered it", kind,
             name)
     end
+    note(env, elsewhere)
     local list = {}
     for i, arg in ipairs(node.args) do
         list[i] = arg.text
@@ -205,6 +228,9 @@ local function native_fetch(node, env)
         fail(node.column, "'%s' needs HTTP: this is for a listener of TCP", node.name)
     elseif decl.needs == 'response' and not env.response then
         fail(node.column, "'%s' is of the answer, which is not there yet", node.name)
+    end
+    if not is_copied(decl) then
+        note(env, false)
     end
     local list = args.check(decl, node, env.declare)
     return {
@@ -430,6 +456,12 @@ function M.fetch(name)
     end
     made_fetches[name] = f
     return f
+end
+
+-- copied(name) -> f(txn, ...) | nil: as fetch(), of what the copy of a request has.
+function M.copied(name)
+    local f = M.fetch(name)
+    return f and is_copied(fetch_names[name]) and f or nil
 end
 
 -- convert(name) -> f(txn, value, ...) | nil

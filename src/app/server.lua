@@ -282,13 +282,13 @@ local function check_options(own)
     end
 end
 
-local function compile(own, problem)
+-- What the rules of a listener are compiled with; @index: its number.
+local function environment(own, index, problem)
     local mode = own.protocol or 'http'
-    check_options(own)
     local handlers = require('neap.handlers')
-    local env = {
+    return {
         mode = mode, response = false, place = config.place, uses = {},
-        problem = problem,
+        problem = problem, index = index,
         facility = mode == 'http' and 'http-req' or 'tcp-req',
         declare = function(name)
             if name:find('^proc%.') then
@@ -296,16 +296,29 @@ local function compile(own, problem)
             end
         end,
         lua = function(kind, name)
-            local call = handlers.caller(kind, name)
+            local call, _, elsewhere = handlers.caller(kind, name)
             return call and function(txn, ...)
                 local ok, value = call(txn, ...)
                 if ok then
                     return value
                 end
                 c.log_error(value)
-            end
+            end, elsewhere
         end,
     }
+end
+
+-- rule_of(listener, number) -> f(txn): a rule for requests as rules.lua has it, compiled in
+-- this state: another one has found nothing wrong with it.
+function M.rule_of(index, number)
+    local own = config.tree().listeners[index]
+    return rules.compile_one(own.rules[number], environment(own, index))
+end
+
+local function compile(own, index, problem)
+    local env = environment(own, index, problem)
+    local mode = env.mode
+    check_options(own)
     local back = setmetatable({ response = true, facility = 'http-res' },
         { __index = env })
     local listener = { name = own.name, address = own.address, mode = mode,
@@ -334,7 +347,7 @@ local function compile_all()
     end
     local tree = config.tree()
     for i, own in ipairs(tree and tree.listeners or {}) do
-        local ok, result = pcall(compile, own, problem)
+        local ok, result = pcall(compile, own, i, problem)
         if ok then
             list[i] = { own = own, listener = result }
         elseif type(result) == 'table' and result.text then

@@ -42,6 +42,14 @@ function request:call(kind, name, ...)
     return call_end(call, call_start(call))
 end
 
+-- The same in two steps: what the first one throws has not been called.
+-- start_call(request, kind, name, ...) -> call, status; end_call(call, status) -> results
+function M.start_call(...)
+    local call = call_new(...)
+    return call, call_start(call)
+end
+M.end_call = call_end
+
 c.set_methods(request)
 
 local function ending(owner, ok, ...)

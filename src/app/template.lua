@@ -265,6 +265,7 @@ local function field_at(state, text, at, flags)
     elseif type(field) == 'string' then
         add_value(state, sample.analyse(field, 1, state.env), flags)
     else
+        sample.note(state.env, false)
         add_value(state, { source = field.f, type = field.type, steps = {} }, flags)
     end
     return after

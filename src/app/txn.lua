@@ -177,9 +177,12 @@ local lazy = {
         return txn.req and setmetatable({ txn = txn }, http_mt) or nil
     end,
 }
+-- The same of requests of another state, by remote.lua.
+M.elsewhere = {}
+
 for name, mt in pairs(natives_of) do
     lazy[name] = function(txn)
-        return setmetatable({ txn = txn }, mt)
+        return setmetatable({ txn = txn }, txn._remote and M.elsewhere[name] or mt)
     end
 end
 
@@ -261,7 +264,7 @@ function TXN:head()
         mode = req and 'http' or 'tcp',
         method = req and req.method,
         target = req and req.target,
-        version = req and ('%d.%d'):format(req.proto[1], req.proto[2]),
+        major = req and req.proto[1], minor = req and req.proto[2],
         fields = req and req:fields(),
         src = peer and peer.host, src_port = peer and peer.port,
         status = self.res and self.res.status,

@@ -1,0 +1,140 @@
+-- Rules that run in the shared state (require 'neap.visit', which is no public module). A
+-- call into it and back wakes two threads, which costs more than most functions do. So rules
+-- that follow each other, and need nothing but the copy of a request that the shared state
+-- has, make the way together: it runs the same rules, compiled there, and tells what has
+-- become of the request. See doc/internals/states.md.
+local c = ...
+
+local applet = require('neap.applet')
+local handlers = require('neap.handlers')
+local remote = require('neap.remote')
+local states = require('neap.states')
+
+local error, pcall, tostring, type, unpack = error, pcall, tostring, type, unpack
+
+-- may_have: the kinds of rules.
+local M = { may_have = {} }
+
+for _, kind in ipairs({
+    'action', 'add-header', 'del-header', 'deny', 'redirect', 'return', 'set-header',
+    'set-log-level', 'set-method', 'set-path', 'set-query', 'set-uri', 'set-var', 'stop',
+    'unset-var', 'use-service',
+}) do
+    M.may_have[kind] = true
+end
+
+-- --- in the worker ---
+
+-- What the shared state has made of them. When it could not, nobody knows how far it came:
+-- the request fails.
+local function outcome(txn, ok, code, after, service, served, resp)
+    if not ok then
+        if type(code) == 'userdata' and code.type == 'FiberIsCancelled' then
+            error(code, 0)
+        end
+        error(tostring(code), 0)
+    elseif after ~= nil then
+        handlers.settle(txn, after)
+    end
+    if service ~= nil then
+        txn.service_name, txn.service_args, txn.service_elsewhere = service, {}, true
+        txn.service = function()
+            return served, resp
+        end
+    end
+    return code
+end
+
+-- Rules @first to @last as one.
+local function together(steps, index, first, last)
+    local function one_by_one(txn)
+        for i = first, last do
+            local code = steps[i](txn)
+            if code then
+                return code
+            end
+        end
+    end
+    return function(txn)
+        if txn.filters then -- which are of the worker, and a service runs behind them
+            return one_by_one(txn)
+        end
+        local ok, call, status = pcall(states.start_call, txn:object(), 'internal',
+            'visit', txn:head(), index, first, last)
+        if ok then
+            return outcome(txn, pcall(states.end_call, call, status))
+        elseif type(call) == 'userdata' and call.type == 'FiberIsCancelled' then
+            error(call, 0)
+        end
+        return one_by_one(txn) -- each fails by its own rule
+    end
+end
+
+-- joined(steps, notes, index) -> steps: rules of the listener @index that go together have
+-- become one. @notes: {shared = calls of the shared state, here = it needs the worker,
+-- conditional =}. A condition that is often false is no reason to go there.
+function M.joined(steps, notes, index)
+    local list, i, count = {}, 1, #steps
+    while i <= count do
+        local last, shared, note = i, 0, notes[i]
+        if note.shared > 0 and not note.here and not note.conditional then
+            local at = i
+            while at <= count and not notes[at].here do
+                if notes[at].shared > 0 then
+                    last, shared = at, shared + notes[at].shared
+                end
+                at = at + 1
+            end
+        end
+        list[#list + 1] = shared > 1 and together(steps, index, i, last) or steps[i]
+        i = (shared > 1 and last or i) + 1
+    end
+    return list
+end
+
+-- --- in the shared state ---
+
+local compiled = {}
+
+local function rule_of(index, number)
+    local all = compiled[index]
+    if all == nil then
+        all = {}
+        compiled[index] = all
+    end
+    local f = all[number]
+    if f == nil then
+        f = require('neap.server').rule_of(index, number)
+        all[number] = f
+    end
+    return f
+end
+
+-- Its answer goes with the result, unless it has begun to be sent.
+local function serve(txn)
+    local own = applet.http(txn)
+    local ok, resp = txn.service(own, unpack(txn.service_args))
+    txn.service = nil
+    if ok then
+        resp = applet.finish_http(own)
+    end
+    return txn.service_name, ok, resp
+end
+
+if states.id == 0 then
+    states.register('internal', 'visit', function(object, head, index, first, last)
+        local txn = remote.txn_of(object, head)
+        for i = first, last do
+            local code = rule_of(index, i)(txn)
+            if code and txn.service then
+                local name, ok, resp = serve(txn)
+                return code, remote.told(txn) or nil, name, ok, resp
+            elseif code then
+                return code, remote.told(txn)
+            end
+        end
+        return nil, remote.told(txn)
+    end)
+end
+
+return M
