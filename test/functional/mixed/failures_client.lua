@@ -67,7 +67,9 @@ end
 
 for _, kind in ipairs({ 's', 'p' }) do
     local function error_of(what, name, text)
-        return (" E> %s '%s%%-%s' in %s: "):format(what, kind, name,
+        local rule = (what == 'fetch' or what == 'converter') and
+            'set%-var %([a-z]+%.yaml:%d+:%d+%): ' or ''
+        return (" E> %s%s '%s%%-%s' in %s: "):format(rule, what, kind, name,
             places[kind]) .. text
     end
     local function path(rest)
