@@ -8,6 +8,7 @@
 #include "lua/lua_cmod.h"
 #include "lua/lua_digest.h"
 #include "lua/lua_errno.h"
+#include "lua/lua_extensions.h"
 #include "lua/lua_fiber.h"
 #include "lua/lua_fio.h"
 #include "lua/lua_http_client.h"
@@ -40,6 +41,13 @@ const struct lua_module lua_module_callbacks = {
 	"callbacks",
 	luaopen_neap_callbacks,
 	lua_src_callbacks,
+	.divisible = true,
+};
+
+const struct lua_module lua_module_extensions = {
+	"extensions",
+	luaopen_neap_extensions,
+	lua_src_extensions,
 	.divisible = true,
 };
 

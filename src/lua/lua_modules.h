@@ -7,6 +7,7 @@
 extern const struct lua_module lua_module_builtins;
 extern const struct lua_module lua_module_io;
 extern const struct lua_module lua_module_callbacks;
+extern const struct lua_module lua_module_extensions;
 
 /** All that require() finds; ends with NULL. */
 extern const struct lua_module *const lua_modules[];

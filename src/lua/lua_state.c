@@ -148,6 +148,8 @@ static void run_builtins(lua_State *L, void *arg)
 	lua_call(L, 0, 0);
 	push_loader(L, &lua_module_callbacks);
 	lua_call(L, 0, 0);
+	push_loader(L, &lua_module_extensions);
+	lua_call(L, 0, 0);
 }
 
 bool lua_vm_stack_is_low(lua_State *L)

@@ -1,0 +1,20 @@
+/*
+ * Changes to the process's environment while other threads read it, also those of
+ * the C library: its own setenv() frees what they may be reading.
+ */
+#pragma once
+
+#include <stddef.h>
+
+/** What all values ever set take at most: they are never freed, for who has asked
+ * for one keeps the pointer. */
+#define ENVIRONMENT_MAX ((size_t)16 << 20)
+
+/**
+ * Set @a name to @a value, or remove it (NULL). Returns 0, or an errno negative:
+ * EINVAL, no name that can be; ENOMEM, also past ENVIRONMENT_MAX.
+ */
+int environment_set(const char *name, const char *value);
+
+/** Call @a see with each "name=value", while nobody changes them. */
+void environment_each(void (*see)(const char *entry, void *arg), void *arg);

@@ -1,0 +1,121 @@
+/* Changes to the environment, also while other threads read it.
+ * test: threads */
+#include "unit.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/environment.h"
+
+static void count(const char *entry, void *arg)
+{
+	*(int *)arg += strncmp(entry, "TEST_ENVIRONMENT", 16) == 0;
+}
+
+static int ours(void)
+{
+	int n = 0;
+
+	environment_each(count, &n);
+	return n;
+}
+
+static void sets(void **state)
+{
+	char name[40];
+
+	(void)state;
+	assert_int_equal(environment_set("TEST_ENVIRONMENT", "a=b"), 0);
+	assert_string_equal(getenv("TEST_ENVIRONMENT"), "a=b");
+	assert_int_equal(environment_set("TEST_ENVIRONMENT", ""), 0);
+	assert_string_equal(getenv("TEST_ENVIRONMENT"), "");
+	assert_int_equal(ours(), 1);
+	assert_int_equal(environment_set("TEST_ENVIRONMENT", NULL), 0);
+	assert_null(getenv("TEST_ENVIRONMENT"));
+	assert_int_equal(environment_set("TEST_ENVIRONMENT", NULL), 0);
+	for (int i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "TEST_ENVIRONMENT_%d", i);
+		assert_int_equal(environment_set(name, name), 0);
+	}
+	assert_int_equal(ours(), 300);
+	for (int i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "TEST_ENVIRONMENT_%d", i);
+		assert_string_equal(getenv(name), name);
+		assert_int_equal(environment_set(name, NULL), 0);
+	}
+	assert_int_equal(ours(), 0);
+	assert_non_null(getenv("PATH"));
+}
+
+static void refuses(void **state)
+{
+	char *long_value = malloc(ENVIRONMENT_MAX + 1);
+
+	(void)state;
+	assert_int_equal(environment_set("", "x"), -EINVAL);
+	assert_int_equal(environment_set("A=B", "x"), -EINVAL);
+	assert_int_equal(environment_set("A=B", NULL), -EINVAL);
+	memset(long_value, 'x', ENVIRONMENT_MAX);
+	long_value[ENVIRONMENT_MAX] = '\0';
+	assert_int_equal(environment_set("TEST_ENVIRONMENT", long_value),
+			 -ENOMEM);
+	assert_null(getenv("TEST_ENVIRONMENT"));
+	free(long_value);
+}
+
+static atomic_bool over;
+
+/* What stays is always found, and whole. */
+static void *reads(void *arg)
+{
+	while (!atomic_load(&over)) {
+		const char *stays = getenv("TEST_STAYS");
+		const char *comes = getenv("TEST_ENVIRONMENT_7");
+
+		if (stays == NULL || strcmp(stays, "here") != 0 ||
+		    (comes != NULL && strncmp(comes, "TEST_", 5) != 0))
+			return arg;
+	}
+	return NULL;
+}
+
+static void beside_readers(void **state)
+{
+	pthread_t threads[3];
+	char name[40];
+
+	(void)state;
+	assert_int_equal(environment_set("TEST_STAYS", "here"), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, reads, name),
+				 0);
+	for (int i = 0; i < 4000; i++) {
+		snprintf(name, sizeof(name), "TEST_ENVIRONMENT_%d", i % 400);
+		assert_int_equal(environment_set(name, i / 400 % 2 == 0 ? name
+									: NULL),
+				 0);
+	}
+	atomic_store(&over, true);
+	for (int i = 0; i < 3; i++) {
+		void *failed;
+
+		pthread_join(threads[i], &failed);
+		assert_null(failed);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sets),
+		cmocka_unit_test(refuses),
+		cmocka_unit_test(beside_readers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
