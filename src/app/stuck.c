@@ -55,6 +55,8 @@ static const char *kind_text(enum lua_where_kind kind)
 		return "LuaJIT's compiler";
 	case LUA_WHERE_LUA:
 		return "Lua";
+	case LUA_WHERE_TRACE_C:
+		return "compiled Lua or C code";
 	case LUA_WHERE_UNKNOWN:
 		return "Lua or C code";
 	default:

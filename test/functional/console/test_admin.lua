@@ -194,6 +194,38 @@ o.peer:send('\\set language lua\n\\fibers\n\n')
 tap.like(o:answer(), '^error: no such command', 'nor by the words of the console itself')
 tap.like(o:answer(), '^error: no such command', 'none of which is left')
 
+-- Of all that are declared: who has a lower level is refused, and what changes the server
+-- is for the highest alone.
+local ranks = { user = 1, operator = 2, admin = 3 }
+local harmless = { ['set anon'] = true, ['set severity-output'] = true,
+    ['set timeout cli'] = true, trace = true, profile = true, dump = true, show = true,
+    get = true, help = true, echo = true, prompt = true, quit = true, wait = true,
+    operator = true, user = true, take = true }
+for _, level in ipairs({ 'user', 'operator' }) do
+    local low = admin.connect(path)
+    low:ask(level)
+    local wrong, refused = {}, 0
+    for _, command in ipairs(all) do
+        local name = command.name
+        if ranks[command.level] > ranks[level] then
+            refused = refused + 1
+            for _, line in ipairs({ name, name .. ' ' .. (arguments[name] or '1 2 3') }) do
+                if not low:ask(line):find('^error: permission denied') then
+                    wrong[#wrong + 1] = line
+                end
+            end
+            if low:ask('help'):find('\n  ' .. name .. '[ \n]') then
+                wrong[#wrong + 1] = 'help ' .. name
+            end
+        elseif not harmless[name] and not harmless[name:match('^%S+')] then
+            wrong[#wrong + 1] = name .. ' is not for ' .. level
+        end
+    end
+    tap.same(wrong, {}, 'what is not for the level ' .. level)
+    tap.ok(refused > (level == 'user' and 30 or 15), 'is refused')
+    low:close()
+end
+
 o.peer:send('prompt p\n')
 tap.is(o.peer:read('> '), '\n> ', 'prompt p')
 o.peer:send('echo a\n')

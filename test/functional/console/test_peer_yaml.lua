@@ -162,10 +162,22 @@ local pieces = { 'a', 'b', 'word', ' ', ' ', '\n', '\n', '\n\n', '\t', ':', ': '
 math.randomseed(tonumber(os.getenv('NEAP_SEED')) or 7)
 local random = math.random
 
+-- A character of any script, and what stands for none.
+local function character()
+    local n = ({ random(0x80, 0x7ff), random(0x800, 0xd7ff), random(0xe000, 0xfffd),
+        random(0x300, 0x36f), random(0x2000, 0x206f), random(0xd800, 0xdfff) })[random(6)]
+    if n < 0x800 then
+        return string.char(0xc0 + math.floor(n / 64), 0x80 + n % 64)
+    end
+    return string.char(0xe0 + math.floor(n / 4096), 0x80 + math.floor(n / 64) % 64,
+        0x80 + n % 64)
+end
+
 local function text()
     local parts = {}
     for i = 1, random(0, random() < 0.1 and 60 or 6) do
-        parts[i] = pieces[random(#pieces)]
+        parts[i] = random(9) == 1 and character() or random(20) == 1
+            and string.char(random(0, 255)) or pieces[random(#pieces)]
     end
     return quoted(table.concat(parts))
 end
@@ -184,6 +196,16 @@ local function number()
     return ('%d / %d'):format(random(-99, 99), random(0, 99))
 end
 
+-- Whole ones at the edges of their types.
+local function edge()
+    local n = ('%d'):format(random(0, 9))
+    return ({ '9223372036854775807LL - ' .. n, '-9223372036854775807LL - 1 + ' .. n,
+        '18446744073709551615ULL - ' .. n, '9007199254740992 + ' .. n,
+        '-9007199254740992 - ' .. n, '2 ^ 63 - ' .. n, '4294967295 + ' .. n,
+        '1e14 - ' .. n, '1e15 + ' .. n, '0x' .. ('f'):rep(random(12)) .. 'ULL',
+        n .. 'LL', n .. 'ULL', '-0' })[random(13)]
+end
+
 local types = { 'int8_t', 'uint8_t', 'int16_t', 'uint16_t', 'int32_t', 'uint32_t', 'int64_t',
     'uint64_t', 'float', 'double', 'bool', 'char' }
 
@@ -194,7 +216,17 @@ local function cdata()
     return ("require('ffi').new('%s', %d)"):format(types[random(#types)], random(0, 1))
 end
 
-local value
+local value, list
+
+-- A list with holes: one that stays a list, most likely.
+local function holes(depth)
+    local parts = {}
+    for i = 1, random(2, 12) do
+        parts[i] = random(3) == 1 and 'nil' or value(depth - 1)
+    end
+    parts[#parts + 1] = value(0)
+    return '{' .. table.concat(parts, ', ') .. '}'
+end
 
 -- Tables that are in several places, and within themselves.
 local function shared()
@@ -213,7 +245,7 @@ local function shared()
         'return {a = t1}', 'return {t1, {t1}}', 'return t1, {b = t1}' })[random(6)]
 end
 
-local function list(depth)
+function list(depth)
     local parts = {}
     for i = 1, random(0, 4) do
         parts[i] = value(depth - 1)
@@ -226,11 +258,12 @@ function value(depth)
     if kind <= 3 then
         return text()
     elseif kind <= 5 then
-        return random(4) == 1 and cdata() or number()
+        return random(4) == 1 and cdata() or random(4) == 1 and edge() or number()
     elseif kind == 6 then
-        return ({ 'true', 'false', 'nil', '{}' })[random(4)]
+        return ({ 'true', 'false', 'nil', '{}', '{{}}', "require('yaml').NULL",
+            "require('json').NULL", 'print == nil' })[random(8)]
     elseif kind <= 8 then
-        return list(depth)
+        return random(6) == 1 and holes(depth) or list(depth)
     elseif kind == 9 then
         local key = random(3) == 1 and ('%d'):format(random(-40, 40)) or text()
         return ('{[%s] = %s}'):format(key, value(depth - 1))

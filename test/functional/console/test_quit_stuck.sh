@@ -75,6 +75,23 @@ run neap -e "local json, n = require('json'), 0
 	print(n > 2) os.exit(0)"
 out_is true
 
+# A loop that was compiled, where nothing makes it give way.
+cat > loop.lua <<'END'
+require('fiber').create(function()
+	require('fiber').name('looping')
+	io.open('looping', 'w'):close()
+	while true do end
+end)
+END
+line='neap --slice 0 loop.lua'
+"$NEAP_BIN" --slice 0 loop.lua 2> log &
+server=$!
+eventually test -e looping
+kill -s QUIT "$server"
+eventually lines "state: worker 1: fiber [0-9]* 'looping' runs, in [a-z ]*Lua" 1
+kill -s KILL "$server"
+wait "$server" 2> /dev/null
+
 # Generations of a configured server.
 cat > app.lua <<END
 local spins = require('cmod').load('$calls'):load('spins')

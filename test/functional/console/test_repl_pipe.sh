@@ -54,12 +54,15 @@ fiber = require('fiber')
 do fiber.set_limits(fiber.self(), {burst = 0.05}) while true do pcall(function() while true do end end) end end
 1+1
 END
-given < limit
-console
-code_is 0
-out_has "- error: 'console: execution limit of fiber ''console'': "
-out_has 'the limit is 0.050 s'
-out_has '- 2'
+# (The thread sanitizer keeps the ticks back that find it out.)
+if [ "${NEAP_SANITIZE:-}" != thread ]; then
+	given < limit
+	console
+	code_is 0
+	out_has "- error: 'console: execution limit of fiber ''console'': "
+	out_has 'the limit is 0.050 s'
+	out_has '- 2'
+fi
 
 # Several lines until they are a chunk; the rest at the end is an error.
 cat > lines <<'END'
