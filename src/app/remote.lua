@@ -366,7 +366,15 @@ function handlers.serve.action(call, object, head, ...)
     return code, told(txn)
 end
 
-handlers.serve.fetch, handlers.serve.filter = handlers.serve.action, handlers.serve.action
+-- These do not change the answer by its object.
+function handlers.serve.fetch(call, object, head, ...)
+    local txn = txn_of(object, head)
+    local value = outcome(txn, call(txn, ...))
+    txn.res = nil
+    return value, told(txn)
+end
+
+handlers.serve.filter = handlers.serve.fetch
 
 function handlers.serve.converter(call, _, _, ...)
     return result(call(...))
