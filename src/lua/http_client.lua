@@ -207,6 +207,10 @@ local function begin(self, method, url, body, opts)
     end
     local streams_out = streams and body == nil and (method == 'POST'
         or method == 'PUT' or method == 'PATCH')
+    local left -- bytes of a body in pieces whose length is known
+    if known['content-length'] ~= nil then
+        left = options.take_length(lines, known, streams_out, body)
+    end
     local list, http2 = options.of(url, opts, timeout)
     local what = name_of(method, url)
     if opts.unix_socket then -- who could not be reached: not the URL's host
@@ -223,12 +227,13 @@ local function begin(self, method, url, body, opts)
         return out_of_time(what, timeout)
     end
     local call, err = c.call(self.c, list, lines, body,
-        options.check_number(opts, 'max_body', streams and 0 or MAX_BODY, 1), flags)
+        options.check_number(opts, 'max_body', streams and 0 or MAX_BODY, 1), flags,
+        left or -1)
     if call == nil then
         return nil, err
     end
     return { call = call, what = what, timeout = timeout,
-             due = due_of(timeout), out = streams_out,
+             due = due_of(timeout), out = streams_out, left = left,
              lists = options.check_boolean(opts, 'header_lists', false),
              decoders = self.decoders }
 end
@@ -341,7 +346,7 @@ end
 --
 -- With `chunked = true` the result is a `stream` instead: of GET and others
 -- when the headers have come; of POST, PUT and PATCH without a body at once, to write the
--- body to. Yields: yes. Throws: wrong usage, cancelled, the deadline.
+-- body to, in chunks or, if a header `Content-Length` says how many, in so many bytes. Yields: yes. Throws: wrong usage, cancelled, the deadline.
 function client:request(method, url, body, opts)
     local self_, err = begin(self, method, url, body, opts)
     if self_ == nil then

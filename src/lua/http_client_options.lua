@@ -101,7 +101,8 @@ local function check_field(name, value)
             :format(name, type(value)))
     end
     value = tostring(value)
-    if name:lower() == 'content-length' and not value:find('^%d+$') then
+    if name:lower() == 'content-length' and
+       not (value:find('^%d+$') and #value < 16) then
         usage('http.client: Content-Length header value must be a non-negative '
             .. 'integer')
     elseif value:find('[%z\r\n]') then
@@ -129,6 +130,24 @@ local function header_lines(given)
         end
     end
     return lines, known
+end
+
+-- What the header says of the body, which libcurl says itself: so many bytes of one that
+-- comes in pieces, else nil.
+local function take_length(lines, known, streams_out, body)
+    local length = tonumber(known['content-length'])
+    if not streams_out and length ~= #(body or '') then
+        usage(('http.client: Content-Length is %s, and the body has %d bytes')
+            :format(known['content-length'], #(body or '')))
+    elseif not streams_out then
+        return nil
+    end
+    for i = #lines, 1, -1 do
+        if lines[i]:lower():find('^content%-length:') then
+            table.remove(lines, i)
+        end
+    end
+    return length
 end
 
 -- --- bodies ---
@@ -294,7 +313,7 @@ end
 M.check, M.check_number, M.check_boolean = check_options, check_number, check_boolean
 M.check_method, M.header_lines, M.form_of, M.encode, M.type_of =
     check_method, header_lines, form_of, encode, type_of
-M.encoders = encoders
+M.encoders, M.take_length = encoders, take_length
 M.set, M.set_method, M.of = set, set_method, options_of
 
 return M

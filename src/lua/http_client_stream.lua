@@ -120,7 +120,8 @@ function stream:_trailers()
 end
 
 --- stream:write(data, [timeout]) -> number | nil, err
--- Send @data as the next piece of the body: how many bytes these were. It waits, for
+-- Send @data as the next piece of the body: how many bytes these were; fewer, in the end
+-- 0, are those that a `Content-Length` of the request's has left. It waits, for
 -- @timeout seconds at most, while the server does not take what is there (256 KiB). Yields: yes. Throws: cancelled, the
 -- deadline, wrong usage.
 function stream:write(data, timeout)
@@ -131,6 +132,9 @@ function stream:write(data, timeout)
         usage('stream:write: the body of this request was sent')
     end
     local due = math.min(due_of(timeout), self.due)
+    if self.left ~= nil and #data > self.left then
+        data = data:sub(1, self.left)
+    end
     for from = 1, #data, 65536 do
         local ok, err = wait(self, ROOM, due)
         local ended = c.state(self.call)
@@ -145,6 +149,8 @@ function stream:write(data, timeout)
         end
         if not ok then
             return nil, err
+        elseif self.left ~= nil then
+            self.left = self.left - math.min(65536, #data - from + 1)
         end
     end
     return #data
@@ -154,10 +160,14 @@ end
 -- The body is complete: send its end, and wait, for @timeout seconds at most, for the
 -- headers of the response, which are
 -- in `stream.status`, `stream.headers` and so on afterwards; `stream:read()` has its body.
--- Yields: yes. Throws: cancelled, the deadline.
+-- Yields: yes. Throws: cancelled, the deadline; less than the `Content-Length` was written.
 function stream:finish(timeout)
     check_stream(self)
     if self.out and not self.sent_all then
+        if self.left ~= nil and self.left > 0 then
+            usage(('stream:finish: %d bytes of the Content-Length are left')
+                :format(self.left))
+        end
         self.sent_all = true
         c.send_end(self.call)
     end

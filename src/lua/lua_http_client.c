@@ -204,10 +204,11 @@ static bool add_headers(lua_State *L, int idx, struct http_call *call)
 }
 
 /*
- * call(client, options, headers, body, max_body, flags) -> call | nil, err
+ * call(client, options, headers, body, max_body, flags, size) -> call | nil, err
  * body: a string, or nil. flags: a string with `i` (the response is taken while it
  * comes), `o` (the body is given in pieces), `f` (redirects are followed),
- * `d` (encodings are undone), `2` (it may go by HTTP/2).
+ * `d` (encodings are undone), `2` (it may go by HTTP/2). size: of a body in pieces;
+ * negative: it is not known.
  */
 static int l_call(lua_State *L)
 {
@@ -219,17 +220,17 @@ static int l_call(lua_State *L)
 
 	luaL_checktype(L, 2, LUA_TTABLE);
 	luaL_checktype(L, 3, LUA_TTABLE);
-	lua_settop(L, 6);
-	call = lua_newuserdata(L, sizeof *call); /* 7 */
+	lua_settop(L, 7);
+	call = lua_newuserdata(L, sizeof *call); /* 8 */
 	call->easy = NULL;
 	lua_class_metatable(L, LUA_CLASS_HTTP_CALL);
-	lua_setmetatable(L, 7);
+	lua_setmetatable(L, 8);
 	lua_createtable(L, 2, 0);
 	lua_pushvalue(L, 1);
 	lua_rawseti(L, -2, 1);
 	lua_pushvalue(L, 4);
 	lua_rawseti(L, -2, 2);
-	lua_setfenv(L, 7);
+	lua_setfenv(L, 8);
 
 	if (http_call_create(call, box->client) != 0)
 		return fail_memory(L);
@@ -241,7 +242,8 @@ static int l_call(lua_State *L)
 	call->limit = (size_t)lua_tonumber(L, 5);
 	if (lua_type(L, 4) == LUA_TSTRING)
 		call->sent = lua_tolstring(L, 4, &call->sent_size);
-	size = call->streams_out ? -1 : (curl_off_t)call->sent_size;
+	size = call->streams_out ? (curl_off_t)lua_tonumber(L, 7)
+				 : (curl_off_t)call->sent_size;
 	posts = strchr(flags, 'p') != NULL;
 	if (!set_options(L, 2, call) || !add_headers(L, 3, call))
 		return fail_memory(L);

@@ -48,10 +48,14 @@ misuse('its value has a line end', 'a value with one', 'GET', 'http://a/', nil,
     { headers = { a = 'x\r\nEvil: 1' } })
 misuse('its value has a line end', 'a value with a zero byte', 'GET', 'http://a/', nil,
     { headers = { a = 'x\0' } })
-for _, value in ipairs({ 'x', '-1', '1x', '', '1.5' }) do
+for _, value in ipairs({ 'x', '-1', '1x', '', '1.5', '9999999999999999' }) do
     misuse('Content%-Length header value must be', 'a length of ' .. value, 'POST',
         'http://a/', nil, { headers = { ['content-Length'] = value } })
 end
+misuse('Content%-Length is 3, and the body has 2 bytes', 'another length than that',
+    'POST', 'http://a/', 'ab', { headers = { ['Content-Length'] = '3' } })
+misuse('and the body has 0 bytes', 'a length without a body', 'POST', 'http://a/', nil,
+    { headers = { ['Content-Length'] = 3 } })
 for _, value in ipairs({ true, print, { { 'a' } }, require('json').NULL }) do
     misuse('a string or a number, not ' .. type(type(value) == 'table' and value[1] or value),
         'a header that is neither', 'GET', 'http://a/', nil, { headers = { a = value } })

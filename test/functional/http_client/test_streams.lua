@@ -189,6 +189,32 @@ tap.is(s:read(100), tostring(64 * MIB), 'every byte')
 s:close()
 
 -- Both at once.
+-- So many bytes as its header says, and not in chunks.
+local fields
+httpd:route({ path = '/length', stream = true }, function(req)
+    fields = { req:header('content-length'), req:header('transfer-encoding') }
+    return req:read()
+end)
+for _, length in ipairs({ '8', 8, 200000 }) do
+    s = assert(http.post(base .. '/length', nil,
+        { chunked = true, headers = { ['content-length'] = length } }))
+    tap.throws(function() s:finish() end, length .. ' bytes of the Content%-Length are left',
+        'none is there yet')
+    local text = ('x'):rep(length - 3)
+    tap.is(s:write(text), length - 3, 'a part')
+    tap.is(s:write('yyyyy'), 3, 'and what there is room for')
+    tap.is(s:write('z') + s:write(''), 0, 'then nothing')
+    tap.ok(s:read(1e6) == text .. 'yyy', 'the body has ended by itself')
+    tap.ok(s:finish(), 'finish')
+    tap.same(fields, { tostring(length) }, 'as the server was told')
+    s:close()
+end
+s = assert(http.put(base .. '/length', 'abc',
+    { chunked = true, headers = { ['content-length'] = '3' } }))
+tap.is(s:read(10), 'abc', 'of a body that is there')
+tap.same(fields, { '3' }, 'too')
+s:close()
+
 s = assert(http.post(base .. '/echo', nil, { chunked = true }))
 s:write(('a'):rep(1024))
 tap.is(s:read(1024), ('a'):rep(1024), 'an answer before the end')
