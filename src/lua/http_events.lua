@@ -34,6 +34,13 @@ local function put(self, text)
     if self.ended then
         return nil, self.err
     end
+    if c.is_ending(self.writer.req) then
+        -- It would hold the server until it is cut; who is ended comes again.
+        self.ended = true
+        self.writer:finish()
+        self.err = select(2, self.writer:write(text))
+        return nil, self.err
+    end
     self.writing = true
     local done, ok, err = pcall(self.writer.write, self.writer, text)
     self.writing = false
@@ -55,7 +62,7 @@ local function beat(self)
     require('fiber').name('http events')
     while not self.ended and not c.is_gone(self.writer.req) do
         local rest = self.last + self.heartbeat - self.clock()
-        if rest > 0 then
+        if rest > 0 and not c.is_ending(self.writer.req) then
             c.wait_change(self.writer.req, rest)
         elseif not put(self, ':\n\n') then
             break
@@ -124,7 +131,8 @@ end
 -- Send @event: a string, its data, or `{data=, event=, id=, retry=, comment=}`;
 -- `data` may have several lines, `retry` is in seconds. It is waited until the peer
 -- has read enough of what came before; several fibers may send. Nil: the peer has
--- gone, or the stream has ended. Yields: maybe. Throws: what cannot be sent;
+-- gone, or the stream has ended, as it does when the server stops: the browser comes
+-- again, to who serves then. Yields: maybe. Throws: what cannot be sent;
 -- cancelled; the deadline.
 function events:send(event)
     if type(event) == 'string' or type(event) == 'number' then

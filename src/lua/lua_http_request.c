@@ -517,6 +517,15 @@ static int l_is_gone(lua_State *L)
 	return 1;
 }
 
+/* is_ending(req) -> boolean: the server drains. */
+static int l_is_ending(lua_State *L)
+{
+	struct http_request *req = lua_http_find_request(L, 1);
+
+	lua_pushboolean(L, req != NULL && http_request_is_ending(req));
+	return 1;
+}
+
 /* has_ended(req) -> boolean: its peer sends no more. */
 static int l_has_ended(lua_State *L)
 {
@@ -643,6 +652,7 @@ void lua_http_push_request_half(lua_State *L)
 		{ "fields", l_fields },
 		{ "change", l_change },
 		{ "is_gone", l_is_gone },
+		{ "is_ending", l_is_ending },
 		{ "has_ended", l_has_ended },
 		{ "is_request", l_is_request },
 		{ "tls_info", l_tls_info },

@@ -274,6 +274,8 @@ void http1__retire(struct http1_conn *c)
 		http2__retire(c);
 		return;
 	}
+	if (c->req != NULL)
+		cond_broadcast(&c->req->ready); /* it has no end, perhaps */
 	if (c->busy || c->req != NULL || c->in.size > 0 || c->last)
 		return; /* what it is at is its last */
 	stream_flush(&c->stream);

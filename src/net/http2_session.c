@@ -311,6 +311,18 @@ static void last_call(struct http1_conn *c)
 		http1__close(c);
 }
 
+/* What has no end by itself can have one. */
+static void tell_of_end(struct http2 *h2)
+{
+	list_foreach(link, &h2->streams) {
+		struct http2_stream *s =
+			list_entry(link, struct http2_stream, link);
+
+		if (s->req != NULL)
+			cond_broadcast(&s->req->ready);
+	}
+}
+
 void http2__retire(struct http1_conn *c)
 {
 	static const uint8_t mark[8] = "the end";
@@ -327,6 +339,7 @@ void http2__retire(struct http1_conn *c)
 		}
 	} else {
 		h2->ending = true;
+		tell_of_end(h2);
 		h2->end_due_ms = http1__now_ms() + HTTP2_CALM_MS;
 		http2__watch(h2);
 		if (nghttp2_submit_shutdown_notice(h2->session) != 0 ||

@@ -146,6 +146,11 @@ bool http_request_is_gone(const struct http_request *req)
 	return req->conn == NULL || req->abandoned;
 }
 
+bool http_request_is_ending(const struct http_request *req)
+{
+	return req->conn != NULL && req->server->draining;
+}
+
 bool http_request_has_ended(const struct http_request *req)
 {
 	return http_request_is_gone(req) ||

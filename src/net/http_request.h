@@ -139,6 +139,10 @@ bool http_request_tls_info(const struct http_request *req,
 /** True when nobody waits for the answer any more. */
 bool http_request_is_gone(const struct http_request *req);
 
+/** True when the server drains: nothing that has no end goes on. Who waits for
+ * http_request_ready() is told. */
+bool http_request_is_ending(const struct http_request *req);
+
 /** True when its peer will send no more: most that do so have gone. Of HTTP/2 as
  * http_request_is_gone(). */
 bool http_request_has_ended(const struct http_request *req);

@@ -85,5 +85,58 @@ for _, options in ipairs({ 5, { heartbeat = 0 }, { heartbeat = 'x' }, { hartbeat
     local text = ask(function(req) req:events(options) end)
     tap.ok(text:find('^HTTP/1.1 500'), 'wrong use')
 end
+
+-- A server that stops ends them, those that say nothing for long and those of HTTP/2 too:
+-- nobody is cut.
+local http = require('http.client')
+local two = http_server.new('127.0.0.1', 0, { http2 = true })
+local told, begun = 0, 0
+two:route({ path = '/sends' }, function(req)
+    local events = req:events()
+    begun = begun + 1
+    while events:send('x') do
+        fiber.sleep(0.001)
+    end
+    told = told + 1
+end)
+two:route({ path = '/waits' }, function(req)
+    local events = req:events()
+    events:send('x')
+    begun = begun + 1
+    while not req:is_gone() do -- too long for any drain
+        fiber.sleep(0.01)
+    end
+    told = told + 1
+end)
+two:start()
+local ends, readers = {}, 0
+for _, path in ipairs({ '/sends', '/waits' }) do
+    local one = raw.connect(two:port())
+    one:send(('GET %s HTTP/1.1\r\nHost: a\r\n\r\n'):format(path))
+    readers = readers + 2
+    fiber.create(function()
+        local text = one:read()
+        ends[#ends + 1] = text:sub(-7)
+        one:close()
+    end)
+    fiber.create(function()
+        local stream = http.get(('http://127.0.0.1:%d%s'):format(two:port(), path),
+            { http_version = '2-prior-knowledge', chunked = true })
+        local piece, err
+        repeat
+            piece, err = stream:read()
+        until piece == nil or piece == ''
+        ends[#ends + 1] = err and tostring(err) or '\r\n0\r\n\r\n'
+        stream:close()
+    end)
+end
+raw.until_true(function() return begun == readers end)
+tap.is(two:stop(50), true, 'nothing was cut')
+raw.until_true(function() return #ends == readers end)
+for i = 1, readers do
+    tap.is(ends[i], '\r\n0\r\n\r\n', 'a whole answer')
+end
+raw.until_true(function() return told == readers end)
+tap.ok(true, 'the handlers find out')
 tap.done()
 os.exit(0)
