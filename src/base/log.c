@@ -82,7 +82,9 @@ void log_set_format(enum log_format format)
 
 void log_set_fiber_id(log_fiber_id_f fn)
 {
+	pthread_mutex_lock(&sink.lock);
 	sink.fiber_id = fn;
+	pthread_mutex_unlock(&sink.lock);
 }
 
 void log_set_worker(int id)
