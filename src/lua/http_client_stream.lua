@@ -80,11 +80,17 @@ function stream:read(what, timeout)
             usage('stream:read: a delimiter is a string that is not empty')
         end
     end
-    local ok, err = self:_head()
+    local due, seen = math.min(due_of(timeout), self.due), 0
+    local ok, err = true, nil
+    if self.status == nil and timeout ~= nil then
+        ok, err = wait(self, HEADERS, due)
+    end
+    if ok then
+        ok, err = self:_head()
+    end
     if not ok then
         return nil, err
     end
-    local due, seen = math.min(due_of(timeout), self.due), 0
     local any = what == nil
     c.window(self.call, math.max(WINDOW, #delimiters > 0 and 0 or limit))
     while true do

@@ -209,6 +209,11 @@ for _, length in ipairs({ '8', 8, 200000 }) do
     tap.same(fields, { tostring(length) }, 'as the server was told')
     s:close()
 end
+s = assert(http.post(base .. '/echo', nil, { chunked = true }))
+local early, why = s:read(1, 0.01)
+tap.ok(early == nil and why.type == 'TimedOut', 'a time for a body whose answer has not begun')
+tap.is(s:write('late') .. tostring(s:finish()) .. s:read(10), '4truelate', 'and nothing is lost')
+s:close()
 s = assert(http.put(base .. '/length', 'abc',
     { chunked = true, headers = { ['content-length'] = '3' } }))
 tap.is(s:read(10), 'abc', 'of a body that is there')
