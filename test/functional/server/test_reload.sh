@@ -19,7 +19,7 @@ port=$(free_port) lines=$(free_port)
 # Somebody else's.
 "$NEAP_BIN" -e "local s = require('socket')('AF_INET', 'SOCK_STREAM', 'tcp')
 	s:bind('127.0.0.1', 0) s:listen() print(s:name().port) io.flush()
-	require('fiber').sleep(1e6)" > taken &
+	require('fiber').sleep(3600)" > taken &
 other=$!
 trap 'kill -s KILL $other 2> /dev/null || true' EXIT
 eventually [ -s taken ]
@@ -166,6 +166,7 @@ for i in 1 2 3 4; do
 done
 kill -s TERM $server
 finish
+trap 'kill -s KILL $other 2> /dev/null || true' EXIT
 code_is 0
 for i in 1 2 3 4; do
 	lost=0
@@ -192,5 +193,6 @@ done
 eventually rests_at "$threads_before" "$descriptors_before"
 kill -s TERM $server
 finish
+trap 'kill -s KILL $other 2> /dev/null || true' EXIT
 code_is 0
 kill -s KILL $other
