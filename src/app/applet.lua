@@ -44,17 +44,17 @@ end
 local HTTP = common({})
 
 local http_mt = make_class('AppletHTTP', HTTP, {
-    method = function(self) return self.txn.req.method end,
+    method = function(self) return self.txn._req.method end,
     version = function(self)
-        local proto = self.txn.req.proto
+        local proto = self.txn._req.proto
         return ('HTTP/%d.%d'):format(proto[1], proto[2])
     end,
-    path = function(self) return self.txn.req.target:match('^[^?]*') end,
-    qs = function(self) return self.txn.req.query end,
+    path = function(self) return self.txn._req.target:match('^[^?]*') end,
+    qs = function(self) return self.txn._req.query end,
     length = function(self)
-        return tonumber(self.txn.req:header('content-length')) or 0
+        return tonumber(self.txn._req:header('content-length')) or 0
     end,
-    headers = function(self) return fields.tables(self.txn.req:fields()) end,
+    headers = function(self) return fields.tables(self.txn._req:fields()) end,
 })
 
 -- http(txn) -> applet
@@ -116,7 +116,7 @@ local function begin(self)
     if self.reason then
         self.txn:set_reason(self.reason)
     end
-    self.writer = self.txn.req:stream({ status = self.status,
+    self.writer = self.txn._req:stream({ status = self.status,
         headers = self._headers })
     if held ~= '' then
         return self.writer:write(held)

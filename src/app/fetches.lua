@@ -195,15 +195,15 @@ M.fe_name = simple('string', listener('name'), 'The name of the listener.',
 -- --- addresses of the connection ---
 
 local function peer_of(txn)
-    if txn.req then
-        return txn.req.peer
+    if txn._req then
+        return txn._req.peer
     end
     return txn.socket and txn.socket:peer()
 end
 
 local function own_of(txn)
-    if txn.req then
-        return txn.req.own_address
+    if txn._req then
+        return txn._req.own_address
     end
     return txn.socket and txn.socket:name()
 end
@@ -258,7 +258,7 @@ M.dst_is_local = simple('boolean', local_fetch(own_of),
 -- --- TLS ---
 
 local function tls_of(txn)
-    local req = txn.req
+    local req = txn._req
     if req then
         if req.scheme ~= 'https' then
             return nil
@@ -276,8 +276,8 @@ local function tls(field)
 end
 
 M.ssl_fc = simple('boolean', function(txn)
-    if txn.req then
-        return txn.req.scheme == 'https'
+    if txn._req then
+        return txn._req.scheme == 'https'
     end
     return tls_of(txn) ~= nil
 end, 'The connection has TLS.')

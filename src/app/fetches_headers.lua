@@ -87,7 +87,7 @@ local request = { needs = 'request', prefix = 'req' }
 
 -- The fields as {name, value, ..}; a server's request object can give them.
 local function request_fields(txn)
-    local req = txn.req
+    local req = txn._req
     if req == nil then
         return {}
     end
@@ -97,7 +97,7 @@ request.fields = request_fields
 
 -- A line when there is only one without a comma, else true; nil: there is none.
 function request.single(txn, name)
-    local req = txn.req
+    local req = txn._req
     local joined = req and req:header(name)
     if joined == nil then
         return nil
@@ -128,7 +128,7 @@ local response = { needs = 'response', prefix = 'res' }
 
 -- The field @name of an answer, a text or a list; its names may have any case.
 local function response_field(txn, name)
-    local headers = txn.res and txn.res.headers
+    local headers = txn._res and txn._res.headers
     if headers == nil then
         return nil
     end
@@ -145,12 +145,12 @@ end
 
 function response.fields(txn)
     local names, fields = {}, {}
-    for name in pairs(txn.res and txn.res.headers or {}) do
+    for name in pairs(txn._res and txn._res.headers or {}) do
         names[#names + 1] = name
     end
     sort(names)
     for _, name in ipairs(names) do
-        local value = txn.res.headers[name]
+        local value = txn._res.headers[name]
         for _, v in ipairs(type(value) == 'table' and value or { value }) do
             fields[#fields + 1], fields[#fields + 2] = lower(name), tostring(v)
         end

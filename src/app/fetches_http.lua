@@ -18,7 +18,7 @@ local M = {}
 -- --- the request line ---
 
 local function target_of(txn)
-    local req = txn.req
+    local req = txn._req
     return req and req.target
 end
 
@@ -63,13 +63,13 @@ local function query(txn)
 end
 
 local function host(txn)
-    return txn.req:header('host') or ''
+    return txn._req:header('host') or ''
 end
 
 local function base(txn)
     local text = path(txn)
     if text == nil then
-        return txn.req and host(txn)
+        return txn._req and host(txn)
     end
     return host(txn) .. text
 end
@@ -77,7 +77,7 @@ end
 local function baseq(txn)
     local text = pathq(txn)
     if text == nil then
-        return txn.req and host(txn)
+        return txn._req and host(txn)
     end
     return host(txn) .. text
 end
@@ -90,7 +90,7 @@ local function hash(text)
 end
 
 M.method = plain('string', 'request', function(txn)
-    local req = txn.req
+    local req = txn._req
     return req and req.method
 end, 'The method, as "GET".', { match = 'method' })
 
@@ -106,7 +106,7 @@ M.baseq = plain('string', 'request', baseq, 'The Host, the path and the query.')
 -- The four bytes of a hash and those of the client's address.
 local function with_source(of)
     return function(txn)
-        local n, peer = of(txn), txn.req and txn.req.peer
+        local n, peer = of(txn), txn._req and txn._req.peer
         local address = peer and type(peer.port) == 'number' and
             values.address_bytes(peer.host)
         return n and char(floor(n / 16777216), floor(n / 65536) % 256, floor(n / 256) % 256,
@@ -156,12 +156,12 @@ M.url_port = plain('integer', 'request', function(txn)
 end, 'The port in such a target.')
 
 M['req.ver'] = plain('string', 'request', function(txn)
-    local proto = txn.req and txn.req.proto
+    local proto = txn._req and txn._req.proto
     return proto and proto[1] .. '.' .. proto[2]
 end, 'The version of HTTP, as "1.1".', { also = { 'req_ver' } })
 
 M['capture.req.ver'] = plain('string', 'request', function(txn)
-    local proto = txn.req and txn.req.proto
+    local proto = txn._req and txn._req.proto
     return proto and 'HTTP/' .. proto[1] .. '.' .. proto[2]
 end, 'The version of HTTP, as "HTTP/1.1".')
 
@@ -171,12 +171,12 @@ M['capture.req.uri'] = plain('string', 'request', function(txn)
 end, 'The path and the query as they were sent, or another target.')
 
 M.fc_http_major = plain('integer', 'request', function(txn)
-    local proto = txn.req and txn.req.proto
+    local proto = txn._req and txn._req.proto
     return proto and proto[1]
 end, 'The major version of HTTP: 1 or 2.')
 
 M['req.proto_http'] = plain('boolean', 'request', function(txn)
-    return txn.req ~= nil
+    return txn._req ~= nil
 end, 'It is HTTP.', { also = { 'req_proto_http' } })
 
 -- --- parameters ---
@@ -303,7 +303,7 @@ end
 
 -- Nil: it comes in pieces, and has not come.
 local function body_of(txn)
-    local req = txn.req
+    local req = txn._req
     if req == nil then
         return nil
     end
@@ -320,7 +320,7 @@ M['req.body_len'] = plain('integer', 'request', function(txn)
 end, 'Bytes of the body.', { body = true })
 
 M['req.body_size'] = plain('integer', 'request', function(txn)
-    local length = txn.req and txn.req:header('content-length')
+    local length = txn._req and txn._req:header('content-length')
     if length then
         return integer_of(length)
     end
@@ -349,7 +349,7 @@ end, 'The parameter of that name in a body that is a form, or any; escapes stay 
 local decode = values.encoder('base64_decode', 1, 1, 'bool', false)
 
 local function authorization(txn, field)
-    local text = txn.req and txn.req:header(field or 'authorization')
+    local text = txn._req and txn._req:header(field or 'authorization')
     if text == nil then
         return nil
     end
@@ -402,12 +402,12 @@ end, 'The token of a Bearer Authorization, or of another field.', {
 -- --- the answer ---
 
 M.status = plain('integer', 'response', function(txn)
-    return txn.res and txn.res.status
+    return txn._res and txn._res.status
 end, 'The status of the answer.', { also = { 'txn.status' } })
 
 M['res.ver'] = plain('string', 'response', function(txn)
-    local proto = txn.req and txn.req.proto
-    if proto == nil or txn.res == nil then
+    local proto = txn._req and txn._req.proto
+    if proto == nil or txn._res == nil then
         return nil
     end
     return proto[1] == 1 and '1.1' or proto[1] .. '.' .. proto[2]

@@ -72,7 +72,7 @@ local function invoke_until(txn, stage, op, ...)
         local r = invoke(txn, stage, op, ...)
         if r == nil or r.code ~= WAIT then
             return r
-        elseif txn.req and txn.req:is_gone() then
+        elseif txn._req and txn._req:is_gone() then
             error('the peer has gone', 0)
         end
         require('fiber').sleep(r.wake and r.wake / 1000 or WAIT_S)
@@ -94,7 +94,7 @@ end
 local function change_request(txn, r)
     local http = txn.http
     if r.fields then
-        txn.req:set_fields(r.fields)
+        txn._req:set_fields(r.fields)
     end
     if r.method then
         http:req_set_method(r.method)
@@ -162,8 +162,8 @@ local function attach(txn, spec, args)
     end
     stage.has = r.has
     filters[#filters + 1] = stage
-    if txn.res == nil then
-        start(txn, stage, false, txn.req and request_head(txn.req))
+    if txn._res == nil then
+        start(txn, stage, false, txn._req and request_head(txn._req))
     end
 end
 
@@ -192,7 +192,7 @@ local source_mt = { __index = source }
 local function is_empty(txn)
     local ok, body = true, txn._body -- a rule has read it
     if body == nil then
-        ok, body = pcall(function() return txn.req.body end)
+        ok, body = pcall(function() return txn._req.body end)
     end
     return ok and body == ''
 end
@@ -201,7 +201,7 @@ local function begin(txn)
     for _, stage in ipairs(txn.filters) do
         if stage.has.http_headers and stage.begun[false] and not stage.off then
             local r = invoke_until(txn, stage, 'headers', false,
-                request_head(txn.req))
+                request_head(txn._req))
             if r then
                 change_request(txn, r)
             end
@@ -228,7 +228,7 @@ local function take_raw(self, timeout)
         text = sub(kept, at + 1, at + PIECE)
         last = at + #text >= #kept
     else
-        local req = self.txn.req
+        local req = self.txn._req
         text, err = req:read({ chunk = PIECE, least = 1 }, timeout)
         if text == nil then
             return nil, err
@@ -305,7 +305,7 @@ local function wrap_for(txn)
 end
 
 local function has_body(txn, status)
-    return txn.req.method ~= 'HEAD' and status ~= 204 and status ~= 304
+    return txn._req.method ~= 'HEAD' and status ~= 204 and status ~= 304
 end
 
 -- Of a filter's own: what it changes counts when its callback has returned.
@@ -318,7 +318,7 @@ end
 local function pass_head(txn, status, headers)
     txn.answering = true
     local head = { status = status, fields = fields.of(headers),
-                   version = version_of(txn.req) }
+                   version = version_of(txn._req) }
     local length
     for _, stage in ipairs(txn.filters) do
         start(txn, stage, true, copy(head))
@@ -356,7 +356,7 @@ end
 
 -- Send what comes of the rest of @body, behind what is held; without one the head alone.
 local function send_rest(txn, status, headers, held, body, at)
-    local req = txn.req
+    local req = txn._req
     req._on_head = nil -- which has been
     txn.begun = true
     local writer = wrap_for(txn)(req:stream({ status = status, headers = headers }))
@@ -377,7 +377,7 @@ local function respond(txn, resp)
         pass_head(txn, resp.status or 200, resp.headers)
     if not through or body == '' then
         finish(txn, true)
-        if off and txn.req.method == 'HEAD' then -- its length is not that of GET
+        if off and txn._req.method == 'HEAD' then -- its length is not that of GET
             return send_rest(txn, status, headers)
         end
         return { status = status, headers = headers, body = resp.body }

@@ -2,7 +2,7 @@
 -- made of a copy of its header, and asks the request's worker for the rest (require
 -- 'neap.remote', which is no public module).
 --
---     shared state: f(txn, ..) -> txn.req:read() -- object:call('internal', 'op') -->
+--     shared state: f(txn, ..) -> txn._req:read() -- object:call('internal', 'op') -->
 --     worker:       op(object, changes, 'read', ..) -> the request itself
 --
 -- Each such call wakes two threads. So what the copy can answer is not asked for, and what a
@@ -26,7 +26,7 @@ local M = {}
 
 -- What has been changed there: {fields =, set = {name = value}}.
 local function apply(txn, changes)
-    local req = txn.req
+    local req = txn._req
     for name, value in pairs(changes.set or {}) do
         req[name] = value
     end
@@ -42,7 +42,7 @@ function handlers.settle(txn, after)
         apply(txn, after.changes)
     end
     if response then
-        local res = txn.res
+        local res = txn._res
         res.headers = fields.map(response.fields)
         res.status, res.reason = response.status, response.reason
     end
@@ -73,7 +73,7 @@ function ops.set_reason(txn, text)
 end
 
 function ops.stream(txn, options)
-    txn.writer = txn.req:stream(options)
+    txn.writer = txn._req:stream(options)
 end
 
 function ops.write(txn, text)
@@ -320,9 +320,9 @@ local function txn_of(object, head)
         txn._object, txn._remote, txn._link = object, true, link
         object:set_priv(txn)
     elseif head.fields then
-        update_request(txn.req, head)
+        update_request(txn._req, head)
     end
-    txn.res = head.response and { status = head.status, reason = head.reason,
+    txn._res = head.response and { status = head.status, reason = head.reason,
                                   headers = fields.map(head.response) } or nil
     return txn
 end
@@ -330,7 +330,7 @@ M.txn_of = txn_of
 
 -- What the worker is told besides a function's result; nil: nothing.
 local function told(txn)
-    local link, res, answer = txn._link, txn.res, txn.answer
+    local link, res, answer = txn._link, txn._res, txn.answer
     local changes, level = link.changes, txn.log_level
     if changes == nil and res == nil and answer == nil and level == nil then
         return nil
@@ -370,7 +370,7 @@ end
 function handlers.serve.fetch(call, object, head, ...)
     local txn = txn_of(object, head)
     local value = outcome(txn, call(txn, ...))
-    txn.res = nil
+    txn._res = nil
     return value, told(txn)
 end
 
@@ -385,7 +385,7 @@ function handlers.serve.service(call, object, head, ...)
     local made = txn.socket and applet.tcp(txn) or applet.http(txn)
     local resp
     outcome(txn, call(made, ...))
-    if txn.req then
+    if txn._req then
         resp = applet.finish_http(made)
     end
     return resp, told(txn)

@@ -99,8 +99,8 @@ local function write(self, txn)
 end
 
 local function write_access(self, txn, access)
-    local res, head = txn.res, access.head
-    txn.res = { status = access.status, headers = res and res.headers or {} }
+    local res, head = txn._res, access.head
+    txn._res = { status = access.status, headers = res and res.headers or {} }
     txn.started, txn.time_total = access.time, ms(access.duration)
     txn.time_user = txn.time_total
     txn.bytes_in, txn.bytes_out = access.received, access.sent
@@ -137,13 +137,13 @@ function log:begin(txn)
     end
     txn._note, txn._seen = n, clock()
     self.waiting[n] = txn
-    txn.req:set_note(n)
+    txn._req:set_note(n)
 end
 
 -- keep(txn): the answer is about to be sent, what is asked of the request is copied.
 function log:keep(txn)
     if txn._kept == nil then
-        local ok, copy = pcall(copy_request, txn.req)
+        local ok, copy = pcall(copy_request, txn._req)
         txn._kept = ok and copy or refused_request({})
         txn:session(false)
     end
@@ -153,7 +153,7 @@ local function settle(self, txn)
     self.waiting[txn._note] = nil
     self.free[#self.free + 1] = txn._note
     local access, copy = txn._access, txn._kept
-    txn.req, txn.source = copy, nil
+    txn._req, txn.source = copy, nil
     if access then
         copy.peer = copy.peer or peer_of(access) -- who has gone
         write_access(self, txn, access)

@@ -100,7 +100,7 @@ end
 
 local failed = {
     deny = function(txn)
-        txn.answer = plain(txn.res and 502 or 403)
+        txn.answer = plain(txn._res and 502 or 403)
         return DONE
     end,
     error = function(txn)
@@ -123,7 +123,7 @@ local codes = {
         return DONE
     end,
     [act.INVALID] = function(txn)
-        txn.answer = plain(txn.res and 502 or 400)
+        txn.answer = plain(txn._res and 502 or 400)
         return DONE
     end,
 }
@@ -261,15 +261,15 @@ local function header_rule(change)
     return function(env, place, map)
         local list = templates(env, place, map, env.response)
         return function(txn)
-            local res = txn.res
-            local all = res and fields.of(res.headers) or txn.req:fields()
+            local res = txn._res
+            local all = res and fields.of(res.headers) or txn._req:fields()
             for i = 1, #list do
                 all = change(all, list[i][1], list[i][2](txn))
             end
             if res then
                 res.headers = fields.map(all)
             else
-                txn.req:set_fields(all)
+                txn._req:set_fields(all)
             end
         end
     end
@@ -362,7 +362,7 @@ end
 
 kinds['set-status'] = function(_, _, status)
     return function(txn)
-        txn.res.status, txn.res.reason = status, nil
+        txn._res.status, txn._res.reason = status, nil
     end
 end
 
@@ -413,7 +413,7 @@ local function file_rule(env, file, status, headers)
         return status or code, map
     end
     return function(txn)
-        local req = txn.req
+        local req = txn._req
         local path, on_head = req._target_path, req._on_head
         req._target_path, req._whole = '/', status ~= false
         req._on_head = function(code, map)
@@ -455,7 +455,7 @@ end
 function kinds.static(env, _, folder)
     local files = require('http.server').files(env.prefix or '/', folder)
     return function(txn)
-        local resp, mine = files(txn.req)
+        local resp, mine = files(txn._req)
         if mine then
             txn.answer = resp or 'sent'
             return DONE
@@ -539,7 +539,7 @@ function M.compile_one(rule, env)
     end
     spec.may_fail = strict.may_fail or spec.condition_may_fail
     return failure.rule(run, condition, spec), failure.rule(function(txn)
-        c.trace(txn.req, 'rule', spec.label)
+        c.trace(txn._req, 'rule', spec.label)
         return run(txn)
     end, condition, spec), note
 end

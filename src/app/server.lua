@@ -27,12 +27,12 @@ local finish_txn = txns.finish
 
 -- Response rules may change what is sent, before it is.
 local function with_rules(txn, run, resp)
-    txn.res, txn.answer = resp, nil
+    txn._res, txn.answer = resp, nil
     resp.status = resp.status or 200
     resp.headers = fields.map(fields.of(resp.headers))
     run(txn)
     if txn.answer == 'close' then
-        return txn.req:abort()
+        return txn._req:abort()
     end
     return txn.answer or resp
 end
@@ -47,7 +47,7 @@ local function run_service(txn)
         end
         c.log_error(value)
         if own.writer or txn.writer then
-            return txn.req:abort()
+            return txn._req:abort()
         end
         return rules.plain(500)
     end
@@ -66,7 +66,7 @@ end
 local function answer_of(txn)
     local answer = txn.answer
     if answer == 'close' then
-        return txn.req:abort()
+        return txn._req:abort()
     elseif answer == 'sent' then
         return nil
     end
@@ -84,7 +84,7 @@ end
 -- No rule has answered.
 local function respond_with_file(txn, listener)
     for _, serve in ipairs(listener.files) do
-        local resp, mine = serve(txn.req)
+        local resp, mine = serve(txn._req)
         if mine then
             return resp
         end
@@ -103,7 +103,7 @@ local function respond(listener, txn)
     local resp = (done and run_service or respond_with_file)(txn, listener)
     if txn.refused then
         if resp == nil then -- the answer has begun
-            return txn.req:abort()
+            return txn._req:abort()
         end
         return refusal(txn)
     end
@@ -112,7 +112,7 @@ end
 
 -- What stands behind the status is told apart from the rest.
 local function set_phrase(txn, resp)
-    txn.req:_set_phrase(resp and resp.reason)
+    txn._req:_set_phrase(resp and resp.reason)
     if resp then
         resp.reason = nil
     end
@@ -126,7 +126,7 @@ local function ended(txn, ok, ...)
     end
     if log == nil then
         finish_txn(txn)
-    elseif txn.req then
+    elseif txn._req then
         log:finish(txn)
     else
         log:finish_tcp(txn)
@@ -151,14 +151,14 @@ local function serve(listener, txn)
         set_phrase(txn, resp)
     end
     if resp and txn.filters and not txn.refused then
-        txn.res = resp
+        txn._res = resp
         resp = chain.respond(txn, resp)
         if resp == false then
             resp = refusal(txn)
             set_phrase(txn, resp)
         end
     end
-    txn.res = resp or txn.res
+    txn._res = resp or txn._res
     return resp
 end
 
@@ -184,7 +184,7 @@ local function make_handler(listener)
                 if resp == nil then
                     error('a rule has closed the connection', 0)
                 end
-                txn.res = resp
+                txn._res = resp
                 if resp ~= own then -- what would be sent behind it is of the other one
                     txn.replaced = resp
                     error('a rule has given another answer', 0)

@@ -62,19 +62,19 @@ local function text_field(f, kind)
 end
 
 local function query_field(txn)
-    local target = txn.req and txn.req.target
+    local target = txn._req and txn._req.target
     local mark = target and find(target, '?', 1, true)
     return mark and sub(target, mark) or ''
 end
 
 local function path_field(txn)
-    local target = txn.req and txn.req.target
+    local target = txn._req and txn._req.target
     local mark = target and find(target, '?', 1, true)
     return mark and sub(target, 1, mark - 1) or target
 end
 
 local function line_field(txn)
-    local req = txn.req
+    local req = txn._req
     if req == nil then
         return nil
     end
@@ -83,7 +83,7 @@ end
 
 local function frontend_field(txn)
     local name = txn.listener and txn.listener.name
-    if name and txn.req and txn.req.scheme == 'https' then
+    if name and txn._req and txn._req.scheme == 'https' then
         return name .. '~'
     end
     return name

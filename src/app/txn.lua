@@ -10,7 +10,7 @@ local states = require('neap.states')
 
 local session_end, session_of = states.session_end, states.session_of
 
-local error, type, setmetatable = error, type, setmetatable
+local error, ipairs, type, setmetatable = error, ipairs, type, setmetatable
 local pairs, rawset = pairs, rawset
 
 local M = {}
@@ -79,24 +79,24 @@ local http_mt = { __index = HTTP, __tostring = function() return 'HTTP' end }
 local function of_request(self)
     local txn = self.txn
     txn:check()
-    if txn.res then
+    if txn._res then
         error('the request cannot be changed any more: this is the answer', 3)
     end
-    return txn.req
+    return txn._req
 end
 
 local function of_response(self)
     local txn = self.txn
     txn:check()
-    if txn.res == nil then
+    if txn._res == nil then
         error('there is no answer yet: this is the request', 3)
     end
-    return txn.res
+    return txn._res
 end
 
 function HTTP:req_get_headers()
     self.txn:check()
-    return fields.tables(self.txn.req:fields())
+    return fields.tables(self.txn._req:fields())
 end
 
 function HTTP:res_get_headers()
@@ -174,9 +174,22 @@ M.methods = TXN
 
 local lazy = {
     http = function(txn)
-        return txn.req and setmetatable({ txn = txn }, http_mt) or nil
+        return txn._req and setmetatable({ txn = txn }, http_mt) or nil
     end,
 }
+-- HAProxy's Channels: whatever is asked of one says that it is out.
+for _, name in ipairs({ 'req', 'res' }) do
+    local channel = setmetatable({}, {
+        __index = function()
+            error(('txn.%s: not in this server: there are no Channels of raw bytes; the header '
+                .. "is txn.http's, the body a filter's (core.register_filter)"):format(name), 2)
+        end,
+    })
+    lazy[name] = function()
+        return channel
+    end
+end
+
 -- The same of requests of another state, by remote.lua.
 M.elsewhere = {}
 
@@ -200,7 +213,7 @@ local txn_mt = {
 
 -- new(listener, req, socket) -> txn: one of the two.
 function M.new(listener, req, socket)
-    return setmetatable({ listener = listener, req = req, socket = socket,
+    return setmetatable({ listener = listener, _req = req, socket = socket,
                           over = false, _remote = false, _traced = false }, txn_mt)
 end
 
@@ -236,7 +249,7 @@ function TXN:object()
     local owner
     owner, object = states.request_new()
     self._owner, self._object = owner, object
-    states.session_attach(object, self._session or self.req)
+    states.session_attach(object, self._session or self._req)
     for name, value in pairs(self._vars or {}) do
         object:set_var(name, value)
     end
@@ -250,7 +263,7 @@ end
 function TXN:session(create)
     local session = self._session
     if session == nil then
-        session = session_of(self.req, create)
+        session = session_of(self._req, create)
         self._session = session
     end
     return session
@@ -258,7 +271,7 @@ end
 
 -- What other states are told of it beforehand.
 function TXN:head()
-    local req = self.req
+    local req = self._req
     local peer = req and req.peer or self.peer
     return {
         mode = req and 'http' or 'tcp',
@@ -267,9 +280,9 @@ function TXN:head()
         major = req and req.proto[1], minor = req and req.proto[2],
         fields = req and req:fields(),
         src = peer and peer.host, src_port = peer and peer.port,
-        status = self.res and self.res.status,
-        reason = self.res and self.res.reason,
-        response = self.res and fields.of(self.res.headers),
+        status = self._res and self._res.status,
+        reason = self._res and self._res.reason,
+        response = self._res and fields.of(self._res.headers),
     }
 end
 
@@ -409,7 +422,7 @@ function TXN:read(what, timeout)
     if source then
         return source:read(what, timeout)
     end
-    return self.req:read(what, timeout)
+    return self._req:read(what, timeout)
 end
 
 -- The whole body, which is read now, and kept. Nil and an error: it does not come.
@@ -427,7 +440,7 @@ end
 -- What stands behind the status of an answer in pieces, before it begins.
 function TXN:set_reason(text)
     self.reason = text
-    self.req:_set_phrase(text)
+    self._req:_set_phrase(text)
 end
 
 function TXN:reply(t)

@@ -34,7 +34,7 @@ function M.new(more)
         req[name] = value
     end
     return setmetatable({
-        req = setmetatable(req, request_mt), vars = { ['txn.n'] = 5, ['txn.s'] = 'text' },
+        _req = setmetatable(req, request_mt), vars = { ['txn.n'] = 5, ['txn.s'] = 'text' },
         listener = { name = 'web' },
     }, txn_mt)
 end

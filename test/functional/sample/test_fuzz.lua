@@ -135,7 +135,7 @@ local txns = {
     fake_txn.new({ target = '*', list = {}, peer = { host = 'unix/', port = 'x' } }),
     fake_txn.new({ target = 'http://h', list = { 'x-l', '"a', 'cookie', '=', 'host', ',' } }),
 }
-txns[2].res = { status = 200, headers = { ['X-A'] = { 'a', 'b' } } }
+txns[2]._res = { status = 200, headers = { ['X-A'] = { 'a', 'b' } } }
 
 local failures, compiled = {}, 0
 

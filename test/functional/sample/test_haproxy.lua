@@ -30,7 +30,7 @@ local compiled -- what the request that comes is asked
 local httpd = http_server.new('127.0.0.1', 0, {
     handler = function(_, req)
         local txn = setmetatable({
-            req = req, vars = { ['txn.name'] = 'Value', ['txn.num'] = 42 },
+            _req = req, vars = { ['txn.name'] = 'Value', ['txn.num'] = 42 },
         }, txn_mt)
         local v = compiled(txn)
         if type(v) == 'boolean' then

@@ -75,7 +75,7 @@ tap.ok(value('rand(3)') < 3, 'rand')
 tap.is(value('hostname'), value('hostname'), 'hostname')
 tap.is(value('nbthread'), 1, 'nbthread')
 tap.is(value('req.hdr(x-l)'), 'c', 'the last value')
-tap.is(value('req.body', setmetatable({ req = setmetatable({}, { __index = function()
+tap.is(value('req.body', setmetatable({ _req = setmetatable({}, { __index = function()
     error('in pieces')
 end }) }, getmetatable(txn))), nil, 'a body that is not there')
 
@@ -89,7 +89,7 @@ tap.pass('called often')
 -- --- answers ---
 
 local answered = fake_txn.new()
-answered.res = { status = 404, headers = {
+answered._res = { status = 404, headers = {
     ['content-type'] = 'text/html', ['Set-Cookie'] = { 'a=1; path=/', 'b=2' }, n = 5,
 } }
 local of_answer = { mode = 'http', response = true }
@@ -239,9 +239,9 @@ tap.is(filled('%ST %B %Ta', log, answered), '404 17 3', 'and what is there')
 tap.is(filled('%ms %Ts %trg', log, answered), '042 784111777 06/Nov/1994:08:49:37 +0000',
     'its dates')
 tap.like(filled('%t', log, answered), '^%d%d/Nov/1994:%d%d:%d%d:37%.042$', 'with milliseconds')
-answered.req.target = '/\r\nforged'
+answered._req.target = '/\r\nforged'
 tap.is(filled('%HU', log, answered), '/#0D#0Aforged', 'nobody forges a line')
-answered.req.target = '/a"\\#'
+answered._req.target = '/a"\\#'
 tap.is(filled([["%HU" %{+E}HU %{+Q}HU %[url,json] %{+J}HU]], log, answered),
     [["/a#22#5C#23" /a\"\\# "/a#22#5C#23" \/a\"\\# "\/a\"\\#"]], 'or ends a text in quotes')
 tap.is(filled(('%[path]'):rep(200)), ('/a/b.html'):rep(200), 'many pieces')

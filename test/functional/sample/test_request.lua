@@ -18,7 +18,7 @@ local condition = sample.condition(
 httpd = http_server.new('127.0.0.1', 0, {
     tls = rig.own('server', { ca_file = rig.pem('ca'), verify = 'peer' }),
     handler = function(_, req)
-        local txn = { req = req }
+        local txn = { _req = req }
         return { body = fill(txn) .. ' ' .. tostring(condition(txn)) }
     end,
 })
