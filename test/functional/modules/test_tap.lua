@@ -295,7 +295,7 @@ local line = debug.getinfo(fails, 'S').linedefined + 1
 out = printed(fails)
 check.like(out, '\n  filename: [^\n]*test_tap%.lua\n  line: ' .. line .. '\n  trace:\n',
     'the place of a failure')
-check.like(out, '\n    name: ', 'and the frames around it')
+check.like(out, '\n  [ -] name: ', 'and the frames around it')
 check.unlike(out, '=neap/tap', 'without our own')
 
 -- Who compares does not keep others waiting.
