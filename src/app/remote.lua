@@ -335,7 +335,7 @@ local function told(txn)
     if changes == nil and res == nil and answer == nil and level == nil then
         return nil
     end
-    link.changes, txn.answer = nil, nil
+    link.changes, txn.answer, txn.log_level = nil, nil, nil
     return { changes = changes, answer = answer, log_level = level,
              response = res and { fields = fields.of(res.headers),
                                   status = res.status, reason = res.reason } }
@@ -366,12 +366,18 @@ function handlers.serve.action(call, object, head, ...)
     return code, told(txn)
 end
 
--- These do not change the answer by its object.
+-- These do not change the answer by its object, which may be that of an action in the
+-- middle that has called them.
 function handlers.serve.fetch(call, object, head, ...)
+    local known = object:get_priv()
+    local res = known and known._res
     local txn = txn_of(object, head)
+    txn._res = res or txn._res
     local value = outcome(txn, call(txn, ...))
     txn._res = nil
-    return value, told(txn)
+    local after = told(txn)
+    txn._res = res
+    return value, after
 end
 
 handlers.serve.filter = handlers.serve.fetch

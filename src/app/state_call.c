@@ -26,7 +26,7 @@ const enum lua_limit_group handler_limit_groups[HANDLER_KIND_COUNT] = {
 	[HANDLER_FILTER] = LUA_LIMIT_FILTER,
 	[HANDLER_SERVICE] = LUA_LIMIT_SERVICE,
 	[HANDLER_COMMAND] = LUA_LIMIT_COMMAND,
-	[HANDLER_INTERNAL] = LUA_LIMIT_MAIN,
+	[HANDLER_INTERNAL] = LUA_LIMIT_SERVICE, /* it serves a request */
 };
 
 static void unref(struct state_call *c)

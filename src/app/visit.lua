@@ -25,6 +25,8 @@ end
 
 -- --- in the worker ---
 
+local FAILED = -1 -- for a code: a rule has thrown
+
 -- What the shared state has made of them. When it could not, nobody knows how far it came:
 -- the request fails.
 local function outcome(txn, ok, code, after, service, served, resp)
@@ -35,6 +37,9 @@ local function outcome(txn, ok, code, after, service, served, resp)
         error(tostring(code), 0)
     elseif after ~= nil then
         handlers.settle(txn, after)
+    end
+    if code == FAILED then
+        error(service, 0)
     end
     if service ~= nil then
         txn.service_name, txn.service_args, txn.service_elsewhere = service, {}, true
@@ -55,12 +60,15 @@ local function together(steps, index, first, last)
             end
         end
     end
+    local function begin(txn)
+        return states.start_call(txn:object(), 'internal', 'visit', txn:head(), index, first,
+            last)
+    end
     return function(txn)
         if txn.filters then -- which are of the worker, and a service runs behind them
             return one_by_one(txn)
         end
-        local ok, call, status = pcall(states.start_call, txn:object(), 'internal',
-            'visit', txn:head(), index, first, last)
+        local ok, call, status = pcall(begin, txn)
         if ok then
             return outcome(txn, pcall(states.end_call, call, status))
         elseif type(call) == 'userdata' and call.type == 'FiberIsCancelled' then
@@ -110,30 +118,47 @@ local function rule_of(index, number)
     return f
 end
 
+-- What is thrown, as text; a cancel goes on.
+local function text_of(err)
+    if type(err) == 'userdata' and err.type == 'FiberIsCancelled' then
+        error(err, 0)
+    end
+    return tostring(err)
+end
+
 -- Its answer goes with the result, unless it has begun to be sent.
 local function serve(txn)
     local own = applet.http(txn)
     local ok, resp = txn.service(own, unpack(txn.service_args))
     txn.service = nil
     if ok then
-        resp = applet.finish_http(own)
+        ok, resp = pcall(applet.finish_http, own)
+        resp = ok and resp or not ok and text_of(resp) or nil
     end
     return txn.service_name, ok, resp
+end
+
+local function run(txn, index, first, last)
+    for i = first, last do
+        local code = rule_of(index, i)(txn)
+        if code then
+            return code, txn.service ~= nil
+        end
+    end
 end
 
 if states.id == 0 then
     states.register('internal', 'visit', function(object, head, index, first, last)
         local txn = remote.txn_of(object, head)
-        for i = first, last do
-            local code = rule_of(index, i)(txn)
-            if code and txn.service then
-                local name, ok, resp = serve(txn)
-                return code, remote.told(txn) or nil, name, ok, resp
-            elseif code then
-                return code, remote.told(txn)
-            end
+        local ok, code, has_service = pcall(run, txn, index, first, last)
+        if not ok then
+            txn.answer, txn.service = nil, nil
+            return FAILED, remote.told(txn), text_of(code)
+        elseif has_service then
+            local name, served, resp = serve(txn)
+            return code, remote.told(txn) or nil, name, served, resp
         end
-        return nil, remote.told(txn)
+        return code, remote.told(txn)
     end)
 end
 

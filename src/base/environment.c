@@ -104,8 +104,9 @@ static int set(const char *name, const char *value)
 	if (is_there && value != NULL && strcmp(*place + n + 1, value) == 0)
 		return 0;
 	if (value == NULL) {
-		if (is_there)
-			put(place, removed);
+		for (; is_there; place = find(name, &count),
+				 is_there = place != NULL && *place != removed)
+			put(place, removed); /* it may be there twice */
 		return 0;
 	}
 	if (place == NULL) {

@@ -36,7 +36,7 @@ local function put(self, text)
     end
     if c.is_ending(self.writer.req) then
         -- It would hold the server until it is cut; who is ended comes again.
-        self.ended = true
+        self.ended, self.err = true, 'the server ends'
         self.writer:finish()
         self.err = select(2, self.writer:write(text))
         return nil, self.err
@@ -44,7 +44,7 @@ local function put(self, text)
     self.writing = true
     local done, ok, err = pcall(self.writer.write, self.writer, text)
     self.writing = false
-    self.turn:signal()
+    self.turn:broadcast()
     if not done then
         error(ok, 0)
     end

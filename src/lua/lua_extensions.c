@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/environment.h"
 #include "base/hex.h"
 #include "lua/lua_error.h"
@@ -169,17 +168,21 @@ static int l_setenv(lua_State *L)
 	return 0;
 }
 
+/** "name=value" with their NULs, as far as there is room. */
 struct entries {
-	struct buf text; /* "name=value" with their NULs */
-	int rc;
+	char *text;
+	size_t size; /* of all */
+	size_t room;
 };
 
 static void collect(const char *entry, void *arg)
 {
 	struct entries *e = arg;
+	size_t size = strlen(entry) + 1;
 
-	if (e->rc == 0)
-		e->rc = buf_append(&e->text, entry, strlen(entry) + 1);
+	if (e->size + size <= e->room)
+		memcpy(e->text + e->size, entry, size);
+	e->size += size;
 }
 
 /***
@@ -188,18 +191,19 @@ static void collect(const char *entry, void *arg)
  */
 static int l_environ(lua_State *L)
 {
-	struct entries e = { .rc = 0 };
+	struct entries e = { .size = 0 };
 
-	/* Copied first: who puts into a table may jump. */
-	environment_each(collect, &e);
-	if (e.rc == 0)
-		lua_pushlstring(L, e.text.data, e.text.size);
-	buf_destroy(&e.text);
-	if (e.rc != 0)
-		return luaL_error(L, "os.environ: out of memory");
+	/* Copied first, into what is Lua's own: who puts into a table may jump. */
+	do {
+		e.room = e.size;
+		e.size = 0;
+		lua_settop(L, 0);
+		e.text = lua_newuserdata(L, e.room + 1);
+		environment_each(collect, &e);
+	} while (e.size > e.room);
 	lua_newtable(L);
-	for (const char *s = lua_tostring(L, -2), *end = s + lua_objlen(L, -2);
-	     s < end; s += strlen(s) + 1) {
+	for (const char *s = e.text, *end = s + e.size; s < end;
+	     s += strlen(s) + 1) {
 		const char *equals = strchr(s, '=');
 
 		if (equals == NULL || equals == s)

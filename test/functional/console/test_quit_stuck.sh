@@ -87,9 +87,10 @@ line='neap --slice 0 loop.lua'
 "$NEAP_BIN" --slice 0 loop.lua 2> log &
 server=$!
 eventually test -e looping
-# Asked again and again: it may still be about to close the file.
+# Asked again, when there was time to answer: it may still be about to close the file.
 loops() {
 	kill -s QUIT "$server"
+	sleep 3
 	grep -q "state: worker 1: fiber [0-9]* 'looping' runs, in [a-z ]*Lua" log
 }
 eventually loops
