@@ -133,9 +133,12 @@ local levels = { user = true, operator = true, admin = true }
 -- no lines behind "<<", which `getline()` and `receive()` read. Of the workers it is the
 -- first one whose function is called.
 -- Yields: no. Throws: the state has been started.
-function M.register_cli(words, help, f, options)
+function M.register_cli(words, help, f, options, ...)
     local call = 'register_cli(words, usage, f, [options])'
     options = options or {}
+    if select('#', ...) > 0 then -- options there would be missed: a level that is not asked
+        usage(('core.%s: these are all arguments'):format(call))
+    end
     if type(words) ~= 'table' or #words < 1 or #words > 5 then
         usage(('core.%s: a list of one to five words is wanted'):format(call))
     end
@@ -150,6 +153,11 @@ function M.register_cli(words, help, f, options)
             :format(call))
     end
     check_function(call, f)
+    for name in pairs(options) do
+        if name ~= 'level' and name ~= 'payload' then
+            usage(("core.%s: there is no option '%s'"):format(call, tostring(name)))
+        end
+    end
     local level = options.level or 'operator'
     if not levels[level] then
         usage(('core.%s: level is "user", "operator" or "admin"'):format(call))

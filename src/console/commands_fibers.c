@@ -70,7 +70,7 @@ static int parse_kill(struct admin_run *run)
 	struct kill k = { .id = (uint64_t)admin_arg(run, 0)->number };
 
 	if (admin_only(run) == 0 && admin_worker(run)->app->count > 1) {
-		admin_fail(run, "several workers have a fiber of that id: "
+		admin_fail(run, "each worker has its own ids of fibers: "
 				"say which, as worker 2");
 		return -1;
 	}

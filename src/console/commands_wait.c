@@ -84,7 +84,7 @@ static int check(struct admin_run *run, bool until)
 	else if (fiber->given && fiber->number < 1)
 		admin_fail(run, "there is no such fiber");
 	else if (fiber->given && !worker->given && count > 1)
-		admin_fail(run, "several workers have a fiber of that id: say "
+		admin_fail(run, "each worker has its own ids of fibers: say "
 				"which, as worker 2");
 	else
 		return 0;

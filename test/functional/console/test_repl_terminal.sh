@@ -317,8 +317,9 @@ END
 terminal -q << 'END'
 expect neap> 
 send 12
+expect 12
 size 30 20
-rest 100
+expect neap> 12
 send 34\r
 expect - 1234\r
 expect neap> 

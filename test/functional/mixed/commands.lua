@@ -67,6 +67,8 @@ local function misuse(text, ...)
     assert(not ok and tostring(err):find(text), tostring(err))
 end
 local function f() end
+misuse('these are all arguments', { 'x' }, 'x', f, nil, { level = 'admin' })
+misuse("there is no option 'lewel'", { 'x' }, 'x', f, { lewel = 'admin' })
 misuse('one to five words', {}, 'x', f)
 misuse('one to five words', { '1', '2', '3', '4', '5', '6' }, 'x', f)
 misuse('a word is of letters', { 'a b' }, 'x', f)
