@@ -123,6 +123,9 @@ local function header_lines(given)
     for name, value in pairs(given) do
         for _, one in ipairs(type(value) == 'table' and value or { value }) do
             local text = check_field(name, one)
+            if name:lower() == 'content-length' and known['content-length'] then
+                usage('http.client: Content-Length is given twice')
+            end
             -- libcurl's way to say that a header is there, and empty.
             lines[#lines + 1] = text == '' and name .. ';'
                 or name .. ': ' .. text

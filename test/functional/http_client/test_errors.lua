@@ -52,6 +52,11 @@ for _, value in ipairs({ 'x', '-1', '1x', '', '1.5', '9999999999999999' }) do
     misuse('Content%-Length header value must be', 'a length of ' .. value, 'POST',
         'http://a/', nil, { headers = { ['content-Length'] = value } })
 end
+for _, headers in ipairs({ { ['content-length'] = { 2, 2 } },
+                            { ['Content-Length'] = 2, ['content-length'] = 2 } }) do
+    misuse('Content%-Length is given twice', 'a length that is there twice', 'POST',
+        'http://a/', 'ab', { headers = headers })
+end
 misuse('Content%-Length is 3, and the body has 2 bytes', 'another length than that',
     'POST', 'http://a/', 'ab', { headers = { ['Content-Length'] = '3' } })
 misuse('and the body has 0 bytes', 'a length without a body', 'POST', 'http://a/', nil,
