@@ -9,6 +9,7 @@
 -- function changes is told with its result, or before anything is asked.
 local c = ...
 
+local act = require('neap.act')
 local applet = require('neap.applet')
 local cli = require('neap.cli')
 local fields = require('neap.fields')
@@ -46,6 +47,7 @@ function handlers.settle(txn, after)
         res.headers = fields.map(response.fields)
         res.status, res.reason = response.status, response.reason
     end
+    act.woken_in = after.woken_in or act.woken_in
     txn.answer = after.answer or txn.answer
     txn.log_level = after.log_level or txn.log_level
 end
@@ -362,8 +364,16 @@ end
 
 function handlers.serve.action(call, object, head, ...)
     local txn = txn_of(object, head)
-    local code = outcome(txn, call(txn, ...))
-    return code, told(txn)
+    act.woken_in = nil
+    local code, after = outcome(txn, call(txn, ...)), nil
+    local woken_in = act.woken_in
+    act.woken_in = nil
+    after = told(txn)
+    if woken_in then
+        after = after or {}
+        after.woken_in = woken_in
+    end
+    return code, after
 end
 
 -- These do not change the answer by its object, which may be that of an action in the

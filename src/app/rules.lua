@@ -179,6 +179,7 @@ function kinds.action(env, place, text, rule)
         codes[act.CONTINUE]
     return function(txn)
         while true do
+            act.woken_in = nil -- of another request
             local ok, code = call(txn, values(txn, args, 1))
             if not ok then
                 c.log_error(code)

@@ -14,6 +14,16 @@ core.register_action('round', { 'http-req' }, function()
 	act.wake_time(0)
 	return act.YIELD
 end)
+core.register_action('long', { 'http-req' }, function()
+	act.wake_time(1000000)
+	return act.YIELD
+end)
+core.register_action('again', { 'http-req' }, function(txn)
+	if not txn:get_var('txn.again') then
+		txn:set_var('txn.again', true)
+		return act.YIELD
+	end
+end)
 core.register_action('change', { 'http-req' }, function(txn)
 	txn.http:req_set_header('x-c', 'changed')
 end)
@@ -58,6 +68,8 @@ rules() { # PATH RULE..
 	rules service 'action: lua.note' 'use-service: lua.long'
 	rules level 'action: lua.silent' 'action: lua.note' 'set-log-level: info' \
 		'action: lua.own' 'action: lua.note' 'return: {body: over}'
+	rules long 'action: lua.long' 'return: {body: over}'
+	rules again 'action: lua.again' 'action: lua.note' 'return: {body: over}'
 	rules answer 'action: lua.note' 'action: lua.note' 'return: {body: over}'
 } > server.yaml
 serve answer server.yaml
@@ -81,6 +93,10 @@ out_has 'HTTP/1.1 500'
 out_has 'x-rule: yes'
 has_line server.err "service 'lua.long'" || has_line server.err 'content-length' ||
 	fail 'the service is told of'
+# When one is to be called again is nothing to another request.
+run curl -s -m 3 --unix-socket long http://h/
+ask again /
+out_has over
 ask level /level
 out_has over
 eventually has_line server.err '/level x-c='
