@@ -82,9 +82,12 @@ ask() { # SOCKET PATH
 ask answer /
 for name in before after rule; do out_has "x-$name: yes"; done
 out_has 'x-text: text'
-ask round /
-out_has 'HTTP/1.1 500'
-has_line server.err 'execution limit of service' || fail 'the limit is told'
+# The thread sanitizer keeps back the signals that limits need.
+if [ "${NEAP_SANITIZE:-}" != thread ]; then
+	ask round /
+	out_has 'HTTP/1.1 500'
+	has_line server.err 'execution limit of service' || fail 'the limit is told'
+fi
 ask throws /a%0ab
 out_has 'HTTP/1.1 500'
 eventually has_line server.err '/a%0ab x-c=changed'
