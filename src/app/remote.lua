@@ -365,10 +365,9 @@ end
 function handlers.serve.action(call, object, head, ...)
     local txn = txn_of(object, head)
     act.woken_in = nil
-    local code, after = outcome(txn, call(txn, ...)), nil
-    local woken_in = act.woken_in
+    local code = outcome(txn, call(txn, ...))
+    local after, woken_in = told(txn), act.woken_in
     act.woken_in = nil
-    after = told(txn)
     if woken_in then
         after = after or {}
         after.woken_in = woken_in

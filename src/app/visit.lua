@@ -3,8 +3,6 @@
 -- that follow each other, and need nothing but the copy of a request that the shared state
 -- has, make the way together: it runs the same rules, compiled there, and tells what has
 -- become of the request. See doc/internals/states.md.
-local c = ...
-
 local applet = require('neap.applet')
 local handlers = require('neap.handlers')
 local remote = require('neap.remote')
@@ -23,6 +21,14 @@ for _, kind in ipairs({
     M.may_have[kind] = true
 end
 
+-- What is thrown, as text; a cancel goes on.
+local function text_of(err)
+    if type(err) == 'userdata' and err.type == 'FiberIsCancelled' then
+        error(err, 0)
+    end
+    return tostring(err)
+end
+
 -- --- in the worker ---
 
 local FAILED = -1 -- for a code: a rule has thrown
@@ -31,10 +37,7 @@ local FAILED = -1 -- for a code: a rule has thrown
 -- the request fails.
 local function outcome(txn, ok, code, after, service, served, resp)
     if not ok then
-        if type(code) == 'userdata' and code.type == 'FiberIsCancelled' then
-            error(code, 0)
-        end
-        error(tostring(code), 0)
+        error(text_of(code), 0)
     elseif after ~= nil then
         handlers.settle(txn, after)
     end
@@ -71,9 +74,8 @@ local function together(steps, index, first, last)
         local ok, call, status = pcall(begin, txn)
         if ok then
             return outcome(txn, pcall(states.end_call, call, status))
-        elseif type(call) == 'userdata' and call.type == 'FiberIsCancelled' then
-            error(call, 0)
         end
+        text_of(call) -- which throws a cancel
         return one_by_one(txn) -- each fails by its own rule
     end
 end
@@ -116,14 +118,6 @@ local function rule_of(index, number)
         all[number] = f
     end
     return f
-end
-
--- What is thrown, as text; a cancel goes on.
-local function text_of(err)
-    if type(err) == 'userdata' and err.type == 'FiberIsCancelled' then
-        error(err, 0)
-    end
-    return tostring(err)
 end
 
 -- Its answer goes with the result, unless it has begun to be sent.
