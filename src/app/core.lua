@@ -22,8 +22,8 @@ require('neap.visit')
 local usage = c.usage
 local error, ipairs, pairs, type = error, ipairs, pairs, type
 local debug, select, setmetatable = debug, select, setmetatable
-local tostring, unpack, xpcall = tostring, unpack, xpcall
-local concat = table.concat
+local tonumber, tostring, unpack, xpcall = tonumber, tostring, unpack, xpcall
+local concat, sort = table.concat, table.sort
 
 local M = {
     --- core.thread -> number
@@ -65,11 +65,41 @@ local facilities = {
     ['http-res'] = true, ['http-after-res'] = true,
 }
 
+-- Actions of this state: {name = {facility = {f, how many arguments}}}.
+local actions = {}
+
+-- The function of an action that has others for other facilities.
+local function by_facility(sides)
+    return function(txn, ...)
+        local facility = txn._res and 'http-res' or txn._req and 'http-req' or 'tcp-req'
+        return sides[facility][1](txn, ...)
+    end
+end
+
+-- What is registered for other facilities stays. The note of all: 'http-req=2,http-res='.
+local function put_action(name, list, f, count)
+    local sides, entry = actions[name] or {}, { f, count }
+    local again, others, note = false, false, {}
+    for _, facility in ipairs(list) do
+        again = again or sides[facility] ~= nil
+        sides[facility] = entry
+    end
+    for facility, one in pairs(sides) do
+        others = others or one ~= entry
+        note[#note + 1] = facility .. '=' .. (one[2] or '')
+    end
+    sort(note)
+    handlers.register('action', name, others and by_facility(sides) or f,
+        concat(note, ','), again and f)
+    actions[name] = sides
+end
+
 --- core.register_action(name, facilities, f, [nargs])
 -- Register @f(txn, ...) for rules `action: lua.NAME`, NAME being @name: @facilities are where, a list of
 -- "http-req", "http-res", "tcp-req"; @nargs how many arguments a rule must give. It
 -- returns a code of `act`, or nothing to go on with the next rule. Each call runs in
--- a fiber with limits of its own and may wait.
+-- a fiber with limits of its own and may wait. For other facilities the same name may have
+-- another function.
 -- Yields: no. Throws: the state has been started.
 function M.register_action(name, list, f, nargs)
     local call = 'register_action(name, facilities, f, [nargs])'
@@ -84,8 +114,11 @@ function M.register_action(name, list, f, nargs)
         end
     end
     check_function(call, f)
-    handlers.register('action', name, f, ('%s %s'):format(concat(list, ','),
-        nargs or ''))
+    local count = nargs ~= nil and tonumber(nargs) or nil
+    if nargs ~= nil and not (count and count >= 0 and count % 1 == 0) then
+        usage(('core.%s: a whole number of arguments is wanted'):format(call))
+    end
+    put_action(name, list, f, count)
 end
 
 --- core.register_fetches(name, f)
@@ -100,7 +133,7 @@ end
 
 --- core.register_converters(name, f)
 -- Register @f(value, ...) for expressions `..,lua.NAME(arguments)`, NAME being @name; a
--- fetch otherwise.
+-- fetch otherwise. The value is a text, whatever comes before it: "1" is true.
 -- Yields: no. Throws: the state has been started.
 function M.register_converters(name, f)
     check_name('register_converters(name, f)', name)

@@ -9,9 +9,14 @@ local map = require('neap.map')
 
 -- What HAProxy has and this server has not: whoever looks into it is told so.
 local function out(name, why)
+    local function refuse()
+        error(('%s: not in this server: %s'):format(name, why), 2)
+    end
     return setmetatable({}, {
-        __index = function()
-            error(('%s: not in this server: %s'):format(name, why), 2)
+        __index = refuse,
+        __call = refuse,
+        __pairs = function()
+            error(('%s: not in this server: %s'):format(name, why), 3)
         end,
         __newindex = function()
             error(name .. ' cannot be written', 2)

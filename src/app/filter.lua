@@ -197,7 +197,7 @@ function M.register(name, class, parser)
     local self = { name = name, class = class, parser = parser, classes = {} }
     handlers.register('filter', name, function(txn, op, ...)
         return ops[op](self, txn, ...)
-    end)
+    end, nil, parser)
 end
 
 return M

@@ -46,13 +46,17 @@ local function local_caller(kind, name, f)
     end
 end
 
--- register(kind, name, f, note): in this state. @note is what the rules of all
--- states must know of it.
-function M.register(kind, name, f, note)
+-- register(kind, name, f, note, [again]): in this state. @note is what the rules of all
+-- states must know of it; @again: the function whose place is told when there was one
+-- before (@f), or false: that is no mistake.
+function M.register(kind, name, f, note, again)
     local serve, call = M.serve[kind], local_caller(kind, name, f)
+    if again == nil then
+        again = f
+    end
     states.register(kind, name, function(object, ...)
         return serve(call, object, ...)
-    end, note)
+    end, note, again)
     own[kind][name] = call
 end
 

@@ -330,18 +330,25 @@ end
 -- --- Channel ---
 
 local Channel = {}
+
+local function refuse(name, level)
+    error(('%s(): of a message of HTTP the HTTPMessage has the body'):format(name), level)
+end
+
 for name, f in pairs(common) do
     Channel[name] = function(self, ...)
         if self.message.head and name ~= 'is_resp' and name ~= 'may_recv' and
            name ~= 'input' and name ~= 'output' and name ~= 'is_full' then
-            error(('%s(): of a message of HTTP the HTTPMessage has the body')
-                :format(name), 2)
+            refuse(name, 3)
         end
         return f(self, ...)
     end
 end
 
 function Channel:line(offset, length)
+    if self.message.head then
+        refuse('line', 3)
+    end
     local text = self:data(offset, length)
     local at = text:find('\n', 1, true)
     return at and sub(text, 1, at) or text

@@ -283,6 +283,9 @@ local function fetches(text)
     local methods = {}
     local function method(name)
         sample = sample or require('neap.sample')
+        if not sample.fetch(name) and not handlers.method('fetch', name) then
+            error(sample.missing('fetch', name), 3)
+        end
         local get = sample.copied(name)
         return function(self, ...)
             local txn, value = self.txn, nil

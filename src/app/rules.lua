@@ -165,15 +165,18 @@ end
 
 function kinds.action(env, place, text, rule)
     local call, note, name = script(env, place, 'action', text)
-    local facilities, count = note:match('^(%S*) ?(%d*)$')
     local args = arguments(env, place, rule.args)
-    if count ~= '' and tonumber(count) ~= #args then
+    local counts = {}
+    for facility, count in note:gmatch('([%w-]+)=(%d*)') do
+        counts[facility] = count
+    end
+    local count = counts[env.facility]
+    if count == nil then
+        bad(place, "action 'lua.%s' is registered for %s, not for %s", name,
+            note:gsub('=%d*', ''), env.facility)
+    elseif count ~= '' and tonumber(count) ~= #args then
         bad(place, "action 'lua.%s' takes %s arguments, not %d", name, count,
             #args)
-    end
-    if not (',' .. facilities .. ','):find(',' .. env.facility .. ',', 1, true) then
-        bad(place, "action 'lua.%s' is registered for %s, not for %s", name,
-            facilities, env.facility)
     end
     local on_error = rule.on_error == 'deny' and failed.deny or
         codes[act.CONTINUE]

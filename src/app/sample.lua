@@ -54,18 +54,34 @@ local absent = {
     { '^capture', 'captures' }, { '^mqtt_', 'MQTT' }, { '^fix_', 'FIX' },
     { '^protobuf$', 'protocol buffers' }, { '^ungrpc$', 'protocol buffers' },
     { '^51d', 'device detection' }, { '^da%-csv', 'device detection' },
-    { '^rdp_cookie', 'RDP' }, { '^req%.rdp', 'RDP' }, { '^res%.cache', 'the cache' },
-    { '^req%.payload', 'buffers' }, { '^res%.payload', 'buffers' },
+    { '^rdp_cookie', 'RDP' }, { '^req[._]rdp', 'RDP' }, { '^res[._]cache', 'cache' },
+    { '^req[._]payload', 'buffers' }, { '^res[._]payload', 'buffers' },
 }
 
-local function unknown(node, what, known)
+-- What of HAProxy's it belongs to, by a name of a rule or of a script; nil: to nothing.
+local function owner(name)
     for _, one in ipairs(absent) do
-        if node.name:find(one[1]) then
-            fail(node.column, "the %s '%s' is not there: it is of HAProxy's %s, which neap "
-                .. 'has not', what, node.name, one[2])
+        if name:find(one[1]) then
+            return one[2]
         end
     end
+    return nil
+end
+
+local function unknown(node, what, known)
+    local of = owner(node.name)
+    if of then
+        fail(node.column, "the %s '%s' is not there: it is of HAProxy's %s, which neap "
+            .. 'has not', what, node.name, of)
+    end
     parser.unknown(node.column, what, node.name, known)
+end
+
+-- missing(what, name) -> text: for a script that asks for what is not there.
+function M.missing(what, name)
+    local of = owner(name)
+    return ("there is no %s '%s'%s"):format(what, name, of and
+        (": not in this server, it is of HAProxy's %s"):format(of) or '')
 end
 
 -- --- code ---
@@ -267,9 +283,7 @@ M.cast = cast
 
 local function add_lua_converter(x, node, env)
     local f, list = handler(node, 'converter', env)
-    if x.type == 'integer' or x.type == 'any' then
-        add_step(x, given)
-    end
+    cast(x, 'string', node.column, node.name)
     x.steps[#x.steps + 1] = { f = f, lua = list }
     add_step(x, plain)
     x.type, x.const = 'any', false
@@ -395,26 +409,50 @@ local function by_method_name(known)
     return all
 end
 
--- What make() gives for these arguments, kept for the next time.
+-- The arguments of a script as texts. Missing ones between others are empty.
+local function texts_of(name, decl, n, ...)
+    local list = {}
+    for i = 1, n do
+        local arg = select(i, ...)
+        local kind = type(arg)
+        if arg ~= nil and kind ~= 'string' and kind ~= 'number' and kind ~= 'boolean' then
+            fail(1, '%s: a string, a number or a boolean is wanted, not %s',
+                args.usage(name, decl), kind)
+        end
+        list[i] = { text = arg == nil and '' or tostring(arg), column = 1 }
+    end
+    return list
+end
+
+-- What make() gives for these arguments, kept for the next time. A nil at the end is none.
 local function keeper(name, decl, adapt)
-    local cache, count = {}, 0
+    local caches, count = {}, 0 -- by their number, then by their texts
     return function(...)
         local n = select('#', ...)
-        local key = n == 0 and '' or tostring((...))
-        for i = 2, n do
-            key = key .. '\0' .. tostring((select(i, ...)))
+        while n > 0 and select(n, ...) == nil do
+            n = n - 1
         end
-        local f = cache[key]
-        if f == nil then
-            local node = { name = name, column = 1, args = {} }
-            for i = 1, n do
-                node.args[i] = { text = tostring((select(i, ...))), column = 1 }
+        local key = n == 0 and '' or tostring((...))
+        if n > 1 then -- none of them is taken for two
+            key = #key .. ':' .. key
+            for i = 2, n do
+                local arg = select(i, ...)
+                local text = arg == nil and '' or tostring(arg)
+                key = key .. #text .. ':' .. text
             end
+        end
+        local cache = caches[n]
+        local f = cache and cache[key]
+        if f == nil then
+            local node = {
+                name = name, column = 1, args = texts_of(name, decl, n, ...),
+            }
             f = adapt(args.check(decl, node), node)
             if count == CACHED then
-                cache, count = {}, 0
+                caches, count = {}, 0
             end
-            cache[key], count = f, count + 1
+            caches[n] = caches[n] or {}
+            caches[n][key], count = f, count + 1
         end
         return f
     end

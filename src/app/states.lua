@@ -17,14 +17,14 @@ local getinfo, getmetatable = debug.getinfo, debug.getmetatable
 -- generation: of a configured server, from 1; else 0.
 local M = {id = c.id, count = c.count, generation = c.generation}
 
--- register(kind, name, f, [note]): in the slot of this state. Again: with a warning, the
--- new one counts.
-function M.register(kind, name, f, note)
+-- register(kind, name, f, [note], [again]): in the slot of this state. Again: with a
+-- warning that tells the place of @again, or @f, unless that is false; the new one counts.
+function M.register(kind, name, f, note, again)
     if type(f) ~= 'function' then
         usage(('register(kind, name, f): a function is wanted, not %s')
             :format(type(f)))
     end
-    c.register(kind, name, f, note)
+    c.register(kind, name, f, note, again)
 end
 
 local request = {

@@ -64,17 +64,20 @@ static const char *check_name(lua_State *L, int idx)
 	return name;
 }
 
-static void warn_again(lua_State *L, enum handler_kind kind, const char *name)
+/* @idx: the function that counts now. */
+static void warn_again(lua_State *L, enum handler_kind kind, const char *name,
+		       int idx)
 {
 	lua_Debug ar;
 
-	lua_pushvalue(L, 3);
+	lua_pushvalue(L, idx);
 	lua_getinfo(L, ">S", &ar);
 	log_warn("%s '%s' is registered again: the one of %s:%d counts",
 		 handler_kind_names[kind], name, ar.short_src, ar.linedefined);
 }
 
-/* register(kind, name, f, [note]) */
+/* register(kind, name, f, [note], [again]): @again has the place that is told when there
+ * is one of that name, unless it is @f's; false: nothing is told. */
 static int l_register(lua_State *L)
 {
 	struct worker *w = worker_of(L);
@@ -94,7 +97,10 @@ static int l_register(lua_State *L)
 	}
 	if (old != LUA_NOREF) {
 		luaL_unref(L, LUA_REGISTRYINDEX, old);
-		warn_again(L, kind, name);
+		if (lua_isfunction(L, 5))
+			warn_again(L, kind, name, 5);
+		else if (lua_isnoneornil(L, 5))
+			warn_again(L, kind, name, 3);
 	}
 	if (note != NULL &&
 	    handlers_note(&w->app->handlers, kind, name, note) != 0)

@@ -40,7 +40,7 @@ local function natives(kind, text)
         sample = sample or require('neap.sample')
         local f = sample[native](name) or registered(kind, name)
         if f == nil then
-            error(('there is no %s \'%s\''):format(kind, name), 3)
+            error(sample.missing(kind, name), 3)
         end
         return f
     end

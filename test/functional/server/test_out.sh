@@ -15,7 +15,13 @@ local uses = {
 	['txn:set_fc_tos'] = function(txn) txn:set_fc_tos(1) end,
 	['txn:set_priority_class'] = function(txn) txn:set_priority_class(1) end,
 	['core.proxies'] = function() return core.proxies.x end,
-	["be_conn"] = function(txn) return txn.f:be_conn() end,
+	['core.backends'] = function() for _ in pairs(core.backends) do return end end,
+	['out.lua:11: there is no fetch \'be_conn\': not in this server'] = function(txn)
+		return txn.f:be_conn() end,
+	['out.lua:14: there is no converter \'table_gpc0\': not in this server'] = function(txn)
+
+		return txn.c:table_gpc0('a', 'b') end,
+	['out.lua:15: there is no fetch \'nothing\''] = function(txn) return txn.sf:nothing() end,
 }
 core.register_action(kind .. '-out', { 'http-req' }, function(txn)
 	local wrong = {}
