@@ -340,9 +340,7 @@ end
 --
 -- A response's headers may have 256 KiB, a line of them 100 KB; by HTTP/2 with libcurl 7.88 128 KB
 -- and 64 KB; a trailer by HTTP/1.1 4 KB, by HTTP/2 64 KB. What has more is a ClientError that says
--- so. By HTTP/2 it ends the connection, and with it other responses on that: an error, too. Without
--- TLS ('2-prior-knowledge') libcurl 7.88 takes a response whose length was not told, and whose
--- connection breaks, for a whole one.
+-- so. By HTTP/2 it ends the connection, and with it other responses on that: an error, too.
 --
 -- With `chunked = true` the result is a `stream` instead: of GET and others
 -- when the headers have come; of POST, PUT and PATCH without a body at once, to write the

@@ -98,6 +98,7 @@ static void end(struct http_call *call, CURLcode result)
 			 "of more than 64 KB: see http_version");
 	}
 	tell_limit(call, result);
+	http__call_part(call);
 	curl_library.multi_remove_handle(call->client->multi, call->easy);
 	curl_library.easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
 	call->state = HTTP_CALL_ENDED;
@@ -387,6 +388,7 @@ static size_t on_header(char *data, size_t one, size_t size, void *arg)
 	if (size <= 2 && !call->is_trailer && is_final(call)) {
 		call->is_trailer = true;
 		call->state = HTTP_CALL_HEADERS;
+		http__call_begins_body(call);
 		if (call->http2 && call->streams_in && call->decodes)
 			curl_library.easy_setopt(call->easy, CURLOPT_BUFFERSIZE,
 						 (long)HTTP_CALL_DECODED);

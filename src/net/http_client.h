@@ -34,7 +34,7 @@ enum {
 	 * fit into its buffer at once it loses, or waits for. */
 	HTTP_CALL_HTTP2_HEAD = 132 * 1024,
 	HTTP_CALL_KEPT_MAX = 64 * 1024 * 1024,
-	HTTP_TALK_CLOSED = 32,
+	HTTP_TALK_KEPT = 256,
 };
 
 struct http_client_limits {
@@ -53,14 +53,19 @@ struct http_client_stat {
 	uint64_t failed; /* with none */
 };
 
+/** The last connections of a kind. */
+struct http_talk_ring {
+	long numbers[HTTP_TALK_KEPT]; /* libcurl's, + 1; 0: none */
+	unsigned next;
+};
+
 /** What the calls of a client hear of libcurl: see http_client_talk.c. */
 struct http_client_talk {
 	struct list
 		ended; /* calls that libcurl is done with, and end() is not */
-	long closed
-		[HTTP_TALK_CLOSED]; /* connections, the last ones: number + 1 */
-	unsigned closings;          /* so far */
-	uint64_t farewells;         /* reasons to close one that are good */
+	struct http_talk_ring leaving; /* whose server has said GOAWAY */
+	struct http_talk_ring broken;  /* closed without any such reason */
+	bool ends_idle; /* the next one that is closed was nobody's */
 };
 
 /** How it stands with a call. */
@@ -82,8 +87,7 @@ struct http_call {
 	struct list unwatched;         /* in the client's */
 	struct list ended;             /* in talk->ended */
 	struct http_client_talk *talk; /* the client's */
-	uint64_t farewells;            /* of talk, when it began */
-	long connection; /* libcurl's number of it; -1: none yet */
+	long connection; /* libcurl's number of it; -1: none yet, or left */
 	enum http_call_state state;
 	CURLcode result;    /* when it has ended */
 	int error;          /* UV_E*: what made us end it; 0 */
@@ -96,6 +100,7 @@ struct http_call {
 	bool held_out;      /* libcurl waits for more to send */
 	bool out_ended;     /* there will be no more to send */
 	bool is_trailer;    /* headers that come now are */
+	bool parts;         /* is its connection left, and ended by us? */
 	bool trusts_nobody; /* its file could not be read */
 	bool is_verbose;    /* what libcurl says is shown */
 	bool has_location;  /* one of the headers of this response */
@@ -136,6 +141,12 @@ int http__call_trust_system(struct http_call *call);
 
 /** Hear what is said of it. Inside net only. */
 void http__call_listen(struct http_call *call);
+
+/** The response's last head is there. Inside net only. */
+void http__call_begins_body(struct http_call *call);
+
+/** It is over: end its connection if libcurl has been made to keep that. Inside net only. */
+void http__call_part(struct http_call *call);
 
 /** Has it ended, by libcurl's @a result, without a sign that it was whole? */
 bool http__call_in_doubt(const struct http_call *call, CURLcode result);

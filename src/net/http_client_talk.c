@@ -4,45 +4,91 @@
  * When a session of HTTP/2 fails, for a header larger than nghttp2 takes or a frame that
  * is none, libcurl 7.88 ends all of its responses as if they were whole; those that
  * had a length it compares, the others not. That its connection is closed then, without
- * a GOAWAY of the server before it and without need for its place, is only said to who
- * listens. Of several responses the last one's handle says it, perhaps a pass later, so
+ * a GOAWAY of the server on it before, is only said to who listens. Of several
+ * responses the last one's handle says it, perhaps a pass later, so
  * http_client.c keeps those that have ended until libcurl has no more to do at once.
  *
- * Without TLS every connection of HTTP/2 is closed behind its one response: nothing can
- * be told there.
+ * Lines are known by their beginning, which is libcurl's: what others choose, a user in
+ * a redirect's URL or a certificate's names, is further on in a line.
+ *
+ * Without TLS a connection of HTTP/2 cannot be used twice, and is not kept: but of one
+ * that is closed behind each response nothing could be told. So libcurl is left to keep it
+ * if it would, and then it is we who end it.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "net/curl_library.h"
 #include "net/http_client.h"
 
 enum { LINE_MAX_KNOWN = 512 };
 
-/* The number in @a line behind @a mark, the last one of its kind. False: none. */
-static bool number_behind(const char *line, const char *mark, long *ret)
+/* What is behind @a mark, if the line begins with that. */
+static const char *behind(const char *line, const char *mark)
 {
-	const char *at = NULL;
+	size_t size = strlen(mark);
 
-	for (const char *p = line; (p = strstr(p, mark)) != NULL;
-	     p += strlen(mark))
-		at = p + strlen(mark);
-	if (at == NULL || *at < '0' || *at > '9')
-		return false;
-	*ret = strtol(at, NULL, 10);
-	return true;
+	return strncmp(line, mark, size) == 0 ? line + size : NULL;
 }
 
-/* libcurl gives no number twice. */
-static bool is_closed(const struct http_call *call)
+/* The number that @a text begins with, and @a then is behind. False: there is none. */
+static bool number_of(const char *text, const char *then, long *ret)
 {
-	const struct http_client_talk *talk = call->talk;
+	char *end;
 
-	for (size_t i = 0; call->connection >= 0 && i < HTTP_TALK_CLOSED; i++) {
-		if (talk->closed[i] == call->connection + 1)
-			return true;
+	if (text == NULL || *text < '0' || *text > '9')
+		return false;
+	*ret = strtol(text, &end, 10);
+	return strncmp(end, then, strlen(then)) == 0;
+}
+
+/* libcurl gives no number twice; one more is kept, for 0 is none. */
+static long *find(struct http_talk_ring *ring, long connection)
+{
+	for (size_t i = 0; connection >= 0 && i < HTTP_TALK_KEPT; i++) {
+		if (ring->numbers[i] == connection + 1)
+			return &ring->numbers[i];
+	}
+	return NULL;
+}
+
+static void remember(struct http_talk_ring *ring, long connection)
+{
+	if (connection >= 0 && find(ring, connection) == NULL)
+		ring->numbers[ring->next++ % HTTP_TALK_KEPT] = connection + 1;
+}
+
+static bool forget(struct http_talk_ring *ring, long connection)
+{
+	long *place = find(ring, connection);
+
+	if (place != NULL)
+		*place = 0;
+	return place != NULL;
+}
+
+/* The call is on a connection from now on, or no more. */
+static bool note_place(struct http_call *call, const char *line)
+{
+	const char *last = strrchr(line, '(');
+	long connection;
+
+	if (number_of(behind(line, "Re-using existing connection #"), " with ",
+		      &connection) ||
+	    (behind(line, "Connected to ") != NULL &&
+	     number_of(behind(last == NULL ? "" : last, "(#"), ")",
+		       &connection))) {
+		call->connection = connection;
+		return true;
+	}
+	if (number_of(behind(line, "Connection #"), " to host ", &connection)) {
+		/* It is kept: so it has not failed, and what is read of another one,
+		 * while a place for a redirect is looked for, is not of this. */
+		call->connection = -1;
+		return true;
 	}
 	return false;
 }
@@ -52,17 +98,23 @@ static void note(struct http_call *call, const char *line)
 	struct http_client_talk *talk = call->talk;
 	long connection;
 
-	if (number_behind(line, "Re-using existing connection #",
-			  &connection) ||
-	    (strncmp(line, "Connected to ", 13) == 0 &&
-	     number_behind(line, " (#", &connection))) {
-		call->connection = connection;
-	} else if (number_behind(line, "Closing connection ", &connection)) {
-		talk->closed[talk->closings++ % HTTP_TALK_CLOSED] =
-			connection + 1;
-	} else if (strstr(line, " GOAWAY, ") != NULL ||
-		   strncmp(line, "Connection cache is full", 24) == 0) {
-		talk->farewells++;
+	if (note_place(call, line))
+		return;
+	if (behind(line, "recveived GOAWAY, ") != NULL ||
+	    behind(line, "received GOAWAY, ") != NULL) {
+		remember(&talk->leaving, call->connection);
+	} else if (behind(line, "h2_process_pending_input: nghttp2_session_mem_"
+				"recv() returned ") != NULL) {
+		forget(&talk->leaving, call->connection);
+	} else if (behind(line, "Connection cache is full") != NULL ||
+		   number_of(behind(line, "Connection "), " seems to be dead",
+			     &connection)) {
+		talk->ends_idle = true;
+	} else if (number_of(behind(line, "Closing connection "), "",
+			     &connection)) {
+		if (!forget(&talk->leaving, connection) && !talk->ends_idle)
+			remember(&talk->broken, connection);
+		talk->ends_idle = false;
 	}
 }
 
@@ -97,30 +149,63 @@ static int on_talk(CURL *easy, curl_infotype type, char *text, size_t size,
 void http__call_listen(struct http_call *call)
 {
 	call->connection = -1;
-	call->farewells = call->talk->farewells;
 	curl_library.easy_setopt(call->easy, CURLOPT_DEBUGFUNCTION, on_talk);
 	curl_library.easy_setopt(call->easy, CURLOPT_DEBUGDATA, call);
 	curl_library.easy_setopt(call->easy, CURLOPT_VERBOSE, 1L);
 }
 
-bool http__call_in_doubt(const struct http_call *call, CURLcode result)
+static bool is_https(const struct http_call *call)
+{
+	const char *scheme = NULL;
+
+	curl_library.easy_getinfo(call->easy, CURLINFO_SCHEME, &scheme);
+	return scheme != NULL && strcasecmp(scheme, "https") == 0;
+}
+
+/* By HTTP/2, with no length that libcurl compares? */
+static bool is_open_ended(const struct http_call *call)
 {
 	curl_off_t length = 0;
-	const char *scheme = NULL;
 	long version = 0;
 
-	if (!call->http2 || result != CURLE_OK)
+	if (!call->http2)
 		return false;
 	curl_library.easy_getinfo(call->easy, CURLINFO_HTTP_VERSION, &version);
-	curl_library.easy_getinfo(call->easy, CURLINFO_SCHEME, &scheme);
 	curl_library.easy_getinfo(call->easy,
 				  CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-	return version == CURL_HTTP_VERSION_2_0 && length < 0 &&
-	       scheme != NULL && strcasecmp(scheme, "https") == 0;
+	return version == CURL_HTTP_VERSION_2_0 && length < 0;
+}
+
+void http__call_begins_body(struct http_call *call)
+{
+	if (!is_open_ended(call) || is_https(call))
+		return;
+	call->parts = true;
+	curl_library.easy_setopt(call->easy, CURLOPT_FORBID_REUSE, 0L);
+}
+
+void http__call_part(struct http_call *call)
+{
+	curl_socket_t fd = CURL_SOCKET_BAD;
+
+	if (!call->parts)
+		return;
+	if (call->connection >= 0) { /* libcurl has yet to let go of it */
+		curl_library.easy_setopt(call->easy, CURLOPT_FORBID_REUSE, 1L);
+		return;
+	}
+	curl_library.easy_getinfo(call->easy, CURLINFO_ACTIVESOCKET, &fd);
+	if (fd != CURL_SOCKET_BAD)
+		shutdown(fd, SHUT_RDWR);
+}
+
+bool http__call_in_doubt(const struct http_call *call, CURLcode result)
+{
+	return result == CURLE_OK && is_open_ended(call);
 }
 
 bool http__call_is_cut(const struct http_call *call, CURLcode result)
 {
-	return http__call_in_doubt(call, result) && is_closed(call) &&
-	       call->farewells == call->talk->farewells;
+	return http__call_in_doubt(call, result) &&
+	       find(&call->talk->broken, call->connection) != NULL;
 }

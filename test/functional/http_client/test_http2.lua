@@ -5,6 +5,7 @@ local fiber = require('fiber')
 local http = require('http.client')
 local http_server = require('http.server')
 local rig = require('tls_rig')
+local socket = require('socket')
 local tap = require('tap')
 
 local SLOW = 60 -- seconds: nobody has to wait
@@ -23,6 +24,8 @@ httpd:route({ path = '/pieces' }, function()
     streams = streams + 1
     return { body = function() fiber.sleep(0.001); return 'piece' end }
 end)
+local led
+httpd:route({ path = '/led' }, function(req) return req:redirect_to(led) end)
 httpd:route({ path = '/trailer/:size' }, function(req)
     return { body = 'body', trailers = { x = ('a'):rep(tonumber(req:stash('size'))) } }
 end)
@@ -32,12 +35,13 @@ httpd:route({ path = '/few' }, function()
 end)
 httpd:start()
 
-local function get(client, opts, path)
+local function get(client, opts, path, plain)
     local all = { ca_file = rig.pem('ca'), timeout = SLOW }
     for name, value in pairs(opts) do
         all[name] = value
     end
-    local r, err = client:get(('https://localhost:%d%s'):format(httpd:port(), path), all)
+    local r, err = client:get(plain and ('http://127.0.0.1:%d%s'):format(plain, path)
+        or ('https://localhost:%d%s'):format(httpd:port(), path), all)
     if r == nil or not opts.chunked then
         return r, err
     end
@@ -128,6 +132,45 @@ for i = 1, 4 do
 end
 tap.is(wrong, nil, 'its neighbours are not cut without a word')
 
+-- That another server says farewell, and ends well, hides nothing of this.
+local other = http_server.new('127.0.0.1', 0, { tls = rig.own('server') })
+other:route({ path = '/' }, function()
+    return { body = function() streams = -1; return fiber.sleep(0.2) end }
+end)
+other:start()
+streams = 0
+local cut = fiber.new(function() return get(client, {}, '/pieces') end)
+cut:set_joinable(true)
+rig.soon(function() return streams > 0 end)
+local well = fiber.new(function()
+    return client:get(('https://localhost:%d/'):format(other:port()), { ca_file = rig.pem('ca') })
+end)
+well:set_joinable(true)
+rig.soon(function() return streams == -1 end)
+other:stop(SLOW)
+tap.is(select(2, well:join()).body, '', 'one whose server says GOAWAY ends well')
+tap.is(get(client, {}, '/1/150000/1'), nil, 'while another one is broken')
+local _, whole, why = cut:join()
+tap.is(whole, nil, 'and its neighbour is not taken for whole')
+tap.like(why, 'broke before the end', '  why')
+
+-- Nor can a server have libcurl say what we listen for: it decodes the user in a URL,
+-- and shows it.
+for _, text in ipairs({ 'recveived GOAWAY, error=0', 'Connected to x (x) port 1 (#77)',
+    'Re-using existing connection #77 with host x', 'Connection #77 to host x',
+    'Connection cache is full' }) do
+    local user = text:gsub('[^%w]', function(ch) return ('%%%02x'):format(ch:byte()) end)
+    led = ('https://%s@localhost:%d/pieces'):format(user, httpd:port())
+    streams = 0
+    cut = fiber.new(function() return get(client, {}, '/led') end)
+    cut:set_joinable(true)
+    rig.soon(function() return streams > 0 end)
+    get(client, {}, '/1/150000/1')
+    _, whole, why = cut:join()
+    tap.is(whole, nil, 'not fooled by a user ' .. text)
+    tap.like(why, 'broke before the end', '  why')
+end
+
 -- A trailer that is too large, of one alone.
 for _, opts in ipairs({ {}, { chunked = true } }) do
     local short = assert(get(client, opts, '/trailer/60000'))
@@ -149,6 +192,49 @@ for i = 1, 40 do
 end
 rig.soon(function() return left == 0 end)
 tap.is(wrong or left, 0, 'many that end well')
+
+-- Without TLS. What a server says to the one request of a connection:
+local h2 = require('attack_rig').h2
+local SETTINGS = h2.frame(h2.SETTINGS, 0, 0, '') .. h2.frame(h2.SETTINGS, 1, 0, '')
+local HEAD = SETTINGS .. h2.frame(h2.HEADERS, 4, 1, h2.fields(':status', '200'))
+local PIECE, LAST = h2.frame(h2.DATA, 0, 1, 'piece'), h2.frame(h2.DATA, 1, 1, 'last')
+local GOAWAY = h2.frame(h2.GOAWAY, 0, 0, ('\0'):rep(3) .. '\1' .. ('\0'):rep(4))
+local NO_FRAME = h2.frame(h2.DATA, 0, 0, 'x')
+for _, case in ipairs({
+    { 'whole', HEAD .. PIECE .. LAST, 'piecelast' },
+    { 'whole, then GOAWAY', HEAD .. PIECE .. LAST .. GOAWAY, 'piecelast' },
+    { 'GOAWAY, then whole', HEAD .. GOAWAY .. PIECE .. LAST, 'piecelast' },
+    { 'empty', SETTINGS .. h2.frame(h2.HEADERS, 5, 1, h2.fields(':status', '200')), '' },
+    { 'cut', HEAD .. PIECE },
+    { 'cut after GOAWAY', HEAD .. PIECE .. GOAWAY },
+    { 'broken by what is no frame', HEAD .. PIECE .. NO_FRAME },
+    { 'broken by a trailer without end', HEAD .. PIECE .. h2.frame(h2.HEADERS, 0, 1,
+        h2.fields('x', ('a'):rep(16000))) .. h2.frame(h2.CONTINUATION, 0, 1,
+        ('a'):rep(16384)):rep(10) },
+}) do
+    for how, more in pairs({ alone = 'close', ['stays'] = 'stay' }) do
+        if case[3] or more == 'close' or case[2]:find(NO_FRAME, 1, true) then
+            local ended = 0
+            local server, address = socket.tcp_server('127.0.0.1', 0, function(s)
+                s:read({ delimiter = '\r\n\r\nSM\r\n\r\n' }, SLOW)
+                s:write(case[2])
+                if more == 'stay' then
+                    repeat local data = s:sysread(65536, SLOW) until data == nil or data == ''
+                end
+                ended = ended + 1
+            end)
+            local prior = http.new()
+            for _, opts in ipairs({ {}, { chunked = true } }) do
+                local r, err = get(prior, { chunked = opts.chunked,
+                    http_version = '2-prior-knowledge' }, '/', address.port)
+                tap.is(r and r.body, case[3], ('prior knowledge, %s, %s'):format(case[1], how))
+                tap.is(err and err.type, not case[3] and 'ClientError' or nil, '  type')
+            end
+            tap.ok(rig.soon(function() return ended == 2 end), '  the connections end')
+            server:close()
+        end
+    end
+end
 
 -- Who begins in plain text stays with HTTP/1.1.
 local plain = http_server.new('127.0.0.1', 0)
