@@ -18,9 +18,6 @@ enum {
 	SEND_PROGRESS = 4096, /* the least to be read in send_ms */
 };
 
-/* With the allocator's word 384 bytes, a size that it has; the next one is 400. */
-_Static_assert(sizeof(struct http1_conn) <= 376, "idle connections are many");
-
 static uint32_t clamp(size_t size)
 {
 	return size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;

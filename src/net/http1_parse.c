@@ -252,7 +252,7 @@ static bool framing_is_fair(struct http_request *req)
 {
 	uint64_t framing = req->raw_body - http1__body_total(req);
 
-	if (req->phase == HTTP1_TRAILERS &&
+	if (req->trailer_start != 0 && /* whole or not */
 	    req->parsed - req->trailer_start >
 		    req->server->limits.header_bytes) {
 		http1__refuse(req, 431, "the trailers are too large");

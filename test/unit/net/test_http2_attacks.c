@@ -515,6 +515,40 @@ static void test_dribble(void **state)
 	rig.answer.status = 0;
 }
 
+/* A body and @a count trailers of @a size bytes each. */
+static void ask_with_trailers(uint32_t id, unsigned count, size_t size)
+{
+	static char value[4096];
+	struct buf b = { 0 };
+
+	memset(value, 'v', size);
+	value[size] = '\0';
+	for (unsigned i = 0; i < count; i++)
+		peer_field(&b, "x", value);
+	peer_ask(&peer, id, "POST", "/", false);
+	peer_data(&peer, id, "body", 4, false);
+	peer_frame(&peer, NGHTTP2_HEADERS,
+		   NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, id,
+		   b.data, b.size);
+	peer_go(&peer);
+	buf_destroy(&b);
+}
+
+/* Trailers have the limits of a header, in bytes and in number. */
+static void test_trailers(void **state)
+{
+	(void)state;
+	ask_with_trailers(1, 1, 4000);
+	assert_int_equal(stream(1)->status, 200);
+	ask_with_trailers(3, 4, 1000);
+	assert_int_equal(stream(3)->status, 431);
+	ask_with_trailers(5, 60, 0);
+	assert_int_equal(stream(5)->status, 200);
+	ask_with_trailers(7, 110, 0);
+	assert_int_equal(stream(7)->status, 431);
+	assert_int_equal(rig.handled, 2);
+}
+
 /* Nobody asks for anything: the end, with a word. */
 static void test_idle(void **state)
 {
@@ -594,6 +628,7 @@ int main(void)
 		T(test_slow_body),   T(test_slow_handler),
 		T(test_no_window),   T(test_dribble),
 		T(test_idle),        T(test_garbage),
+		T(test_trailers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
