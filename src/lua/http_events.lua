@@ -56,14 +56,14 @@ local function put(self, text)
 end
 
 -- A line that says nothing, when nothing else was said: so a peer that has gone
--- is noticed, and nobody in between takes the connection for dead. Ends with the
--- request.
+-- is noticed, and nobody in between takes the connection for dead. That the server ends
+-- is told without beats, too. Ends with the request.
 local function beat(self)
     require('fiber').name('http events')
     while not self.ended and not c.is_gone(self.writer.req) do
-        local rest = self.last + self.heartbeat - self.clock()
-        if rest > 0 and not c.is_ending(self.writer.req) then
-            c.wait_change(self.writer.req, rest)
+        local rest = self.heartbeat and self.last + self.heartbeat - self.clock()
+        if (not rest or rest > 0) and not c.is_ending(self.writer.req) then
+            c.wait_change(self.writer.req, rest or nil)
         elseif not put(self, ':\n\n') then
             break
         end
@@ -121,9 +121,7 @@ function request.methods:events(options)
     if retry then
         put(self, ('retry: %d\n\n'):format(retry * 1000))
     end
-    if heartbeat then
-        fiber.new(beat, self)
-    end
+    fiber.new(beat, self)
     return self
 end
 

@@ -99,8 +99,8 @@ two:route({ path = '/sends' }, function(req)
     end
     told = told + 1
 end)
-two:route({ path = '/waits' }, function(req)
-    local events = req:events()
+two:route({ path = '/waits/:how' }, function(req)
+    local events = req:events({ heartbeat = req:stash('how') == 'beats' and 50 })
     events:send('x')
     begun = begun + 1
     while not req:is_gone() do -- too long for any drain
@@ -110,7 +110,7 @@ two:route({ path = '/waits' }, function(req)
 end)
 two:start()
 local ends, readers = {}, 0
-for _, path in ipairs({ '/sends', '/waits' }) do
+for _, path in ipairs({ '/sends', '/waits/beats', '/waits/without' }) do
     local one = raw.connect(two:port())
     one:send(('GET %s HTTP/1.1\r\nHost: a\r\n\r\n'):format(path))
     readers = readers + 2
