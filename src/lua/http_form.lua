@@ -171,7 +171,9 @@ end
 -- type=, size=, body=}`, `filename` and `type` if they were given. A file that is
 -- larger than `memory` has `path` instead of `body`: it lies in a temporary folder,
 -- which is removed when the request ends; to keep it, rename it. A `filename` is the
--- peer's: do not use it as a path. @options: `parts` (100), `header`, bytes of a
+-- peer's: do not use it as a path. One in the form of RFC 8187, `filename*=UTF-8''...`, which
+-- RFC 7578 forbids and some clients send, goes before the plain one, if it is UTF-8 or
+-- ISO 8859-1 without control characters. @options: `parts` (100), `header`, bytes of a
 -- part's header (8,192), `memory` (65,536), `field`, bytes of a part that is no file
 -- (1 MiB), `file`, bytes of a file (the limit of a body), `folder` for the temporary
 -- ones (`TMPDIR`). With a route's `stream` the body is taken apart while it comes. Nil: it

@@ -5,6 +5,8 @@
 #include <strings.h>
 #include <uv.h>
 
+#include "base/utf8.h"
+
 static const char crlf[] = "\r\n";
 
 static void trim(struct http_text *t)
@@ -69,6 +71,71 @@ static struct http_text parameter(struct http_text value, const char *name)
 		return v;
 	}
 	return (struct http_text){ NULL, 0 };
+}
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Undo "%41" in the @a size bytes at @a from, in place: a character of ISO 8859-1 becomes
+ * two bytes at most. Returns how many there are then; -1: that is no name. */
+static ssize_t unescape(char *from, size_t size, bool latin)
+{
+	const char *end = from + size;
+	char *to = from, *begin = from;
+
+	while (from < end) {
+		unsigned char ch = (unsigned char)*from++;
+
+		if (ch == '%') {
+			int high = end - from < 2 ? -1 : hex(from[0]);
+			int low = end - from < 2 ? -1 : hex(from[1]);
+
+			if (high < 0 || low < 0)
+				return -1;
+			ch = (unsigned char)(high << 4 | low);
+			from += 2;
+		} else if (ch >= 0x80) {
+			return -1;
+		}
+		if (ch < 0x20 || ch == 0x7f ||
+		    (latin && ch >= 0x80 && ch < 0xa0))
+			return -1;
+		if (latin)
+			to += utf8_put(to, ch);
+		else
+			*to++ = (char)ch;
+	}
+	size = (size_t)(to - begin);
+	return utf8_valid(begin, size) == size ? (ssize_t)size : -1;
+}
+
+/* A value in the extended form of RFC 8187, "UTF-8'en'a%20b", in bytes that are ours; if it
+ * is none, @a plain, for a part with a name of its file is a file. */
+static struct http_text extended(struct http_text v, struct http_text plain)
+{
+	const char *first = memchr(v.data, '\'', v.size), *second = NULL;
+	struct http_text charset;
+	ssize_t size = -1;
+
+	if (first != NULL)
+		second = memchr(first + 1, '\'', v.data + v.size - (first + 1));
+	if (second != NULL) {
+		bool latin;
+
+		charset = (struct http_text){ v.data, first - v.data };
+		latin = is_named(charset, "iso-8859-1");
+		if (latin || is_named(charset, "utf-8"))
+			size = unescape((char *)second + 1,
+					v.data + v.size - (second + 1), latin);
+	}
+	if (size >= 0)
+		return (struct http_text){ second + 1, (size_t)size };
+	return plain.data != NULL ? plain : (struct http_text){ v.data, 0 };
 }
 
 struct http_text multipart_boundary(struct http_text content_type)
@@ -220,6 +287,9 @@ static bool read_field(struct multipart *m, struct http_text field)
 			return false;
 		m->name = parameter(value, "name");
 		m->filename = parameter(value, "filename");
+		rest = parameter(value, "filename*");
+		if (rest.data != NULL)
+			m->filename = extended(rest, m->filename);
 	}
 	return true;
 }

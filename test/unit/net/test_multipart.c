@@ -130,6 +130,55 @@ static void test_bodies(void **state)
 	}
 }
 
+/* A name in the extended form of RFC 8187 goes before the plain one, if it is one. */
+static void test_extended_names(void **state)
+{
+	static const struct {
+		const char *fields;
+		const char *want;
+	} rows[] = {
+		{ "filename*=UTF-8''%e2%82%ac%20x.txt", "\xe2\x82\xac x.txt" },
+		{ "filename=e.txt; filename*=utf-8'de'%E2%82%AC.txt",
+		  "\xe2\x82\xac.txt" },
+		{ "filename*=utf-8''x; filename=\"e\"", "x" },
+		{ "filename*=\"UTF-8''a%3Bb\"", "a;b" },
+		{ "filename*=iso-8859-1'en'%A3%20rates", "\xc2\xa3 rates" },
+		{ "filename*=UTF-8''%22%3b%20name%3dother", "\"; name=other" },
+		{ "filename*=UTF-8''..%2f..%2fx", "../../x" }, /* as plain */
+		{ "filename*=UTF-8''", "" },
+		/* Those that are none: the plain one is there. */
+		{ "filename=e; filename*=UTF-8''%zz", "e" },
+		{ "filename=e; filename*=UTF-8''%e", "e" },
+		{ "filename=e; filename*=UTF-8''%e2%82", "e" },
+		{ "filename=e; filename*=UTF-8''%c0%ae", "e" },
+		{ "filename=e; filename*=UTF-8''a%00b", "e" },
+		{ "filename=e; filename*=UTF-8''a%0d%0aX: y", "e" },
+		{ "filename=e; filename*=UTF-8''a%7f", "e" },
+		{ "filename=e; filename*=iso-8859-1''%85", "e" },
+		{ "filename=e; filename*=UTF-8''\xe2\x82\xac", "e" },
+		{ "filename=e; filename*=UTF-8'x", "e" },
+		{ "filename=e; filename*=x", "e" },
+		{ "filename=e; filename*", "e" },
+		{ "filename=e; filename*=UTF-16''%00x", "e" },
+		{ "filename=e; name*=UTF-8''b",
+		  "e" }, /* of names there is none */
+		/* And without: it is a file all the same. */
+		{ "filename*=UTF-8''%zz", "" },
+	};
+	char body[200], want[100], got[4096];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		sprintf(body, PART("name=a; %s") "\r\nb\r\n--xX--",
+			rows[i].fields);
+		sprintf(want, "a/%s=b;.", rows[i].want);
+		for (size_t step = 1; step <= strlen(body); step++) {
+			parse(body, step, got);
+			assert_string_equal(got, want);
+		}
+	}
+}
+
 static void check_boundary(const char *type, const char *want)
 {
 	struct http_text got = multipart_boundary(text_of(type));
@@ -169,6 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_boundary),
+		cmocka_unit_test(test_extended_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
