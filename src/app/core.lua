@@ -17,7 +17,6 @@ local act = require('neap.act')
 local handlers = require('neap.handlers')
 local states = require('neap.states')
 require('neap.remote') -- how functions of other states are served
-require('neap.visit')
 
 local usage = c.usage
 local error, ipairs, pairs, type = error, ipairs, pairs, type

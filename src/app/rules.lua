@@ -577,7 +577,7 @@ function M.compile(list, env)
     if count == 0 then
         return nil
     elseif all_good and env.mode == 'http' and not env.response then
-        steps = visit.joined(steps, notes, env.index)
+        steps, env.uses.visits = visit.joined(steps, notes, env.index)
         count = #steps
     end
     return function(txn)

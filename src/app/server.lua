@@ -13,6 +13,7 @@ local request_log = require('neap.request_log')
 local rules = require('neap.rules')
 local states = require('neap.states')
 local txns = require('neap.txn')
+local visit = require('neap.visit')
 
 local error, ipairs, pairs, pcall = error, ipairs, pairs, pcall
 local setmetatable = setmetatable
@@ -308,11 +309,21 @@ local function environment(own, index, problem)
     }
 end
 
--- rule_of(listener, number) -> f(txn): a rule for requests as rules.lua has it, compiled in
--- this state: another one has found nothing wrong with it.
-function M.rule_of(index, number)
+-- A rule for requests, compiled for visits of the shared state.
+local function rule_of(index, number)
     local own = config.tree().listeners[index]
-    return rules.compile_one(own.rules[number], environment(own, index))
+    local rule = own.rules[number]
+    local ok, result = pcall(rules.compile_one, rule, environment(own, index))
+    if ok then
+        return result
+    end
+    local known = type(result) == 'table' and result.text
+    return nil, { place = known and result.place or config.place(rule),
+                  text = 'in the shared state: ' .. tostring(known or result) }
+end
+
+if states.id == 0 then
+    visit.serve(rule_of)
 end
 
 local function compile(own, index, problem)
@@ -339,7 +350,7 @@ local PROBLEMS_MAX = 20 -- that are told
 
 -- What is wrong with a rule, as the file's other errors are told.
 local function compile_all()
-    local list, texts = {}, {}
+    local list, texts, visits = {}, {}, {}
     local function problem(t)
         if #texts < PROBLEMS_MAX then
             texts[#texts + 1] = ('%s: %s'):format(t.place, t.text)
@@ -350,10 +361,19 @@ local function compile_all()
         local ok, result = pcall(compile, own, i, problem)
         if ok then
             list[i] = { own = own, listener = result }
+            for _, each in ipairs(result.uses.visits or {}) do
+                visits[#visits + 1] = each
+            end
         elseif type(result) == 'table' and result.text then
             problem(result)
         else
             error(result, 0)
+        end
+    end
+    -- One worker asks for what is the same for all of them.
+    if states.id == 1 and visits[1] and not texts[1] then
+        for _, each in ipairs(visit.prepare(visits)) do
+            problem(each)
         end
     end
     return list, texts[1] and table.concat(texts, '\n')

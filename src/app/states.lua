@@ -220,7 +220,11 @@ local function load_file(path, args, place)
     return true
 end
 
+-- Before any file of the application has run; the same in all states.
 function step.globals()
+    if require('neap.config').tree() then
+        require('neap.server') -- by which the shared state serves visits
+    end
     _G.core, _G.act = require('core'), require('neap.act').script
     _G.filter = require('neap.filter').script
     for name, class in pairs(require('neap.core_tools').classes) do

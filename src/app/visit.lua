@@ -1,8 +1,8 @@
 -- Rules that run in the shared state (require 'neap.visit', which is no public module). A
 -- call into it and back wakes two threads, which costs more than most functions do. So rules
 -- that follow each other, and need nothing but the copy of a request that the shared state
--- has, make the way together: it runs the same rules, compiled there, and tells what has
--- become of the request. See doc/internals/states.md.
+-- has, make the way together: it runs the same rules, compiled there at the start, and tells
+-- what has become of the request. See doc/internals/states.md.
 local applet = require('neap.applet')
 local handlers = require('neap.handlers')
 local remote = require('neap.remote')
@@ -80,11 +80,12 @@ local function together(steps, index, first, last)
     end
 end
 
--- joined(steps, notes, index) -> steps: rules of the listener @index that go together have
--- become one. @notes: {shared = calls of the shared state, here = it needs the worker,
--- conditional =}. A condition that is often false is no reason to go there.
+-- joined(steps, notes, index) -> steps, visits: rules of the listener @index that go together
+-- have become one. @notes: {shared = calls of the shared state, here = it needs the worker,
+-- conditional =}. A condition that is often false is no reason to go there. visits:
+-- {{index =, first =, last =}..}, for prepare().
 function M.joined(steps, notes, index)
-    local list, i, count = {}, 1, #steps
+    local list, visits, i, count = {}, {}, 1, #steps
     while i <= count do
         local last, shared, note = i, 0, notes[i]
         if note.shared > 0 and not note.here and not note.conditional then
@@ -96,28 +97,42 @@ function M.joined(steps, notes, index)
                 at = at + 1
             end
         end
-        list[#list + 1] = shared > 1 and together(steps, index, i, last) or steps[i]
-        i = (shared > 1 and last or i) + 1
+        if shared > 1 then
+            list[#list + 1] = together(steps, index, i, last)
+            visits[#visits + 1] = { index = index, first = i, last = last }
+            i = last + 1
+        else
+            list[#list + 1] = steps[i]
+            i = i + 1
+        end
     end
-    return list
+    return list, visits
+end
+
+-- prepare(visits) -> problems: the shared state compiles their rules now, and tells what it
+-- finds wrong with them: {{place =, text =}..}.
+function M.prepare(visits)
+    return states.with_request(function(request)
+        return request:call('internal', 'prepare', visits)
+    end)
 end
 
 -- --- in the shared state ---
 
-local compiled = {}
+local compiled = {} -- by listener and number of a rule
 
-local function rule_of(index, number)
-    local all = compiled[index]
-    if all == nil then
-        all = {}
-        compiled[index] = all
+local function prepare(compile, visits)
+    local problems = {}
+    for _, visit in ipairs(visits) do
+        local all = compiled[visit.index] or {}
+        compiled[visit.index] = all
+        for i = visit.first, visit.last do
+            local f, problem = compile(visit.index, i)
+            all[i] = f
+            problems[#problems + 1] = problem
+        end
     end
-    local f = all[number]
-    if f == nil then
-        f = require('neap.server').rule_of(index, number)
-        all[number] = f
-    end
-    return f
+    return problems
 end
 
 -- Its answer goes with the result, unless it has begun to be sent.
@@ -133,15 +148,21 @@ local function serve(txn)
 end
 
 local function run(txn, index, first, last)
+    local all = compiled[index]
     for i = first, last do
-        local code = rule_of(index, i)(txn)
+        local code = all[i](txn)
         if code then
             return code, txn.service ~= nil
         end
     end
 end
 
-if states.id == 0 then
+-- serve(compile): in the shared state. compile(index, number) -> f(txn), a rule of a listener;
+-- or nil and what is wrong with it: {place =, text =}.
+function M.serve(compile)
+    states.register('internal', 'prepare', function(_, visits)
+        return prepare(compile, visits)
+    end)
     states.register('internal', 'visit', function(object, head, index, first, last)
         local txn = remote.txn_of(object, head)
         local ok, code, has_service = pcall(run, txn, index, first, last)
