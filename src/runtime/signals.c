@@ -136,8 +136,9 @@ static void on_quit(int signo, siginfo_t *info, void *context)
 		if (atomic_exchange(&state.unheard, false) && on_late != NULL)
 			on_late();
 	} else if (here == NULL || !here(context)) {
-		state.unheard = true;
-		if (state.has_quit_timer)
+		/* Those that follow do not put off the answer to the first. */
+		if (!atomic_exchange(&state.unheard, true) &&
+		    state.has_quit_timer)
 			timer_settime(state.quit_timer, 0, &late, NULL);
 		on_signal(signo);
 	}

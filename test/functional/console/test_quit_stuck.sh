@@ -38,6 +38,11 @@ END
 
 lines() { [ "$(grep -c "$1" log)" -ge "$2" ]; }
 
+asked_often() {
+	kill -s QUIT "$server"
+	lines "$1" 3
+}
+
 stuck() { # how many workers there are
 	: > spin
 	eventually test -e spinning
@@ -50,6 +55,8 @@ stuck() { # how many workers there are
 		done
 	done
 	kill -s 0 "$server" || fail 'it goes on'
+	# Somebody who asks again and again is answered, too.
+	eventually asked_often "state: worker 1: fiber [0-9]* 'stuck' runs"
 	rm spin spinning
 	eventually lines "worker 1 fiber [0-9]* 'stuck' \(waiting\|ready\)" 1 # it sleeps briefly
 }
