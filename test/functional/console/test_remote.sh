@@ -57,6 +57,9 @@ run "$client" "$socket" < question
 out_is 'neap (Lua console)' "type '\\help' for help"
 ask '1 + 1\nnil\nx = 5\n'
 out_is --- '- 2' ... --- '- null' ... --- ...
+# Who ran it is in the log as it is when nobody has asked for more.
+grep -q " I> console '$socket': uid $(id -u) pid [0-9]* runs \"x = 5\"" err.txt ||
+	fail "the audit: $(cat err.txt)"
 # One state for all sessions, each with its own lines begun and its own mode.
 ask 'x\n\\set output lua\nx\nfor i = 1, 2 do\nend\n'
 out_is --- '- 5' ... 'true;' '5;' ';'
