@@ -210,6 +210,19 @@ static void fail_line(struct admin_session *a, const char *why)
 
 /* --- lines come --- */
 
+static void tell(struct admin_session *a, const char *line, size_t size,
+		 size_t payload)
+{
+	if (a->ops->begin != NULL)
+		a->ops->begin(a->arg, line, size, payload);
+}
+
+/* The line that waited for others has them, or will never have. */
+static void tell_collected(struct admin_session *a)
+{
+	tell(a, a->shown.data, a->shown.size - 1, a->payload.size);
+}
+
 /* Does the last command ask for more lines? Returns 0 or -1: no memory. */
 static int find_mark(struct admin_session *a)
 {
@@ -247,6 +260,7 @@ static void feed_payload(struct admin_session *a, const char *line, size_t size)
 		return;
 	}
 	a->collecting = false;
+	tell_collected(a);
 	if (a->too_long) {
 		fail_line(a, "the lines behind \"<<\" are more than 128 KiB");
 		return;
@@ -285,6 +299,7 @@ void admin_session_feed(struct admin_session *a, const char *line, size_t size)
 			return;
 		}
 		a->collecting = false;
+		tell_collected(a);
 		fail_line(a, "the lines behind \"<<\" have no end");
 		return;
 	}
@@ -293,6 +308,8 @@ void admin_session_feed(struct admin_session *a, const char *line, size_t size)
 		return;
 	}
 	why = keep_line(a, line, size);
+	if (why != NULL || !a->collecting)
+		tell(a, line, size, SIZE_MAX);
 	if (why != NULL) {
 		fail_line(a, why);
 		return;
@@ -340,6 +357,7 @@ void admin_session_interrupt(struct admin_session *a)
 {
 	if (a->collecting) {
 		a->collecting = false;
+		tell_collected(a);
 		buf_reset(&a->payload, 0);
 		return;
 	}

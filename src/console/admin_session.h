@@ -25,6 +25,9 @@ struct admin_ops {
 	/** The client may be silent for so long from now on. False, or NULL: it
 	 * may for ever. */
 	bool (*set_idle)(void *arg, uint64_t ns);
+	/** A line is about to be run, or refused, with @a payload bytes of lines
+	 * behind "<<"; SIZE_MAX: it has asked for none. May be NULL. */
+	void (*begin)(void *arg, const char *line, size_t size, size_t payload);
 };
 
 /** A session's memory is its own: it is made here, and goes with the last that

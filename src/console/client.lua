@@ -39,18 +39,27 @@ local function read(self, what, timeout)
     return text
 end
 
-local function log_in(self, options)
+-- The answer to a line that is not framed, in the form of the language there.
+local function read_bare(self, is_admin)
+    local text, err = read(self, is_admin and '\n' or '...\n', self.timeout)
+    if is_admin and text ~= nil and text ~= '\n' then
+        read(self, '\n', self.timeout)
+    end
+    return text, err
+end
+
+local function log_in(self, options, is_admin)
     if options.password == nil then
         return nil, 'a password is wanted'
     elseif options.password:find('\n', 1, true) then
         return nil, 'a password has no line ends'
     end
     self.socket:write('\\login ' .. options.password .. '\n', self.timeout)
-    local answer, err = read(self, '...\n', self.timeout)
+    local answer, err = read_bare(self, is_admin)
     if answer == nil then
         return nil, err
     end
-    return answer:find('^%-%-%-\n%- true\n') ~= nil, 'wrong password'
+    return answer == '\n' or answer:find('^%-%-%-\n%- true\n') ~= nil, 'wrong password'
 end
 
 local function ask_for_frames(self)
@@ -65,7 +74,8 @@ local function status_of(line)
     return status, rest == ' admin'
 end
 
--- What it is that answers: a console of Lua greets, one of admin commands does not.
+-- What it is that answers: a console of Lua greets, one of admin commands only when it wants
+-- a password.
 local function greet(self, options)
     local ok, first, err = ask_for_frames(self)
     if not ok then
@@ -73,9 +83,13 @@ local function greet(self, options)
     end
     first, err = read(self, '\n', self.timeout)
     if first ~= nil and first:find('^neap ') then
+        local is_admin = first:find('admin', 1, true) ~= nil
         first, err = read(self, '\n', self.timeout)
-        if first ~= nil and first:find('\\login', 1, true) then
-            ok, err = log_in(self, options)
+        if first ~= nil and first:find('login', 1, true) then
+            if is_admin then
+                read(self, '\n', self.timeout)
+            end
+            ok, err = log_in(self, options, is_admin)
             if not ok then
                 return nil, err
             end
@@ -83,11 +97,13 @@ local function greet(self, options)
         end
         first, err = read(self, '\n', self.timeout)
     end
-    if first == '---\n' then -- it refuses us
-        first, err = read(self, '...\n', self.timeout)
-        return nil, first and first:match("^%- error: '(.-)'\n") or err
-    elseif first == nil then
+    if first == nil then
         return nil, err
+    elseif first == '---\n' then -- it refuses us
+        first, err = read_bare(self)
+        return nil, first and first:match("^%- error: '(.-)'\n") or err
+    elseif first:find('^error: ') then
+        return nil, first:sub(#'error: ' + 1, -2)
     elseif first:sub(1, #self.token + 1) ~= self.token .. ' ' then
         return nil, 'this is no console of neap'
     end

@@ -94,9 +94,12 @@ void remote__write(struct connection *c, const char *data, size_t size)
 
 void remote__write_error(struct connection *c, const char *text)
 {
+	bool admin = c->begun ? c->session.in_admin : c->remote->admin;
 	struct buf answer = { 0 };
 
-	if (buf_printf(&answer, "---\n- error: '%s'\n...\n", text) == 0)
+	if (buf_printf(&answer,
+		       admin ? "error: %s\n\n" : "---\n- error: '%s'\n...\n",
+		       text) == 0)
 		remote__write(c, answer.data, answer.size);
 	buf_destroy(&answer);
 }
@@ -152,17 +155,11 @@ static bool next_line(struct connection *c, size_t done, size_t *ret_size,
 	return true;
 }
 
-static void audit(struct connection *c, const char *line, size_t size)
-{
-	if (c->remote->audit && line != NULL &&
-	    !session_is_protocol(&c->session, line, size))
-		remote_audit(c->remote->path, c->who, line, size);
-}
-
 void remote__begin_session(struct connection *c)
 {
 	struct error *e;
 
+	c->begun = true;
 	if (!c->remote->admin ||
 	    session_use_admin(&c->session, c->remote->level) == 0)
 		return;
@@ -180,7 +177,6 @@ static void feed(struct connection *c, const char *line, size_t size)
 		remote__log_in(c, line == NULL ? "" : line, size);
 		return;
 	}
-	audit(c, line, size);
 	if (session_feed(&c->session, line, size) == 0)
 		return;
 	e = diag_take();
@@ -349,12 +345,21 @@ static bool set_idle(struct session *s, uint64_t ns)
 	return true;
 }
 
+static void on_line(struct session *s, const struct session_line *line)
+{
+	const struct connection *c = s->arg;
+
+	if (c->remote->audit)
+		remote__audit(c, line);
+}
+
 static const struct session_ops session_ops = {
 	.write = on_write,
 	.ready = on_ready,
 	.leave = on_leave,
 	.is_full = is_full,
 	.set_idle = set_idle,
+	.line = on_line,
 };
 
 /* --- the stream --- */
@@ -410,15 +415,19 @@ static void on_drained(struct stream *s, int status)
 
 static void greet(struct connection *c)
 {
-	static const char text[] = "neap (Lua console)\n"
-				   "type '\\help' for help\n";
-	static const char locked[] = "neap (Lua console)\n"
-				     "type '\\login PASSWORD' to log in\n";
+	/* Of admin commands scripts read answers, and nothing else. */
+	static const char *const open[] = {
+		"neap (Lua console)\ntype '\\help' for help\n",
+		"",
+	};
+	static const char *const locked[] = {
+		"neap (Lua console)\ntype '\\login PASSWORD' to log in\n",
+		"neap (admin commands)\ntype 'login PASSWORD' to log in\n\n",
+	};
+	const char *text = (c->stranger ? locked : open)[c->remote->admin];
 
-	if (c->stranger)
-		remote__write(c, locked, sizeof locked - 1);
-	else if (!c->remote->admin) /* scripts read answers, and nothing else */
-		remote__write(c, text, sizeof text - 1);
+	if (*text != '\0')
+		remote__write(c, text, strlen(text));
 }
 
 static void refuse(struct connection *c, const char *why)

@@ -57,23 +57,38 @@ static void on_denied(struct timer *t)
 		remote__work(c);
 }
 
-void remote__log_in(struct connection *c, const char *line, size_t size)
+/* The password that the line tells; NULL: it tells none. Where admin commands are spoken
+ * they have no backslash, and may have one. */
+static const char *password_in(const struct connection *c, const char *line,
+			       size_t *size)
 {
 	static const char word[] = "\\login ";
-	static const char good[] = "---\n- true\n...\n";
-	size_t n = sizeof word - 1;
+	bool bare = c->remote->admin && *size > 0 && *line != *word;
+	size_t n = sizeof word - 1 - bare;
+
+	if (*size < n || memcmp(line, word + bare, n) != 0)
+		return NULL;
+	*size -= n;
+	return line + n;
+}
+
+void remote__log_in(struct connection *c, const char *line, size_t size)
+{
+	const char *good = c->remote->admin ? "\n" : "---\n- true\n...\n";
+	const char *password;
 
 	if (session_is_protocol(&c->session, line, size))
 		return; /* a program that has not read who it talks to */
-	if (size >= n && memcmp(line, word, n) == 0 &&
-	    remote_secret_is(c->remote->password, line + n, size - n)) {
+	password = password_in(c, line, &size);
+	if (password != NULL &&
+	    remote_secret_is(c->remote->password, password, size)) {
 		c->stranger = false;
 		c->remote->strangers--;
 		timer_stop(&c->remote->worker->sched.timers, &c->patience);
 		remote__note_activity(c);
 		log_info("console '%s': %s has logged in", c->remote->path,
 			 c->who);
-		remote__write(c, good, sizeof good - 1);
+		remote__write(c, good, strlen(good));
 		remote__begin_session(c);
 		return;
 	}

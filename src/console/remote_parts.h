@@ -1,7 +1,7 @@
 /*
  * What the parts of a console over sockets have of each other: the server
- * (remote.c), its connections (remote_connection.c), and who may speak on one, and for
- * how long (remote_login.c).
+ * (remote.c), its connections (remote_connection.c), who may speak on one, and for
+ * how long (remote_login.c), and what the log has of it (remote_audit.c).
  */
 #pragma once
 
@@ -61,6 +61,7 @@ struct connection {
 	bool leaving;  /* to be closed when all is sent; see remote__leave() */
 	bool closing;  /* the handle is being closed */
 	bool stranger; /* the password is not told yet */
+	bool begun;    /* the session has: it knows its language */
 	bool denied;   /* a wrong password will be told */
 	unsigned attempts;
 	uint64_t idle_ns; /* see struct remote_options */
@@ -98,11 +99,17 @@ void remote__close(struct connection *c);
 
 void remote__write(struct connection *c, const char *data, size_t size);
 
-/** An answer of YAML that is an error. */
+/** An answer that is an error, in the form of the language that is spoken. */
 void remote__write_error(struct connection *c, const char *text);
 
 /** Who it is is known: the session speaks what the console is for. */
 void remote__begin_session(struct connection *c);
+
+/* --- remote_audit.c --- */
+
+/** Log that the client of @a c runs the line, which its session has not yet taken in; of a
+ * long one the beginning. */
+void remote__audit(const struct connection *c, const struct session_line *line);
 
 /* --- remote_login.c --- */
 
@@ -112,6 +119,6 @@ void remote__expect_login(struct connection *c);
 /** The client has sent something, or has an answer: it may be silent again. */
 void remote__note_activity(struct connection *c);
 
-/** "\\login PASSWORD", and nothing else, until it is right. A wrong one is told
+/** "\\login PASSWORD", or "login PASSWORD" of admin commands, and nothing else, until it is right. A wrong one is told
  * late: guessing takes its time. */
 void remote__log_in(struct connection *c, const char *line, size_t size);

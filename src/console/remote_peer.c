@@ -1,4 +1,4 @@
-/* Who is at the other end of a remote console, and what he does. See remote_peer.h. */
+/* Who is at the other end of a remote console. See remote_peer.h. */
 #include "console/remote_peer.h"
 
 #include <stdio.h>
@@ -7,7 +7,6 @@
 
 #include "base/buf.h"
 #include "base/escape.h"
-#include "base/log.h"
 #include "net/listener.h"
 #include "net/stream.h"
 #include "net/tls.h"
@@ -65,20 +64,4 @@ bool remote_secret_is(const char *secret, const char *told, size_t size)
 	for (size_t i = 0; i < size; i++)
 		differs |= (unsigned char)(told[i] ^ secret[i % length]);
 	return differs == 0;
-}
-
-enum { AUDIT_MAX = 1024 }; /* bytes of a line that are logged */
-
-void remote_audit(const char *where, const char *who, const char *line,
-		  size_t size)
-{
-	struct buf text = { 0 };
-	size_t shown = size < AUDIT_MAX ? size : AUDIT_MAX;
-
-	if (buf_reserve(&text, shown * ESCAPE_MAX + 1) != NULL)
-		escape_json(&text, line, shown);
-	log_info("console '%s': %s runs \"%.*s\"%s", where, who, (int)text.size,
-		 text.size == 0 ? "" : text.data,
-		 shown < size ? " and more" : "");
-	buf_destroy(&text);
 }

@@ -14,8 +14,3 @@ void remote_peer_format(char *text, const struct stream *s);
 
 /** Is it the password? The time this takes tells nothing of it. */
 bool remote_secret_is(const char *secret, const char *told, size_t size);
-
-/** Log that @a who runs the line at the console @a where; of a long one the
- * beginning. */
-void remote_audit(const char *where, const char *who, const char *line,
-		  size_t size);

@@ -221,15 +221,27 @@ static void on_admin_lua(void *arg)
 	s->ops->ready(s, NULL);
 }
 
+static void on_admin_begin(void *arg, const char *line, size_t size,
+			   size_t payload)
+{
+	struct session *s = arg;
+
+	if (s->ops->line != NULL)
+		s->ops->line(s, &(struct session_line){ line, size, true,
+							payload });
+}
+
 int session_use_admin(struct session *s, enum admin_level level)
 {
 	static const struct admin_ops with_lua = {
 		on_admin_write, on_admin_full, on_admin_ready,
 		on_admin_leave, on_admin_lua,  on_admin_set_idle,
+		on_admin_begin,
 	};
 	static const struct admin_ops without = {
 		on_admin_write, on_admin_full, on_admin_ready,
 		on_admin_leave, NULL,          on_admin_set_idle,
+		on_admin_begin,
 	};
 
 	if (s->admin == NULL)
@@ -539,6 +551,10 @@ int session_feed(struct session *s, const char *line, size_t size)
 	}
 	if (s->in_admin && !s->continuing)
 		forget(s);
+	if (s->ops->line != NULL && line != NULL &&
+	    !session__is_end(s, line, size))
+		s->ops->line(s, &(struct session_line){ line, size, false,
+							SIZE_MAX });
 	rc = feed(s, line, size);
 	if (rc != 0)
 		forget(s);

@@ -34,6 +34,13 @@ enum {
 typedef void (*session_candidates_f)(void *arg, size_t start,
 				     const struct buf *candidates);
 
+struct session_line {
+	const char *text;
+	size_t size;
+	bool admin; /* of admin commands; else of Lua, or with a backslash */
+	size_t payload; /* as in admin_ops */
+};
+
 struct session_ops {
 	/** Text for the user; valid during the call. */
 	void (*write)(struct session *s, const char *data, size_t size);
@@ -52,6 +59,8 @@ struct session_ops {
 	void (*begin)(struct session *s);
 	/** See admin_ops. */
 	bool (*set_idle)(struct session *s, uint64_t ns);
+	/** A line of the user's is about to be evaluated. May be NULL. */
+	void (*line)(struct session *s, const struct session_line *line);
 };
 
 struct session {
@@ -127,8 +136,7 @@ void session_destroy(struct session *s);
  */
 int session_feed(struct session *s, const char *line, size_t size);
 
-/** Is the line no text of the user's, but what his program says to ours? Fed, it runs
- * nothing that came with it. */
+/** Is the line no text of the user's, but what his program says to ours? */
 bool session_is_protocol(const struct session *s, const char *line,
 			 size_t size);
 

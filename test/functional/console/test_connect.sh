@@ -181,14 +181,16 @@ grep -q sesam log.txt && fail 'a password in the log'
 # Not even when the code looks like what programs say to each other.
 printf 'x = [[\n\\frame ]] hidden1 = 1\ny = [[\n\\complete ]] hidden2 = 2\n' |
 	"$NEAP_BINARY_DIR/test/lib/unix_client" "$socket" > /dev/null
-printf '\\frame T\nx = [[\n\\complete ]] hidden3 = 3\nT\n\\complete hid\nT\n' |
+printf '\\frame T\nx = [[\n\\complete ]] hidden3 = 3\nT\n\\complete hid\nT
+x = [[\n\\login ]] hidden4 = 4\nT\nx = [[\n password = "]] hidden5 = 5 --"\nT
+x = "\\\n password = " hidden6 = 6 --"\nT\n' |
 	"$NEAP_BINARY_DIR/test/lib/unix_client" "$socket" > framed
-connect "$socket" -e 'hidden1, hidden2, hidden3'
-out_is --- '- 1' '- 2' '- 3' ...
-for i in 1 2 3; do
-	grep -q "runs \".*hidden$i = $i\"" log.txt || fail 'code that hides from the audit'
+connect "$socket" -e 'hidden1, hidden2, hidden3, hidden4, hidden5, hidden6'
+out_is --- '- 1' '- 2' '- 3' '- 4' '- 5' '- 6' ...
+for i in 1 2 3 4 5 6; do
+	grep -q "runs \".*hidden$i = $i" log.txt || fail 'code that hides from the audit'
 done
-[ "$(tail -n +3 framed)" = 'T ok
+[ "$(tail -n +3 framed | head -n 9)" = 'T ok
 ---
 ...
 T ok
@@ -221,6 +223,17 @@ printf 'take <<END\none\n\nEND\necho b\ntake <<\nlost' > lines
 NEAP_PASSWORD='open sesame' run sh -c '"$NEAP_BIN" connect "$0" < lines' "$admin_address"
 code_is 1
 out_is one ' ' '' b '' 'error: the lines behind "<<" have no end' ''
+# The log has each command once, with how much was behind it, and never what that was.
+[ "$(grep -c 'runs "take <<END" with 9 bytes behind it' log.txt)" = 1 ] || fail 'audit of a payload'
+[ "$(grep -c 'runs "take <<END" with 5 bytes behind it' log.txt)" = 1 ] || fail 'audit of another'
+[ "$(grep -c 'runs "echo b"' log.txt)" = 1 ] || fail 'audit of what follows'
+grep -q 'runs "\(one\|two\|END\|lost\)\?"' log.txt && fail 'lines of a payload as commands'
+# Who types a password where none is wanted, or as an argument, does not find it there.
+printf '\\login horse\n  \\login  horse\nt = {password = "a \\"horse", ["sslPassword"]=[[horse]]}\npassword="horse' |
+	"$NEAP_BINARY_DIR/test/lib/unix_client" "$socket" > lines
+grep -q 'Invalid command' lines || fail 'no such command'
+grep -q horse log.txt && fail 'a password in the log'
+grep -q 'runs "\\\\login \*\*\*"' log.txt || fail 'that it was tried'
 printf '\\set language admin\necho a\n\\set language lua\n6 * 7\n' > lines
 run sh -c '"$NEAP_BIN" connect "$0" < lines' "$socket"
 code_is 0

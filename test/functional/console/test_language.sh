@@ -17,6 +17,8 @@ assert(console.listen(arg[1] .. '.user', { level = 'user', audit = false }))
 assert(console.listen(arg[1] .. '.operator', { language = 'admin', audit = false }))
 assert(console.listen(arg[1] .. '.admin', { level = 'admin', audit = false,
                                             password = 'a long one' }))
+assert(console.listen(arg[1] .. '.one', { level = 'user', connections = 1 }))
+assert(console.listen(arg[1] .. '.two', { connections = 1 }))
 for _, wrong in ipairs({ { language = 'lua', level = 'user' }, { level = 'root' },
                          { language = 'sql' } }) do
     assert(not pcall(console.listen, arg[1] .. '.wrong', wrong))
@@ -46,12 +48,18 @@ asks user '\\set language lua\n'
 out_is 'error: no such command: see help' ''
 asks operator 'show cli level; user; show cli level; operator\n'
 out_is operator '' '' user '' 'error: there is no way up' ''
+
+# A password first, asked for as everything is said here: answers, each with an empty line
+# behind it.
 asks admin 'show info\n'
-case $out in *pid:*) fail 'a password first' ;; esac
+out_is 'neap (admin commands)' "type 'login PASSWORD' to log in" '' 'error: wrong password' ''
+asks admin 'login a long one\necho x\n'
+out_is 'neap (admin commands)' "type 'login PASSWORD' to log in" '' '' x ''
 asks admin '\\login a long one\nshow cli level\nlua\n1 + 1\n\\set language admin\necho x\n'
 case $out in
-*"- true
-...
+*"to log in
+
+
 admin
 
 
@@ -65,6 +73,36 @@ x
 "*) ;;
 *) fail 'the password, a command, Lua and back' ;;
 esac
+
+
+# So are refusals.
+cat > many.lua <<'END'
+local socket, kept = require('socket'), {}
+local function first(name)
+    local s = socket.tcp_connect('unix/', arg[1] .. name)
+    kept[#kept + 1] = s
+    s:shutdown(1)
+    return s:read(2 ^ 20, 20) or ''
+end
+local function hold(name, count)
+    for _ = 1, count do
+        kept[#kept + 1] = socket.tcp_connect('unix/', arg[1] .. name)
+    end
+end
+hold('.one', 1)
+io.write(first('.one'))
+hold('.two', 1)
+io.write(first('.two'))
+hold('.admin', 21)
+io.write(first('.admin'))
+os.exit(0)
+END
+run "$NEAP_BIN" many.lua "$TMPDIR/c"
+out_is 'error: too many connections' '' --- "- error: 'too many connections'" ... \
+	'error: too many connections that have not logged in' ''
+head -c 1200000 /dev/zero | tr '\0' a > long
+run sh -c '"$NEAP_BIN" ask.lua "$0" < long' "$TMPDIR/c.user"
+out_is 'error: the line is too long' ''
 
 kill -s TERM "$server"
 wait "$server" || true
