@@ -133,7 +133,7 @@ end
 
 -- The function has begun to wait.
 function HTTP:flush()
-    if self.held == nil or self.writer then
+    if self.held == nil or self.writer or self.beginning then
         return
     end
     self.flushing = true
@@ -162,8 +162,9 @@ function HTTP:send(text)
     elseif #held + #text <= HELD_MAX then
         self.held = held == '' and text or held .. text
     else
-        self.held = held .. text
+        self.held, self.beginning = held .. text, true -- where to begin is to wait
         ok, err = begin(self)
+        self.beginning = nil
     end
     if not ok then
         return nil, err

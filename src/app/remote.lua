@@ -21,7 +21,12 @@ local error, type, tostring = error, type, tostring
 local pairs, pcall, rawget, rawset = pairs, pcall, rawget, rawset
 local setmetatable = setmetatable
 
+local concat, huge, min, sub = table.concat, math.huge, math.min, string.sub
+
 local M = {}
+
+-- What is larger goes from state to state in pieces: a message has 64 MiB.
+local PIECE = 16777216
 
 -- --- in the worker ---
 
@@ -48,7 +53,12 @@ function handlers.settle(txn, after)
         res.status, res.reason = response.status, response.reason
     end
     act.woken_in = after.woken_in or act.woken_in
-    txn.answer = after.answer or txn.answer
+    if after.answer then
+        txn.answer = after.answer
+        if txn._parts then
+            txn.answer.body, txn._parts = concat(txn._parts), nil
+        end
+    end
     txn.log_level = after.log_level or txn.log_level
 end
 
@@ -68,6 +78,12 @@ end
 
 function ops.body(txn)
     return txn:body()
+end
+
+-- Of the body of an answer that comes when the function has ended.
+function ops.body_part(txn, text, first)
+    txn._parts = first and {} or txn._parts
+    txn._parts[#txn._parts + 1] = text
 end
 
 function ops.set_reason(txn, text)
@@ -156,11 +172,45 @@ local function changes_of(link)
     return changes
 end
 
+-- write(self, op, text) -> true | number | nil, error
+local function write(self, op, text)
+    for from = 1, #text - PIECE, PIECE do
+        local ok, err = ask(self, op, sub(text, from, from + PIECE - 1))
+        if not ok then
+            return nil, err
+        end
+    end
+    if #text <= PIECE then
+        return ask(self, op, text)
+    end
+    local last = (#text - 1) % PIECE + 1
+    local ok, err = ask(self, op, sub(text, -last))
+    return ok and (ok == true or #text), err
+end
+
+-- read(self, op, size, ...) -> text | nil, error: fewer bytes at the end alone.
+local function read(self, op, size, ...)
+    local list, got = {}, 0
+    repeat
+        local wanted = min(size - got, PIECE)
+        local text, err = ask(self, op, wanted, ...)
+        if text == nil then
+            if got == 0 then
+                return nil, err
+            end
+            break
+        end
+        list[#list + 1] = text
+        got = got + #text
+    until #text < wanted or got == size
+    return concat(list)
+end
+
 local writer = {}
 local writer_mt = { __index = writer }
 
 function writer:write(text)
-    return ask(self, 'write', text)
+    return write(self, 'write', text)
 end
 
 function writer:finish()
@@ -188,6 +238,9 @@ function request:header(name)
 end
 
 function request:read(what)
+    if what == nil or type(what) == 'number' and what > PIECE then
+        return read(self, 'read', what or huge)
+    end
     return ask(self, 'read', what)
 end
 
@@ -257,7 +310,11 @@ local socket_mt = { __index = socket }
 
 function socket:read(what, timeout)
     local text
-    text, self.number = ask(self, 'socket_read', what, timeout)
+    if type(what) == 'number' and what > PIECE then
+        text, self.number = read(self, 'socket_read', what, timeout)
+    else
+        text, self.number = ask(self, 'socket_read', what, timeout)
+    end
     return text
 end
 
@@ -268,7 +325,7 @@ function socket:recv(size)
 end
 
 function socket:write(text)
-    return ask(self, 'socket_write', text)
+    return write(self, 'socket_write', text)
 end
 
 function socket:errno()
@@ -333,6 +390,19 @@ local function txn_of(object, head)
 end
 M.txn_of = txn_of
 
+-- A body that is too much for a message goes before it.
+local function send_body(link, answer)
+    local body = type(answer) == 'table' and answer.body
+    if type(body) ~= 'string' or #body <= PIECE then
+        return
+    end
+    for from = 1, #body, PIECE do
+        link.object:call('internal', 'op', false, 'body_part',
+            sub(body, from, from + PIECE - 1), from == 1)
+    end
+    answer.body = nil
+end
+
 -- What the worker is told besides a function's result; nil: nothing.
 local function told(txn)
     local link, res, answer = txn._link, txn._res, txn.answer
@@ -341,6 +411,7 @@ local function told(txn)
         return nil
     end
     link.changes, txn.answer, txn.log_level = nil, nil, nil
+    send_body(link, answer)
     return { changes = changes, answer = answer, log_level = level,
              response = res and { fields = fields.of(res.headers),
                                   status = res.status, reason = res.reason } }
