@@ -7,7 +7,7 @@ local byte, find, lower, sub = string.byte, string.find, string.lower, string.su
 local concat, sort = table.concat, table.sort
 local integer_of, address_of = values.integer_of, values.address_of
 local pairs, tostring, type = pairs, tostring, type
-local fetch, plain = declaration.fetch, declaration.plain
+local copied, copied_fetch = declaration.copied, declaration.copied_fetch
 
 local M = {}
 
@@ -391,7 +391,7 @@ local function declare(side, whose)
 
     local function header(suffix, out, whole, convert, doc)
         M[prefix .. suffix] = {
-            out = out, needs = needs, args = HEADER, doc = doc,
+            out = out, needs = needs, copied = true, args = HEADER, doc = doc,
             make = function(_, name, occ)
                 return header_value(side, name, occ, whole, convert)
             end,
@@ -410,14 +410,14 @@ local function declare(side, whose)
     header('.hdr_ip', 'ip', false, address_of_header, 'The same as `' .. prefix
         .. '.hdr`, as an address, without a port.')
 
-    M[prefix .. '.hdr_cnt'] = fetch('integer', needs, header_count(side, false),
+    M[prefix .. '.hdr_cnt'] = copied_fetch('integer', needs, header_count(side, false),
         'How many values the field has in ' .. whose .. ', or all fields.',
         { args = { 'name:string?' } })
-    M[prefix .. '.fhdr_cnt'] = fetch('integer', needs, header_count(side, true),
+    M[prefix .. '.fhdr_cnt'] = copied_fetch('integer', needs, header_count(side, true),
         'How many lines the field has in ' .. whose .. ', or all fields.',
         { args = { 'name:string?' } })
 
-    M[prefix .. '.hdr_names'] = fetch('string', needs, function(_, delimiter)
+    M[prefix .. '.hdr_names'] = copied_fetch('string', needs, function(_, delimiter)
         delimiter = delimiter_of(delimiter) or ','
         return function(txn)
             local names, fields = {}, side.fields(txn)
@@ -429,7 +429,7 @@ local function declare(side, whose)
     end, 'The names of all fields of ' .. whose .. ', in small letters.',
         { args = { 'delimiter:string?' } })
 
-    M[prefix .. '.hdrs'] = plain('string', needs, function(txn)
+    M[prefix .. '.hdrs'] = copied('string', needs, function(txn)
         local lines, fields = {}, side.fields(txn)
         for i = 1, #fields, 2 do
             lines[#lines + 1] = fields[i] .. ': ' .. fields[i + 1]
@@ -438,16 +438,16 @@ local function declare(side, whose)
         return concat(lines, '\r\n')
     end, 'All fields of ' .. whose .. ', and the empty line.')
 
-    M[prefix .. '.cook_names'] = fetch('string', needs, cookie_names(side),
+    M[prefix .. '.cook_names'] = copied_fetch('string', needs, cookie_names(side),
         'The names of all cookies of ' .. whose .. '.', { args = { 'delimiter:string?' } })
 
-    M[prefix .. '.cook'] = fetch('string', needs, cookie_value(side, same),
+    M[prefix .. '.cook'] = copied_fetch('string', needs, cookie_value(side, same),
         'The last cookie of that name in ' .. whose .. ', or the first of all.',
         { args = { 'name:string?' }, each = each_cookie_value(side, same) })
-    M[prefix .. '.cook_val'] = fetch('integer', needs, cookie_value(side, integer_of),
+    M[prefix .. '.cook_val'] = copied_fetch('integer', needs, cookie_value(side, integer_of),
         'The same as an integer.',
         { args = { 'name:string?' }, each = each_cookie_value(side, integer_of) })
-    M[prefix .. '.cook_cnt'] = fetch('integer', needs, function(_, name)
+    M[prefix .. '.cook_cnt'] = copied_fetch('integer', needs, function(_, name)
         local get = find_cookie(side, name)
         return function(txn)
             local _, n = get(txn, true)
@@ -471,7 +471,7 @@ M['res.hdr'].also = { 'shdr' }
 
 -- It is of the side whose rules run.
 M.hdr = {
-    out = 'string', args = HEADER, needs = 'request',
+    out = 'string', args = HEADER, needs = 'request', copied = true,
     doc = '`req.hdr`, or in rules of answers `res.hdr`.',
     make = function(env, name, occ)
         return header_value(env.response and not env.log and response or request, name,

@@ -11,6 +11,7 @@ local byte, char, find, lower, sub = string.byte, string.char, string.find, stri
 local floor, tonumber, type = math.floor, tonumber, type
 local integer_of = values.integer_of
 local pcall = pcall
+local copied, copied_fetch = declaration.copied, declaration.copied_fetch
 local fetch, plain = declaration.fetch, declaration.plain
 
 local M = {}
@@ -89,19 +90,19 @@ local function hash(text)
     return c_avalanche(c_sdbm(text, #text))
 end
 
-M.method = plain('string', 'request', function(txn)
+M.method = copied('string', 'request', function(txn)
     local req = txn._req
     return req and req.method
 end, 'The method, as "GET".', { match = 'method' })
 
-M.url = plain('string', 'request', target_of, 'The target as it was sent.')
-M.path = plain('string', 'request', path,
+M.url = copied('string', 'request', target_of, 'The target as it was sent.')
+M.path = copied('string', 'request', path,
     'The path as it was sent, without host and query.')
-M.pathq = plain('string', 'request', pathq, 'The path and the query.')
-M.query = plain('string', 'request', query,
+M.pathq = copied('string', 'request', pathq, 'The path and the query.')
+M.query = copied('string', 'request', query,
     'What is behind the first question mark; nothing when there is none.')
-M.base = plain('string', 'request', base, 'The Host and the path.')
-M.baseq = plain('string', 'request', baseq, 'The Host, the path and the query.')
+M.base = copied('string', 'request', base, 'The Host and the path.')
+M.baseq = copied('string', 'request', baseq, 'The Host, the path and the query.')
 
 -- The four bytes of a hash and those of the client's address.
 local function with_source(of)
@@ -124,11 +125,11 @@ local function url32(txn)
     return text and hash(host(txn) .. text)
 end
 
-M.base32 = plain('integer', 'request', base32, 'A hash of `base`: `base,sdbm(1)`.')
-M['base32+src'] = plain('binary', 'request', with_source(base32),
+M.base32 = copied('integer', 'request', base32, 'A hash of `base`: `base,sdbm(1)`.')
+M['base32+src'] = copied('binary', 'request', with_source(base32),
     "Its four bytes, and those of the client's address.")
-M.url32 = plain('integer', 'request', url32, 'A hash of the Host, the path and the query.')
-M['url32+src'] = plain('binary', 'request', with_source(url32),
+M.url32 = copied('integer', 'request', url32, 'A hash of the Host, the path and the query.')
+M['url32+src'] = copied('binary', 'request', with_source(url32),
     "Its four bytes, and those of the client's address.")
 
 -- Of a target with a host in it, which is an address.
@@ -147,35 +148,35 @@ local function authority(txn)
     end
 end
 
-M.url_ip = plain('ip', 'request', function(txn)
+M.url_ip = copied('ip', 'request', function(txn)
     return (authority(txn))
 end, 'The address in a target as http://192.0.2.1:80/.')
-M.url_port = plain('integer', 'request', function(txn)
+M.url_port = copied('integer', 'request', function(txn)
     local _, port = authority(txn)
     return port
 end, 'The port in such a target.')
 
-M['req.ver'] = plain('string', 'request', function(txn)
+M['req.ver'] = copied('string', 'request', function(txn)
     local proto = txn._req and txn._req.proto
     return proto and proto[1] .. '.' .. proto[2]
 end, 'The version of HTTP, as "1.1".', { also = { 'req_ver' } })
 
-M['capture.req.ver'] = plain('string', 'request', function(txn)
+M['capture.req.ver'] = copied('string', 'request', function(txn)
     local proto = txn._req and txn._req.proto
     return proto and 'HTTP/' .. proto[1] .. '.' .. proto[2]
 end, 'The version of HTTP, as "HTTP/1.1".')
 
 M['capture.req.method'] = M.method
-M['capture.req.uri'] = plain('string', 'request', function(txn)
+M['capture.req.uri'] = copied('string', 'request', function(txn)
     return pathq(txn) or target_of(txn)
 end, 'The path and the query as they were sent, or another target.')
 
-M.fc_http_major = plain('integer', 'request', function(txn)
+M.fc_http_major = copied('integer', 'request', function(txn)
     local proto = txn._req and txn._req.proto
     return proto and proto[1]
 end, 'The major version of HTTP: 1 or 2.')
 
-M['req.proto_http'] = plain('boolean', 'request', function(txn)
+M['req.proto_http'] = copied('boolean', 'request', function(txn)
     return txn._req ~= nil
 end, 'It is HTTP.', { also = { 'req_proto_http' } })
 
@@ -288,10 +289,10 @@ local function each_url_param(convert)
     end
 end
 
-M.url_param = fetch('string', 'request', url_param(same),
+M.url_param = copied_fetch('string', 'request', url_param(same),
     'The first parameter of that name in the query, or of any; escapes stay as they are.',
     { args = URL_PARAM, also = { 'urlp' }, each = each_url_param(same) })
-M.url_param_val = fetch('integer', 'request', url_param(integer_of),
+M.url_param_val = copied_fetch('integer', 'request', url_param(integer_of),
     'The same as an integer.',
     { args = URL_PARAM, also = { 'urlp_val' }, each = each_url_param(integer_of) })
 
@@ -312,12 +313,12 @@ local function body_of(txn)
 end
 
 M['req.body'] = plain('binary', 'request', body_of,
-    'The body; none while it comes in pieces.', { body = true })
+    'The body; none while it comes in pieces.')
 
 M['req.body_len'] = plain('integer', 'request', function(txn)
     local body = body_of(txn)
     return body and #body
-end, 'Bytes of the body.', { body = true })
+end, 'Bytes of the body.')
 
 M['req.body_size'] = plain('integer', 'request', function(txn)
     local length = txn._req and txn._req:header('content-length')
@@ -326,7 +327,7 @@ M['req.body_size'] = plain('integer', 'request', function(txn)
     end
     local body = body_of(txn)
     return body and #body
-end, 'Bytes that the body is said to have.', { body = true })
+end, 'Bytes that the body is said to have.')
 
 M['req.body_param'] = fetch('string', 'request', function(_, name)
     return function(txn)
@@ -335,7 +336,7 @@ M['req.body_param'] = fetch('string', 'request', function(_, name)
     end
 end, 'The parameter of that name in a body that is a form, or any; escapes stay as they '
     .. 'are.', {
-    args = { 'name:string?' }, body = true,
+    args = { 'name:string?' },
     each = function(_, name)
         return function(txn, test, arg)
             local body = body_of(txn)
@@ -369,7 +370,7 @@ local function basic(txn)
     return plain_text:match('^([^:]*):(.*)$')
 end
 
-M.http_auth_type = plain('string', 'request', function(txn)
+M.http_auth_type = copied('string', 'request', function(txn)
     local scheme = authorization(txn)
     if scheme == nil or scheme:lower() == 'basic' and basic(txn) == nil then
         return nil
@@ -377,16 +378,16 @@ M.http_auth_type = plain('string', 'request', function(txn)
     return scheme
 end, 'The scheme of the Authorization.')
 
-M.http_auth_user = plain('string', 'request', function(txn)
+M.http_auth_user = copied('string', 'request', function(txn)
     return (basic(txn))
 end, 'The user of a Basic Authorization.')
 
-M.http_auth_pass = plain('string', 'request', function(txn)
+M.http_auth_pass = copied('string', 'request', function(txn)
     local _, password = basic(txn)
     return password
 end, 'The password of a Basic Authorization.')
 
-M.http_auth_bearer = fetch('string', 'request', function(_, field)
+M.http_auth_bearer = copied_fetch('string', 'request', function(_, field)
     field = field and lower(field)
     return function(txn)
         local scheme, token = authorization(txn, field)
@@ -401,11 +402,11 @@ end, 'The token of a Bearer Authorization, or of another field.', {
 
 -- --- the answer ---
 
-M.status = plain('integer', 'response', function(txn)
+M.status = copied('integer', 'response', function(txn)
     return txn._res and txn._res.status
 end, 'The status of the answer.', { also = { 'txn.status' } })
 
-M['res.ver'] = plain('string', 'response', function(txn)
+M['res.ver'] = copied('string', 'response', function(txn)
     local proto = txn._req and txn._req.proto
     if proto == nil or txn._res == nil then
         return nil

@@ -168,7 +168,9 @@ function M.method(kind, name)
     elseif find(kind, name) == nil then
         name = names_of(kind)[name]
     end
-    return name and M.caller(kind, name)
+    if name then
+        return M.caller(kind, name)
+    end
 end
 
 return M

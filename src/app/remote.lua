@@ -332,45 +332,42 @@ function socket:errno()
     return self.number
 end
 
--- Fetches of what has been copied are had here, the others are asked for. Converters need
--- no request.
-local sample
-
-local function fetches(text)
-    local methods = {}
-    local function method(name)
-        sample = sample or require('neap.sample')
-        if not sample.fetch(name) and not handlers.method('fetch', name) then
-            error(sample.missing('fetch', name), 3)
-        end
-        local get = sample.copied(name)
-        return function(self, ...)
-            local txn, value = self.txn, nil
-            if get then
-                txn:check()
-                value = get(txn, ...)
-            else
-                value = ask({ link = txn._link }, 'fetch', name, ...)
-            end
-            if text then
-                return sample.text_of(value)
-            end
-            return value
-        end
-    end
-    return {
-        __index = function(_, name)
-            local m = methods[name]
-            if m == nil then
-                m = method(name)
-                methods[name] = sample.fetch(name) and m
-            end
-            return m
-        end,
-    }
+function socket:peer()
+    return self.peer_address
 end
 
-txns.elsewhere.f, txns.elsewhere.sf = fetches(false), fetches(true)
+local function make_socket(link, head)
+    return setmetatable({
+        link = link, peer_address = { host = head.src, port = head.src_port },
+    }, socket_mt)
+end
+
+-- Fetches of what has been copied, and those that scripts of this state have registered, are
+-- had here, the others are asked for. Converters need no request.
+local sample
+
+local function fetch(name)
+    sample = sample or require('neap.sample')
+    local f, elsewhere = sample.copied(name), false
+    if f == nil then
+        elsewhere = true
+        if sample.fetch(name) == nil then
+            f, elsewhere = txns.registered('fetch', name)
+        end
+    end
+    if not elsewhere then
+        return f and function(txn, ...)
+            txn:check()
+            return f(txn, ...)
+        end
+    end
+    return function(txn, ...)
+        return ask({ link = txn._link }, 'fetch', name, ...)
+    end
+end
+
+txns.elsewhere.f = txns.natives('fetch', fetch)
+txns.elsewhere.sf = txns.natives('fetch', fetch, true)
 
 -- The request of @object as this state sees it, one for all its functions.
 local function txn_of(object, head)
@@ -378,7 +375,7 @@ local function txn_of(object, head)
     if txn == nil then
         local link = { object = object }
         txn = txns.new({}, head.mode == 'http' and make_request(link, head),
-            head.mode == 'tcp' and setmetatable({ link = link }, socket_mt))
+            head.mode == 'tcp' and make_socket(link, head))
         txn._object, txn._remote, txn._link = object, true, link
         object:set_priv(txn)
     elseif head.fields then

@@ -192,7 +192,7 @@ M.note = note
 
 -- Can the copy of a request that other states have answer it?
 local function is_copied(decl)
-    return decl.const or decl.copied or decl.needs ~= nil and not decl.body
+    return decl.const or decl.copied
 end
 
 -- A handler of a script. Its arguments are texts.

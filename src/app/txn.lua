@@ -19,56 +19,65 @@ local M = {}
 
 local sample, handlers
 
--- A function that a script has registered, as a native one: it throws what it throws.
+-- registered(kind, name) -> f, elsewhere | nil: a function that a script has registered, as a
+-- native one: it throws what it throws.
 local function registered(kind, name)
     handlers = handlers or require('neap.handlers')
-    local call = handlers.method(kind, name)
+    local call, _, elsewhere = handlers.method(kind, name)
     return call and function(...)
         local ok, value = call(...)
         if not ok then
             error(value, 0)
         end
         return value
+    end, elsewhere
+end
+M.registered = registered
+
+-- natives(kind, find, text) -> the metatable of an object whose methods are what @find(name)
+-- gives: f(txn, ...). @text: the result is always a string.
+local function natives(kind, find, text)
+    local methods = {}
+    local function method(name)
+        sample = sample or require('neap.sample')
+        local f = find(name)
+        if f == nil then
+            error(sample.missing(kind, name), 3)
+        elseif not text then
+            return function(self, ...)
+                return f(self.txn, ...)
+            end
+        end
+        return function(self, ...)
+            return sample.text_of(f(self.txn, ...))
+        end
+    end
+    return {
+        __index = function(_, name)
+            local m = methods[name]
+            if m == nil then
+                m = method(name)
+                methods[name] = m
+            end
+            return m
+        end,
+    }
+end
+M.natives = natives
+
+local function finder(kind, native)
+    return function(name)
+        return sample[native](name) or registered(kind, name)
     end
 end
 
 -- txn.f, txn.sf: fetches as methods; txn.c, txn.sc: converters; those of scripts as
--- lua_NAME. @text: the result is always a string.
-local function natives(kind, text)
-    local native = kind == 'fetch' and 'fetch' or 'convert'
-    local function method(name)
-        sample = sample or require('neap.sample')
-        local f = sample[native](name) or registered(kind, name)
-        if f == nil then
-            error(sample.missing(kind, name), 3)
-        end
-        return f
-    end
-    local function shown(value)
-        if text then
-            return sample.text_of(value)
-        end
-        return value
-    end
-    local methods = {}
-    local mt = {}
-    function mt.__index(_, name)
-        local m = methods[name]
-        if m == nil then
-            local f = method(name)
-            m = function(self, ...)
-                return shown(f(self.txn, ...))
-            end
-            methods[name] = m
-        end
-        return m
-    end
-    return mt
-end
-
+-- lua_NAME.
+local find_fetch, find_converter = finder('fetch', 'fetch'), finder('converter', 'convert')
 local natives_of = {
-    f = natives('fetch'), sf = natives('fetch', true),
-    c = natives('converter'), sc = natives('converter', true),
+    f = natives('fetch', find_fetch), sf = natives('fetch', find_fetch, true),
+    c = natives('converter', find_converter),
+    sc = natives('converter', find_converter, true),
 }
 
 -- --- the header: txn.http ---
