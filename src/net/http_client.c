@@ -16,11 +16,17 @@ struct http_client {
 	uv_loop_t *loop;
 	CURLM *multi;
 	uv_timer_t timer;
+	/* What libcurl wants to do at once, it does once in a turn of the loop. A timer
+	 * of no time that is set by itself libuv 1.44 runs again in the same turn: while a
+	 * server sends as fast as we read nobody else would have theirs. */
+	uv_idle_t pressed;
 	struct http_client_stat stat;
 	struct list unwatched; /* calls whose descriptor could not be watched */
 	struct http_client_talk talk;
-	unsigned calls; /* with a handle of libcurl */
-	bool closed;    /* by its owner */
+	uint64_t turns;       /* of the loop in which libcurl has acted */
+	unsigned calls;       /* with a handle of libcurl */
+	uint8_t handles_open; /* of timer and pressed */
+	bool closed;          /* by its owner */
 };
 
 /* One of libcurl's descriptors, while it waits for it. */
@@ -31,7 +37,13 @@ struct watch {
 	int events; /* of libuv */
 };
 
-enum { PASSES = 8 }; /* that a call in doubt is kept for */
+enum {
+	PASSES = 8, /* that a call in doubt is kept for */
+	/* Of libcurl's progress, in one turn of the loop. It is told of once for each read,
+	 * and those have a bound, but for what a proxy answers to CONNECT: that is read
+	 * byte by byte, until it ends. */
+	UPDATES = 65536,
+};
 
 /* --- the loop's side --- */
 
@@ -97,6 +109,9 @@ static void end(struct http_call *call, CURLcode result)
 			 "the response, or one on it had a header or trailer "
 			 "of more than 64 KB: see http_version");
 	}
+	if (call->error == UV_EPROTO)
+		snprintf(call->problem, sizeof call->problem,
+			 "the proxy's answer does not end");
 	tell_limit(call, result);
 	http__call_part(call);
 	curl_library.multi_remove_handle(call->client->multi, call->easy);
@@ -142,8 +157,7 @@ static bool take_ended(struct http_client *c)
 /* What libcurl wants to do at once it does. */
 static bool is_pressed(const struct http_client *c)
 {
-	return uv_is_active((const uv_handle_t *)&c->timer) &&
-	       uv_timer_get_due_in(&c->timer) == 0;
+	return uv_is_active((const uv_handle_t *)&c->pressed);
 }
 
 static void act(struct http_client *c, curl_socket_t fd, int events)
@@ -151,10 +165,11 @@ static void act(struct http_client *c, curl_socket_t fd, int events)
 	bool doubt;
 	int running;
 
+	c->turns++;
 	curl_library.multi_socket_action(c->multi, fd, events, &running);
 	doubt = take_ended(c);
 	for (int i = 0; doubt && is_pressed(c) && i < PASSES; i++) {
-		uv_timer_stop(&c->timer);
+		uv_idle_stop(&c->pressed);
 		curl_library.multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT,
 						 0, &running);
 		take_ended(c);
@@ -193,6 +208,12 @@ static void on_timer(uv_timer_t *timer)
 	act(timer->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
+static void on_pressed(uv_idle_t *idle)
+{
+	uv_idle_stop(idle);
+	act(idle->data, CURL_SOCKET_TIMEOUT, 0);
+}
+
 static void on_watch_closed(uv_handle_t *handle)
 {
 	mem_free(handle->data);
@@ -225,7 +246,7 @@ static void give_up(struct http_client *c, CURL *easy)
 		return; /* it closes a connection */
 	list_del(&call->unwatched);
 	list_add_tail(&c->unwatched, &call->unwatched);
-	uv_timer_start(&c->timer, on_timer, 0, 0);
+	uv_idle_start(&c->pressed, on_pressed);
 }
 
 /* What libcurl waits for has changed. */
@@ -262,9 +283,11 @@ static int on_timeout_change(CURLM *multi, long ms, void *arg)
 	(void)multi;
 	if (!list_empty(&c->unwatched))
 		ms = 0;
-	if (ms < 0)
-		uv_timer_stop(&c->timer);
-	else
+	uv_timer_stop(&c->timer);
+	uv_idle_stop(&c->pressed);
+	if (ms == 0)
+		uv_idle_start(&c->pressed, on_pressed);
+	else if (ms > 0)
 		uv_timer_start(&c->timer, on_timer, (uint64_t)ms, 0);
 	return 0;
 }
@@ -292,6 +315,9 @@ int http_client_new(struct loop *loop, const struct http_client_limits *limits,
 	list_init(&c->talk.ended);
 	uv_timer_init(c->loop, &c->timer);
 	c->timer.data = c;
+	uv_idle_init(c->loop, &c->pressed);
+	c->pressed.data = c;
+	c->handles_open = 2;
 #define SET(option, value) \
 	curl_library.multi_setopt(c->multi, CURLMOPT_##option, value)
 	SET(SOCKETFUNCTION, on_socket);
@@ -309,7 +335,10 @@ int http_client_new(struct loop *loop, const struct http_client_limits *limits,
 
 static void on_client_closed(uv_handle_t *handle)
 {
-	mem_free(handle->data);
+	struct http_client *c = handle->data;
+
+	if (--c->handles_open == 0)
+		mem_free(c);
 }
 
 static void free_if_unused(struct http_client *c)
@@ -318,6 +347,7 @@ static void free_if_unused(struct http_client *c)
 		return;
 	curl_library.multi_cleanup(c->multi); /* closes descriptors */
 	uv_close((uv_handle_t *)&c->timer, on_client_closed);
+	uv_close((uv_handle_t *)&c->pressed, on_client_closed);
 }
 
 void http_client_close(struct http_client *c)
@@ -467,6 +497,25 @@ static int on_rewind(void *arg, curl_off_t offset, int origin)
 	return CURL_SEEKFUNC_OK;
 }
 
+static int on_progress(void *arg, curl_off_t all, curl_off_t got,
+		       curl_off_t to_send, curl_off_t sent)
+{
+	struct http_call *call = arg;
+
+	(void)all;
+	(void)got;
+	(void)to_send;
+	(void)sent;
+	if (call->turn != call->client->turns) {
+		call->turn = call->client->turns;
+		call->updates = 0;
+	}
+	if (++call->updates <= UPDATES)
+		return 0;
+	call->error = UV_EPROTO;
+	return 1;
+}
+
 static curl_socket_t on_open(void *arg, curlsocktype purpose,
 			     struct curl_sockaddr *address)
 {
@@ -510,7 +559,9 @@ int http_call_create(struct http_call *call, struct http_client *c)
 	SET(PRIVATE, call);
 	SET(ERRORBUFFER, call->problem);
 	SET(NOSIGNAL, 1L);
-	SET(NOPROGRESS, 1L);
+	SET(NOPROGRESS, 0L);
+	SET(XFERINFOFUNCTION, on_progress);
+	SET(XFERINFODATA, call);
 	/* Its end does not wait, with the loop, for a name server. */
 	SET(QUICK_EXIT, 1L);
 	SET(PROTOCOLS_STR, "http,https");

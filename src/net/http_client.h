@@ -104,6 +104,8 @@ struct http_call {
 	bool trusts_nobody; /* its file could not be read */
 	bool is_verbose;    /* what libcurl says is shown */
 	bool has_location;  /* one of the headers of this response */
+	uint64_t turn;      /* of the client, at the last update */
+	unsigned updates;   /* of libcurl's progress in it */
 	size_t window;      /* of the body, when it streams */
 	size_t limit;       /* bytes of the body, decoded; 0: none */
 	size_t got;         /* bytes of the body that have come */
