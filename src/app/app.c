@@ -217,6 +217,19 @@ struct worker *app_shared(struct app *app)
 	return &app->workers[app->count];
 }
 
+struct worker *app_worker(struct app *app, double id)
+{
+	for (unsigned i = 0; i < app->threads; i++)
+		if (app->workers[i].id == id)
+			return &app->workers[i];
+	return NULL;
+}
+
+unsigned app_place(const struct worker *w)
+{
+	return (unsigned)(w - w->app->workers);
+}
+
 const char *app_note_fingerprint(struct app *app, const char *text)
 {
 	const char *first;
@@ -318,6 +331,7 @@ static void join_others(struct app *app)
 	end.tv_sec += (time_t)seconds + CLOSE_MS / 1000;
 	for (unsigned i = 1; i < app->threads; i++) {
 		struct worker *w = &app->workers[i];
+		char name[WORKER_NAME];
 
 		if (!w->has_thread)
 			continue;
@@ -326,14 +340,8 @@ static void join_others(struct app *app)
 			continue;
 		}
 		app->left_behind++;
-		if (worker_is_shared(w))
-			log_error("the shared state does not end: the process "
-				  "leaves it after %g s",
-				  seconds);
-		else
-			log_error("worker %u does not end: the process leaves "
-				  "it after %g s",
-				  w->id, seconds);
+		log_error("%s does not end: the process leaves it after %g s",
+			  worker_name(w, name), seconds);
 	}
 }
 

@@ -108,9 +108,9 @@ struct app {
 	const struct lua_module *const *modules; /* of upper layers */
 	const struct app_script *script;
 	struct worker *workers; /* the first is worker 1, and so on; behind them
-				   that of the shared state */
-	unsigned count;         /* of them, without that */
-	unsigned threads;       /* with it, when there is one */
+				   that of the shared state, worker 0 */
+	unsigned count;         /* of them, without that: who serve */
+	unsigned threads;       /* with it, when there is one: all */
 	unsigned next_worker;   /* for requests of the shared state; atomic */
 	struct handlers handlers;
 	unsigned left_behind; /* threads that did not end in time */
@@ -215,6 +215,12 @@ const char *app_note_fingerprint(struct app *app, const char *text);
 
 /** The worker that runs the shared state, if there is one. */
 struct worker *app_shared(struct app *app);
+
+/** The worker with the number @a id, of the shared state's 0. NULL: there is none. */
+struct worker *app_worker(struct app *app, double id);
+
+/** Where @a w stands in app->workers: below app->threads. */
+unsigned app_place(const struct worker *w);
 
 /** Nothing is alive in one more worker: the last one ends the application. */
 void app_enter_idle(struct app *app);

@@ -1,7 +1,6 @@
 /* Do the workers turn? See pulse.h. */
 #include "app/pulse.h"
 
-#include <stdio.h>
 #include <uv.h>
 
 #include "app/app.h"
@@ -17,14 +16,6 @@ static void answer(struct mail *m, bool delivered)
 
 	(void)delivered;
 	__atomic_store_n(&p->asked, false, __ATOMIC_RELEASE);
-}
-
-static const char *name_of(const struct worker *w, char *text, size_t size)
-{
-	if (worker_is_shared(w))
-		return "the shared state's worker";
-	snprintf(text, size, "worker %u", w->id);
-	return text;
 }
 
 static void ask(struct worker *w, uint64_t now)
@@ -43,12 +34,11 @@ static bool look(struct worker *w, uint64_t now)
 {
 	struct pulse *p = &w->pulse;
 	double seconds = (double)(now - p->asked_ns) / 1e9;
-	char text[32];
+	char name[WORKER_NAME];
 
 	if (!__atomic_load_n(&p->asked, __ATOMIC_ACQUIRE)) {
 		if (p->told)
-			log_warn("%s turns again",
-				 name_of(w, text, sizeof text));
+			log_warn("%s turns again", worker_name(w, name));
 		p->told = false;
 		ask(w, now);
 		return true;
@@ -57,7 +47,7 @@ static bool look(struct worker *w, uint64_t now)
 		return false;
 	p->told = true;
 	log_error("%s is stuck: it has not turned for %.1f s",
-		  name_of(w, text, sizeof text), seconds);
+		  worker_name(w, name), seconds);
 	stuck_ask(w);
 	life_worker_stuck(w, seconds);
 	return false;

@@ -36,9 +36,8 @@ static __thread struct place *own;
 
 static size_t put_name(const struct worker *w, char *to, size_t room)
 {
-	int n = worker_is_shared(w)
-			? snprintf(to, room, "state: the shared state")
-			: snprintf(to, room, "state: worker %u", w->id);
+	char name[WORKER_NAME];
+	int n = snprintf(to, room, "state: %s", worker_name(w, name));
 
 	if (w->app->generation > 0)
 		n += snprintf(to + n, room - n, " of generation %u",

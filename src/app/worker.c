@@ -44,6 +44,13 @@ struct worker *worker_self(void)
 	return self;
 }
 
+const char *worker_name(const struct worker *w, char *to)
+{
+	snprintf(to, WORKER_NAME, "worker %u%s", w->id,
+		 worker_is_shared(w) ? " (the shared state)" : "");
+	return to;
+}
+
 struct worker *worker_of(lua_State *L)
 {
 	struct worker *w;

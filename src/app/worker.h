@@ -76,6 +76,11 @@ static inline bool worker_is_shared(const struct worker *w)
 	return w->id == 0;
 }
 
+/** How messages call it: "worker 2". Returns @a to, of WORKER_NAME bytes. In signal
+ * handlers, too. */
+enum { WORKER_NAME = 40 };
+const char *worker_name(const struct worker *w, char *to);
+
 /** The worker of a Lua state. Throws: no. */
 struct worker *worker_of(lua_State *L);
 

@@ -170,8 +170,20 @@ enum admin_level admin_run_level(const struct admin_run *run);
 /** What the cursor of collect() begins as, for each worker; from parse(). */
 void admin_set_cursor(struct admin_run *run, const void *data, size_t size);
 
-/** The number behind "worker"; 0: none was given. */
-unsigned admin_only(const struct admin_run *run);
+/** That of "worker N" behind the command; NULL: all are asked. */
+struct worker *admin_only(const struct admin_run *run);
+
+/** Of argument @a i, a worker's number; NULL: it was not given. Returns 0, or -1: there
+ * is none, which admin_fail() said. */
+int admin_arg_worker(struct admin_run *run, unsigned i,
+		     struct worker **ret_only);
+
+/** May a fiber be told by its id, in the workers that @a only names? Returns 0, or -1:
+ * several have such ids, which admin_fail() said. */
+int admin_check_fiber(struct admin_run *run, const struct worker *only);
+
+/** As admin_arg.each: the numbers of the workers of this thread's application. */
+void admin_each_worker(void (*fn)(const char *value, void *arg), void *arg);
 
 /** The worker of the session. */
 struct worker *admin_worker(const struct admin_run *run);

@@ -143,10 +143,10 @@ static int take_common(const struct admin_command *c, char *const *words,
 	if (c->collect == NULL || *count < 2 ||
 	    strcmp(words[*count - 2], "worker") != 0)
 		return 0;
-	if (read_whole(words[*count - 1], WORKER_MAX, &number) != 0 ||
-	    number < 1)
+	if (read_whole(words[*count - 1], WORKER_MAX, &number) != 0)
 		return wrong(c, "a worker's number is wanted, not",
 			     words[*count - 1]);
+	ret->one = true;
 	ret->worker = (unsigned)number;
 	*count -= 2;
 	return 0;

@@ -7,7 +7,8 @@ struct admin_args {
 	struct admin_value *values; /* ADMIN_ARGS_MAX of them, zero */
 	bool json;
 	bool typed;
-	unsigned worker; /* 0: not given */
+	bool one;        /* a worker is told: */
+	unsigned worker; /* its number */
 };
 
 /**

@@ -590,11 +590,13 @@ static unsigned complete_keyed(const struct admin_arg *first,
 static void complete_common(const struct admin_command *c, char *const *words,
 			    unsigned count, const struct offer *o)
 {
-	bool has_worker = count == 3 && strcmp(words[0], "worker") == 0;
+	bool worker = count > 1 && strcmp(words[0], "worker") == 0;
 
 	if (c->collect != NULL && count == 1)
 		offer(o, "worker", 6);
-	if (c->columns != NULL && (count == 1 || has_worker)) {
+	if (c->collect != NULL && count == 2 && worker)
+		admin_each_worker(offer_value, (void *)o);
+	if (c->columns != NULL && (count == 1 || (count == 3 && worker))) {
 		offer(o, "json", 4);
 		if (!c->plain)
 			offer(o, "typed", 5);

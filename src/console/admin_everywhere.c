@@ -30,20 +30,21 @@ struct admin_everywhere *
 admin_everywhere_new(struct app *app, const struct admin_everywhere_ops *ops,
 		     size_t part_size, size_t shared_size)
 {
+	unsigned count = app->threads;
 	size_t head = offsetof(struct admin_everywhere, places) +
-		      app->count * sizeof(struct place);
+		      count * sizeof(struct place);
 	struct admin_everywhere *e;
 
 	head = (head + 15) & ~(size_t)15;
 	part_size = (part_size + 15) & ~(size_t)15;
-	e = mem_zalloc(head + app->count * part_size + shared_size);
+	e = mem_zalloc(head + count * part_size + shared_size);
 	if (e == NULL)
 		return NULL;
 	e->ops = ops;
-	e->refs = e->count = app->count;
+	e->refs = e->count = count;
 	e->part_size = part_size;
 	e->parts = (char *)e + head;
-	e->shared = e->parts + app->count * part_size;
+	e->shared = e->parts + count * part_size;
 	for (unsigned i = 0; i < e->count; i++) {
 		e->places[i].all = e;
 		e->places[i].worker = &app->workers[i];
@@ -61,9 +62,9 @@ void *admin_everywhere_shared(struct admin_everywhere *e)
 	return e->shared;
 }
 
-void *admin_everywhere_part(struct admin_everywhere *e, unsigned id)
+void *admin_everywhere_part(struct admin_everywhere *e, unsigned place)
 {
-	return e->parts + (id - 1) * e->part_size;
+	return e->parts + place * e->part_size;
 }
 
 static void unref(struct admin_everywhere *e)
@@ -76,7 +77,7 @@ static void unref(struct admin_everywhere *e)
 
 static void *part_of(const struct place *p)
 {
-	return admin_everywhere_part(p->all, p->worker->id);
+	return admin_everywhere_part(p->all, app_place(p->worker));
 }
 
 static void on_begin(struct mail *m, bool delivered)
@@ -112,12 +113,12 @@ static bool post(struct worker *own, struct worker *to, struct mail *m,
 }
 
 void admin_everywhere_begin(struct admin_everywhere *e, struct worker *own,
-			    unsigned only)
+			    const struct worker *only)
 {
 	for (unsigned i = 0; i < e->count; i++) {
 		struct place *p = &e->places[i];
 
-		if (only == 0 || only == i + 1)
+		if (only == NULL || only == p->worker)
 			(void)post(own, p->worker, &p->begin, on_begin);
 	}
 }

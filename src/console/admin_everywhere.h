@@ -25,13 +25,13 @@ admin_everywhere_new(struct app *app, const struct admin_everywhere_ops *ops,
 unsigned admin_everywhere_count(const struct admin_everywhere *e);
 void *admin_everywhere_shared(struct admin_everywhere *e);
 
-/** Of worker @a id, from 1. Good on its thread while begun, and as begin() left it for what
+/** Of the worker at @a place of the application's, see app_place(). Good on its thread while begun, and as begin() left it for what
  * comes to that thread before admin_everywhere_end() is called. */
-void *admin_everywhere_part(struct admin_everywhere *e, unsigned id);
+void *admin_everywhere_part(struct admin_everywhere *e, unsigned place);
 
-/** On the thread of a worker: at worker @a only, or 0: at all. */
+/** On the thread of a worker: at @a only, or NULL: at all. */
 void admin_everywhere_begin(struct admin_everywhere *e, struct worker *own,
-			    unsigned only);
+			    const struct worker *only);
 
 /** It is gone from here on. */
 void admin_everywhere_end(struct admin_everywhere *e, struct worker *own);

@@ -37,12 +37,11 @@ struct batch {
 struct admin_gather {
 	struct admin_run *run;
 	const struct admin_command *command;
-	const void *cursor; /* at the beginning */
-	struct app *app;
-	struct batch *batch; /* NULL: to be made */
-	unsigned worker;     /* whose rows these are */
-	unsigned last;
-	bool away; /* the batch */
+	const void *cursor;        /* at the beginning */
+	struct batch *batch;       /* NULL: to be made */
+	struct worker *worker;     /* whose rows these are */
+	const struct worker *last; /* behind it in the list of all */
+	bool away;                 /* the batch */
 	uint64_t late_ns;
 	char error[LUA_BUSY_TEXT + 128];
 };
@@ -60,7 +59,7 @@ static struct batch *batch_new(struct admin_gather *g)
 	if (b == NULL)
 		return NULL;
 	b->from = admin_worker(g->run);
-	b->to = &g->app->workers[g->worker - 1];
+	b->to = g->worker;
 	b->command = g->command;
 	b->gather = g;
 	b->rows.room = ROOM;
@@ -135,31 +134,30 @@ static void drop_batch(struct admin_gather *g)
 
 struct admin_gather *admin_gather_new(struct admin_run *run,
 				      const struct admin_command *command,
-				      unsigned only, const void *cursor)
+				      struct worker *only, const void *cursor)
 {
 	struct admin_gather *g = mem_zalloc(sizeof(*g));
+	const struct app *app = admin_worker(run)->app;
 
 	if (g == NULL)
 		return NULL;
 	g->run = run;
 	g->command = command;
 	g->cursor = cursor;
-	g->app = admin_worker(run)->app;
-	g->worker = only != 0 ? only : 1;
-	g->last = only != 0 ? only : g->app->count;
+	g->worker = only != NULL ? only : app->workers;
+	g->last = only != NULL ? only : &app->workers[app->threads - 1];
 	return g;
 }
 
 /* What keeps the worker from answering, as far as its ticks have told. */
 static void say_late(struct admin_gather *g)
 {
-	const struct worker *w = &g->app->workers[g->worker - 1];
 	struct worker *own = admin_worker(g->run);
 	char in[LUA_BUSY_TEXT];
 	uint64_t asked_ns = g->late_ns - LATE_MS * 1000000ull;
 	struct lua_busy busy;
 
-	lua_preempt_look(&w->vm, &busy);
+	lua_preempt_look(&g->worker->vm, &busy);
 	if (busy.seen_ns < asked_ns) {
 		snprintf(g->error, sizeof(g->error), "does not answer");
 	} else {
@@ -174,7 +172,8 @@ static void say_late(struct admin_gather *g)
 }
 
 static enum admin_step give_up(struct admin_gather *g, const char *why,
-			       unsigned *ret_worker, const char **ret_error)
+			       const struct worker **ret_worker,
+			       const char **ret_error)
 {
 	if (why != NULL)
 		snprintf(g->error, sizeof(g->error), "%s", why);
@@ -188,7 +187,8 @@ static enum admin_step give_up(struct admin_gather *g, const char *why,
 
 enum admin_step admin_gather_next(struct admin_gather *g,
 				  struct admin_cell *cells,
-				  unsigned *ret_worker, const char **ret_error)
+				  const struct worker **ret_worker,
+				  const char **ret_error)
 {
 	*ret_error = NULL;
 	while (g->worker <= g->last) {

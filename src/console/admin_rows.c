@@ -171,7 +171,7 @@ static int put_head(const struct admin_format *f, struct buf *b)
 
 	if (f->plain)
 		return 0;
-	if (f->worker != 0 && buf_puts(b, "worker ") != 0)
+	if (f->of_worker && buf_puts(b, "worker ") != 0)
 		return -1;
 	for (; c->name != NULL; c++) {
 		if (put_padded(b, c->name, strlen(c->name), c->width) != 0 ||
@@ -188,8 +188,7 @@ static int put_line(const struct admin_format *f,
 	unsigned first = f->plain ? admin_column_count(c) - 1 : 0;
 	size_t start = b->size;
 
-	if (f->worker != 0 && !f->plain &&
-	    buf_printf(b, "%6u ", f->worker) != 0)
+	if (f->of_worker && !f->plain && buf_printf(b, "%6u ", f->worker) != 0)
 		return -1;
 	for (unsigned i = first; c[i].name != NULL; i++) {
 		if (put_cell(f, b, &c[i], &cells[i], c[i].width) != 0 ||
@@ -204,7 +203,7 @@ static int put_single(const struct admin_format *f,
 {
 	const struct admin_column *c = f->columns;
 
-	if (f->worker != 0 && buf_printf(b, "worker: %u\n", f->worker) != 0)
+	if (f->of_worker && buf_printf(b, "worker: %u\n", f->worker) != 0)
 		return -1;
 	for (unsigned i = 0; c[i].name != NULL; i++) {
 		if (buf_printf(b, "%s: ", c[i].name) != 0 ||
@@ -231,7 +230,7 @@ static const char *tags_of(const struct admin_format *f,
 		: c->kind == ADMIN_COUNTER || c->role == ADMIN_GROWS ? 'C'
 		: c->kind == ADMIN_SECONDS                           ? 'D'
 								     : 'G';
-	to[2] = f->worker != 0 ? 'S' : 'P';
+	to[2] = f->of_worker ? 'S' : 'P';
 	to[3] = 'V';
 	to[4] = '\0';
 	return to;
@@ -302,7 +301,7 @@ static int tell_cell(const struct admin_format *f, struct port_sink *s,
 
 static int tell_worker(const struct admin_format *f, struct port_sink *s)
 {
-	if (f->worker == 0)
+	if (!f->of_worker)
 		return 0;
 	return port_str(s, "worker", 6) != 0 || port_uint(s, f->worker) != 0
 		       ? -1
@@ -328,7 +327,7 @@ static int put_object(const struct admin_format *f,
 /* A row a line, in an array when there may be more than one. */
 static int lead_object(const struct admin_format *f, struct buf *b)
 {
-	if (f->single && f->worker == 0)
+	if (f->single && !f->of_worker)
 		return 0;
 	return buf_puts(b, f->count == 0 ? "[" : ",\n");
 }
@@ -405,7 +404,7 @@ int admin_format_end(struct admin_format *f, struct buf *out)
 		return f->count == 0 && !f->single && !f->typed
 			       ? put_head(f, out)
 			       : 0;
-	if (f->single && f->worker == 0)
+	if (f->single && !f->of_worker)
 		return buf_puts(out, f->count == 0 ? "null\n" : "\n");
 	return buf_puts(out, f->count == 0 ? "[]\n" : "]\n");
 }

@@ -35,7 +35,8 @@ struct admin_format {
 	bool typed;      /* a line for each cell: see admin_format_row() */
 	bool single;     /* one row, lines "name: value" */
 	bool plain;      /* lines of text, the last column, without a head */
-	unsigned worker; /* the rows' own; 0: no column for it */
+	bool of_worker;  /* each row is a worker's: a column for it */
+	unsigned worker; /* which; 0 is the shared state's, see worker.h */
 	/** Of hashes in the place of text that may name somebody; NULL: none. */
 	const struct siphash_key *anon_key;
 	uint64_t count; /* of rows that were written */

@@ -159,6 +159,7 @@ enum admin_step admin_fail_diag(struct admin_run *run)
 static enum admin_step write_row(struct admin_run *run)
 {
 	struct admin_cell cells[ADMIN_COLUMNS_MAX];
+	const struct worker *worker = NULL;
 	const char *error = NULL;
 	enum admin_step step;
 	int rc;
@@ -166,10 +167,11 @@ static enum admin_step write_row(struct admin_run *run)
 	if (run->gather == NULL)
 		step = run->command->next(run, cells);
 	else
-		step = admin_gather_next(run->gather, cells,
-					 &run->format.worker, &error);
+		step = admin_gather_next(run->gather, cells, &worker, &error);
 	if (step != ADMIN_MORE)
 		return step;
+	if (worker != NULL)
+		run->format.worker = worker->id;
 	run->failed |= error != NULL;
 	if (error != NULL)
 		rc = admin_format_error(&run->format, error, &run->out);
@@ -278,11 +280,22 @@ static void explain(struct admin_run *run, enum admin_level level)
 	buf_destroy(&text);
 }
 
+/* Returns NULL with diag set: there is none. */
+static struct worker *find_worker(const struct admin_run *run, double id)
+{
+	struct app *app = run->worker->app;
+	struct worker *w = app_worker(app, id);
+
+	if (w == NULL)
+		diag_set(IllegalParams, "there is no worker %.0f, but %d to %u",
+			 id, app->threads > app->count ? 0 : 1, app->count);
+	return w;
+}
+
 /* May the command run as it was typed? Returns 0, or -1 with diag set. */
 static int check(struct admin_run *run, const struct admin_command *c,
 		 enum admin_level level, unsigned used)
 {
-	const struct app *app = run->worker->app;
 	struct admin_args args = { .values = run->values };
 	unsigned count = run->words.count;
 
@@ -298,7 +311,6 @@ static int check(struct admin_run *run, const struct admin_command *c,
 	if (!c->raw && admin_args_read(c, run->words.word + used, count - used,
 				       &args) != 0)
 		return -1;
-	run->only = args.worker;
 	run->typed = args.typed;
 	if (run->anon && (c->io != NULL || c->plain) && !c->open) {
 		diag_set(ClientError,
@@ -311,12 +323,10 @@ static int check(struct admin_run *run, const struct admin_command *c,
 		diag_set(IllegalParams, "'%s' takes no lines", c->words);
 		return -1;
 	}
-	if (run->only > 0 && run->only > app->count) {
-		diag_set(IllegalParams, "there is no worker %u, but 1 to %u",
-			 run->only, app->count);
-		return -1;
-	}
-	return 0;
+	if (!args.one)
+		return 0;
+	run->only = find_worker(run, args.worker);
+	return run->only != NULL ? 0 : -1;
 }
 
 /* Nothing of the command before is left. */
@@ -350,6 +360,7 @@ bool admin_run_begin(struct admin_run *run, enum admin_level level)
 		.typed = run->typed,
 		.single = c->single,
 		.plain = c->plain,
+		.of_worker = c->collect != NULL,
 		.anon_key = run->anon ? &run->anon_key : NULL,
 	};
 	run->command = c;
@@ -462,9 +473,41 @@ void admin_set_cursor(struct admin_run *run, const void *data, size_t size)
 	memcpy(run->cursor, data, size);
 }
 
-unsigned admin_only(const struct admin_run *run)
+struct worker *admin_only(const struct admin_run *run)
 {
 	return run->only;
+}
+
+int admin_arg_worker(struct admin_run *run, unsigned i,
+		     struct worker **ret_only)
+{
+	const struct admin_value *v = &run->values[i];
+
+	*ret_only = v->given ? find_worker(run, v->number) : NULL;
+	if (!v->given || *ret_only != NULL)
+		return 0;
+	admin_fail_diag(run);
+	return -1;
+}
+
+int admin_check_fiber(struct admin_run *run, const struct worker *only)
+{
+	if (only != NULL || run->worker->app->threads == 1)
+		return 0;
+	admin_fail(run, "each worker has its own ids of fibers: say which, as "
+			"worker 1");
+	return -1;
+}
+
+void admin_each_worker(void (*fn)(const char *value, void *arg), void *arg)
+{
+	const struct worker *own = worker_self();
+	char number[16];
+
+	for (unsigned i = 0; own != NULL && i < own->app->threads; i++) {
+		snprintf(number, sizeof(number), "%u", own->app->workers[i].id);
+		fn(number, arg);
+	}
 }
 
 enum admin_level admin_run_level(const struct admin_run *run)

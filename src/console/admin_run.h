@@ -48,7 +48,7 @@ struct admin_run {
 	bool interrupted;
 	bool prepared; /* command->before() is done */
 	bool json, typed;
-	unsigned only; /* worker; 0: all */
+	struct worker *only; /* NULL: all */
 	struct admin_value values[ADMIN_ARGS_MAX];
 	struct admin_format format;
 	struct admin_gather *gather;

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/app.h"
 #include "app/worker.h"
 #include "console/admin_commands.h"
 #include "console/admin_rows.h"
@@ -69,11 +68,8 @@ static int parse_kill(struct admin_run *run)
 {
 	struct kill k = { .id = (uint64_t)admin_arg(run, 0)->number };
 
-	if (admin_only(run) == 0 && admin_worker(run)->app->count > 1) {
-		admin_fail(run, "each worker has its own ids of fibers: "
-				"say which, as worker 2");
+	if (admin_check_fiber(run, admin_only(run)) != 0)
 		return -1;
-	}
 	admin_set_cursor(run, &k, sizeof(k));
 	return 0;
 }

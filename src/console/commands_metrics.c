@@ -36,14 +36,15 @@ static const struct table tables[] = {
 
 enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
 
-/* Of the table at hand; the number of the worker stands before the cells of each row. */
+/* Of the table at hand; the number of the worker stands before the cells of each row, if
+ * they are of one. */
 struct metrics {
 	unsigned table;
 	const struct admin_command *command;
 	bool begun;
-	struct admin_gather *gather; /* of `worker`; NULL: the process's */
-	unsigned worker;
-	struct admin_run *alone; /* what the command has then */
+	struct admin_gather *gather; /* of one; NULL: the process's */
+	unsigned next;               /* who is asked then: its place */
+	struct admin_run *alone;     /* what the command has then */
 	struct admin_rows rows;
 	char cursor[ADMIN_CURSOR_MAX];
 	struct buf out; /* its text */
@@ -111,14 +112,15 @@ static int put_escaped(struct buf *b, const char *text)
 
 /* With @a facts those of the row, too. */
 static int put_labels(const struct admin_column *columns,
-		      const struct admin_cell *cells, unsigned worker,
-		      bool facts, struct buf *b)
+		      const struct admin_cell *cells,
+		      const struct admin_cell *worker, bool facts,
+		      struct buf *b)
 {
 	char number[ADMIN_NUMBER_ROOM];
 	const char *lead = "{";
 
-	if (worker != 0) {
-		if (buf_printf(b, "{worker=\"%u\"", worker) != 0)
+	if (worker->type == ADMIN_CELL_NUMBER) {
+		if (buf_printf(b, "{worker=\"%.0f\"", worker->number) != 0)
 			return -1;
 		lead = ",";
 	}
@@ -163,8 +165,7 @@ static int put_metric(struct metrics *m, unsigned i)
 			continue;
 		admin_number_text(number, columns[i].kind, value->number);
 		if (buf_puts(b, name) != 0 ||
-		    put_labels(columns, cells + 1, (unsigned)cells[0].number,
-			       false, b) != 0 ||
+		    put_labels(columns, cells + 1, cells, false, b) != 0 ||
 		    buf_printf(b, " %s\n", number) != 0)
 			return -1;
 	}
@@ -186,8 +187,8 @@ static int put_facts(struct metrics *m)
 	m->rows.taken = 0;
 	while (admin_rows_take(&m->rows, cells))
 		if (buf_printf(b, "%s_info", prefix) != 0 ||
-		    put_labels(m->command->columns, cells + 1,
-			       (unsigned)cells[0].number, true, b) != 0 ||
+		    put_labels(m->command->columns, cells + 1, cells, true,
+			       b) != 0 ||
 		    buf_puts(b, " 1\n") != 0)
 			return -1;
 	return 0;
@@ -216,10 +217,10 @@ static enum admin_step fail_memory(struct admin_run *run)
 /* The next worker that answers, or the process as a whole. ADMIN_DONE: there is none. */
 static enum admin_step begin_rows(struct admin_run *run, struct metrics *m)
 {
-	unsigned count = admin_worker(run)->app->count;
+	const struct app *app = admin_worker(run)->app;
 
 	if (m->command->collect == NULL) {
-		if (m->worker++ > 0)
+		if (m->next++ > 0)
 			return ADMIN_DONE;
 		m->alone = mem_zalloc(sizeof(*m->alone));
 		if (m->alone == NULL)
@@ -233,11 +234,12 @@ static enum admin_step begin_rows(struct admin_run *run, struct metrics *m)
 		}
 		return ADMIN_MORE;
 	}
-	while (m->worker < count && m->late[m->worker])
-		m->worker++;
-	if (m->worker == count)
+	while (m->next < app->threads && m->late[m->next])
+		m->next++;
+	if (m->next == app->threads)
 		return ADMIN_DONE;
-	m->gather = admin_gather_new(run, m->command, ++m->worker, m->cursor);
+	m->gather = admin_gather_new(run, m->command, &app->workers[m->next++],
+				     m->cursor);
 	return m->gather != NULL ? ADMIN_MORE : fail_memory(run);
 }
 
@@ -255,8 +257,8 @@ static void end_rows(struct metrics *m)
 static enum admin_step take_row(struct admin_run *run, struct metrics *m)
 {
 	struct admin_cell cells[ADMIN_COLUMNS_MAX + 1];
+	const struct worker *worker = NULL;
 	const char *error = NULL;
-	unsigned worker = 0;
 	enum admin_step step;
 
 	if (m->gather != NULL)
@@ -266,10 +268,10 @@ static enum admin_step take_row(struct admin_run *run, struct metrics *m)
 	if (step != ADMIN_MORE)
 		return step;
 	if (error != NULL) {
-		m->late[worker - 1] = true;
+		m->late[app_place(worker)] = true;
 		return ADMIN_MORE;
 	}
-	cells[0] = admin_number(worker);
+	cells[0] = worker != NULL ? admin_number(worker->id) : admin_text(NULL);
 	return admin_rows_add(&m->rows, cells) ? ADMIN_MORE : fail_memory(run);
 }
 
@@ -293,14 +295,14 @@ static enum admin_step take_rows(struct admin_run *run, struct metrics *m)
 }
 
 /* Which workers have answered. */
-static int put_up(struct metrics *m, unsigned count)
+static int put_up(struct metrics *m, const struct app *app)
 {
 	if (buf_puts(&m->out, "# HELP neap_worker_up it answers\n"
 			      "# TYPE neap_worker_up gauge\n") != 0)
 		return -1;
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < app->threads; i++)
 		if (buf_printf(&m->out, "neap_worker_up{worker=\"%u\"} %d\n",
-			       i + 1, m->late[i] ? 0 : 1) != 0)
+			       app->workers[i].id, m->late[i] ? 0 : 1) != 0)
 			return -1;
 	return 0;
 }
@@ -311,7 +313,7 @@ static void begin_table(struct metrics *m)
 		return;
 	m->begun = true;
 	m->command = find(tables[m->table].words);
-	m->worker = 0;
+	m->next = 0;
 	m->rows.bytes.size = m->rows.taken = 0;
 	m->rows.columns = admin_column_count(m->command->columns) + 1;
 	m->rows.room = ROWS_MAX;
@@ -332,8 +334,7 @@ static enum admin_step make_table(struct admin_run *run, struct metrics *m)
 			return fail_memory(run);
 	}
 	m->begun = false;
-	if (++m->table == TABLES &&
-	    put_up(m, admin_worker(run)->app->count) != 0)
+	if (++m->table == TABLES && put_up(m, admin_worker(run)->app) != 0)
 		return fail_memory(run);
 	return ADMIN_DONE;
 }
@@ -343,7 +344,7 @@ static int parse(struct admin_run *run)
 	struct context *c = admin_context(run);
 
 	c->m = mem_zalloc(sizeof(*c->m) +
-			  admin_worker(run)->app->count * sizeof(bool));
+			  admin_worker(run)->app->threads * sizeof(bool));
 	if (c->m != NULL)
 		return 0;
 	fail_memory(run);

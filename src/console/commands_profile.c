@@ -53,7 +53,7 @@ static void end(struct worker *w, void *part, void *shared)
 
 static void destroy(struct admin_everywhere *e)
 {
-	for (unsigned i = 1; i <= admin_everywhere_count(e); i++) {
+	for (unsigned i = 0; i < admin_everywhere_count(e); i++) {
 		struct part *p = admin_everywhere_part(e, i);
 
 		lua_profile_free(p->profile);
@@ -63,17 +63,18 @@ static void destroy(struct admin_everywhere *e)
 
 static const struct admin_everywhere_ops ops = { begin, end, destroy };
 
-static struct admin_everywhere *make(struct worker *own, unsigned only)
+static struct admin_everywhere *make(struct worker *own,
+				     const struct worker *only)
 {
 	struct admin_everywhere *all = admin_everywhere_new(
 		own->app, &ops, sizeof(struct part), sizeof(uint64_t));
 
 	if (all == NULL)
 		atomic_store(&running, false);
-	for (unsigned i = 1; all != NULL && i <= own->app->count; i++) {
+	for (unsigned i = 0; all != NULL && i < own->app->threads; i++) {
 		struct part *p = admin_everywhere_part(all, i);
 
-		if (only != 0 && only != i)
+		if (only != NULL && app_place(only) != i)
 			continue;
 		p->profile = lua_profile_new();
 		if (p->profile == NULL) {
@@ -135,7 +136,7 @@ static enum admin_step wait_for_end(struct admin_run *run)
 static bool collect(struct worker *w, void *cursor, struct admin_rows *rows)
 {
 	struct at *at = ADMIN_CURSOR(struct at, cursor);
-	const struct part *p = admin_everywhere_part(at->all, w->id);
+	const struct part *p = admin_everywhere_part(at->all, app_place(w));
 	char line[LINE_ROOM];
 	const char *text;
 	uint64_t us;

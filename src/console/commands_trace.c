@@ -194,28 +194,27 @@ static const struct admin_arg args[] = {
 	{ "id", ADMIN_NUMBER, true, NULL, "as show requests tells it", true },
 	{ "server", ADMIN_NUMBER, true, NULL, "as show listeners numbers them",
 	  true },
-	{ "worker", ADMIN_NUMBER, true, NULL, "one, instead of all", true },
+	{ "worker", ADMIN_NUMBER, true, NULL, "one, instead of all", true,
+	  admin_each_worker },
 	{ "for", ADMIN_SECONDS, true, NULL, "so long; 10s, at most 1h", true },
 	{ .name = NULL },
 };
 
 /* What is asked for, checked. Returns 0, or -1 and it was said why. */
-static int read_args(struct admin_run *run, struct trace *c)
+static int read_args(struct admin_run *run, struct trace *c,
+		     struct worker **ret_only)
 {
 	const struct admin_value *path = admin_arg(run, ARG_PATH);
 	const struct admin_value *time = admin_arg(run, ARG_FOR);
-	const struct admin_value *only = admin_arg(run, ARG_WORKER);
 	double seconds = time->given ? time->number : DEFAULT_S;
-	unsigned count = admin_worker(run)->app->count;
 
 	if (seconds > MAX_S)
 		admin_fail(run, "at most %d s", MAX_S);
 	else if (path->given && strlen(path->text) > HTTP_TRACE_PATH_MAX)
 		admin_fail(run, "at most %d bytes of a path",
 			   HTTP_TRACE_PATH_MAX);
-	else if (only->given && (only->number < 1 || only->number > count))
-		admin_fail(run, "there is no worker %.0f, but 1 to %u",
-			   only->number, count);
+	else if (admin_arg_worker(run, ARG_WORKER, ret_only) != 0)
+		return -1;
 	else if (admin_arg(run, ARG_SERVER)->number > UINT32_MAX)
 		admin_fail(run, "there is no such server");
 	else {
@@ -231,9 +230,10 @@ static int parse(struct admin_run *run)
 	const struct admin_value *path = admin_arg(run, ARG_PATH);
 	struct worker *own = admin_worker(run);
 	struct trace *c = admin_context(run);
+	struct worker *only;
 	struct shared *s;
 
-	if (read_args(run, c) != 0)
+	if (read_args(run, c, &only) != 0)
 		return -1;
 	if (atomic_fetch_add(&running, 1) >= AT_ONCE_MAX) {
 		atomic_fetch_sub(&running, 1);
@@ -251,8 +251,7 @@ static int parse(struct admin_run *run)
 	s->server = (uint32_t)admin_arg(run, ARG_SERVER)->number;
 	if (path->given)
 		snprintf(s->path, sizeof(s->path), "%s", path->text);
-	admin_everywhere_begin(c->all, own,
-			       (unsigned)admin_arg(run, ARG_WORKER)->number);
+	admin_everywhere_begin(c->all, own, only);
 	return 0;
 }
 

@@ -2,7 +2,6 @@
 #include <string.h>
 #include <uv.h>
 
-#include "app/app.h"
 #include "app/worker.h"
 #include "console/admin_commands.h"
 #include "console/admin_gather.h"
@@ -22,8 +21,8 @@ struct what {
 
 struct waiting {
 	uint64_t due_ns;
-	bool until; /* something is so */
-	unsigned worker;
+	bool until;          /* something is so */
+	struct worker *only; /* NULL: all */
 	struct what what;
 	struct admin_gather *gather; /* NULL: nobody is being asked */
 	double left;                 /* as told so far */
@@ -64,30 +63,23 @@ static const struct admin_command left_command = {
 enum { ARG_TIME, ARG_UNTIL, ARG_FIBER, ARG_WORKER, ARG_COUNT };
 
 /* Returns 0, or -1 and it was said why. */
-static int check(struct admin_run *run, bool until)
+static int check(struct admin_run *run, struct waiting *w)
 {
 	const struct admin_value *fiber = admin_arg(run, ARG_FIBER);
-	const struct admin_value *worker = admin_arg(run, ARG_WORKER);
-	unsigned count = admin_worker(run)->app->count;
 
 	if (admin_arg(run, ARG_TIME)->number > MAX_S)
 		admin_fail(run, "at most a day");
 	else if (admin_arg(run, ARG_UNTIL)->given && fiber->given)
 		admin_fail(run,
 			   "until idle, or a fiber has ended: one of them");
-	else if (worker->given && !until)
+	else if (admin_arg(run, ARG_WORKER)->given && !w->until)
 		admin_fail(run, "a worker is for \"until idle\" and \"fiber\"");
-	else if (worker->given &&
-		 (worker->number < 1 || worker->number > count))
-		admin_fail(run, "there is no worker %.0f, but 1 to %u",
-			   worker->number, count);
+	else if (admin_arg_worker(run, ARG_WORKER, &w->only) != 0)
+		return -1;
 	else if (fiber->given && fiber->number < 1)
 		admin_fail(run, "there is no such fiber");
-	else if (fiber->given && !worker->given && count > 1)
-		admin_fail(run, "each worker has its own ids of fibers: say "
-				"which, as worker 2");
 	else
-		return 0;
+		return fiber->given ? admin_check_fiber(run, w->only) : 0;
 	return -1;
 }
 
@@ -97,11 +89,10 @@ static int parse(struct admin_run *run)
 
 	w->until = admin_arg(run, ARG_UNTIL)->given ||
 		   admin_arg(run, ARG_FIBER)->given;
-	if (check(run, w->until) != 0)
+	if (check(run, w) != 0)
 		return -1;
 	w->due_ns = uv_hrtime() +
 		    (uint64_t)(admin_arg(run, ARG_TIME)->number * 1e9);
-	w->worker = (unsigned)admin_arg(run, ARG_WORKER)->number;
 	w->what.fiber = (uint64_t)admin_arg(run, ARG_FIBER)->number;
 	memcpy(w->cursor, &w->what, sizeof(w->what));
 	return 0;
@@ -111,13 +102,13 @@ static int parse(struct admin_run *run)
 static enum admin_step ask(struct admin_run *run, struct waiting *w)
 {
 	struct admin_cell cell;
+	const struct worker *worker;
 	const char *error;
-	unsigned worker;
 	enum admin_step step;
 
 	if (w->gather == NULL) {
 		w->left = 0;
-		w->gather = admin_gather_new(run, &left_command, w->worker,
+		w->gather = admin_gather_new(run, &left_command, w->only,
 					     w->cursor);
 		if (w->gather == NULL)
 			return admin_fail(run, "not enough memory");
@@ -192,7 +183,8 @@ static const struct admin_arg args[] = {
 			"until that one, as show fibers tells it, has ended",
 			true },
 	[ARG_WORKER] = { "worker", ADMIN_NUMBER, true, NULL,
-			 "of that one, instead of all", true },
+			 "of that one, instead of all", true,
+			 admin_each_worker },
 	[ARG_COUNT] = { .name = NULL },
 };
 

@@ -37,7 +37,8 @@ function admin.page()
         'What `help` says, with the columns of each. How they are typed and answered is in',
         'the [guide](../guide-console.md#admin-commands). `counter` only grows; `seconds`,',
         '`bytes` and numbers tell what is now. `worker <n>` asks one worker instead of all,',
-        '`json` has the rows as objects, `typed` each cell as a line of its own.',
+        '0 is the shared state; `json` has the rows as objects, `typed` each cell as a line of',
+        'its own.',
     }
     for _, c in ipairs(declared()) do
         out[#out + 1] = ''

@@ -57,7 +57,7 @@ ask 'show fibers worker 2\n'
 ask 'show workers worker 4; where\n'
 out_is 'error: there is no worker 4, but 1 to 3' '' 1 ''
 ask 'kill fiber 105\n'
-out_has 'say which, as worker 2'
+out_has 'say which, as worker 1'
 ask 'show fibers worker 3\n'
 id=$(printf '%s\n' "$out" | sed -n 's/^ *3  *\([0-9]*\) sleeper .*/\1/p' | tail -n 1)
 ask "kill fiber $id worker 3 json\n"

@@ -46,7 +46,7 @@ is() { # PATH ANSWER
 	[ "$(get "$1")" = "$2" ] || fail "$1: $2 wanted"
 }
 places() { # COUNT
-	[ "$(grep -c "state: the shared state of generation 1: fiber .* in .*called at .*s.lua:4 < .*s.lua:8" \
+	[ "$(grep -c "state: worker 0 (the shared state) of generation 1: fiber .* in .*called at .*s.lua:4 < .*s.lua:8" \
 		server.err)" = "$1" ]
 }
 
@@ -56,7 +56,7 @@ NOTIFY_SOCKET=@nobody WATCHDOG_USEC=400000 serve web.sock server.yaml
 is /shared 'own seen'
 get /stuck > stuck.out &
 stuck=$!
-eventually has_line server.err "the shared state's worker is stuck"
+eventually has_line server.err "worker 0 (the shared state) is stuck"
 eventually places 1
 is / 'own nil'
 get /shared > waits.out &

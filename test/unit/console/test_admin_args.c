@@ -234,16 +234,18 @@ static void test_rows(void **state)
 	assert_wrong(&next, "json json", "too much: 'json'");
 	assert_int_equal(read_args(&all, ""), 0);
 	assert_false(args.json);
-	assert_int_equal(args.worker, 0);
+	assert_false(args.one);
+	assert_int_equal(read_args(&all, "worker 0"), 0);
+	assert_true(args.one && args.worker == 0);
 	assert_int_equal(read_args(&all, "worker 3"), 0);
-	assert_int_equal(args.worker, 3);
+	assert_true(args.one && args.worker == 3);
 	assert_int_equal(read_args(&all, "worker 65535 json"), 0);
 	assert_true(args.json);
 	assert_int_equal(args.worker, 65535);
 	assert_wrong(&all, "json worker 1", "too much: 'json'");
 	for (const char *const *t =
-		     (const char *const[]){ "0", "-1", "1.5", "x", "65536",
-					    "1s", "60000ms", "0x1", "1e0", "''",
+		     (const char *const[]){ "-1", "1.5", "x", "65536", "1s",
+					    "60000ms", "0x1", "1e0", "''",
 					    NULL };
 	     *t != NULL; t++) {
 		char text[64];

@@ -139,6 +139,7 @@ static void test_table(void **state)
 	f.count = 0;
 	assert_int_equal(admin_format_end(&f, &out), 0); /* without a row */
 	assert_out("   n name   yes      time last\n");
+	f.of_worker = true;
 	f.worker = 3;
 	put(&f, 1, "a", true, 0, "x");
 	assert_int_equal(admin_format_error(&f, "is busy", &out), 0);
@@ -158,6 +159,7 @@ static void test_single(void **state)
 	assert_out("n: 1\nname: \nyes: yes\ntime: 0.000001\n"
 		   "last: two\\nlines\n");
 	f.count = 0;
+	f.of_worker = true;
 	f.worker = 2;
 	put(&f, 1, "a", false, 100, NULL);
 	assert_int_equal(admin_format_error(&f, "is busy", &out), 0);
@@ -181,14 +183,15 @@ static void test_json(void **state)
 	f.count = 0;
 	assert_int_equal(admin_format_end(&f, &out), 0);
 	assert_out("[]\n");
+	f.of_worker = true;
 	f.worker = 7;
 	put(&f, 1, "a", true, 0, "x");
-	f.worker = 8;
+	f.worker = 0;
 	assert_int_equal(admin_format_error(&f, "is \"busy\"", &out), 0);
 	assert_int_equal(admin_format_end(&f, &out), 0);
 	assert_out("[{\"worker\":7,\"n\":1,\"name\":\"a\",\"yes\":true,"
 		   "\"time\":0,\"last\":\"x\"},\n"
-		   "{\"worker\":8,\"error\":\"is \\\"busy\\\"\"}]\n");
+		   "{\"worker\":0,\"error\":\"is \\\"busy\\\"\"}]\n");
 	f = (struct admin_format){ .columns = columns,
 				   .json = true,
 				   .single = true };
@@ -223,6 +226,7 @@ static void test_text_of_strangers(void **state)
 	cell = admin_text("   ");
 	assert_int_equal(admin_format_row(&f, &cell, &out), 0);
 	assert_out(" \n");
+	f.of_worker = true;
 	f.worker = 2;
 	cell = admin_text("x");
 	assert_int_equal(admin_format_row(&f, &cell, &out), 0);
@@ -237,7 +241,7 @@ static void test_written_without_memory(void **state)
 		{ .columns = columns },
 		{ .columns = columns, .json = true },
 		{ .columns = columns, .single = true },
-		{ .columns = columns, .worker = 1 },
+		{ .columns = columns, .of_worker = true },
 	};
 	struct admin_cell cells[] = {
 		admin_number(1), admin_text("a name\n"), admin_number(0),
