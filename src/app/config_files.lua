@@ -50,6 +50,44 @@ local function check_tls(found, tls)
     end
 end
 
+-- The folder that @path is to be made in.
+local function check_folder(found, place, what, path)
+    local folder = path:match('^(.+)/[^/]*$')
+    local why = folder and c.path_is(folder, true, true)
+    if why then
+        tell(found, place, ('%sthe folder %s'):format(what, why))
+    end
+end
+
+local function check_addresses(found, own, what)
+    local map, key = own, 'address'
+    for i, address in ipairs(type(own.address) == 'table' and own.address or
+            { own.address }) do
+        if type(own.address) == 'table' then
+            map, key = own.address, i
+        end
+        local place = config.place(map, key)
+        local path = address:match('^unix:([^@].*)$')
+        local host = address:match('^%[(.*)%]:%d+$') or
+            not address:find('^fd:') and address:match('^(.+):%d+$')
+        if path then
+            check_folder(found, place, what, path)
+        elseif host and not address:find('^unix:') and not c.is_host(host) then
+            tell(found, place, ("%sHOST is an address, 'localhost' or '*', not '%s'")
+                :format(what, host))
+        end
+    end
+end
+
+-- Whom a console's socket belongs to.
+local function check_owner(found, own, key, what, known)
+    local name = own[key]
+    if name and not name:find('^%d+$') and not known(name) then
+        tell(found, config.place(own, key), ("console: %s: there is no %s '%s'")
+            :format(key, what, name))
+    end
+end
+
 local function check_rules(found, rules)
     for _, rule in ipairs(rules or {}) do
         if rule.static then
@@ -66,7 +104,19 @@ end
 function M.check()
     local found = {}
     local tree = config.tree() or {}
+    if tree.log and tree.log.file then
+        check_folder(found, config.place(tree.log, 'file'), 'log.file: ', tree.log.file)
+    end
+    for _, console in ipairs(tree.console or {}) do
+        check_addresses(found, console, 'console: ')
+        check_owner(found, console, 'owner', 'user', c.is_user)
+        check_owner(found, console, 'group', 'group', c.is_group)
+        if console.tls then
+            check_tls(found, console.tls)
+        end
+    end
     for _, listener in ipairs(tree.listeners or {}) do
+        check_addresses(found, listener, 'address: ')
         if listener.tls then
             check_tls(found, listener.tls)
         end
@@ -74,11 +124,6 @@ function M.check()
             check_path(found, listener.static, prefix, 'folder')
         end
         check_rules(found, listener.rules)
-    end
-    for _, console in ipairs(tree.console or {}) do
-        if console.tls then
-            check_tls(found, console.tls)
-        end
     end
     return found
 end

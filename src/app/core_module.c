@@ -3,7 +3,9 @@
 #include "app/core_module.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <lauxlib.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@
 #include "lua/lua_error.h"
 #include "lua_src/app.h"
 #include "net/http_request.h"
+#include "net/listener.h"
 
 /* find(kind, name) -> record, shared, note | nil */
 static int l_find(lua_State *L)
@@ -65,14 +68,16 @@ static int l_log_info(lua_State *L)
 	return 0;
 }
 
-/* path_is(path, folder) -> nil, or why it is none that can be read, or no folder */
+/* path_is(path, folder, [passed]) -> nil, or why it is none that can be read, or no
+ * folder; @passed: it need not be read */
 static int l_path_is(lua_State *L)
 {
 	const char *path = luaL_checkstring(L, 1);
 	bool folder = lua_toboolean(L, 2);
+	int mode = lua_toboolean(L, 3) ? F_OK : R_OK;
 	struct stat st;
 
-	if (stat(path, &st) != 0 || access(path, R_OK) != 0) {
+	if (stat(path, &st) != 0 || access(path, mode) != 0) {
 		lua_pushfstring(L, "'%s': %s", path, strerror(errno));
 		return 1;
 	}
@@ -82,6 +87,41 @@ static int l_path_is(lua_State *L)
 			folder                ? "no folder"
 			: S_ISDIR(st.st_mode) ? "a folder"
 					      : "no regular file");
+	return 1;
+}
+
+enum { NAMES_BUFFER = 16384 };
+
+/* is_user(name), is_group(name) -> boolean; true, too, when that cannot be told */
+static int l_is_user(lua_State *L)
+{
+	char space[NAMES_BUFFER];
+	struct passwd pw, *found = NULL;
+	int rc = getpwnam_r(luaL_checkstring(L, 1), &pw, space, sizeof space,
+			    &found);
+
+	lua_pushboolean(L, found != NULL || rc != 0);
+	return 1;
+}
+
+static int l_is_group(lua_State *L)
+{
+	char space[NAMES_BUFFER];
+	struct group gr, *found = NULL;
+	int rc = getgrnam_r(luaL_checkstring(L, 1), &gr, space, sizeof space,
+			    &found);
+
+	lua_pushboolean(L, found != NULL || rc != 0);
+	return 1;
+}
+
+/* is_host(text) -> boolean: what listeners take */
+static int l_is_host(lua_State *L)
+{
+	struct listen_address addr;
+
+	lua_pushboolean(L, listen_address_parse(&addr, luaL_checkstring(L, 1),
+						1) == 0);
 	return 1;
 }
 
@@ -112,6 +152,9 @@ static int open_half(lua_State *L)
 		{ "log_error", l_log_error },
 		{ "log_info", l_log_info },
 		{ "path_is", l_path_is },
+		{ "is_user", l_is_user },
+		{ "is_group", l_is_group },
+		{ "is_host", l_is_host },
 		{ "trace", lua_http_trace },
 		{ "usage", lua_error_usage_text },
 		{ NULL, NULL },

@@ -441,7 +441,9 @@ kinds['return'] = function(env, place, what)
     what = whole(what, 'status')
     local status = what.status or 200
     local headers = templates(env, place, what.headers, true)
-    if what.file then
+    if what.file and what.body ~= nil then
+        bad(place, 'return: a body or a file, not both')
+    elseif what.file then
         return file_rule(env, what.file, status ~= 200 and status, headers)
     end
     local body = what.body ~= nil and template(env, place, what.body)

@@ -255,6 +255,11 @@ end
 local function folders(map)
     local prefixes, list = {}, {}
     for prefix in pairs(map) do
+        if prefix:sub(1, 1) ~= '/' or prefix:find('[:*%%]') or prefix:find('//', 1, true) then
+            error({ place = config.place(map, prefix),
+                    text = ("static: a path such as /assets is wanted, not '%s'")
+                        :format(prefix) }, 0)
+        end
         prefixes[#prefixes + 1] = prefix
     end
     table.sort(prefixes, function(a, b) return #a > #b end)

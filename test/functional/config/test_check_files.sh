@@ -120,3 +120,34 @@ code=0
 wait $server || code=$?
 trap - EXIT
 code_is 0
+
+# Where something is to listen, for whom, and what a static folder is under: told before a start
+# finds it out.
+mkdir -p deep
+cat > server.yaml <<'END'
+log: {file: none/x.log}
+console:
+- {address: 'unix:none/c', owner: nobody-here, group: '0'}
+- {address: 'unix:deep/c', owner: '0', group: nobody-here}
+listeners:
+- address: ['no.such.host:80', '127.0.0.1:1', '*:2', 'localhost:3', '[::1]:4', '[::1%lo]:5', '999.1.1.1:6']
+  static: {assets: public}
+- address: 'unix:none/s'
+- address: ['unix:@abstract', 'unix:deep/s', '[::x]:7']
+  static: {/a//b: public}
+  rules: [{return: {body: x, file: public/hello}}]
+END
+run neap check server.yaml
+code_is 1
+wanted="server.yaml:1:13: log.file: the folder '$PWD/none': No such file or directory
+server.yaml:3:13: console: the folder '$PWD/none': No such file or directory
+server.yaml:3:35: console: owner: there is no user 'nobody-here'
+server.yaml:4:47: console: group: there is no group 'nobody-here'
+server.yaml:6:13: address: HOST is an address, 'localhost' or '*', not 'no.such.host'
+server.yaml:6:94: address: HOST is an address, 'localhost' or '*', not '999.1.1.1'
+server.yaml:8:12: address: the folder '$PWD/none': No such file or directory
+server.yaml:9:46: address: HOST is an address, 'localhost' or '*', not '::x'
+server.yaml:7:20: static: a path such as /assets is wanted, not 'assets'
+server.yaml:11:20: return: a body or a file, not both
+server.yaml:10:19: static: a path such as /assets is wanted, not '/a//b'"
+err_is "$wanted"
