@@ -107,6 +107,11 @@ static int send_signal(struct popen *p, int signo)
 		       : errno;
 }
 
+static void on_end(struct fd_watch *watch)
+{
+	process_reap(&list_entry(watch, struct popen, end)->child, false);
+}
+
 /* 0 or why its child could not be told. */
 static int close_handle(struct popen *p)
 {
@@ -120,8 +125,19 @@ static int close_handle(struct popen *p)
 	wake(p, FOR_END);
 	if (!p->keep && !has_ended(p))
 		err = send_signal(p, SIGKILL);
-	process_disown(&p->child);
 	return err == ESRCH ? 0 : err;
+}
+
+/* The child of a closed handle is reaped at its end; not being waited for by anyone,
+ * it does not keep the loop alive. */
+static void reap_later(lua_State *L, struct popen *p)
+{
+	struct loop *loop = lua_vm_of(L)->sched->loop;
+
+	if (p->child.pid == 0 || p->end.in != NULL ||
+	    fd_watch_start(loop, &p->end, p->child.pidfd, POLLIN, on_end) != 0)
+		return;
+	fd_watch_abandon(&p->end);
 }
 
 /* --- functions --- */
@@ -312,8 +328,10 @@ static int l_check(lua_State *L)
 
 static int l_close(lua_State *L)
 {
-	int err = close_handle(check_handle(L));
+	struct popen *p = check_handle(L);
+	int err = close_handle(p);
 
+	reap_later(L, p);
 	if (err != 0)
 		return fail(L, err, "the child was not killed");
 	lua_pushboolean(L, 1);
@@ -322,7 +340,11 @@ static int l_close(lua_State *L)
 
 static int l_gc(lua_State *L)
 {
-	close_handle(check_handle(L));
+	struct popen *p = check_handle(L);
+
+	close_handle(p);
+	fd_watch_stop(&p->end);
+	process_disown(&p->child);
 	return 0;
 }
 

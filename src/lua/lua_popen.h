@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "runtime/fd_watch.h"
 #include "runtime/process.h"
 
 enum popen_action { POPEN_INHERIT, POPEN_PIPE, POPEN_DEVNULL, POPEN_CLOSE };
@@ -31,8 +32,9 @@ struct popen {
 	pid_t group; /* 0: signals go to the child alone */
 	bool keep;   /* it lives on without the handle */
 	bool closed;
-	uint64_t born;     /* the loop's time when it was handed out, in ms */
-	struct list waits; /* of fibers, for a pipe or the end */
+	uint64_t born;       /* the loop's time when it was handed out, in ms */
+	struct list waits;   /* of fibers, for a pipe or the end */
+	struct fd_watch end; /* of a child whose handle is closed: to reap it */
 };
 
 /** new(argv, actions, flags, env): argv and env are arrays of strings, env may be

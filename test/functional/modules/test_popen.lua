@@ -309,6 +309,15 @@ for name, args in pairs({signal = {15}, terminate = {}, kill = {}, wait = {},
     tap.throws(function() ph[name]() end, 'popen handle', name .. ' of nothing')
 end
 
+-- A child is reaped at its end, whether it was killed or kept.
+for _, kept in ipairs({false, true}) do
+    ph = popen.new({'/bin/sleep', kept and '0.1' or '100'}, {keep_child = kept})
+    local entry = '/proc/' .. ph:info().pid
+    ph:close()
+    tap.ok(soon(function() return not require('fio').path.exists(entry) end),
+        'nobody is left as a zombie, ' .. (kept and 'kept' or 'killed'))
+end
+
 -- Nothing is left.
 ph, shell, sleeper, starter, waiters, first, second, reader, ok, err, why =
     nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil
