@@ -188,7 +188,7 @@ local function begin(self, method, url, body, opts)
             usage('http.client: params are the body of this request: there is '
                 .. 'another one')
         else
-            body = options.form_of(opts.params)
+            body = options.form_of(opts.params, true)
             content_type = 'application/x-www-form-urlencoded'
         end
     end

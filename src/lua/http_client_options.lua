@@ -155,16 +155,18 @@ end
 
 -- --- bodies ---
 
-local function form_of(params)
-    local parts = {}
+-- A query, where all is escaped that could be taken for something else; or the body
+-- of a form, where a space is '+'.
+local function form_of(params, is_body)
+    local parts, how = {}, is_body and uri.FORM_URLENCODED or uri.RFC3986
     local function add(name, value)
         if type(value) ~= 'string' and type(value) ~= 'number'
             and type(value) ~= 'boolean' then
             usage(('http.client: params: %s is a string, a number, a boolean or a '
                 .. 'list of them, not %s'):format(tostring(name), type(value)))
         end
-        parts[#parts + 1] = uri.escape(tostring(name)) .. '='
-            .. uri.escape(tostring(value))
+        parts[#parts + 1] = uri.escape(tostring(name), how) .. '='
+            .. uri.escape(tostring(value), how)
     end
     if type(params) ~= 'table' then
         bad('params', 'a table', params)

@@ -171,7 +171,7 @@ tap.is(seen.query, 'a=1&b=x%20y%26z&l=p&l=q', 'in the query')
 http.get(base .. '/hello?first=1#part', { params = { z = true } })
 tap.is(seen.query, 'first=1&z=true', 'behind what is there')
 http.post(base .. '/echo', nil, { params = params })
-tap.is(seen.body, 'a=1&b=x%20y%26z&l=p&l=q', 'or the body')
+tap.is(seen.body, 'a=1&b=x+y%26z&l=p&l=q', 'or the body, a form')
 tap.is(seen.headers['content-type'], 'application/x-www-form-urlencoded',
     'with its type')
 
