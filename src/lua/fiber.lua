@@ -6,7 +6,7 @@
 -- Tarantool's public documentation; what differs is said at the function.
 --
 -- Where `fiber_object` is wanted as an argument, its number will do, but for
--- `join`, `id` and `name`. Wrong usage throws an error of type IllegalParams; a fiber
+-- `id` and `name`; seconds may be a number in a string. Wrong usage throws an error of type IllegalParams; a fiber
 -- that is cancelled while it waits gets an error of type FiberIsCancelled there.
 --
 -- An error that nobody catches ends its fiber alone: the log tells its message,
@@ -117,6 +117,9 @@ end
 -- Yields: yes, unless it has ended. Throws: cancelled; it is not joinable, was
 -- joined already, is dead, or is the caller itself.
 function methods.join(self, timeout)
+    if type(self) == 'number' then
+        self = c.find(self) or c.set_joinable(self) -- which says that it is dead
+    end
     local status = c.join_begin(self, timeout)
     if status == ETIMEDOUT then
         return false, select(2, pcall(failed, status))
@@ -144,7 +147,7 @@ setmetatable(M, {
 local channel = {}
 
 --- channel:put(value, [timeout]) -> boolean
--- Put @value (anything but nil), waiting for room for at most @timeout seconds
+-- Put @value (a nil is taken for what `get()` gives when there is none), waiting for room for at most @timeout seconds
 -- (none: for ever; 0: not at all). False when the time is over or the channel
 -- is closed. Yields: when there is no room. Throws: cancelled.
 function channel:put(value, timeout)

@@ -209,13 +209,12 @@ uint64_t lua_wait_timeout(lua_State *L, int idx)
 	if (lua_isnoneornil(L, idx))
 		return UINT64_MAX;
 	seconds = lua_tonumber(L, idx);
-	if (lua_type(L, idx) != LUA_TNUMBER || isnan(seconds)) {
+	if (!lua_isnumber(L, idx) || isnan(seconds)) {
 		lua_error_usage(L,
 				"timeout: a number of seconds is wanted, "
 				"not %s",
-				lua_type(L, idx) == LUA_TNUMBER
-					? "NaN"
-					: luaL_typename(L, idx));
+				lua_isnumber(L, idx) ? "NaN"
+						     : luaL_typename(L, idx));
 		return 0;
 	}
 	if (seconds <= 0)

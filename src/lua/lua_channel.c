@@ -38,7 +38,7 @@ static int l_new(lua_State *L)
 {
 	double size = lua_tonumber(L, 1);
 
-	if ((lua_type(L, 1) != LUA_TNUMBER && !lua_isnoneornil(L, 1)) ||
+	if ((!lua_isnumber(L, 1) && !lua_isnoneornil(L, 1)) ||
 	    !(size >= 0 && size <= CHANNEL_SIZE_MAX) || size != (int)size)
 		return lua_error_usage(L,
 				       "fiber.channel(size): a whole number "
@@ -88,9 +88,6 @@ static int l_put(lua_State *L)
 	struct fiber *self, *peer;
 	uint32_t slot;
 
-	if (lua_lean_isnoneornil(L, 2))
-		return lua_error_usage(L, "channel:put(value): nil cannot be "
-					  "told from no value");
 	leave_old_wait(L);
 	if (list_empty(&ch->readers) && ch->count < ch->size) {
 		/* First of all: a store may fail. */

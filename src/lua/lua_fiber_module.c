@@ -153,16 +153,17 @@ static int l_self(lua_State *L)
 
 /***
  * fiber.find(id) -> fiber_object | nil
- * The living fiber with that @id, or nil. Looks at each fiber. Yields: no.
+ * The living fiber with that @id, or nil, also for what is no number. Throws: nothing
+ * was given. Looks at each fiber. Yields: no.
  */
 static int l_find(lua_State *L)
 {
 	struct fiber *f;
 
-	if (lua_type(L, 1) != LUA_TNUMBER)
+	if (lua_gettop(L) == 0)
 		return lua_error_usage(L, "fiber.find: the number of a fiber "
 					  "is wanted");
-	f = find(L, 1);
+	f = lua_isnumber(L, 1) ? find(L, 1) : NULL;
 	if (f == NULL)
 		lua_pushnil(L);
 	else
@@ -178,7 +179,7 @@ static int l_find(lua_State *L)
  */
 static int l_id(lua_State *L)
 {
-	if (lua_isnoneornil(L, 1))
+	if (lua_gettop(L) == 0)
 		lua_pushnumber(L, current(L) == NULL ? 0 : current(L)->id);
 	else
 		lua_pushnumber(L, check_handle(L, 1)->id);
@@ -216,8 +217,9 @@ static const char *status_name(const struct lua_fiber *f)
  */
 static int l_status(lua_State *L)
 {
-	struct lua_fiber *f = lua_isnoneornil(L, 1) ? lua_fiber_check_self(L)
-						    : check_target(L, 1);
+	/* A nil is what find() gave for one that has ended: not the running one. */
+	struct lua_fiber *f = lua_gettop(L) == 0 ? lua_fiber_check_self(L)
+						 : check_target(L, 1);
 
 	/* One that waits in fiber.create() for another is not the one running. */
 	if (f != NULL && f->base.state == FIBER_RUNNING &&
@@ -250,7 +252,7 @@ static int l_name(lua_State *L)
 	} else {
 		f = lua_fiber_check_self(L);
 	}
-	if (lua_isnoneornil(L, arg)) {
+	if (lua_gettop(L) < arg) {
 		lua_pushstring(L, f->name);
 		return 1;
 	}

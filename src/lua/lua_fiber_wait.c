@@ -73,7 +73,7 @@ static int l_sleep(lua_State *L)
 	struct fiber *self = lua_wait_check(L);
 	uint64_t timeout;
 
-	if (lua_type(L, 1) != LUA_TNUMBER)
+	if (!lua_isnumber(L, 1))
 		lua_error_usage(L,
 				"fiber.sleep(seconds): a number is wanted, "
 				"not %s",

@@ -165,7 +165,7 @@ tap.is(fails('an error object', 'json', offload, function()
     require('json').decode('{')
 end) ~= nil, true, 'some error')
 tap.is(fails('of a type', 'wanted', offload, function()
-    require('fiber').find('x')
+    require('fiber').find()
 end).type, 'IllegalParams', 'keeps its type')
 fails('what cannot be copied', 'function value', offload,
     function() error(print) end)

@@ -21,7 +21,7 @@ local wrong = {
     { 'console.listen("a:b:c")', function() console.listen('a:b:c') end },
     { 'fiber.create(1)', function() fiber.create(1) end },
     { 'fiber.sleep("soon")', function() fiber.sleep('soon') end },
-    { 'fiber.find("x")', function() fiber.find('x') end },
+    { 'fiber.find()', function() fiber.find() end },
     { 'fiber.channel(-1)', function() fiber.channel(-1) end },
     { 'channel:get("x")', function() fiber.channel():get('x') end },
     { 'cond:wait("x")', function() fiber.cond():wait('x') end },
