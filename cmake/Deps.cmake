@@ -31,7 +31,7 @@ endfunction()
 
 foreach(part IN ITEMS
     luajit libuv llhttp nghttp2 msgpack libyaml openssl curl wslay zlib brotli zstd
-    libedit uthash pcre2 xxhash
+    libedit uthash pcre2 xxhash unistring
     msgpuck)
   include(${CMAKE_SOURCE_DIR}/third_party/${part}/${part}.cmake)
 endforeach()

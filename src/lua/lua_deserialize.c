@@ -127,7 +127,10 @@ static int on_str(struct port_sink *s, const char *data, size_t size)
 static int on_ext(struct port_sink *s, int8_t type, const char *data,
 		  size_t size)
 {
-	lua_value_push_ext(builder(s)->L, type, data, size);
+	if (type == LUA_UUID_EXT && size == LUA_UUID_SIZE)
+		lua_value_push_uuid(builder(s)->L, data);
+	else
+		lua_value_push_ext(builder(s)->L, type, data, size);
 	return put(builder(s));
 }
 
@@ -206,7 +209,7 @@ void lua_builder_create(struct lua_builder *b, lua_State *L,
 			const struct lua_serialize_cfg *cfg, int anchors)
 {
 	b->sink.ops = &ops;
-	b->sink.flags = anchors != 0 ? PORT_SINK_ALIASES : 0;
+	b->sink.flags = PORT_SINK_EXT | (anchors != 0 ? PORT_SINK_ALIASES : 0);
 	b->L = L;
 	b->cfg = cfg;
 	b->anchors = anchors;

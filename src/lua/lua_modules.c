@@ -22,6 +22,7 @@
 #include "lua/lua_shared.h"
 #include "lua/lua_socket.h"
 #include "lua/lua_uri.h"
+#include "lua/lua_utf8.h"
 #include "lua/lua_yaml.h"
 #include "lua_src/lua.h"
 
@@ -87,6 +88,13 @@ static const struct lua_module module_socket = {
 	lua_src_socket,
 };
 
+static const struct lua_module module_strict = {
+	"strict",
+	NULL,
+	lua_src_strict,
+	.behind_files = true,
+};
+
 static const struct lua_module module_tap = {
 	"tap", NULL, lua_src_tap, .divisible = true, .behind_files = true,
 };
@@ -95,6 +103,21 @@ static const struct lua_module module_uri = {
 	"uri",
 	luaopen_neap_uri,
 	lua_src_uri,
+};
+
+const struct lua_module lua_module_utf8 = {
+	"utf8",
+	luaopen_neap_utf8,
+	lua_src_utf8,
+	.divisible = true,
+	.behind_files = true,
+};
+
+static const struct lua_module module_uuid = {
+	"uuid",
+	NULL,
+	lua_src_uuid,
+	.behind_files = true,
 };
 
 const struct lua_module *const lua_modules[] = {
@@ -113,8 +136,11 @@ const struct lua_module *const lua_modules[] = {
 	&module_popen,
 	&lua_module_shared,
 	&module_socket,
+	&module_strict,
 	&module_tap,
 	&module_uri,
+	&lua_module_utf8,
+	&module_uuid,
 	&lua_module_yaml,
 	NULL,
 };

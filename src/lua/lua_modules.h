@@ -8,6 +8,7 @@ extern const struct lua_module lua_module_builtins;
 extern const struct lua_module lua_module_io;
 extern const struct lua_module lua_module_callbacks;
 extern const struct lua_module lua_module_extensions;
+extern const struct lua_module lua_module_utf8;
 
 /** All that require() finds; ends with NULL. */
 extern const struct lua_module *const lua_modules[];

@@ -38,6 +38,7 @@
  * | table with the keys 1 to n | array; holes are null; with many holes a map |
  * | empty table | array, unless its metatable is `map_mt` |
  * | another table | map; keys of json are strings |
+ * | `uuid.new()` | extension 2 of msgpack, elsewhere its text |
  * | `msgpack.ext()` | extension, msgpack alone |
  * | error object | its message |
  * | a value whose metatable has `__serialize` | what that says |
@@ -202,6 +203,17 @@ static int tell_number(struct walk *w, double v)
 	return tell_real(w, v, false);
 }
 
+static int tell_uuid(struct walk *w, const unsigned char *uuid)
+{
+	char text[LUA_UUID_TEXT + 1];
+
+	if (w->sink->flags & PORT_SINK_EXT)
+		return port_ext(w->sink, LUA_UUID_EXT, (const char *)uuid,
+				LUA_UUID_SIZE);
+	lua_value_uuid_text(uuid, text);
+	return port_str(w->sink, text, LUA_UUID_TEXT);
+}
+
 static int tell_cdata(struct walk *w)
 {
 	struct lua_cdata cd;
@@ -220,6 +232,8 @@ static int tell_cdata(struct walk *w)
 		return tell_real(w, (double)cd.real32, true);
 	case LUA_CDATA_DOUBLE:
 		return tell_real(w, cd.real, false);
+	case LUA_CDATA_UUID:
+		return tell_uuid(w, cd.uuid);
 	default:
 		return tell_other(w);
 	}

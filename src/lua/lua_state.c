@@ -150,6 +150,11 @@ static void run_builtins(lua_State *L, void *arg)
 	lua_call(L, 0, 0);
 	push_loader(L, &lua_module_extensions);
 	lua_call(L, 0, 0);
+	/* A global, too. */
+	lua_getfield(L, LUA_REGISTRYINDEX, LUA_VM_BEHIND_FILES);
+	lua_getfield(L, -1, lua_module_utf8.name);
+	lua_call(L, 0, 1);
+	lua_setglobal(L, lua_module_utf8.name);
 }
 
 bool lua_vm_stack_is_low(lua_State *L)

@@ -70,7 +70,7 @@ void lua_value_push_uint(lua_State *L, uint64_t v)
 /* Of a system library only the API is known: its FFI answers in Lua. */
 static const char describe_source[] =
 	"local ffi = require('ffi')\n"
-	"local kinds = {}\n"
+	"local kinds = {[tonumber(ffi.typeof('struct tt_uuid'))] = 7}\n"
 	"for kind, names in pairs({\n"
 	"    [2] = 'bool',\n"
 	"    [3] = 'char int8_t int16_t int32_t int64_t',\n"
@@ -83,6 +83,7 @@ static const char describe_source[] =
 	"end\n"
 	"return function(v)\n"
 	"    if v == nil then return 1, 0 end\n"
+	"    if tostring(v):find('^ctype<') then return 8, 0 end\n"
 	"    local type = ffi.typeof(v)\n"
 	"    return kinds[tonumber(type)] or 0, ffi.sizeof(type) or 0\n"
 	"end\n";
@@ -118,6 +119,17 @@ static void open_describe(lua_State *L)
 _Static_assert((uint32_t)LUA_VALUE_CDATA == ~LJ_TCDATA,
 	       "LuaJIT's type numbers");
 
+/* How LuaJIT numbers the types of objects: the reference is to one of them. */
+static CTypeID type_of(lua_State *L, int ref)
+{
+	CTypeID id;
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+	id = *(const CTypeID *)lua_topointer(L, -1);
+	lua_pop(L, 1);
+	return id;
+}
+
 static enum lua_cdata_kind describe(lua_State *L, int idx, size_t *ret_size)
 {
 	cTValue *o = idx > 0 ? L->base + idx - 1 : L->top + idx;
@@ -125,6 +137,11 @@ static enum lua_cdata_kind describe(lua_State *L, int idx, size_t *ret_size)
 	CType *ct = ctype_raw(ctype_ctsG(G(L)), cd->ctypeid);
 
 	*ret_size = ct->size;
+	if (cd->ctypeid == CTID_CTYPEID)
+		return LUA_CDATA_CTYPE;
+	if (ctype_isstruct(ct->info) && ct->size == LUA_UUID_SIZE &&
+	    cd->ctypeid == type_of(L, lua_vm_of(L)->values.uuid_type))
+		return LUA_CDATA_UUID;
 	if (ctype_isptr(ct->info))
 		return cdata_getptr(cdataptr(cd), ct->size) == NULL
 			       ? LUA_CDATA_NULL
@@ -146,6 +163,43 @@ static uint64_t load_uint(const void *p, size_t size)
 
 	memcpy(&v, p, size); /* little end first, as all that LuaJIT runs on */
 	return v;
+}
+
+/* Of an object, whose first three numbers are in the order of this machine, to the
+ * order in which it is written; and back. */
+static void swap_uuid(unsigned char *to, const unsigned char *from)
+{
+	static const uint8_t order[LUA_UUID_SIZE] = {
+		3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15,
+	};
+
+	for (int i = 0; i < LUA_UUID_SIZE; i++)
+		to[i] = from[order[i]];
+}
+
+void lua_value_uuid_text(const unsigned char uuid[LUA_UUID_SIZE],
+			 char ret_text[LUA_UUID_TEXT + 1])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (int i = 0; i < LUA_UUID_SIZE; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*ret_text++ = '-';
+		*ret_text++ = digits[uuid[i] >> 4];
+		*ret_text++ = digits[uuid[i] & 15];
+	}
+	*ret_text = '\0';
+}
+
+void lua_value_push_uuid(lua_State *L, const char data[LUA_UUID_SIZE])
+{
+	/* The module gives its objects their methods. */
+	lua_getfield(L, LUA_REGISTRYINDEX, LUA_VM_BEHIND_FILES);
+	lua_getfield(L, -1, "uuid");
+	lua_call(L, 0, 0);
+	lua_pop(L, 1);
+	swap_uuid(push_wide(L, offsetof(struct lua_value_refs, uuid_type)),
+		  (const unsigned char *)data);
 }
 
 void lua_value_read_cdata(lua_State *L, int idx, struct lua_cdata *ret)
@@ -171,6 +225,9 @@ void lua_value_read_cdata(lua_State *L, int idx, struct lua_cdata *ret)
 		break;
 	case LUA_CDATA_DOUBLE:
 		memcpy(&ret->real, p, sizeof ret->real);
+		break;
+	case LUA_CDATA_UUID:
+		swap_uuid(ret->uuid, p);
 		break;
 	default:
 		break;
@@ -345,6 +402,23 @@ static int make_ctype(lua_State *L, int ffi, const char *maker,
 	return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+/* Declared for good: scripts ask for the type by its name before they load the
+ * module. */
+static const char uuid_declaration[] =
+	"struct tt_uuid {"
+	"	uint32_t time_low;"
+	"	uint16_t time_mid, time_hi_and_version;"
+	"	uint8_t clock_seq_hi_and_reserved, clock_seq_low, node[6];"
+	"};";
+
+static int make_uuid_type(lua_State *L, int ffi)
+{
+	lua_getfield(L, ffi, "cdef");
+	lua_pushlstring(L, uuid_declaration, sizeof uuid_declaration - 1);
+	lua_call(L, 1, 0);
+	return make_ctype(L, ffi, "typeof", "struct tt_uuid");
+}
+
 void lua_value_open(lua_State *L, struct lua_value_refs *refs)
 {
 	int ffi;
@@ -356,6 +430,7 @@ void lua_value_open(lua_State *L, struct lua_value_refs *refs)
 	refs->null = make_ctype(L, ffi, "new", "void *");
 	refs->sint_type = make_ctype(L, ffi, "typeof", "int64_t");
 	refs->uint_type = make_ctype(L, ffi, "typeof", "uint64_t");
+	refs->uuid_type = make_uuid_type(L, ffi);
 	lua_getfield(L, ffi, "typeof");
 	refs->typeof_f = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_pop(L, 1);

@@ -30,6 +30,7 @@ struct lua_value_refs {
 	int uint_type; /* ctype uint64_t */
 	int array_mt;  /* metatable of decoded arrays: __serialize = 'seq' */
 	int map_mt;    /* metatable of decoded maps: __serialize = 'map' */
+	int uuid_type; /* ctype struct tt_uuid, of the module `uuid` */
 	int typeof_f;  /* ffi.typeof */
 	int describe;  /* tells a cdata's kind, where the API cannot */
 	int guard;     /* C function that runs a struct lua_job */
@@ -52,6 +53,16 @@ void lua_value_push_uint64(lua_State *L, uint64_t v);
 void lua_value_push_ext(lua_State *L, int8_t type, const char *data,
 			size_t size);
 
+/** Universally unique identifiers: an extension of msgpack, text elsewhere. */
+enum { LUA_UUID_EXT = 2, LUA_UUID_SIZE = 16, LUA_UUID_TEXT = 36 };
+
+/** An object of the module `uuid` of the bytes as they are written. */
+void lua_value_push_uuid(lua_State *L, const char data[LUA_UUID_SIZE]);
+
+/** The text of one, which ends with a NUL. */
+void lua_value_uuid_text(const unsigned char uuid[LUA_UUID_SIZE],
+			 char ret_text[LUA_UUID_TEXT + 1]);
+
 /** What a cdata is to the serializer. */
 enum lua_cdata_kind {
 	LUA_CDATA_OTHER,
@@ -61,6 +72,8 @@ enum lua_cdata_kind {
 	LUA_CDATA_UINT,
 	LUA_CDATA_FLOAT,
 	LUA_CDATA_DOUBLE,
+	LUA_CDATA_UUID,
+	LUA_CDATA_CTYPE, /* a type, not a value */
 };
 
 struct lua_cdata {
@@ -71,6 +84,7 @@ struct lua_cdata {
 		uint64_t uint;
 		float real32;
 		double real;
+		unsigned char uuid[LUA_UUID_SIZE]; /* as they are written */
 	};
 };
 

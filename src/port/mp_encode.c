@@ -205,7 +205,7 @@ static const struct port_sink_ops ops = {
 void mp_encoder_create(struct mp_encoder *e, struct buf *out)
 {
 	e->sink.ops = &ops;
-	e->sink.flags = 0;
+	e->sink.flags = PORT_SINK_EXT;
 	e->out = out;
 	e->depth = 0;
 	e->wide = false;

@@ -37,6 +37,7 @@ enum port_style {
 /** What a sink understands beyond plain values. */
 enum {
 	PORT_SINK_ALIASES = 1 << 0, /* has anchor() and alias() */
+	PORT_SINK_EXT = 1 << 1,     /* has a form for extension values */
 };
 
 struct port_sink;

@@ -15,7 +15,7 @@ for name in ([[
     gcinfo getfenv getmetatable io ipairs jit load loadfile loadstring math
     module newproxy next os package pairs pcall print rawequal rawget rawlen
     rawset require select setfenv setmetatable string table tonumber tostring
-    type unpack xpcall
+    type unpack utf8 xpcall
 ]]):gmatch('%S+') do
     stock_globals[name] = true
 end

@@ -189,6 +189,9 @@ return {
         io.output(output)
         return taptest
     end,
+    ['uuid/uuid_object'] = function()
+        return require('uuid').new()
+    end,
     ['shared/shared_dict'] = function()
         return assert(shared.dict('reference'))
     end,

@@ -43,10 +43,13 @@ local function owner_and_key(name, module)
 end
 
 -- Where an entry belongs: names of Lua's own to the page `lua`, wherever they
--- are changed; `json.x` to the module json; a class to its file's module.
+-- are changed; `json.x` to the module json, and so those of one that is also a global;
+-- a class to its file's module.
 local function page_name(entry, modules)
     local owner = entry.name:match('^(.*)[.:]')
-    if owner == nil or type(_G[owner]) == 'table' then
+    local module = modules[owner]
+    if owner == nil
+        or type(_G[owner]) == 'table' and (module == nil or module.kind ~= 'module') then
         return 'lua'
     end
     return modules[owner] ~= nil and owner or entry.module or ''

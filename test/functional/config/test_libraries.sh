@@ -54,7 +54,7 @@ ok, err = pcall(require, 'helper')
 assert(not ok and tostring(err):find("module 'helper' not found", 1, true))
 for _, name in ipairs({'json', 'msgpack', 'yaml', 'digest', 'uri', 'clock', 'errno',
 		'log', 'shared', 'socket', 'http.server', 'http.client', 'console',
-		'neap', 'http.websocket', 'tap'}) do
+		'neap', 'http.websocket', 'tap', 'strict', 'utf8', 'uuid'}) do
 	require(name)
 end
 require('neap.states').task(function()

@@ -275,4 +275,13 @@ for i = 1, tap.soak(100000, 1000) do
     end
 end
 tap.is(different, 0, 'the fast way and the walk agree')
+
+-- A type is no value of its kind: its __serialize is for those.
+local point = require('ffi').metatype('struct { int x; }', {
+    __index = { __serialize = function(p) return { p.x } end },
+})
+for name, m in pairs { msgpack = msgpack, json = json, yaml = precise } do
+    tap.is(m.decode(m.encode(point(7)))[1], 7, name .. ': a value')
+    tap.throws(function() m.encode({ point }) end, 'cannot encode a cdata', name .. ': its type')
+end
 tap.done()
