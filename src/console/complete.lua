@@ -1,11 +1,12 @@
 -- What could come next in a line: names that exist now.
 --
 -- Nothing of the user's is called: tables are read raw, and of metatables only
--- those __index that are tables are followed.
+-- those __index that are tables are followed. Of modules also what files would make is told.
 
 local c = ...
 
 local commands = c.part('session_commands').words
+local each_file = c.part('complete_files')
 
 local type, next, rawget, pairs = type, next, rawget, pairs
 local sort, getmetatable = table.sort, debug.getmetatable
@@ -96,6 +97,9 @@ local function add_modules(found, prefix, quote)
             end
         end
     end
+    each_file(prefix, function(name)
+        found:add(name .. quote)
+    end)
 end
 
 local function add_words(found, words, prefix)

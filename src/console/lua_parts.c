@@ -7,6 +7,7 @@
 #include "base/diag.h"
 #include "console/history.h"
 #include "console/lua_reload.h"
+#include "console/module_files.h"
 #include "console/session.h"
 #include "lua/lua_error.h"
 #include "lua/lua_state.h"
@@ -25,6 +26,7 @@ static const struct {
 	}
 	[LUA_PART_SESSION] = PART(session),
 	[LUA_PART_COMPLETE] = PART(complete),
+	[LUA_PART_COMPLETE_FILES] = PART(complete_files),
 	[LUA_PART_CLIENT] = PART(client),
 	[LUA_PART_SETTINGS] = PART(settings),
 	[LUA_PART_OUTPUT] = PART(output),
@@ -94,13 +96,19 @@ static int l_read_history(lua_State *L)
 /* What each source gets as its argument. */
 static void push_argument(lua_State *L)
 {
-	lua_createtable(L, 0, 6);
+	lua_createtable(L, 0, 9);
 	lua_pushcfunction(L, lua_parts_part);
 	lua_setfield(L, -2, "part");
 	lua_pushcfunction(L, l_read_history);
 	lua_setfield(L, -2, "read_history");
 	lua_pushcfunction(L, session_lua_show);
 	lua_setfield(L, -2, "show");
+	lua_pushcfunction(L, module_files_folder);
+	lua_setfield(L, -2, "folder");
+	lua_pushcfunction(L, module_files_is_file);
+	lua_setfield(L, -2, "is_file");
+	lua_pushcfunction(L, module_files_now);
+	lua_setfield(L, -2, "now");
 	lua_pushinteger(L, SESSION_INPUT_MAX);
 	lua_setfield(L, -2, "input_max");
 	lua_reload_set_functions(L);

@@ -4,16 +4,17 @@
 #include <lua.h>
 
 enum lua_part {
-	LUA_PART_SESSION,  /* what a session does with its lines */
-	LUA_PART_COMPLETE, /* candidates for the editor */
-	LUA_PART_CLIENT,   /* lines to a console elsewhere */
-	LUA_PART_SETTINGS, /* what all sessions have in common */
-	LUA_PART_OUTPUT,   /* values as text */
-	LUA_PART_LITERAL,  /* ... as Lua */
-	LUA_PART_ROWS,     /* ... as rows and columns */
-	LUA_PART_CUT,      /* what a screen does not hold */
-	LUA_PART_COMMANDS, /* lines that begin with a backslash */
-	LUA_PART_REGISTER, /* commands of scripts */
+	LUA_PART_SESSION,        /* what a session does with its lines */
+	LUA_PART_COMPLETE,       /* candidates for the editor */
+	LUA_PART_COMPLETE_FILES, /* ... that are modules in files */
+	LUA_PART_CLIENT,         /* lines to a console elsewhere */
+	LUA_PART_SETTINGS,       /* what all sessions have in common */
+	LUA_PART_OUTPUT,         /* values as text */
+	LUA_PART_LITERAL,        /* ... as Lua */
+	LUA_PART_ROWS,           /* ... as rows and columns */
+	LUA_PART_CUT,            /* what a screen does not hold */
+	LUA_PART_COMMANDS,       /* lines that begin with a backslash */
+	LUA_PART_REGISTER,       /* commands of scripts */
 	LUA_PART_COUNT,
 };
 
