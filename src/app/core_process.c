@@ -5,6 +5,7 @@
 #include "app/proc_vars.h"
 #include "app/process_info.h"
 #include "app/request.h"
+#include "app/taint.h"
 #include "app/tools_modules.h"
 #include "app/variable.h"
 #include "app/worker.h"
@@ -28,6 +29,7 @@ static void put_number(lua_State *L, const char *name, double value)
 static int l_info(lua_State *L)
 {
 	struct process_info info = process_info(worker_of(L)->app);
+	char taints[TAINT_TEXT];
 
 	lua_newtable(L);
 	lua_pushliteral(L, NEAP_VERSION);
@@ -46,6 +48,11 @@ static int l_info(lua_State *L)
 	put_number(L, "switches", info.switches);
 	put_number(L, "switches_forced", info.switches_forced);
 	put_number(L, "log_lost", info.log_lost);
+	lua_pushboolean(L, taint_is_any());
+	lua_setfield(L, -2, "tainted");
+	taint_text(taints);
+	lua_pushstring(L, taints);
+	lua_setfield(L, -2, "taints");
 	return 1;
 }
 

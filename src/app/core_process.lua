@@ -10,14 +10,14 @@ local M = {}
 -- As HAProxy calls them.
 local aliases = {
     Version = 'version', Pid = 'pid', Uptime_sec = 'uptime', Nbthread = 'workers',
-    ['Ulimit-n'] = 'descriptors_limit', Stopping = 'ending',
+    ['Ulimit-n'] = 'descriptors_limit', Stopping = 'ending', Tainted = 'taints',
 }
 
 --- core.get_info() -> table
 -- The process: what the console's `show info` tells, by those names (`version`, `pid`,
--- `uptime`, `workers`, `memory`, `descriptors` and so on); and by HAProxy's, as far as
+-- `uptime`, `workers`, `memory`, `descriptors`, `taints` and so on); and by HAProxy's, as far as
 -- there is the same here: `Name`, `Version`, `Pid`, `Uptime_sec`, `Nbthread`, `Ulimit-n`,
--- `Stopping`. What is not known is not in it. Yields: no.
+-- `Stopping`, `Tainted`. What is not known is not in it. Yields: no.
 function M.get_info()
     local info = c.info()
     for name, own in pairs(aliases) do

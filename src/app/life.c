@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/taint.h"
 #include "app/worker.h"
 #include "base/inject.h"
 #include "cmod/cmod.h"
@@ -161,6 +162,8 @@ static void on_module(enum cmod_change change, const char *file)
 	};
 	struct event_field field = text_field("path", file);
 
+	if (change == CMOD_REPLACED)
+		taint_set(TAINT_MODULE_REPLACED);
 	events_publish(types[change], &field, 1);
 }
 
@@ -215,6 +218,7 @@ void life_worker_stuck(const struct worker *w, double seconds)
 	unsigned n = worker_fields(w, fields);
 
 	fields[n++] = number_field("seconds", seconds);
+	taint_set(TAINT_WORKER_STUCK);
 	events_publish(EVENT_WORKER_STUCK, fields, n);
 }
 
@@ -223,6 +227,8 @@ void life_reload(enum event_type type, unsigned generation, const char *why)
 	struct event_field fields[FIELDS_MAX];
 	unsigned n = 0;
 
+	if (type == EVENT_RELOAD_FAILED)
+		taint_set(TAINT_RELOAD_FAILED);
 	if (type == EVENT_RELOAD_DONE)
 		commit_certificates(generation);
 	fields[n++] = number_field("generation", generation);

@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "app/taint.h"
+
 struct admin_rows;
 struct admin_run;
 struct worker;
@@ -115,6 +117,7 @@ struct admin_command {
 	bool single; /* one row, told as lines "name: value" */
 	bool plain;  /* text is the last column, a line each, without a head */
 	const char *none; /* why it has failed when there was no row */
+	enum taint taint; /* what it does to the process, from when it begins */
 
 	size_t context; /* bytes of it: ADMIN_CONTEXT(type) */
 

@@ -370,6 +370,7 @@ bool admin_run_begin(struct admin_run *run, enum admin_level level)
 		return false;
 	}
 	atomic_fetch_add(&held, 1);
+	taint_set(c->taint);
 	if (c->collect == NULL)
 		return true;
 	run->gather = admin_gather_new(run, c, run->only, run->cursor);

@@ -107,6 +107,7 @@ static const struct admin_column kill_columns[] = {
 
 static const struct admin_command kill_fiber = {
 	.words = "kill fiber",
+	.taint = TAINT_FIBER_KILLED,
 	.level = ADMIN_ADMIN,
 	.help = "cancel a fiber; one that goes on computing is ended",
 	.args = kill_args,

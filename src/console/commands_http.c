@@ -257,6 +257,7 @@ static const struct admin_column shut_columns[] = {
 
 static const struct admin_command shut_connection = {
 	.words = "shut connection",
+	.taint = TAINT_CONNECTION_SHUT,
 	.level = ADMIN_ADMIN,
 	.help = "close an HTTP connection at once",
 	.args = shut_args,

@@ -103,6 +103,7 @@ static const struct admin_arg limit_args[] = {
 
 static const struct admin_command set_limits = {
 	.words = "set limits",
+	.taint = TAINT_LIMITS_SET,
 	.level = ADMIN_ADMIN,
 	.help = "the CPU time that fibers may use, also those that run",
 	.args = limit_args,

@@ -146,14 +146,21 @@ static struct admin_cell known(double number)
 	return number < 0 ? admin_text(NULL) : admin_number(number);
 }
 
+struct info {
+	bool told;
+	char taints[TAINT_TEXT];
+};
+
 static enum admin_step next_info(struct admin_run *run,
 				 struct admin_cell *cells)
 {
-	struct nth *n = admin_context(run);
+	struct info *told = admin_context(run);
 	struct process_info info;
 
-	if (n->next++ > 0)
+	if (told->told)
 		return ADMIN_DONE;
+	told->told = true;
+	taint_text(told->taints);
 	info = process_info(admin_worker(run)->app);
 	cells[0] = admin_text(NEAP_VERSION);
 	cells[1] = admin_number(info.pid);
@@ -169,6 +176,8 @@ static enum admin_step next_info(struct admin_run *run,
 	cells[11] = admin_number(info.switches_forced);
 	cells[12] = admin_number(info.log_lost);
 	cells[13] = admin_number(info.ending);
+	cells[14] = admin_number(taint_is_any());
+	cells[15] = admin_text(told->taints);
 	return ADMIN_MORE;
 }
 
@@ -189,15 +198,18 @@ static const struct admin_column info_columns[] = {
 	{ "switches_forced", ADMIN_COUNTER, 0, "of threads, by the kernel" },
 	{ "log_lost", ADMIN_COUNTER, 0, "lines that could not be written" },
 	{ "ending", ADMIN_FLAG, 0, "the process has been told to end" },
+	{ "tainted", ADMIN_FLAG, 0,
+	  "something was done to it that may explain what it does" },
+	{ "taints", ADMIN_TEXT, 0, "what: names with commas between", true },
 	{ .name = NULL },
 };
 
 static const struct admin_command show_info = {
 	.words = "show info",
-	.help = "the process: age, memory, descriptors, CPU time",
+	.help = "the process: age, memory, descriptors, CPU time, what was done to it",
 	.columns = info_columns,
 	.single = true,
-	.context = ADMIN_CONTEXT(struct nth),
+	.context = ADMIN_CONTEXT(struct info),
 	.next = next_info,
 };
 

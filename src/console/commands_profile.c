@@ -176,6 +176,7 @@ static const struct admin_column columns[] = {
 
 static const struct admin_command profile_lua = {
 	.words = "profile lua",
+	.taint = TAINT_PROFILED,
 	.level = ADMIN_OPERATOR,
 	.help = "what Lua spends its time on: stacks for flame graphs",
 	.args = args,

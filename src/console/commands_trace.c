@@ -388,6 +388,7 @@ static const struct admin_column columns[] = {
 
 static const struct admin_command trace_request = {
 	.words = "trace request",
+	.taint = TAINT_TRACED,
 	.level = ADMIN_OPERATOR,
 	.help = "follow requests from their first byte to their end",
 	.args = args,

@@ -349,6 +349,9 @@ static void on_line(struct session *s, const struct session_line *line)
 {
 	const struct connection *c = s->arg;
 
+	if (!line->admin &&
+	    (s->continuing || line->size == 0 || *line->text != '\\'))
+		taint_set(TAINT_LUA_RUN);
 	if (c->remote->audit)
 		remote__audit(c, line);
 }

@@ -94,6 +94,8 @@ run neap reload lua
 code_is 1
 err_has 'app.lua:16: this one'
 answers 2 || fail 'something has changed'
+run neap connect admin -e 'show info json'
+out_has '"tainted":true,"taints":"reload_failed"'
 
 # In the consoles, for who may.
 configuration 3
