@@ -19,17 +19,21 @@
 #include "app/worker.h"
 #include "base/log.h"
 #include "lua/lua_fiber.h"
+#include "lua/lua_look.h"
 #include "lua/lua_where.h"
 #include "runtime/signals.h"
 
 enum { PLACES = 1024, LINE_ROOM = 1024 };
+
+/* What a thread is asked for. */
+enum { ASKED_TELL = 1 << 0, ASKED_NOTE = 1 << 1 };
 
 /* Of the process. */
 static struct place {
 	atomic_bool taken;
 	_Atomic(struct worker *) worker; /* NULL: it cannot be asked */
 	pthread_t thread;
-	atomic_bool asked;
+	atomic_int asked;
 } places[PLACES];
 
 static __thread struct place *own;
@@ -92,19 +96,22 @@ static void tell(const struct worker *w, const void *context)
 static bool here(const void *context)
 {
 	struct place *p = own;
-	const struct worker *w;
+	struct worker *w;
+	int asked = p == NULL ? 0 : atomic_exchange(&p->asked, 0);
 
-	if (p == NULL || !atomic_exchange(&p->asked, false))
+	if (asked == 0)
 		return false;
 	w = p->worker;
-	if (w != NULL)
+	if (w != NULL && (asked & ASKED_TELL))
 		tell(w, context);
+	if (w != NULL && (asked & ASKED_NOTE) && w->sched.current != NULL)
+		lua_look_note(&w->vm, context);
 	return true;
 }
 
-static void ask(struct place *p)
+static void ask(struct place *p, int what)
 {
-	p->asked = true;
+	atomic_fetch_or(&p->asked, what);
 	pthread_kill(p->thread, SIGQUIT);
 }
 
@@ -116,16 +123,26 @@ static void late(void)
 		struct place *p = &places[i];
 
 		if (p->worker != NULL)
-			ask(p);
+			ask(p, ASKED_TELL);
+	}
+}
+
+static void ask_worker(const struct worker *w, int what)
+{
+	for (int i = 0; i < PLACES; i++) {
+		if (places[i].worker == w)
+			ask(&places[i], what);
 	}
 }
 
 void stuck_ask(const struct worker *w)
 {
-	for (int i = 0; i < PLACES; i++) {
-		if (places[i].worker == w)
-			ask(&places[i]);
-	}
+	ask_worker(w, ASKED_TELL);
+}
+
+void stuck_note(const struct worker *w)
+{
+	ask_worker(w, ASKED_NOTE);
 }
 
 void stuck_enter(struct worker *w)
@@ -136,7 +153,7 @@ void stuck_enter(struct worker *w)
 		if (atomic_exchange(&p->taken, true))
 			continue;
 		p->thread = pthread_self();
-		p->asked = false;
+		p->asked = 0;
 		own = p;
 		p->worker = w;
 		break;

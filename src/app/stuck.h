@@ -13,5 +13,9 @@ void stuck_enter(struct worker *w);
 /** Have @a w, which does not turn, write where it stands. It must not end meanwhile. */
 void stuck_ask(const struct worker *w);
 
+/** Have it note for lua_preempt_look() what runs there, if it does not turn: what ticks do, where
+ * there are some. As stuck_ask(). */
+void stuck_note(const struct worker *w);
+
 /** They go. Nothing, if it did not enter. */
 void stuck_leave(void);

@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "app/app.h"
+#include "app/stuck.h"
 #include "app/worker.h"
 #include "base/inject.h"
 #include "lua/lua_preempt.h"
@@ -21,6 +22,7 @@
 enum {
 	ROOM = 64 << 10,
 	LATE_MS = 2000, /* to wait for a worker */
+	LOOK_MS = 200,  /* before that it is asked where it stands */
 };
 
 struct batch {
@@ -42,6 +44,7 @@ struct admin_gather {
 	struct worker *worker;     /* whose rows these are */
 	const struct worker *last; /* behind it in the list of all */
 	bool away;                 /* the batch */
+	bool looked;               /* it was asked where it stands */
 	uint64_t late_ns;
 	char error[LUA_BUSY_TEXT + 128];
 };
@@ -116,6 +119,7 @@ static bool fill(struct admin_gather *g)
 		return true;
 	}
 	g->away = true;
+	g->looked = false;
 	g->late_ns = uv_hrtime() + LATE_MS * 1000000ull;
 	return false;
 }
@@ -149,16 +153,22 @@ struct admin_gather *admin_gather_new(struct admin_run *run,
 	return g;
 }
 
-/* What keeps the worker from answering, as far as its ticks have told. */
+static uint64_t asked_ns(const struct admin_gather *g)
+{
+	return g->late_ns - LATE_MS * 1000000ull;
+}
+
+/* What keeps the worker from answering, as far as that was found. */
 static void say_late(struct admin_gather *g)
 {
 	struct worker *own = admin_worker(g->run);
 	char in[LUA_BUSY_TEXT];
-	uint64_t asked_ns = g->late_ns - LATE_MS * 1000000ull;
+	uint64_t since_ns;
 	struct lua_busy busy;
 
 	lua_preempt_look(&g->worker->vm, &busy);
-	if (busy.seen_ns < asked_ns) {
+	since_ns = busy.since_ns != 0 ? busy.since_ns : asked_ns(g);
+	if (busy.seen_ns < asked_ns(g)) {
 		snprintf(g->error, sizeof(g->error), "does not answer");
 	} else {
 		lua_preempt_text(&busy, &own->vm, in, sizeof(in));
@@ -166,19 +176,38 @@ static void say_late(struct admin_gather *g)
 			 "does not answer: fiber %llu '%s' has kept it for "
 			 "%.1f s%s%s",
 			 (unsigned long long)busy.fiber, busy.name,
-			 (double)(uv_hrtime() - busy.since_ns) / 1e9,
+			 (double)(uv_hrtime() - since_ns) / 1e9,
 			 *in != '\0' ? ", in " : "", in);
 	}
+}
+
+/* Shortly before it is late it is asked where it stands, unless ticks have found it. */
+static enum admin_step wait_for(struct admin_gather *g)
+{
+	const struct worker *w = g->worker;
+	uint64_t look_ns = g->late_ns - LOOK_MS * 1000000ull;
+	struct lua_busy busy;
+
+	if (!g->looked && uv_hrtime() >= look_ns) {
+		g->looked = true;
+		lua_preempt_look(&w->vm, &busy);
+		if (busy.seen_ns < asked_ns(g))
+			stuck_note(w);
+	}
+	admin_wake_at(g->run, g->looked ? g->late_ns : look_ns);
+	return ADMIN_WAIT;
 }
 
 static enum admin_step give_up(struct admin_gather *g, const char *why,
 			       const struct worker **ret_worker,
 			       const char **ret_error)
 {
-	if (why != NULL)
+	if (why != NULL) {
 		snprintf(g->error, sizeof(g->error), "%s", why);
-	else
+	} else {
+		taint_set(TAINT_WORKER_STUCK);
 		say_late(g);
+	}
 	*ret_error = g->error;
 	*ret_worker = g->worker++;
 	drop_batch(g);
@@ -196,16 +225,13 @@ enum admin_step admin_gather_next(struct admin_gather *g,
 			g->batch = batch_new(g);
 			if (g->batch == NULL)
 				return admin_fail(g->run, "not enough memory");
-			if (!fill(g)) {
-				admin_wake_at(g->run, g->late_ns);
-				return ADMIN_WAIT;
-			}
+			if (!fill(g))
+				return wait_for(g);
 		}
 		if (g->away) {
 			if (uv_hrtime() >= g->late_ns)
 				return give_up(g, NULL, ret_worker, ret_error);
-			admin_wake_at(g->run, g->late_ns);
-			return ADMIN_WAIT;
+			return wait_for(g);
 		}
 		*ret_worker = g->worker;
 		if (admin_rows_take(&g->batch->rows, cells))
@@ -219,8 +245,7 @@ enum admin_step admin_gather_next(struct admin_gather *g,
 			drop_batch(g);
 			g->worker++;
 		} else if (!fill(g)) {
-			admin_wake_at(g->run, g->late_ns);
-			return ADMIN_WAIT;
+			return wait_for(g);
 		}
 	}
 	return ADMIN_DONE;

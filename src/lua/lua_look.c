@@ -1,8 +1,32 @@
 /* What a Lua state is at. See lua_look.h. */
 #include "lua/lua_look.h"
 
+#include <string.h>
+#include <uv.h>
+
+#include "lua/lua_fiber.h"
 #include "lua/lua_internal.h"
 #include "lua/lua_state.h"
+
+void lua_look_note(struct lua_vm *vm, const void *ucontext)
+{
+	const struct lua_fiber *f = lua_fiber_of(vm->sched->current);
+	struct lua_busy *b = &vm->hook.busy;
+	size_t n = strnlen(f->name, sizeof(b->name) - 1);
+
+	atomic_fetch_add(&vm->hook.busy_version, 1);
+	lua_where_look(vm, ucontext, &b->where);
+	*b->stack = '\0';
+	if (b->where.kind == LUA_WHERE_C || b->where.kind == LUA_WHERE_MODULE)
+		lua_where_stack(vm, b->stack);
+	/* Without ticks nobody knows. */
+	b->since_ns = vm->sched->ticker != NULL ? vm->ticker.begun : 0;
+	b->seen_ns = uv_hrtime();
+	b->fiber = f->base.id;
+	memcpy(b->name, f->name, n);
+	b->name[n] = '\0';
+	atomic_fetch_add(&vm->hook.busy_version, 1);
+}
 
 #if NEAP_LUAJIT_SYSTEM
 

@@ -15,3 +15,9 @@ struct lua_look {
 
 /** On the state's thread, while it runs nothing. Throws: no. */
 void lua_look(const struct lua_vm *vm, struct lua_look *ret);
+
+/**
+ * Signal context, on the thread of @a vm, one of whose fibers runs: note for lua_preempt_look() where
+ * it stands. For other threads: this one may be in C code that does not end.
+ */
+void lua_look_note(struct lua_vm *vm, const void *ucontext);

@@ -13,6 +13,7 @@
 #include "lua/lua_fiber.h"
 #include "lua/lua_internal.h"
 #include "lua/lua_limits.h"
+#include "lua/lua_look.h"
 #include "lua/lua_profile.h"
 #include "lua/lua_state.h"
 #include "runtime/ticker.h"
@@ -313,25 +314,6 @@ static bool takes_too_long(const struct lua_vm *vm)
 	return ticker_turn_age_cpu_ns(&vm->ticker) > OUTSIDE_MAX_NS;
 }
 
-/* Signal context. For other threads: this one may be in C code that does not end. */
-static void note_busy(struct lua_vm *vm, const void *ucontext)
-{
-	const struct lua_fiber *f = lua_fiber_of(vm->sched->current);
-	struct lua_busy *b = &vm->hook.busy;
-
-	atomic_fetch_add(&vm->hook.busy_version, 1);
-	lua_where_look(vm, ucontext, &b->where);
-	*b->stack = '\0';
-	if (b->where.kind == LUA_WHERE_C || b->where.kind == LUA_WHERE_MODULE)
-		lua_where_stack(vm, b->stack);
-	b->since_ns = vm->ticker.begun;
-	b->seen_ns = uv_hrtime();
-	b->fiber = f->base.id;
-	memcpy(b->name, f->name, strnlen(f->name, sizeof(b->name) - 1));
-	b->name[strnlen(f->name, sizeof(b->name) - 1)] = '\0';
-	atomic_fetch_add(&vm->hook.busy_version, 1);
-}
-
 /* Signal context. What runs is told with its stack by the hook, or when its turn ends. */
 static void sample(void *arg, const void *ucontext, uint64_t cpu_ns,
 		   uint64_t blocked_ns)
@@ -382,7 +364,7 @@ static bool ask(void *arg, const void *ucontext)
 			return true;
 	}
 	if (ticker_turn_ns(&vm->ticker) >= BUSY_NS)
-		note_busy(vm, ucontext);
+		lua_look_note(vm, ucontext);
 	if (vm->on_stall != NULL && ticker_turn_ns(&vm->ticker) >= vm->stall_ns)
 		vm->hook.armed = true; /* so that it is reported at the end */
 	else if (turn_is_over && !takes_too_long(vm))

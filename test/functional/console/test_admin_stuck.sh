@@ -87,3 +87,17 @@ grep "'stuck' kept the others" log | grep -q "of them, in C function 'spins' of 
 : > search
 eventually told "in C function 'string.find', called at server.lua:25"
 kill -s KILL "$server" # it searches for days
+wait "$server" 2> /dev/null
+
+# Without slices no tick has found it: it is asked.
+rm -f ports search
+serve 2 --slice 0 server.lua "$socket" "$NEAP_BINARY_DIR/test/cmod/calls"
+: > spin
+eventually told "'stuck' has kept it for "
+out_has "C function 'spins' of module '"
+out_has ', called at server.lua:9 < server.lua:13 < server.lua:22"}'
+rm spin
+eventually told '[{"worker":2,"fibers"'
+ask 'show info json\n'
+out_has '"taints":"worker_stuck"'
+kill -s KILL "$server"
