@@ -694,6 +694,9 @@ for _, match in ipairs({ 'str', 'beg', 'sub', 'dir', 'dom', 'end', 'reg', 'int',
     M['map_' .. match .. '_str'] = M['map_' .. match]
     M['map_' .. match .. '_int'] = map_converter(match .. '_int', match, 'integer')
     M['map_' .. match .. '_ip'] = map_converter(match .. '_ip', match, 'ip')
+    M['map_' .. match .. '_key'] = map_converter(match .. '_key', match, 'string')
+    M['map_' .. match .. '_key'].doc = ('The key in a map file that it matches (match: %s), or '
+        .. 'the default.'):format(match)
 end
 M.map = M.map_str
 M.map_regm = map_converter('regm', 'reg', 'string')

@@ -417,17 +417,23 @@ for _, note in ipairs(notes) do
         ('%s `txn.%s`; none when the server has not noted it.'):format(note[3], note[2]))
 end
 
-local function dated(default)
+-- @what comes when its rules begin, or when it is first asked for: the line of a log knows
+-- better.
+local function dated(what)
     return {
         args = { 'unit:s|ms|us?' }, out = 'integer',
-        doc = 'When ' .. default .. ' came: seconds (or of another unit) since 1970; of '
-            .. '`txn.started`.',
-        make = function(_, unit)
+        doc = 'When ' .. what .. ' came: seconds (or of another unit) since 1970. In a log that '
+            .. 'is its first byte, in rules when they have begun.',
+        make = function(env, unit)
             local by = units[unit or 's']
+            if env.uses then
+                env.uses.dates = true
+            end
             return function(txn)
                 local at = txn.started
                 if at == nil then
-                    return nil
+                    at = now_us() / 1e6
+                    txn.started = at
                 end
                 return floor(at * 1e6 / by)
             end
@@ -436,6 +442,6 @@ local function dated(default)
 end
 
 M.request_date = dated('the request')
-M.accept_date = dated('the connection')
+M.accept_date = dated('the connection, or the next request on it,')
 
 return M

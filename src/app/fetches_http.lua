@@ -8,7 +8,7 @@ local values = require('neap.sample_values')
 
 local byte, char, find, lower, sub = string.byte, string.char, string.find, string.lower,
     string.sub
-local floor, tonumber, type = math.floor, tonumber, type
+local floor, tonumber, tostring, type = math.floor, tonumber, tostring, type
 local integer_of = values.integer_of
 local pcall = pcall
 local copied, copied_fetch = declaration.copied, declaration.copied_fetch
@@ -205,26 +205,36 @@ local function parameter(text, at, delim)
     return nil
 end
 
-local function one_parameter(text, name, delim)
+-- @fold: its name may have any case, and @name has small letters.
+local function one_parameter(text, name, delim, fold)
     local at, key, value = 1, nil, nil
     while true do
         key, value, at = parameter(text, at, delim)
-        if key == nil or name == nil or key == name then
+        if key == nil or name == nil or key == name or fold and lower(key) == name then
             return value
         end
     end
 end
 
-local function each_parameter(text, name, delim, test, arg)
+local function each_parameter(text, name, delim, fold, test, arg)
     local at, key, value = 1, nil, nil
     while true do
         key, value, at = parameter(text, at, delim)
         if key == nil then
             return false
-        elseif (name == nil or key == name) and test(value, arg) then
+        elseif (name == nil or key == name or fold and lower(key) == name) and
+            test(value, arg) then
             return true
         end
     end
+end
+
+-- What an argument 'case:i?' makes of a name, and whether it folds.
+local function folded(name, case)
+    if case == nil or case == '' then
+        return name, false
+    end
+    return name and lower(name), true
 end
 
 -- What parameters are in: behind the "?", or the delimiter.
@@ -250,7 +260,7 @@ local function same(v)
     return v
 end
 
-local URL_PARAM = { 'name:string?', 'delimiter:string?' }
+local URL_PARAM = { 'name:string?', 'delimiter:string?', 'case:i?' }
 
 local function delimiter_of(text)
     if text == nil or text == '' then
@@ -260,29 +270,31 @@ local function delimiter_of(text)
 end
 
 local function url_param(convert)
-    return function(_, name, delimiter)
+    return function(_, name, delimiter, case)
         local delim = delimiter_of(delimiter)
         local code = delim and byte(delim)
+        local wanted, fold = folded(name, case)
         return function(txn)
             local text = parameters_of(txn, delim)
-            local v = text and one_parameter(text, name, code)
+            local v = text and one_parameter(text, wanted, code, fold)
             return v and convert(v)
         end
     end
 end
 
 local function each_url_param(convert)
-    return function(_, name, delimiter)
+    return function(_, name, delimiter, case)
         local delim = delimiter_of(delimiter)
         local code = delim and byte(delim)
+        local wanted, fold = folded(name, case)
         return function(txn, test, arg)
             local text = parameters_of(txn, delim)
             if text == nil then
                 return false
             elseif convert == same then
-                return each_parameter(text, name, code, test, arg)
+                return each_parameter(text, wanted, code, fold, test, arg)
             end
-            return each_parameter(text, name, code, function(v)
+            return each_parameter(text, wanted, code, fold, function(v)
                 return each_of(convert(v), test, arg)
             end)
         end
@@ -290,7 +302,8 @@ local function each_url_param(convert)
 end
 
 M.url_param = copied_fetch('string', 'request', url_param(same),
-    'The first parameter of that name in the query, or of any; escapes stay as they are.',
+    'The first parameter of that name in the query, or of any; escapes stay as they are. '
+    .. 'With i the name may have any case.',
     { args = URL_PARAM, also = { 'urlp' }, each = each_url_param(same) })
 M.url_param_val = copied_fetch('integer', 'request', url_param(integer_of),
     'The same as an integer.',
@@ -329,18 +342,20 @@ M['req.body_size'] = plain('integer', 'request', function(txn)
     return body and #body
 end, 'Bytes that the body is said to have.')
 
-M['req.body_param'] = fetch('string', 'request', function(_, name)
+M['req.body_param'] = fetch('string', 'request', function(_, name, case)
+    local wanted, fold = folded(name, case)
     return function(txn)
         local body = body_of(txn)
-        return body and one_parameter(body, name)
+        return body and one_parameter(body, wanted, nil, fold)
     end
 end, 'The parameter of that name in a body that is a form, or any; escapes stay as they '
-    .. 'are.', {
-    args = { 'name:string?' },
-    each = function(_, name)
+    .. 'are. With i the name may have any case.', {
+    args = { 'name:string?', 'case:i?' },
+    each = function(_, name, case)
+        local wanted, fold = folded(name, case)
         return function(txn, test, arg)
             local body = body_of(txn)
-            return body ~= nil and each_parameter(body, name, nil, test, arg)
+            return body ~= nil and each_parameter(body, wanted, nil, fold, test, arg)
         end
     end,
 })
@@ -406,12 +421,43 @@ M.status = copied('integer', 'response', function(txn)
     return txn._res and txn._res.status
 end, 'The status of the answer.', { also = { 'txn.status' } })
 
-M['res.ver'] = copied('string', 'response', function(txn)
+local function answer_version(txn)
     local proto = txn._req and txn._req.proto
     if proto == nil or txn._res == nil then
         return nil
     end
     return proto[1] == 1 and '1.1' or proto[1] .. '.' .. proto[2]
-end, 'The version of HTTP of the answer.', { also = { 'resp_ver' } })
+end
+
+M['res.ver'] = copied('string', 'response', answer_version,
+    'The version of HTTP of the answer.', { also = { 'resp_ver' } })
+
+M['capture.res.ver'] = copied('string', 'response', function(txn)
+    local version = answer_version(txn)
+    return version and 'HTTP/' .. version
+end, 'The version of HTTP of the answer, as "HTTP/1.1".')
+
+-- Nil: it goes in pieces, or is a file.
+local function answer_body(txn)
+    local body = txn._res and txn._res.body
+    return type(body) == 'string' and body or nil
+end
+
+M['res.body'] = plain('binary', 'response', answer_body,
+    'The body of the answer; none when it goes in pieces or is a file.')
+
+M['res.body_len'] = plain('integer', 'response', function(txn)
+    local body = answer_body(txn)
+    return body and #body
+end, 'Bytes of that body.')
+
+M['res.body_size'] = plain('integer', 'response', function(txn)
+    local length = txn._res and txn._res.headers['content-length']
+    if length then
+        return integer_of(tostring(length))
+    end
+    local body = answer_body(txn)
+    return body and #body
+end, 'Bytes that the body of the answer is said to have.')
 
 return M

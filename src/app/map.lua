@@ -9,6 +9,7 @@ local error, ipairs, pairs, setmetatable = error, ipairs, pairs, setmetatable
 local tonumber, tostring, type = tonumber, tostring, type
 local rawget, select, getmetatable = rawget, select, debug.getmetatable
 local c_match, c_get = c.match, c.get
+local VALUE, EXPANDED, KEY = 0, 1, 2 -- what is wanted of a match: patref.h
 
 local M = {}
 
@@ -35,18 +36,19 @@ local types = {
         return require('neap.core_text').parse_addr(text) and text or nil
     end,
 }
+types.key = types.str
 
 local function parse_kind(kind)
     if kind == 'regm' then
-        return c.parse_method('reg'), types.str, true, 'str'
+        return c.parse_method('reg'), types.str, EXPANDED, 'str'
     end
     local method, out = kind:match('^(%l+)_(%l+)$')
     local number = c.parse_method(method or kind)
     if number ~= nil and types[out or 'str'] then
-        return number, types[out or 'str'], false, out or 'str'
+        return number, types[out or 'str'], out == 'key' and KEY or VALUE, out or 'str'
     end
     args.bad(1, 'map', ("there is no map_%s: it is str, beg, end, sub, dir, dom, "
-        .. 'reg, ip, int or len, and maybe _str, _int or _ip for what comes out; or regm')
+        .. 'reg, ip, int or len, and maybe _str, _int, _ip or _key for what comes out; or regm')
         :format(kind))
 end
 
@@ -56,7 +58,7 @@ end
 
 -- Each value is of the type that is wanted.
 local function check_values(box, name, read, out)
-    if out == 'str' then
+    if out == 'str' or out == 'key' then
         return
     end
     local cursor = c.walk(box)
@@ -76,7 +78,7 @@ end
 -- converter(kind, file, [default]) -> f(value) -> string | number | nil: the
 -- look-up of `map_KIND(file[,default])`. Throws what is wrong with the file, by its line.
 function M.converter(kind, file, default)
-    local method, read, expand, out = parse_kind(args.text(kind, 1, 'converter'))
+    local method, read, wanted, out = parse_kind(args.text(kind, 1, 'converter'))
     local box = c.open(args.text(file, 2, 'converter'), true)
     c.use(box, method, false)
     check_values(box, file, read, out)
@@ -88,7 +90,7 @@ function M.converter(kind, file, default)
     end
     return function(value)
         local text = text_of(value)
-        local found = text ~= nil and c_match(box, text, method, false, expand) or nil
+        local found = text ~= nil and c_match(box, text, method, false, wanted) or nil
         if found ~= nil then
             found = read(found)
         end
@@ -127,7 +129,7 @@ function M.acl(file, method, fold)
     c.use(box, number, fold)
     return function(value)
         local text = text_of(value)
-        return text ~= nil and c_match(box, text, number, fold, false) == true
+        return text ~= nil and c_match(box, text, number, fold, VALUE) == true
     end
 end
 
@@ -172,7 +174,7 @@ local function look_up(self, key, f)
     if text == nil then
         args.wanted(1, f, 'string', key)
     end
-    return (c_match(self.box, text, self.method, false, false))
+    return (c_match(self.box, text, self.method, false, VALUE))
 end
 
 --- map:lookup(text) -> string | nil

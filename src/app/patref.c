@@ -312,11 +312,16 @@ static int put_value(const struct entry *e, const char *text,
 	return buf_append(out, e->value, e->value_size);
 }
 
+static int put_key(const struct entry *e, struct buf *out)
+{
+	return buf_append(out, e->key, e->key_size);
+}
+
 enum patref_found patref_match(struct patref *r, enum pattern_method method,
 			       bool fold, const char *text, size_t size,
-			       bool expand, struct buf *out)
+			       enum patref_wanted wanted, struct buf *out)
 {
-	bool with_spans = expand && method == PATTERN_REG;
+	bool with_spans = wanted == PATREF_EXPANDED && method == PATTERN_REG;
 	struct pattern_spans spans;
 	struct pattern_index *x;
 	struct pattern_item *item = NULL;
@@ -327,7 +332,9 @@ enum patref_found patref_match(struct patref *r, enum pattern_method method,
 	if (x != NULL)
 		item = pattern_index_find(x, slot, text, size,
 					  with_spans ? &spans : NULL, &failed);
-	if (item != NULL)
+	if (item != NULL && wanted == PATREF_KEY)
+		failed = put_key(item->owner, out) != 0;
+	else if (item != NULL)
 		failed = put_value(item->owner, text,
 				   with_spans ? &spans : NULL, out) != 0;
 	read_lock_leave(&r->readers, slot);

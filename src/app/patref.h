@@ -80,14 +80,19 @@ int patref_use(struct patref *r, enum pattern_method method, bool fold);
 
 enum patref_found { PATREF_NOT_FOUND, PATREF_FOUND, PATREF_FAILED };
 
+enum patref_wanted {
+	PATREF_VALUE,
+	PATREF_EXPANDED, /* \0 to \9 in it are what the regular expression matched */
+	PATREF_KEY,      /* that matches */
+};
+
 /**
- * Look @a text up by a method that is in use, and append the value of what it matches
- * to @a out; with @a expand \0 to \9 in the value are what the regular expression
- * matched. PATREF_FAILED: no memory, diag set.
+ * Look @a text up by a method that is in use, and append what is wanted of what it
+ * matches to @a out. PATREF_FAILED: no memory, diag set.
  */
 enum patref_found patref_match(struct patref *r, enum pattern_method method,
 			       bool fold, const char *text, size_t size,
-			       bool expand, struct buf *out);
+			       enum patref_wanted wanted, struct buf *out);
 
 /* Keys as they are. @a gen is a generation that was prepared, or NULL: what is there for
  * all. Those that change return 0, or -1 with diag set: the key is there already, or is

@@ -147,7 +147,8 @@ static int push_found(lua_State *L, struct table *t, enum patref_found found)
 	return 1;
 }
 
-/* match(table, text, method, fold, expand) -> value | true | nothing */
+/* match(table, text, method, fold, wanted) -> value | true | nothing. Wanted: VALUE and
+ * the like of map.lua. */
 static int l_match(lua_State *L)
 {
 	struct table *t = check_table(L);
@@ -158,7 +159,8 @@ static int l_match(lua_State *L)
 	return push_found(L, t,
 			  patref_match(t->ref, check_method(L, 3),
 				       lua_toboolean(L, 4), text, size,
-				       lua_toboolean(L, 5), &t->text));
+				       (enum patref_wanted)lua_tointeger(L, 5),
+				       &t->text));
 }
 
 /* get(table, key) -> value | true | nothing */

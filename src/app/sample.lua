@@ -45,24 +45,39 @@ M.converters = gather('neap.converters', 'neap.converters_data')
 
 -- What HAProxy has by these names belongs to what neap is not.
 local absent = {
-    { '^sc%d?_', 'stick tables' }, { '^src_.*_', 'stick tables' },
-    { '^src_conn', 'stick tables' }, { '^table_', 'stick tables' },
-    { '^in_table$', 'stick tables' }, { '^be_', 'backends' }, { '^srv_', 'backends' },
-    { '^nbsrv$', 'backends' }, { '^queue$', 'backends' }, { '^avg_queue$', 'backends' },
-    { '^connslots$', 'backends' }, { '^bc_', 'backends' }, { '^ssl_bc', 'backends' },
-    { '^http_auth$', 'user lists' }, { '^http_auth_group$', 'user lists' },
-    { '^capture', 'captures' }, { '^mqtt_', 'MQTT' }, { '^fix_', 'FIX' },
-    { '^protobuf$', 'protocol buffers' }, { '^ungrpc$', 'protocol buffers' },
-    { '^51d', 'device detection' }, { '^da%-csv', 'device detection' },
-    { '^rdp_cookie', 'RDP' }, { '^req[._]rdp', 'RDP' }, { '^res[._]cache', 'cache' },
-    { '^req[._]payload', 'buffers' }, { '^res[._]payload', 'buffers' },
+    ['stick tables'] = { '^sc%d?_', '^src_.*_', '^src_conn', '^table_', '^in_table$' },
+    backends = { '^be_', '^srv_', '^nbsrv$', '^queue$', '^avg_queue$', '^connslots$', '^bc_',
+                 '^bs[._]', '^ssl_bc', '^server_status$', '^fe_defbe$', '^txn[._]conn_retries$',
+                 '^txn[._]redispatched$' },
+    ['user lists'] = { '^http_auth$', '^http_auth_group$' }, captures = { '^capture' },
+    MQTT = { '^mqtt_' }, FIX = { '^fix_' }, RDP = { '^rdp_cookie', '^req[._]rdp' },
+    ['protocol buffers'] = { '^protobuf$', '^ungrpc$' }, distcc = { '^distcc_' },
+    ['device detection'] = { '^51d', '^da%-csv' }, cache = { '^res[._]cache' },
+    buffers = { '^re[qs][._]payload', '^payload', '^re[qs][._]len$' },
+    ['inspection of connections'] = { '^re[qp][._]ssl_', '^wait_end$', '^eth%.', '^ip%.',
+                                      '^tcp%.' },
+    ['figures of connections'] = { '^fc_rtt', '^fc_fackets$', '^fc_lost$', '^fc_reordering$',
+        '^fc_retrans$', '^fc_sacked$', '^fc_unacked$', '^fc_glitches$', '^fc_nb_streams$',
+        '^fc_settings_' },
+    ['figures of frontends'] = { '^fe_conn$', '^fe_.*_rate$', '^fe_id$', '^so_id$',
+                                 '^dst_conn$' },
+    ['figures of tasks'] = { '^cpu_', '^lat_ns_', '^prio_', '^txn[._]id32$' },
+    ['traces of rules'] = { '^last_', '^waiting_entity$', '^txn[._]sess_term_state$', '^when$' },
+    ['timeouts of streams'] = { '^cur_.*_timeout$', '^fe_client_timeout$' },
+    ['named ACLs'] = { '^acl$' }, ['agents (SPOE)'] = { '^re[qs][._]hdrs_bin$' },
+    ['compression filter'] = { '^res[._]comp' }, QUIC = { '^quic_' },
+    ['own certificates'] = { '^ssl_f_' },
+    ['secrets of TLS'] = { '^ssl_fc_client_', '^ssl_fc_server_', '^ssl_fc_session_',
+                           '^ssl_fc_cipherlist_' },
 }
 
 -- What of HAProxy's it belongs to, by a name of a rule or of a script; nil: to nothing.
 local function owner(name)
-    for _, one in ipairs(absent) do
-        if name:find(one[1]) then
-            return one[2]
+    for of, patterns in pairs(absent) do
+        for _, pattern in ipairs(patterns) do
+            if name:find(pattern) then
+                return of
+            end
         end
     end
     return nil

@@ -15,6 +15,7 @@ local states = require('neap.states')
 local txns = require('neap.txn')
 local visit = require('neap.visit')
 
+local clock = require('clock').time
 local error, ipairs, pairs, pcall = error, ipairs, pairs, pcall
 local setmetatable = setmetatable
 local table, tonumber, tostring, type = table, tonumber, tostring, type
@@ -168,9 +169,13 @@ local function make_handler(listener)
     local later = listener.response_rules
     local log = listener.log
     local hooks = later or log or listener.uses.filters
+    local dated = listener.uses.dates
     return function(_, req, traced)
         local txn = new(listener, req)
         txn._traced = traced
+        if dated then
+            txn.started = clock()
+        end
         if log then
             log:begin(txn)
         end
@@ -227,6 +232,9 @@ local function make_tcp_handler(listener)
     return function(socket)
         local txn = txns.new(listener, nil, socket)
         txn.peer = socket:peer()
+        if listener.uses.dates then
+            txn.started = clock()
+        end
         if listener.log then
             listener.log:begin_tcp(txn)
         end

@@ -115,6 +115,20 @@ tap.same({ m:lookup('abc'), m:lookup('abcdef') }, { 'three', 'some' }, 'len')
 file = write('c.map', '^/user/(\\w+)/(.*)$ \\2-of-\\1\n')
 tap.is(map.converter('regm', file)('/user/ann/x'), 'x-of-ann', 'regm')
 tap.is(map.converter('reg', file)('/user/ann/x'), '\\2-of-\\1', 'reg: as it is')
+file = write('k.map', '/img 1\n.org 2\nmid 3\n^/api/v[0-9]+$ 4\nend.png 5\n')
+for kind, found in pairs({
+    str = { '/img', '/img' }, beg = { '/img/x', '/img' }, sub = { 'amidst', 'mid' },
+    dir = { '/a/mid/b', 'mid' }, dom = { 'a.org', '.org' }, reg = { '/api/v2', '^/api/v[0-9]+$' },
+    ['end'] = { 'the.end.png', 'end.png' },
+}) do
+    local f = map.converter(kind .. '_key', file, 'none')
+    tap.same({ f(found[1]), f('nowhere') }, { found[2], 'none' }, kind .. '_key')
+end
+file = write('l.map', '100:200 x\n7 y\n')
+tap.is(map.converter('int_key', file)(150), '100:200', 'int_key')
+file = write('m.map', '10.1.0.0/16 x\n2001:db8::/32 y\n')
+tap.same({ map.converter('ip_key', file)('10.1.2.3'), map.converter('ip_key', file)('2001:db8::1') },
+    { '10.1.0.0/16', '2001:db8::/32' }, 'ip_key')
 file = write('d.map', 'a 12\nb -3\n')
 local f = map.converter('str_int', file, '7')
 tap.same({ f('a'), f('b'), f('c') }, { 12, -3, 7 }, 'str_int, with a default')

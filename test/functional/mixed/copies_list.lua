@@ -12,7 +12,7 @@ local values = {
     occ = { '2', '-1' }, delimiter = { '|' }, default = { 'default' }, text = { 'text' },
     n = { '5' }, value = { 'true' }, digits = { 'ff' }, method = { 'GET' }, offset = { '1' },
     unit = { 'ms' }, range = { '10' }, version = { '4' }, entry = { 'CN', 'O' },
-    format = { 'rfc2253' }, flag = { 'i' },
+    format = { 'rfc2253' }, case = { 'i' },
 }
 
 -- By what else is asked of it.
