@@ -19,7 +19,7 @@ local states = require('neap.states')
 require('neap.remote') -- how functions of other states are served
 
 local usage = c.usage
-local error, ipairs, pairs, type = error, ipairs, pairs, type
+local error, ipairs, pairs, pcall, type = error, ipairs, pairs, pcall, type
 local debug, select, setmetatable = debug, select, setmetatable
 local tonumber, tostring, unpack, xpcall = tonumber, tostring, unpack, xpcall
 local concat, sort = table.concat, table.sort
@@ -239,9 +239,12 @@ local function failed(self, text)
     c.log_error(("task '%s': %s"):format(self.name, text))
 end
 
+-- One that is over a limit gets no further than the traceback.
 local function call(self)
+    self.trace = nil
     local ok, err = xpcall(self.f, function(e)
-        return debug.traceback(tostring(e), 2)
+        self.trace = debug.traceback(tostring(e), 2)
+        return self.trace
     end, unpack(self, 1, self.n))
     if ok then
         self.state = 'ended'
@@ -258,13 +261,19 @@ local function call_apart(self)
     f:name('task')
     f:set_joinable(true)
     self.fiber = f
-    local ok, err = f:join()
+    local waited, ok, err = pcall(f.join, f)
+    if not waited then
+        if type(ok) == 'userdata' and ok.type == 'FiberIsCancelled' then
+            error(ok, 0)
+        end
+        return false -- it has ended the process
+    end
     if not ok and self.state == 'running' then
         if err.type == 'FiberIsCancelled' then
             self.state = 'cancelled'
             return false
         end
-        failed(self, tostring(err))
+        failed(self, self.trace or tostring(err))
     end
     return self.state ~= 'cancelled'
 end
@@ -284,11 +293,6 @@ end
 local function run(self)
     local fiber = require('fiber')
     self.keeper = fiber.self()
-    if self.policy == nil then
-        self.fiber = self.keeper
-        call(self)
-        return
-    end
     local failures, begun = 0, fiber.clock()
     while call_apart(self) and (self.policy == 'always' or
           self.policy and self.state == 'failed') do

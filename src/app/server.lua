@@ -47,7 +47,9 @@ local function run_service(txn)
         if txn.replaced then
             return nil
         end
-        c.log_error(value)
+        if not txn.refused then -- a filter has told why
+            c.log_error(value)
+        end
         if own.writer or txn.writer then
             return txn._req:abort()
         end

@@ -85,6 +85,7 @@ code=$ended
 code_is 0
 grep -q "filter 'p.fail' in worker 1: .*filters.lua:[0-9]*: failed on purpose" err || fail 'no error told of worker 1'
 grep -q "filter 's.fail' in the shared state: .*filters.lua:[0-9]*: failed on purpose" err || fail 'none of the shared state'
+grep "service .*has failed: the request ends here" err && fail 'told twice'
 
 # What cannot be is refused before anything listens.
 cat > app.lua <<'END'

@@ -92,7 +92,7 @@ for _, kind in ipairs({ 's', 'p' }) do
 	is('join=heals', 'true cancelled on purpose 6')
 	is('join=always', 'true cancelled - 5')
 	is('join=over', 'true ended execution limit 3')
-	is('join=dies', 'true failed - nil')
+	is('join=dies', 'true failed execution limit nil')
 	is('join=unborn', 'true cancelled - nil')
 	is('brief=waits', 'false running - nil')
 	is('cancel=waits', 'true cancelled - nil')
@@ -109,6 +109,10 @@ export LUA_PATH="$NEAP_SOURCE_DIR/test/lib/?.lua;;"
 end_server
 [ "$(grep -c "E> .*: on purpose" server.err)" = 30 ] || fail "each failure once wanted: $(cat server.err)"
 [ "$(grep -c 'E> .*execution limit' server.err)" = 6 ] || fail "limits: $(cat server.err)"
+# One line says which task, which clock, used and limit, and where it was stands below it.
+line=$(grep -n 'tasks.dies = ' tasks.lua | cut -d: -f1)
+[ "$(grep -A2 "E> task '.*tasks.lua:$line': execution limit of task 'task': .* in all, the limit is 0.100 s" \
+	server.err | grep -c "tasks.lua:$line: in function")" = 2 ] || fail "where: $(cat server.err)"
 pauses() { # TIMES IN-A-ROW SECONDS
 	[ "$(grep -c "has failed $2 times in a row: it is started again in $3 s" server.err)" = "$1" ] ||
 		fail "$1 pauses of $3 s wanted: $(cat server.err)"
