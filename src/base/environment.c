@@ -22,15 +22,32 @@ struct kept {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char **own;  /* the array, once it was too short: ours */
 static size_t room; /* places in it, the one for the end included */
-static size_t used; /* bytes that were set */
+static size_t used; /* bytes of all that is kept */
 static struct kept *all;
+
+/* Of the allocator: what it has beside each, what its sizes are multiples of, and the
+ * least. */
+enum { CHUNK_EXTRA = 8, CHUNK_STEP = 16, CHUNK_LEAST = 32 };
+
+static size_t cost_of(size_t size)
+{
+	size_t steps = (size + CHUNK_EXTRA + CHUNK_STEP - 1) / CHUNK_STEP;
+
+	return steps * CHUNK_STEP < CHUNK_LEAST ? CHUNK_LEAST
+						: steps * CHUNK_STEP;
+}
 
 static void *keep(size_t size)
 {
-	struct kept *k = mem_zalloc(sizeof(*k) + size);
+	size_t whole = cost_of(sizeof(struct kept) + size);
+	struct kept *k;
 
+	if (size > ENVIRONMENT_MAX || whole > ENVIRONMENT_MAX - used)
+		return NULL;
+	k = mem_zalloc(sizeof(*k) + size);
 	if (k == NULL)
 		return NULL;
+	used += whole;
 	k->next = all;
 	all = k;
 	return k->data;
@@ -81,17 +98,13 @@ static char **grow(size_t count)
 static char *make_entry(const char *name, const char *value)
 {
 	size_t n = strlen(name), m = strlen(value), size = n + m + 2;
-	char *entry = NULL;
+	char *entry = keep(size);
 
-	if (n < ENVIRONMENT_MAX && m < ENVIRONMENT_MAX &&
-	    used + size <= ENVIRONMENT_MAX)
-		entry = keep(size);
 	if (entry == NULL)
 		return NULL;
 	memcpy(entry, name, n);
 	entry[n] = '=';
 	memcpy(entry + n + 1, value, m + 1);
-	used += size;
 	return entry;
 }
 
@@ -109,7 +122,7 @@ static int set(const char *name, const char *value)
 			put(place, removed); /* it may be there twice */
 		return 0;
 	}
-	if (place == NULL) {
+	if (place == NULL && count < ENVIRONMENT_COUNT_MAX) {
 		place = own != NULL && environ == own && count + 1 < room
 				? &own[count]
 				: grow(count);

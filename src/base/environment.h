@@ -6,13 +6,17 @@
 
 #include <stddef.h>
 
-/** What all values ever set take at most: they are never freed, for who has asked
- * for one keeps the pointer. */
+/** What all values ever set take at most, with what each costs beside its text: they are
+ * never freed, for who has asked for one keeps the pointer. */
 #define ENVIRONMENT_MAX ((size_t)16 << 20)
+
+/** How many variables there may be, those of the start included: each is looked for from
+ * the first one on. */
+enum { ENVIRONMENT_COUNT_MAX = 10000 };
 
 /**
  * Set @a name to @a value, or remove it (NULL). Returns 0, or an errno negative:
- * EINVAL, no name that can be; ENOMEM, also past ENVIRONMENT_MAX.
+ * EINVAL, no name that can be; ENOMEM, also past one of the limits.
  */
 int environment_set(const char *name, const char *value);
 

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/environment.h"
 
@@ -68,6 +70,55 @@ static void refuses(void **state)
 	free(long_value);
 }
 
+/* In a process of its own: nothing can be set behind it. */
+static bool fills_up(void)
+{
+	const size_t least = 32; /* what the allocator gives at least */
+	size_t n = 0;
+	int rc = 0;
+
+	for (; rc == 0; n++)
+		rc = environment_set("T", n % 2 == 0 ? "0" : "1");
+	return rc == -ENOMEM && n > 10000 && n <= ENVIRONMENT_MAX / least &&
+	       environment_set("T", NULL) == 0;
+}
+
+/* What is kept is counted with what it costs beside the text: so the shortest ones do not
+ * take many times the limit. */
+static void short_ones(void **state)
+{
+	pid_t pid = fork();
+	int status = -1;
+
+	(void)state;
+	if (pid == 0)
+		_exit(fills_up() ? 0 : 1);
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void too_many(void **state)
+{
+	char name[40];
+	int n = 0, rc = 0;
+
+	(void)state;
+	for (; rc == 0 && n <= ENVIRONMENT_COUNT_MAX; n++) {
+		snprintf(name, sizeof(name), "TEST_ENVIRONMENT_%d", n);
+		rc = environment_set(name, "");
+	}
+	assert_int_equal(rc, -ENOMEM);
+	assert_in_range(n, 9000, ENVIRONMENT_COUNT_MAX);
+	for (int i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "TEST_ENVIRONMENT_%d", i);
+		assert_int_equal(environment_set(name, NULL), 0);
+	}
+	/* There is room again. */
+	assert_int_equal(environment_set("TEST_ENVIRONMENT", "x"), 0);
+	assert_int_equal(environment_set("TEST_ENVIRONMENT", NULL), 0);
+}
+
 static atomic_bool over;
 
 /* What stays is always found, and whole. */
@@ -112,9 +163,9 @@ static void beside_readers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sets),
-		cmocka_unit_test(refuses),
-		cmocka_unit_test(beside_readers),
+		cmocka_unit_test(sets),       cmocka_unit_test(refuses),
+		cmocka_unit_test(short_ones), cmocka_unit_test(beside_readers),
+		cmocka_unit_test(too_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
