@@ -6,9 +6,11 @@ local error, ipairs, type = error, ipairs, type
 
 local M = {}
 
--- of(map) -> list: its `address`, one text or several. Throws: nothing has that name.
+-- of(map) -> list: its `address`, one text or several. One that several sockets have been
+-- given for is there as often: who listens takes another one each time. Throws: nothing
+-- has that name.
 function M.of(map)
-    local addresses, list = map.address, {}
+    local addresses, list, seen = map.address, {}, {}
     for _, address in ipairs(type(addresses) == 'table' and addresses or
             { addresses }) do
         local name = address:match('^fd:(.*)$')
@@ -19,7 +21,11 @@ function M.of(map)
                 name), 0)
         end
         for _, each in ipairs(found) do
-            list[#list + 1] = each
+            local given = config.given(each)
+            for _ = 1, given == 0 and 1 or seen[each] and 0 or given do
+                list[#list + 1] = each
+            end
+            seen[each] = true
         end
     end
     return list

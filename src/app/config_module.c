@@ -7,12 +7,16 @@
 #include "app/config_module.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/app.h"
 #include "app/worker.h"
 #include "config/config.h"
 #include "net/inherit.h"
+#include "net/listen_share.h"
+#include "net/listener.h"
 
 /* Upvalues of the functions: {table = node}, and what tree() gave. */
 enum { NODES = 1, TREE = 2 };
@@ -145,6 +149,33 @@ static int l_inherited(lua_State *L)
 	return 1;
 }
 
+/* given(address) -> how many sockets a service manager has given for it, which is as the
+ * configuration has it */
+static int l_given(lua_State *L)
+{
+	size_t size;
+	const char *text = luaL_checklstring(L, 1, &size);
+	const char *colon = strrchr(text, ':');
+	struct listen_address wanted;
+	char host[200];
+	int rc;
+
+	if (strncmp(text, "unix:", 5) == 0) {
+		snprintf(host, sizeof host, "unix/:%s", text + 5);
+		rc = listen_address_parse(&wanted, host, 0);
+	} else {
+		snprintf(host, sizeof host, "%.*s",
+			 colon == NULL ? 0 : (int)(colon - text), text);
+		rc = colon == NULL
+			     ? -1
+			     : listen_address_parse(&wanted, host,
+						    (unsigned)atoi(colon + 1));
+	}
+	lua_pushinteger(L,
+			rc == 0 ? (int)listen_share_count_given(&wanted) : 0);
+	return 1;
+}
+
 static void push_function(lua_State *L, const char *name, lua_CFunction f)
 {
 	lua_pushvalue(L, -2);
@@ -164,6 +195,7 @@ static int luaopen_neap_config(lua_State *L)
 	push_function(L, "tree", l_tree);
 	push_function(L, "place", l_place);
 	push_function(L, "inherited", l_inherited);
+	push_function(L, "given", l_given);
 	return 1;
 }
 

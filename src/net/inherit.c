@@ -22,6 +22,7 @@ static struct {
 	struct inherited *all;
 	unsigned count, capacity;
 	bool committed;
+	pid_t before; /* that has handed some */
 } table;
 
 struct inherited *inherit_at(unsigned i)
@@ -146,6 +147,8 @@ int inherit_add(int fd, const char *name, bool given, bool any_port)
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	if (e->bound.addr.ss_family != AF_UNIX)
 		listener_set_keepalive(fd);
+	if (!given)
+		table.before = getppid();
 	table.count++;
 	return 0;
 fail:
@@ -234,14 +237,22 @@ static bool is_same(const struct listen_address *a,
 	return a->size == b->size && memcmp(&a->addr, &b->addr, a->size) == 0;
 }
 
-/* By another path. */
-static bool is_same_file(const struct listen_address *a,
-			 const struct listen_address *b)
+static bool is_exact(const struct inherited *e,
+		     const struct listen_address *wanted)
 {
+	return is_same(&e->bound, wanted);
+}
+
+/* By another path. */
+static bool is_same_file(const struct inherited *e,
+			 const struct listen_address *wanted)
+{
+	const struct listen_address *a = &e->bound;
 	struct stat sa, sb;
 
-	return a->addr.ss_family == AF_UNIX && b->addr.ss_family == AF_UNIX &&
-	       stat(path_of(a), &sa) == 0 && stat(path_of(b), &sb) == 0 &&
+	return a->addr.ss_family == AF_UNIX &&
+	       wanted->addr.ss_family == AF_UNIX &&
+	       stat(path_of(a), &sa) == 0 && stat(path_of(wanted), &sb) == 0 &&
 	       sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
@@ -274,26 +285,73 @@ static bool is_any_port(const struct inherited *e,
 	return is_same(&any, wanted);
 }
 
+/* What says most comes first. */
+static struct inherited *find(const struct listen_address *wanted,
+			      bool unclaimed)
+{
+	static bool (*const fits[])(const struct inherited *e,
+				    const struct listen_address *wanted) = {
+		is_exact, is_same_file, is_part, is_any_port
+	};
+
+	for (unsigned way = 0; way < sizeof fits / sizeof *fits; way++) {
+		for (unsigned i = 0; i < table.count; i++) {
+			struct inherited *e = &table.all[i];
+
+			if (e->fd >= 0 && !(unclaimed && e->claimed) &&
+			    fits[way](e, wanted))
+				return e;
+		}
+	}
+	return NULL;
+}
+
 struct inherited *inherit_claim(const struct listen_address *wanted)
 {
-	struct inherited *found = NULL;
+	struct inherited *found = find(wanted, true);
 
-	for (unsigned i = 0; i < table.count && found == NULL; i++) {
-		struct inherited *e = &table.all[i];
-
-		if (e->fd >= 0 && !e->claimed &&
-		    (is_same(&e->bound, wanted) ||
-		     is_same_file(&e->bound, wanted) || is_part(e, wanted) ||
-		     is_any_port(e, wanted)))
-			found = e;
-	}
-	for (unsigned i = 0; i < table.count && found != NULL; i++) {
+	if (found == NULL)
+		return NULL;
+	found->claimed = true;
+	for (unsigned i = 0; i < table.count && !found->given; i++) {
 		struct inherited *e = &table.all[i];
 
 		if (is_same(&e->bound, &found->bound))
 			e->claimed = true;
 	}
 	return found;
+}
+
+bool inherit_has_given(const struct listen_address *wanted)
+{
+	const struct inherited *e = find(wanted, true);
+
+	return e != NULL && e->given;
+}
+
+unsigned inherit_count_given(const struct listen_address *wanted)
+{
+	const struct inherited *found = find(wanted, false);
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < table.count && found != NULL; i++) {
+		const struct inherited *e = &table.all[i];
+
+		if (e->given && is_same(&e->bound, &found->bound))
+			count++;
+	}
+	return count;
+}
+
+bool inherit_is_left(const struct listen_address *wanted)
+{
+	for (unsigned i = 0; i < table.count; i++) {
+		const struct inherited *e = &table.all[i];
+
+		if (!e->given && !e->taken && is_same(&e->bound, wanted))
+			return e->fd < 0 && getppid() == table.before;
+	}
+	return false;
 }
 
 struct inherited *inherit_next(const struct listen_address *bound)
@@ -310,10 +368,7 @@ struct inherited *inherit_next(const struct listen_address *bound)
 
 void inherit_release(struct inherited *e)
 {
-	for (unsigned i = 0; i < table.count; i++) {
-		if (is_same(&table.all[i].bound, &e->bound))
-			table.all[i].claimed = false;
-	}
+	e->claimed = false;
 }
 
 unsigned inherit_close_untaken(char marks[static INHERIT_MAX])

@@ -42,9 +42,20 @@ void inherit_end(void);
 /** Number @a i of the table, from 0; NULL: there are not so many. */
 struct inherited *inherit_at(unsigned i);
 
-/** One whose address is @a wanted, for who has it first; that of others of the same
- * address is claimed with it. NULL: none. */
+/** One whose address is @a wanted, for who has it first: a given one alone, of those handed
+ * all of the same address. NULL: none. */
 struct inherited *inherit_claim(const struct listen_address *wanted);
+
+/** Is there a given one that could be claimed so? */
+bool inherit_has_given(const struct listen_address *wanted);
+
+/** How many there are that were given for @a wanted: whoever listens there must have all
+ * of them, for the system spreads connections over them. */
+unsigned inherit_count_given(const struct listen_address *wanted);
+
+/** Nobody had taken those of @a wanted when this process came to serve, and the process
+ * that it replaces, which listens there for a moment more, is still alive. */
+bool inherit_is_left(const struct listen_address *wanted);
 
 /** Another one handed with the address @a bound that nobody has taken; NULL: none. */
 struct inherited *inherit_next(const struct listen_address *bound);

@@ -39,6 +39,7 @@ struct listen_hold {
 	struct listen_hold *older; /* whose socket it has taken over */
 	struct listen_hold *heir;  /* who has taken over its socket */
 	bool borrowed, passed;     /* as above, over TCP */
+	bool refuses;              /* and is about to be closed */
 	unsigned id;
 };
 
@@ -97,17 +98,22 @@ static bool takes_any_port(const struct listen_address *addr)
 static bool holds(const struct shared *s, const void *owner)
 {
 	list_foreach(link, &s->holds) {
-		if (list_entry(link, struct listen_hold, link)->owner == owner)
+		const struct listen_hold *h =
+			list_entry(link, struct listen_hold, link);
+
+		if (h->owner == owner && !h->refuses)
 			return true;
 	}
 	return false;
 }
 
 /* The address that @a owner may join. NULL: there is none, or, with
- * *ret_in_use, it has it already. */
+ * *ret_in_use, it has it already. Of a given one there may be several. */
 static struct shared *find(const struct listen_address *addr, const void *owner,
 			   bool *ret_in_use)
 {
+	bool has = false;
+
 	*ret_in_use = false;
 	list_foreach(link, &all) {
 		struct shared *s = list_entry(link, struct shared, link);
@@ -116,11 +122,9 @@ static struct shared *find(const struct listen_address *addr, const void *owner,
 			continue;
 		if (!holds(s, owner))
 			return s;
-		if (!takes_any_port(addr)) {
-			*ret_in_use = true;
-			return NULL;
-		}
+		has = true;
 	}
+	*ret_in_use = has && !takes_any_port(addr) && !inherit_has_given(addr);
 	return NULL;
 }
 
@@ -166,7 +170,7 @@ static int take_or_bind(struct shared *s, struct listen_hold *hold,
 	struct inherited *e = inherit_claim(&s->wanted);
 
 	if (e == NULL)
-		return bind(&s->wanted, false, arg);
+		return bind(&s->wanted, inherit_is_left(&s->wanted), arg);
 	if (!e->given)
 		return take_handed(e, s, hold);
 	s->given = e;
@@ -203,7 +207,8 @@ static struct listen_hold *find_older(const struct shared *s,
 		struct listen_hold *h =
 			list_entry(link, struct listen_hold, link);
 
-		if (h->generation < hold->generation && h->heir == NULL)
+		if (h->generation < hold->generation && h->heir == NULL &&
+		    !h->refuses)
 			return h;
 	}
 	return NULL;
@@ -345,6 +350,17 @@ static bool is_succeeded(const struct listen_hold *hold)
 	       (hold->borrowed && !inherit_is_committed());
 }
 
+bool listen_share_refuse(struct listen_hold *hold)
+{
+	bool refuses;
+
+	pthread_mutex_lock(&lock);
+	refuses = !is_succeeded(hold);
+	hold->refuses = refuses;
+	pthread_mutex_unlock(&lock);
+	return refuses;
+}
+
 bool listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
 			void *arg, bool *ret_succeeded)
 {
@@ -376,6 +392,16 @@ bool listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
 	}
 	mem_free(hold);
 	return last;
+}
+
+unsigned listen_share_count_given(const struct listen_address *wanted)
+{
+	unsigned count;
+
+	pthread_mutex_lock(&lock);
+	count = inherit_count_given(wanted);
+	pthread_mutex_unlock(&lock);
+	return count;
 }
 
 void listen_share_each_unused(unsigned number,
@@ -428,7 +454,7 @@ static int pass_shared(struct passing *p, const struct shared *s)
 			list_entry(link, struct listen_hold, link);
 
 		of.id = h->id;
-		if (rc == 0 && h->heir == NULL)
+		if (rc == 0 && h->heir == NULL && !h->refuses)
 			rc = pass(p, h->fd, &of);
 	}
 	return rc;

@@ -15,7 +15,8 @@
  *
  * A socket that the process was started with (inherit.h) is taken before one is bound. One
  * that a service manager has given is the same for all, and nothing is left undone or
- * undone behind it: it is only closed.
+ * undone behind it: it is only closed. Of several of one address whoever listens there as
+ * often has each.
  */
 #pragma once
 
@@ -26,7 +27,7 @@ struct listen_hold;
 struct inherited;
 
 /** Binds a new socket: a descriptor, or a negative UV_E*. @a joins: others of
- * this process are bound there already. */
+ * this process, or of the one that it replaces, are bound there already. */
 typedef int (*listen_bind_f)(const struct listen_address *addr, bool joins,
 			     void *arg);
 
@@ -53,6 +54,11 @@ void listen_share_set_watch(listen_watch_f fn);
 /** What this thread joins from now on is of generation @a number; at first 0. */
 void listen_share_set_generation(unsigned number);
 
+/** Over TCP: who comes there is refused from now on, until the descriptor is closed. So
+ * others do not take it over, but have sockets of their own beside it. Returns false:
+ * somebody has it already, it need only be left and closed. */
+bool listen_share_refuse(struct listen_hold *hold);
+
 /** Give up the address; the descriptor is the caller's to close. Returns true
  * when nobody has it any more: then @a remove has removed what it leaves behind,
  * before another one can bind it; if it is not somebody's outside. *ret_succeeded: its
@@ -60,6 +66,9 @@ void listen_share_set_generation(unsigned number);
  * closed. Of two who leave one after the other the second one is told no. */
 bool listen_share_leave(struct listen_hold *hold, void (*remove)(void *arg),
 			void *arg, bool *ret_succeeded);
+
+/** As inherit_count_given(). */
+unsigned listen_share_count_given(const struct listen_address *wanted);
 
 /** Tell @a fn of each given socket that nobody of generation @a number has taken. */
 void listen_share_each_unused(unsigned number,

@@ -120,7 +120,7 @@ static int set_reuse_port(int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
 }
 
-/* @a joins: others of this process listen there. */
+/* @a joins: others of this process, or of the one before, listen there. */
 static int open_socket(const struct listen_address *addr,
 		       const struct listen_options *opts, bool joins)
 {
@@ -143,7 +143,7 @@ static int open_socket(const struct listen_address *addr,
 	if (!tcp && opts->mode != 0 && fchmod(fd, opts->mode) != 0)
 		goto fail_fd;
 	rc = unix_file_bind(fd, (const struct sockaddr *)&addr->addr,
-			    addr->size);
+			    addr->size, joins);
 	if (rc != 0)
 		goto fail_bind;
 	/* Now that nobody else has the address, others of this process may
@@ -275,16 +275,17 @@ void listener_drop_knocks(int fd)
 
 bool listener_refuse(struct listener *l)
 {
-	bool succeeded;
-	bool last = give_up(l, &succeeded);
+	bool succeeded, last;
 
-	if (succeeded)
-		return true;
-	if (!l->unix_socket)
+	if (!l->unix_socket && l->hold != NULL &&
+	    listen_share_refuse(l->hold)) {
 		listener_drop_knocks(l->fd);
-	else if (last)
+		return false;
+	}
+	last = give_up(l, &succeeded);
+	if (l->unix_socket && last && !succeeded)
 		shutdown(l->fd, SHUT_RD);
-	return false;
+	return succeeded;
 }
 
 int listener_take(struct listener *l)

@@ -36,7 +36,7 @@ struct binding {
 	const char *name; /* NULL: none */
 };
 
-/* @a joins: others of this process are bound there. */
+/* @a joins: others of this process, or of the one before, are bound there. */
 static int bind_as(const struct binding *b, const struct listen_address *addr,
 		   bool joins)
 {
@@ -48,7 +48,7 @@ static int bind_as(const struct binding *b, const struct listen_address *addr,
 		rc = set_reuse_port(fd);
 	if (rc == 0)
 		rc = unix_file_bind(fd, (const struct sockaddr *)&addr->addr,
-				    addr->size);
+				    addr->size, joins);
 	/* Now that nobody else has the address, others of this process may
 	 * join: not so another program that does not share. */
 	if (rc == 0 && ip && listener_sharers() > 1)
@@ -135,16 +135,17 @@ static bool give_up(struct sock *s, bool *ret_succeeded)
 
 bool sock_bind_refuse(struct sock *s)
 {
-	bool succeeded;
-	bool last = give_up(s, &succeeded);
+	bool succeeded, last;
 
-	if (succeeded)
-		return true;
-	if (s->family != AF_UNIX)
+	if (s->family != AF_UNIX && s->hold != NULL &&
+	    listen_share_refuse(s->hold)) {
 		listener_drop_knocks(s->watch.fd);
-	else if (last)
+		return false;
+	}
+	last = give_up(s, &succeeded);
+	if (s->family == AF_UNIX && last && !succeeded)
 		shutdown(s->watch.fd, SHUT_RD);
-	return false;
+	return succeeded;
 }
 
 void sock_bind_leave(struct sock *s)

@@ -2,7 +2,6 @@
 #include "net/unix_file.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,15 +14,21 @@ static const char *path_of(const struct sockaddr *addr)
 	return ((const struct sockaddr_un *)addr)->sun_path;
 }
 
+static bool is_socket(const struct sockaddr *addr)
+{
+	struct stat st;
+
+	return lstat(path_of(addr), &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
 /* True when nobody answers there any more. */
 static bool is_stale(const struct sockaddr *addr, socklen_t size)
 {
 	bool stale = false;
-	struct stat st;
 	int fd;
 
 	/* Connecting to what is no socket is refused as well. */
-	if (lstat(path_of(addr), &st) != 0 || !S_ISSOCK(st.st_mode))
+	if (!is_socket(addr))
 		return false;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
@@ -34,13 +39,15 @@ static bool is_stale(const struct sockaddr *addr, socklen_t size)
 	return stale;
 }
 
-int unix_file_bind(int fd, const struct sockaddr *addr, socklen_t size)
+int unix_file_bind(int fd, const struct sockaddr *addr, socklen_t size,
+		   bool replace)
 {
 	if (bind(fd, addr, size) == 0)
 		return 0;
 	if (errno != EADDRINUSE || addr->sa_family != AF_UNIX)
 		return -errno;
-	if (path_of(addr)[0] == '\0' || !is_stale(addr, size))
+	if (path_of(addr)[0] == '\0' ||
+	    !(replace ? is_socket(addr) : is_stale(addr, size)))
 		return UV_EADDRINUSE;
 	if (unlink(path_of(addr)) != 0)
 		return -errno;

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -16,8 +17,10 @@ struct unix_file {
 };
 
 /** As bind(2), of any family. Returns 0 or UV_E*; of a unix socket's file,
- * UV_EADDRINUSE is said only when somebody answers, or it is no socket. */
-int unix_file_bind(int fd, const struct sockaddr *addr, socklen_t size);
+ * UV_EADDRINUSE is said only when somebody answers, or it is no socket. @a replace: who
+ * answers is about to go and removes nothing but its own file, so it may be replaced. */
+int unix_file_bind(int fd, const struct sockaddr *addr, socklen_t size,
+		   bool replace);
 
 /** Remember the file that @a fd's address, just bound, has; if it has one. */
 void unix_file_note(struct unix_file *f, const struct sockaddr *addr,

@@ -5,8 +5,8 @@
  *	activate TIMES [KIND:]NAME=ADDRESS.. -- PROGRAM [ARGUMENTS]
  *
  * ADDRESS: a port of 127.0.0.1, 0 for a free one; "*PORT", of all addresses of IPv6 and
- * IPv4; "@NAME", abstract; the path of a unix socket. KIND: "listen", or what is wrong:
- * "bound" does not listen, "datagram". Said on standard output: each TCP socket's port, by
+ * IPv4; "@NAME", abstract; the path of a unix socket. KIND: "shared", one of several of its
+ * address; or what is wrong: "bound" does not listen, "datagram". Said on standard output: each TCP socket's port, by
  * itself in a line. The exit code is the last one's; 2: it could not be started.
  */
 #include <netinet/in.h>
@@ -94,6 +94,8 @@ static void open_one(char *spec)
 	if (fd < 0)
 		fail("socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (strncmp(spec, "shared:", 7) == 0)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
 	if (bind(fd, &a.any, size) != 0)
 		fail(address);
 	if (!datagram && strncmp(spec, "bound:", 6) != 0 && listen(fd, 64) != 0)

@@ -127,6 +127,28 @@ static int stranger(unsigned port, bool shares)
 	return -1;
 }
 
+/* One that refuses is not closed yet: a younger generation, which comes too late to take its
+ * socket over, has one of its own beside it, and so has the same worker. */
+static void test_beside_one_that_refuses(void **state)
+{
+	static struct listener old, next, again;
+	unsigned port;
+
+	(void)state;
+	listen_share_set_generation(1);
+	assert_int_equal(open_at(&old, 0, "127.0.0.1", 0), 0);
+	port = port_of(&old);
+	assert_false(listener_refuse(&old));
+	listen_share_set_generation(2);
+	assert_int_equal(open_at(&next, 1, "127.0.0.1", port), 0);
+	assert_int_equal(open_at(&again, 0, "127.0.0.1", port), 0);
+	assert_int_equal(stranger(port, false), -1);
+	shut(&old);
+	assert_int_equal(port_of(&next), port);
+	shut(&next);
+	shut(&again);
+}
+
 static void test_tcp(void **state)
 {
 	static struct listener l[WORKERS], again;
@@ -369,7 +391,7 @@ int main(void)
 		TEST(test_tcp),        TEST(test_stranger),
 		TEST(test_free_ports), TEST(test_unix),
 		TEST(test_no_memory),  TEST(test_refuse),
-		TEST(test_hand_over),
+		TEST(test_hand_over),  TEST(test_beside_one_that_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
