@@ -2,7 +2,7 @@
 # New processes take the place of a server that is under load: no request fails, what does
 # not start leaves what serves as it is, and says why; nothing is left of those before.
 #
-# test: timeout 180, soak 3600
+# test: timeout 180, soak 3600, threads
 . "$NEAP_SOURCE_DIR/test/lib/cli.sh"
 . "$NEAP_SOURCE_DIR/test/lib/serve.sh"
 . "$NEAP_SOURCE_DIR/test/functional/workers/rig.sh"
