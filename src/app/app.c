@@ -320,6 +320,20 @@ static void start_others(struct app *app)
 	}
 }
 
+static void tell_left(const struct worker *w, double seconds)
+{
+	char name[WORKER_NAME];
+
+	worker_name(w, name);
+	if (w->app->generation > 0)
+		log_error("%s of generation %u does not end: it is left behind "
+			  "after %g s",
+			  name, w->app->generation, seconds);
+	else
+		log_error("%s does not end: the process leaves it after %g s",
+			  name, seconds);
+}
+
 /* All have had their time to end their fibers, together with this one. */
 static void join_others(struct app *app)
 {
@@ -331,7 +345,6 @@ static void join_others(struct app *app)
 	end.tv_sec += (time_t)seconds + CLOSE_MS / 1000;
 	for (unsigned i = 1; i < app->threads; i++) {
 		struct worker *w = &app->workers[i];
-		char name[WORKER_NAME];
 
 		if (!w->has_thread)
 			continue;
@@ -340,9 +353,21 @@ static void join_others(struct app *app)
 			continue;
 		}
 		app->left_behind++;
-		log_error("%s does not end: the process leaves it after %g s",
-			  worker_name(w, name), seconds);
+		tell_left(w, seconds);
 	}
+}
+
+void app_join_left(struct app *app)
+{
+	for (unsigned i = 1; i < app->threads; i++) {
+		struct worker *w = &app->workers[i];
+
+		if (!w->has_thread)
+			continue;
+		pthread_join(w->thread, NULL);
+		w->has_thread = false;
+	}
+	app->left_behind = 0;
 }
 
 static int exit_code(const struct app *app)

@@ -161,6 +161,10 @@ int app_create(struct app *app, const struct settings *settings,
  */
 int app_run(struct app *app, const struct app_script *script);
 
+/** Wait for the threads that app_run() has left, however long that takes: then the
+ * application may be destroyed. */
+void app_join_left(struct app *app);
+
 /**
  * Close everything. Handles that their owners left open are named on stderr.
  * Returns how many; 0 is as it should be.

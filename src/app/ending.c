@@ -15,6 +15,7 @@
 #include "app/local_call.h"
 #include "app/report.h"
 #include "app/state_call.h"
+#include "app/upgrade.h"
 #include "app/worker.h"
 #include "base/diag.h"
 #include "base/log.h"
@@ -279,16 +280,22 @@ static void finish_output(struct worker *w)
 		log_warn("output that nobody reads is given up");
 }
 
+/* Of one that fails when its first listeners are open: who came there would have been
+ * served by what goes on, the generation before or the process before. */
+static bool has_predecessor(const struct app *app)
+{
+	return app->generation > 1 ||
+	       (app->generation == 1 && upgrade_is_new());
+}
+
 void ending_run(struct worker *w)
 {
 	const struct settings *settings = w->app->settings;
 	double patience = settings_seconds(settings, SETTING_CANCEL_TIMEOUT);
 	enum app_end why = app_end_reason(w->app);
-	/* One that has failed after its first listeners were open: who came there
-	 * would have been served by the generation that goes on. */
 	bool drains = why == APP_END_SIGNAL || why == APP_END_CONSOLE ||
 		      why == APP_END_REPLACED ||
-		      (why == APP_END_FAILED && w->app->script->config != NULL);
+		      (why == APP_END_FAILED && has_predecessor(w->app));
 
 	w->served = !drain_is_empty(&w->loop.drain);
 	w->interactive = w->id == 1 && w->app->interactive;

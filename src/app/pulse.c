@@ -61,6 +61,12 @@ void pulse_ask_stuck(struct app *app)
 	}
 }
 
+void pulse_ask_all(struct app *app)
+{
+	for (unsigned i = 0; i < app->threads; i++)
+		stuck_ask(&app->workers[i]);
+}
+
 bool pulse_beat(struct app *app)
 {
 	uint64_t now = uv_hrtime();

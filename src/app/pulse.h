@@ -28,3 +28,6 @@ bool pulse_beat(struct app *app);
 
 /** Have those that are stuck write once more where they stand. As pulse_beat(). */
 void pulse_ask_stuck(struct app *app);
+
+/** Have all write where they stand. On any thread, while the application is there. */
+void pulse_ask_all(struct app *app);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/life.h"
 #include "app/pulse.h"
@@ -25,6 +26,10 @@ enum { STACK_SIZE = 8 * 1024 * 1024 };
 /* Unless the service manager wants to know more often. */
 enum { PULSE_MS = 5000 };
 
+/* How many generations may be on their way to the end: each has its states. One that is
+ * stuck in C code never comes there. */
+enum { ENDING_MAX = 16 };
+
 /* How long a worker that is stuck keeps us from saying that the next generation serves
  * alone. */
 enum { CLOSE_MS = 2000 };
@@ -36,9 +41,13 @@ struct generation {
 	unsigned number;
 	pthread_t thread;
 	bool alive; /* the application is made, and not destroyed; under the lock */
-	bool serves, closed, ended; /* told the main thread; atomic */
-	bool told;                  /* the main thread knows that it serves */
-	bool late; /* it was too long about it, which has been told */
+	/* Told the main thread; atomic. */
+	bool serves, closed, ended;
+	bool left;         /* it has ended, but for threads that do not */
+	bool over;         /* the main thread has seen its end, or that */
+	uint64_t asked_ns; /* when it was asked to end first; 0: not yet */
+	bool told;         /* the main thread knows that it serves */
+	bool late;         /* it was too long about it, which has been told */
 	int code, handles;
 	char *failure; /* why it has not come to serve; NULL: not known */
 };
@@ -64,12 +73,17 @@ static struct {
 	int code;
 	int handles;
 	bool left_behind;
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /* also of: */
+	bool gone;            /* there is no main thread any more */
 } self;
 
+/* Also by threads that are left behind. */
 static void wake_main(void)
 {
-	uv_async_send(&self.wake);
+	pthread_mutex_lock(&self.lock);
+	if (!self.gone)
+		uv_async_send(&self.wake);
+	pthread_mutex_unlock(&self.lock);
 }
 
 /* On the generation's thread: all its workers serve. */
@@ -102,6 +116,22 @@ static char *copy(const char *text)
 	return text == NULL ? NULL : mem_strdup(text);
 }
 
+/* However long their C code takes: until then all they may use is there. When the process
+ * ends meanwhile, so does this. */
+static void wait_for_left(struct generation *g)
+{
+	bool gone;
+
+	__atomic_store_n(&g->left, true, __ATOMIC_RELEASE);
+	wake_main();
+	app_join_left(&g->app);
+	pthread_mutex_lock(&self.lock);
+	gone = self.gone;
+	pthread_mutex_unlock(&self.lock);
+	while (gone)
+		pause();
+}
+
 static int run(struct generation *g)
 {
 	int code;
@@ -120,11 +150,15 @@ static int run(struct generation *g)
 	set_alive(g, true);
 	wake_main();
 	code = app_run(&g->app, &g->plan->script);
-	set_alive(g, false);
-	if (g->app.left_behind > 0)
-		return code;
-	self.how->on_end(&g->app);
+	pthread_mutex_lock(&g->app.lock);
 	g->failure = copy(g->app.failure);
+	pthread_mutex_unlock(&g->app.lock);
+	if (g->app.left_behind > 0) {
+		g->code = code;
+		wait_for_left(g);
+	}
+	set_alive(g, false);
+	self.how->on_end(&g->app);
 	g->handles = app_destroy(&g->app);
 	return code;
 }
@@ -195,6 +229,8 @@ static void tell(struct generation *g, void (*f)(struct app *app))
 /* One that is not made yet is asked when it is. */
 static void ask_end(struct generation *g)
 {
+	if (g->asked_ns == 0)
+		g->asked_ns = uv_hrtime();
 	tell(g, self.end_signal != 0 ? ask : replace);
 }
 
@@ -227,13 +263,19 @@ static void fail_reload(unsigned number)
 	error_unref(e);
 }
 
+static bool has_ended(const struct generation *g)
+{
+	return __atomic_load_n(&g->ended, __ATOMIC_ACQUIRE) ||
+	       __atomic_load_n(&g->left, __ATOMIC_ACQUIRE);
+}
+
 static bool is_starting(void)
 {
 	const struct generation *last =
 		list_entry(self.all.prev, struct generation, link);
 
 	return !list_empty(&self.all) && last != self.current && !last->late &&
-	       !__atomic_load_n(&last->ended, __ATOMIC_ACQUIRE);
+	       !has_ended(last);
 }
 
 /* With a reload, or an upgrade here or there: one at a time, what is asked for meanwhile
@@ -280,6 +322,33 @@ static void on_reload_late(uv_timer_t *timer)
 	wake_main();
 }
 
+/* Room for one more, or -1 with diag set; the log gets where the oldest stands. */
+static int make_room(void)
+{
+	struct generation *oldest = NULL;
+	unsigned count = 0;
+
+	list_foreach(link, &self.all) {
+		struct generation *g =
+			list_entry(link, struct generation, link);
+
+		if (g == self.current)
+			continue;
+		count++;
+		oldest = oldest == NULL ? g : oldest;
+	}
+	if (count < ENDING_MAX)
+		return 0;
+	diag_set(ClientError,
+		 "%u generations have not ended yet, which is the most there "
+		 "can be; the oldest is %u, which was asked to end %.0f s ago: "
+		 "the log tells where it stands",
+		 count, oldest->number,
+		 (double)(uv_hrtime() - oldest->asked_ns) / 1e9);
+	tell(oldest, pulse_ask_all);
+	return -1;
+}
+
 static void begin_reload(void)
 {
 	struct plan *plan;
@@ -289,7 +358,7 @@ static void begin_reload(void)
 	log_info("reload: the configuration is read again");
 	notify_reloading();
 	life_reload(EVENT_RELOAD_BEGIN, self.count + 1, NULL);
-	plan = self.how->make(self.how->arg);
+	plan = make_room() == 0 ? self.how->make(self.how->arg) : NULL;
 	if (plan == NULL || start(plan) != 0) {
 		fail_reload(self.count + 1);
 		return;
@@ -378,7 +447,7 @@ static void take_over(struct generation *g)
 	}
 	self.before = before;
 	uv_timer_start(&self.close, on_close_late, CLOSE_MS, 0);
-	tell(before, replace);
+	ask_end(before);
 }
 
 /* --- upgrades: see upgrade.h --- */
@@ -497,8 +566,7 @@ static void on_upgrade_signal(void)
 
 static bool has_closed(const struct generation *g)
 {
-	return __atomic_load_n(&g->closed, __ATOMIC_ACQUIRE) ||
-	       __atomic_load_n(&g->ended, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&g->closed, __ATOMIC_ACQUIRE) || has_ended(g);
 }
 
 /* To who waits here, or, of the first one, in the process that it was to replace. */
@@ -523,20 +591,23 @@ static void forget(struct generation *g)
 {
 	pthread_join(g->thread, NULL);
 	list_del(&g->link);
+	if (g->left && !self.ending)
+		log_info("reload: generation %u has ended after all",
+			 g->number);
 	self.handles += g->handles;
 	mem_free(g->failure);
-	if (g->app.left_behind > 0) {
-		self.left_behind = true;
-		return; /* and its memory stays */
-	}
 	self.how->free(g->plan);
 	mem_free(g);
 }
 
+/* It has ended, or all of it has but threads that are left. */
 static void on_ended(struct generation *g)
 {
 	bool current = g == self.current, first = self.count == 1;
 
+	g->over = true;
+	if (g->asked_ns == 0)
+		g->asked_ns = uv_hrtime();
 	if (current || (first && !g->told)) {
 		/* It has ended by itself, or was asked to: so does the server. */
 		self.current = NULL;
@@ -548,10 +619,25 @@ static void on_ended(struct generation *g)
 	} else if (!g->told && !g->late && !self.ending) {
 		uv_timer_stop(&self.start);
 		tell_not_serving(g, false);
+	} else if (!self.ending &&
+		   __atomic_load_n(&g->left, __ATOMIC_ACQUIRE)) {
+		log_warn(
+			"reload: generation %u does not end: what it has stays "
+			"until its threads do",
+			g->number);
 	} else if (!self.ending) {
 		log_info("reload: generation %u has ended", g->number);
 	}
-	forget(g);
+}
+
+/* The process need not wait for anyone any more. */
+static bool are_over(void)
+{
+	list_foreach(link, &self.all) {
+		if (!list_entry(link, struct generation, link)->over)
+			return false;
+	}
+	return true;
 }
 
 static void look(uv_async_t *async)
@@ -566,17 +652,19 @@ static void look(uv_async_t *async)
 		if (!g->told && !g->late && !self.ending &&
 		    __atomic_load_n(&g->serves, __ATOMIC_ACQUIRE))
 			take_over(g);
-		if (__atomic_load_n(&g->ended, __ATOMIC_ACQUIRE))
+		if (has_ended(g) && !g->over)
 			on_ended(g);
 		else if (self.ending || g->late)
 			ask_end(g);
+		if (__atomic_load_n(&g->ended, __ATOMIC_ACQUIRE))
+			forget(g);
 	}
 	if (self.heir != 0 &&
 	    (self.current == NULL || has_closed(self.current)))
 		finish_upgrade();
 	begin_reload();
 	begin_upgrade();
-	if (list_empty(&self.all))
+	if (are_over())
 		uv_stop(&self.loop.uv);
 }
 
@@ -598,6 +686,7 @@ static void on_signal(int signo, void *arg)
 		on_upgrade_signal();
 		break;
 	default:
+		uv_timer_stop(&self.start);
 		upgrade_give_up();
 		notify_say("STOPPING=1\nSTATUS=ending");
 		self.ending = true;
@@ -679,6 +768,9 @@ fail:
 
 static void close_main(void)
 {
+	pthread_mutex_lock(&self.lock);
+	self.gone = true;
+	pthread_mutex_unlock(&self.lock);
 	reload_asks_close();
 	upgrade_give_up();
 	upgrade_close();
@@ -706,8 +798,9 @@ int supervisor_run(const struct supervisor *how, struct plan *first,
 	signals_set_deadline(app_longest_end(&first->settings));
 	if (start(first) != 0)
 		goto fail_start;
-	while (!list_empty(&self.all))
+	while (!are_over())
 		loop_run(&self.loop, UV_RUN_DEFAULT);
+	self.left_behind = !list_empty(&self.all);
 	close_main();
 	*ret_left_behind = self.left_behind;
 	*ret_handles += self.handles;

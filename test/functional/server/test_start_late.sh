@@ -83,6 +83,43 @@ err_has 'it has not come to serve within 0.1 s (start_timeout)'
 grep -q 'does not end and is killed' server.err || fail "not told: $(cat server.err)"
 fi
 
+# The server is asked to end while a new process starts, and has a request that outlives
+# the time of that.
+cat > app.lua <<'END'
+core.register_init(function()
+	if io.open('ends') then core.sleep(1e6) end
+end)
+core.register_service('wait', 'http', function(applet)
+	io.open('waits', 'w'):close()
+	core.sleep(1e6)
+end)
+END
+cat > server.yaml <<'END'
+workers: 1
+start_timeout: 2s
+drain_timeout: 4s
+cancel_timeout: 0.2s
+load_per_thread: app.lua
+listeners: [{address: 'unix:e', rules: [{use-service: lua.wait}]}]
+END
+first=$server
+"$NEAP_BIN" server.yaml > ends.out 2> ends.err &
+server=$!
+eventually listens e
+"$NEAP_BIN" -e "require('http.client').get('http://a/', { unix_socket = 'e' })" \
+	> asks.out 2>&1 &
+asks=$!
+eventually [ -e waits ]
+touch ends
+kill -s USR2 "$server"
+eventually has_line ends.err 'starts, as process'
+kill -s TERM "$server"
+wait "$server" || true
+wait "$asks" || true
+has_line ends.err 'was not finished in time: cut' || fail "not cut: $(cat ends.err)"
+if grep 'process 0' ends.err; then fail "$(cat ends.err)"; fi
+server=$first
+
 # What is well comes to serve.
 configuration two 60
 run neap reload server.yaml
