@@ -42,6 +42,9 @@ local response_mt = { __index = {} }
 local function parse_head(text, lists)
     local headers, cookies = {}, {}
     local reason = text:match('^HTTP/%S+%s+%d+[ \t]*([^\r\n]*)') or ''
+    if text:find('\n[ \t]') then -- a line goes on
+        text = text:gsub('[ \t]*\r?\n[ \t]+', ' ')
+    end
     for name, value in text:gmatch('\n([^:\r\n]+):[ \t]*([^\r\n]*)') do
         name, value = name:lower(), value:match('^(.-)[ \t]*$')
         if name == 'set-cookie' then
@@ -341,6 +344,8 @@ end
 -- A response's headers may have 256 KiB, a line of them 100 KB; by HTTP/2 with libcurl 7.88 128 KB
 -- and 64 KB; a trailer by HTTP/1.1 4 KB, by HTTP/2 64 KB. What has more is a ClientError that says
 -- so. By HTTP/2 it ends the connection, and with it other responses on that: an error, too.
+-- '2-prior-knowledge' is for servers that are trusted: libcurl 7.88 reads frames that bring nothing
+-- for as long as they come, and only over TLS that can be ended.
 --
 -- With `chunked = true` the result is a `stream` instead: of GET and others
 -- when the headers have come; of POST, PUT and PATCH without a body at once, to write the

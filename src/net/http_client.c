@@ -112,6 +112,10 @@ static void end(struct http_call *call, CURLcode result)
 	if (call->error == UV_EPROTO)
 		snprintf(call->problem, sizeof call->problem,
 			 "the proxy's answer does not end");
+	if (call->error == UV_EINVAL)
+		snprintf(call->problem, sizeof call->problem,
+			 "the response's Content-Length is none, or there are "
+			 "two");
 	tell_limit(call, result);
 	http__call_part(call);
 	curl_library.multi_remove_handle(call->client->multi, call->easy);
@@ -368,7 +372,7 @@ static void begin_head(struct http_call *call)
 {
 	call->head.size = 0;
 	call->trailers.size = 0;
-	call->is_trailer = call->has_location = false;
+	call->is_trailer = call->has_location = call->has_length = false;
 }
 
 static bool is_final(const struct http_call *call)
@@ -382,26 +386,13 @@ static bool is_final(const struct http_call *call)
 		 status < 400);
 }
 
-/* As libcurl has it: one that is empty leads nowhere. */
-static bool names_location(const char *line, size_t size)
-{
-	static const char location[] = "location:";
-
-	if (size < sizeof location - 1 ||
-	    strncasecmp(line, location, sizeof location - 1) != 0)
-		return false;
-	for (size_t i = sizeof location - 1; i < size; i++)
-		if (strchr(" \t\r\n", line[i]) == NULL)
-			return true;
-	return false;
-}
-
 static size_t on_header(char *data, size_t one, size_t size, void *arg)
 {
 	struct http_call *call = arg;
 	struct buf *b;
 
 	(void)one;
+	call->junk = 0;
 	if (size >= 5 && memcmp(data, "HTTP/", 5) == 0)
 		begin_head(call);
 	b = call->is_trailer ? &call->trailers : &call->head;
@@ -409,8 +400,10 @@ static size_t on_header(char *data, size_t one, size_t size, void *arg)
 		call->error = UV_EMSGSIZE;
 		return 0;
 	}
-	if (names_location(data, size))
-		call->has_location = true;
+	if (!call->is_trailer && !http__call_check_line(call, data, size)) {
+		call->error = UV_EINVAL;
+		return 0;
+	}
 	if (buf_append(b, data, size) != 0) {
 		call->error = UV_ENOMEM;
 		return 0;
@@ -442,6 +435,7 @@ static size_t on_body(char *data, size_t one, size_t size, void *arg)
 	struct http_call *call = arg;
 
 	(void)one;
+	call->junk = 0;
 	if (is_full(call)) {
 		call->held_in = true;
 		return CURL_WRITEFUNC_PAUSE;
@@ -497,6 +491,15 @@ static int on_rewind(void *arg, curl_off_t offset, int origin)
 	return CURL_SEEKFUNC_OK;
 }
 
+void http__call_turn(struct http_call *call)
+{
+	if (call->turn == call->client->turns)
+		return;
+	call->turn = call->client->turns;
+	call->updates = 0;
+	call->junk = 0;
+}
+
 static int on_progress(void *arg, curl_off_t all, curl_off_t got,
 		       curl_off_t to_send, curl_off_t sent)
 {
@@ -506,10 +509,7 @@ static int on_progress(void *arg, curl_off_t all, curl_off_t got,
 	(void)got;
 	(void)to_send;
 	(void)sent;
-	if (call->turn != call->client->turns) {
-		call->turn = call->client->turns;
-		call->updates = 0;
-	}
+	http__call_turn(call);
 	if (++call->updates <= UPDATES)
 		return 0;
 	call->error = UV_EPROTO;

@@ -106,6 +106,9 @@ struct http_call {
 	bool has_location;  /* one of the headers of this response */
 	uint64_t turn;      /* of the client, at the last update */
 	unsigned updates;   /* of libcurl's progress in it */
+	size_t junk;        /* bytes of TLS in it since some were of use */
+	bool has_length;    /* one of its headers */
+	uint64_t length;    /* it says */
 	size_t window;      /* of the body, when it streams */
 	size_t limit;       /* bytes of the body, decoded; 0: none */
 	size_t got;         /* bytes of the body that have come */
@@ -140,6 +143,14 @@ int http_call_trust(struct http_call *call, const char *file, const char *dir);
 
 /** The same with whom the system trusts. Inside net only. */
 int http__call_trust_system(struct http_call *call);
+
+/** Take a line of a header for what we have to know of it. False: the response is none.
+ * Inside net only. */
+bool http__call_check_line(struct http_call *call, const char *line,
+			   size_t size);
+
+/** What is counted by turn of the loop begins anew if there is another one. Inside net only. */
+void http__call_turn(struct http_call *call);
 
 /** Hear what is said of it. Inside net only. */
 void http__call_listen(struct http_call *call);

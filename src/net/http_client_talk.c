@@ -11,10 +11,14 @@
  * Lines are known by their beginning, which is libcurl's: what others choose, a user in
  * a redirect's URL or a certificate's names, is further on in a line.
  *
+ * Of TLS libcurl shows each record that it reads. So a server whose frames bring nothing, for
+ * as long as it likes, is left before it has held up the loop for long.
+ *
  * Without TLS a connection of HTTP/2 cannot be used twice, and is not kept: but of one
  * that is closed behind each response nothing could be told. So libcurl is left to keep it
  * if it would, and then it is we who end it.
  */
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +28,13 @@
 #include "net/curl_library.h"
 #include "net/http_client.h"
 
-enum { LINE_MAX_KNOWN = 512 };
+enum {
+	LINE_MAX_KNOWN = 512,
+	TLS_HEADER = 5, /* bytes of a record's */
+	/* Read of TLS in one turn of the loop without a byte for any response: more than
+	 * what libcurl keeps of a hundred streams beside the one that it reads for. */
+	JUNK_MAX = 16 * 1024 * 1024,
+};
 
 /* What is behind @a mark, if the line begins with that. */
 static const char *behind(const char *line, const char *mark)
@@ -118,6 +128,23 @@ static void note(struct http_call *call, const char *line)
 	}
 }
 
+/* A record of TLS is being read: its header is shown. Frames of HTTP/2 that bring nothing to any
+ * response libcurl reads in one go, for as long as there are some. */
+static void note_record(struct http_call *call, const char *header)
+{
+	struct curl_tlssessioninfo *tls = NULL;
+
+	http__call_turn(call);
+	call->junk += (unsigned char)header[3] << 8 | (unsigned char)header[4];
+	if (call->junk <= JUNK_MAX)
+		return;
+	curl_library.easy_getinfo(call->easy, CURLINFO_TLS_SSL_PTR, &tls);
+	/* It finds that its peer has ended the connection. */
+	if (tls != NULL && tls->backend == CURLSSLBACKEND_OPENSSL &&
+	    tls->internals != NULL)
+		SSL_set_shutdown(tls->internals, SSL_RECEIVED_SHUTDOWN);
+}
+
 /* As libcurl has it, if it was asked for. */
 static void show(curl_infotype type, const char *text, size_t size)
 {
@@ -138,6 +165,8 @@ static int on_talk(CURL *easy, curl_infotype type, char *text, size_t size,
 	(void)easy;
 	if (call->is_verbose)
 		show(type, text, size);
+	if (type == CURLINFO_SSL_DATA_IN && size == TLS_HEADER)
+		note_record(call, text);
 	if (type != CURLINFO_TEXT || size >= sizeof line)
 		return 0;
 	memcpy(line, text, size);

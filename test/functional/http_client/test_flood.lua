@@ -3,19 +3,20 @@
 -- test: timeout 120
 local fiber = require('fiber')
 local http = require('http.client')
+local h2 = require('attack_rig').h2
 local popen = require('popen')
 local rig = require('tls_rig')
 local tap = require('tap')
 
 local TURNS = 30
 
-local function start(first, again)
+local function start(first, again, ...)
     local path = rig.path('flood')
     local file = assert(io.open(path, 'wb'))
-    file:write(first, '\0', again)
+    file:write(('%d\n'):format(#first), first, again)
     file:close()
     local ph = assert(popen.new({ os.getenv('NEAP_BIN'), os.getenv('NEAP_SOURCE_DIR')
-        .. '/test/functional/http_client/flood.lua', path }, { stdout = popen.opts.PIPE }))
+        .. '/test/functional/http_client/flood.lua', path, ... }, { stdout = popen.opts.PIPE }))
     local text = ''
     while not text:find('\n') do
         local more = assert(ph:read({ timeout = 60 }))
@@ -25,10 +26,8 @@ local function start(first, again)
     return ph, 'http://127.0.0.1:' .. tonumber(text) .. '/'
 end
 
-local OK = 'HTTP/1.1 200 OK\r\n'
-local CHUNKS = OK .. 'Transfer-Encoding: chunked\r\n\r\n'
+local CHUNKS = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
 for name, flood in pairs({
-    ['a body'] = { OK .. '\r\n', ('x'):rep(1000) },
     chunks = { CHUNKS, '1\r\nx\r\n' },
     ['an extension of a chunk'] = { CHUNKS .. '1;', 'x' },
 }) do
@@ -62,12 +61,26 @@ local ASKED = 'HTTP/1.1 407 Who\r\nProxy-Authenticate: Digest realm="x", nonce="
 for name, flood in pairs({
     ['a body'] = { ASKED .. 'Content-Length: 999999999999\r\n\r\n', 'x' },
     chunks = { ASKED .. 'Transfer-Encoding: chunked\r\n\r\n', '1\r\nx\r\n' },
-    headers = { ASKED, 'X: y\r\n' },
-    ['interim answers'] = { '', 'HTTP/1.1 103 Early\r\n\r\n' },
 }) do
     local ph, url = start(unpack(flood))
     local r, err = http.get('https://localhost/', { proxy = url, proxy_user_pwd = 'a:b' })
     tap.is(r, nil, 'a proxy: ' .. name)
+    tap.is(err.type, 'ClientError', tostring(err))
+    ph:kill()
+    ph:close()
+end
+
+-- Frames of HTTP/2 that bring nothing.
+local HEAD = h2.frame(h2.SETTINGS, 0, 0, '') .. h2.frame(h2.SETTINGS, 1, 0, '')
+    .. h2.frame(h2.HEADERS, 4, 1, h2.fields(':status', '200'))
+for name, frame in pairs({
+    ['of no known type'] = h2.frame(0xee, 0, 0, ''),
+    ['without a byte'] = h2.frame(h2.DATA, 0, 1, ''),
+}) do
+    local ph, url = start(HEAD, frame, rig.pem('server'), rig.key('server'))
+    local r, err = http.get((url:gsub('^http://127.0.0.1', 'https://localhost')),
+        { ca_file = rig.pem('ca') })
+    tap.is(r, nil, 'frames ' .. name)
     tap.is(err.type, 'ClientError', tostring(err))
     ph:kill()
     ph:close()

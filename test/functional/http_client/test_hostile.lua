@@ -277,6 +277,33 @@ for i, text in ipairs(answers) do
     end
 end
 
+-- Of a length that is none, or that is told twice, nobody knows where the end is.
+for _, length in ipairs({ '+5', '-5', '0x5', '5x', '5 5', '5,6', '5,', ',5', '5;', '',
+    '99999999999999999999', '5\r\nContent-Length: 3', '5\r\ncontent-length: 6' }) do
+    local at, one = server_of('HTTP/1.1 200 OK\r\nContent-Length: ' .. length
+        .. '\r\n\r\nhello!')
+    for _, opts in ipairs({ {}, { chunked = true } }) do
+        opts.timeout = 20
+        local r, why = http.get(at, opts)
+        tap.is(r, nil, 'no length: ' .. length)
+        tap.like(why, 'Content%-Length', 'no length: ' .. length)
+    end
+    one:close()
+end
+for _, length in ipairs({ '5', ' 5 ', '05', '5, 5', '5\r\nContent-Length: 5' }) do
+    local at, one = server_of('HTTP/1.1 200 OK\r\nContent-Length: ' .. length
+        .. '\r\n\r\nhello!')
+    tap.is(http.get(at, { timeout = 20 }).body, 'hello', 'a length: ' .. length)
+    one:close()
+end
+-- A header that goes on in another line is one value still, and never another header.
+url, server = server_of('HTTP/1.1 200 OK\r\nX-A: a\r\n b: c\r\n\t \r\nX-B: d\r\n'
+    .. 'Content-Length: 0\r\n\r\n')
+local folded = assert(http.get(url, { timeout = 20 })).headers
+tap.is(folded['x-a'], 'a b: c', 'a folded header')
+tap.is(folded['x-b'], 'd', 'and the next one')
+server:close()
+
 -- More than was promised: the rest is nobody's, and no answer to the next request.
 local n = 0
 url, server = server_of(function(s)
