@@ -207,13 +207,12 @@ function M.delimiter(delimiter)
     local state = session_of('console.delimiter()')
     if delimiter == nil then
         return state.marker or ''
-    elseif type(delimiter) ~= 'string' or #delimiter > 64
-            or delimiter:find('[%z\n]') then
-        usage('console.delimiter(): a string of one line is wanted')
-    elseif state.framed then
-        usage('console.delimiter(): this console has none')
     end
-    state.marker = delimiter ~= '' and delimiter or nil
+    local why = type(delimiter) ~= 'string' and 'a string is wanted'
+        or c.part('session_commands').set_delimiter(state, delimiter)
+    if why then
+        usage('console.delimiter(): ' .. why)
+    end
 end
 
 local output = c.part('output')

@@ -2,6 +2,7 @@
 #include "console/console_module.h"
 
 #include <lauxlib.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/worker.h"
@@ -118,6 +119,50 @@ static int l_server_gc(lua_State *L)
 	return 0;
 }
 
+static void set_text(lua_State *L, const char *key, const char *text)
+{
+	lua_pushstring(L, text);
+	lua_setfield(L, -2, key);
+}
+
+/***
+ * console_server:name() -> table | nil
+ * Where it listens, as of `name()` of a socket: `host`, `port`, `family`, `type` and
+ * `protocol`; nil: it was closed. Yields: no.
+ */
+static int l_server_name(lua_State *L)
+{
+	struct server_box *box = check_server(L);
+	const char *path, *colon;
+	bool in_brackets;
+
+	if (box->remote == NULL) {
+		lua_pushnil(L);
+		return 1;
+	}
+	path = remote_path(box->remote);
+	colon = path[0] == '/' ? NULL : strrchr(path, ':');
+	lua_createtable(L, 0, 5);
+	set_text(L, "type", "SOCK_STREAM");
+	if (colon == NULL) {
+		set_text(L, "host", "unix/");
+		set_text(L, "port", path);
+		set_text(L, "family", "AF_UNIX");
+		lua_pushinteger(L, 0);
+		lua_setfield(L, -2, "protocol");
+		return 1;
+	}
+	in_brackets = path[0] == '[';
+	lua_pushlstring(L, path + in_brackets,
+			(size_t)(colon - path) - 2 * in_brackets);
+	lua_setfield(L, -2, "host");
+	lua_pushinteger(L, atoi(colon + 1));
+	lua_setfield(L, -2, "port");
+	set_text(L, "family", in_brackets ? "AF_INET6" : "AF_INET");
+	set_text(L, "protocol", "tcp");
+	return 1;
+}
+
 /***
  * console_server.path -> string | nil
  * Where it listens: the path of the socket, or `HOST:PORT`; nil: it was closed.
@@ -129,6 +174,8 @@ static int l_server_index(lua_State *L)
 
 	if (strcmp(key, "close") == 0)
 		lua_pushcfunction(L, l_server_close);
+	else if (strcmp(key, "name") == 0)
+		lua_pushcfunction(L, l_server_name);
 	else if (strcmp(key, "path") == 0 && box->remote != NULL)
 		lua_pushstring(L, remote_path(box->remote));
 	else

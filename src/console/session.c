@@ -505,7 +505,10 @@ static bool take_marker(const struct session *s, const char *line, size_t *size)
 static int feed_marked(struct session *s, const char *line, size_t size)
 {
 	bool end = line == NULL || session__is_end(s, line, size);
-	bool whole = end || take_marker(s, line, &size);
+	/* A command of the console needs none. */
+	bool is_command = *s->marker != '\0' && !s->continuing && !end &&
+			  size > 0 && line[0] == '\\';
+	bool whole = end || take_marker(s, line, &size) || is_command;
 
 	/* What is too large is refused when it ends, and not kept until then. */
 	if (!end && s->input.size <= SESSION_INPUT_MAX) {

@@ -18,6 +18,9 @@ local TOP_SECONDS = 1
 local TOP_SECONDS_MAX = 60
 local RELOAD_LOOK = 0.02
 
+local DELIMITER_MAX = 64 -- bytes
+
+local M = {}
 local set = {}
 
 function set.output(state, value)
@@ -46,6 +49,24 @@ function set.cut(state, value)
     return true, true
 end
 
+-- What console.delimiter() takes, too: nil, or why it does not.
+function M.set_delimiter(state, delimiter)
+    if #delimiter > DELIMITER_MAX or delimiter:find('[%z\n]') then
+        return format('one line of at most %d bytes is wanted', DELIMITER_MAX)
+    elseif state.framed then
+        return 'this console has none'
+    end
+    state.marker = delimiter ~= '' and delimiter or nil
+end
+
+function set.delimiter(state, value)
+    local why = M.set_delimiter(state, value)
+    if why ~= nil then
+        return false, 'delimiter: ' .. why
+    end
+    return true
+end
+
 -- Rows for people: a table on a screen, unless they have said what they want.
 local function rows(state, list, columns)
     state.once = {columns = columns}
@@ -62,11 +83,11 @@ local order = {'help', 'set', 'all', 'history', 'fibers', 'top', 'modules',
     'reload', 'upgrade', 'quit'}
 
 local USAGE_SET = '\\set output yaml|lua|json|table, \\set language lua|admin, or '
-    .. '\\set cut on|off'
+    .. '\\set cut on|off, or \\set delimiter [TEXT]'
 
 commands.set = {
     usage = '\\set NAME VALUE',
-    brief = 'output yaml|lua|json|table, language lua|admin, cut on|off',
+    brief = 'output yaml|lua|json|table, language lua|admin, cut on|off, delimiter TEXT',
     text = [[
   \set output yaml        YAML, as Tarantool's console shows values (default)
   \set output lua         Lua: 1, {a = 2};   ("lua,block": a line for each field)
@@ -75,11 +96,13 @@ commands.set = {
   \set language lua       lines are Lua ...
   \set language admin     ... or admin commands
   \set cut on|off         on a terminal: whether large values end in "..."
+  \set delimiter TEXT     an input ends with TEXT at the end of a line; without TEXT:
+                          where it is complete
 ]],
     run = function(state, rest)
-        local name, value = rest:match('^(%w+)%s+(%S+)$')
+        local name, value = rest:match('^(%w+)%s*(%S*)$')
         local f = name ~= nil and set[name] or nil
-        if f == nil then
+        if f == nil or value == '' and name ~= 'delimiter' then
             return false, USAGE_SET
         end
         return f(state, value)
@@ -380,8 +403,6 @@ commands.help = {
     end,
 }
 
-local M = {}
-
 --- The command of this name, or nil.
 function M.find(name)
     local found = commands[name]
@@ -395,7 +416,7 @@ for i = 1, #order do
         M.words[#M.words + 1] = '\\' .. order[i]
     end
 end
-for _, name in next, {'cut off', 'cut on', 'language admin', 'language lua',
+for _, name in next, {'cut off', 'cut on', 'delimiter', 'language admin', 'language lua',
         'output json', 'output lua', 'output table', 'output yaml'} do
     M.words[#M.words + 1] = '\\set ' .. name
 end

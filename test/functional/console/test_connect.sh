@@ -328,6 +328,36 @@ code=0
 wait $pid || code=$?
 code_is 0
 
+# Delimiters, set by a command, which itself needs none; where a server listens.
+cat > lines <<END
+\\set delimiter ;
+1
++ 2;
+\\set delimiter END
+3 ..
+''END
+\\set delimiter
+4
+\\set delimiter $(printf '%065d' 0)
+\\set output
+server = require('console').listen('$PWD/named')
+server:name().family .. ' ' .. server:name().host .. ' ' .. server:name().port
+server:close()
+server:name()
+server = require('console').listen('127.0.0.1:0', {password = 'open sesame'})
+server:name().host .. ':' .. server:name().port == server.path
+server:name().family .. ' ' .. server:name().type .. ' ' .. server:name().protocol
+server:close()
+END
+run sh -c '"$NEAP_BIN" < lines'
+code_is 0
+for line in '- 3' "- '3'" '- 4' "- AF_UNIX unix/ $PWD/named" '- null' '- true' \
+	'- AF_INET SOCK_STREAM tcp'; do
+	out_has "$line"
+done
+out_has 'one line of at most 64 bytes is wanted'
+out_has 'set delimiter [TEXT]'
+
 # From a console to another, and back; delimiters; what ends an answer.
 rm -f out.txt
 "$NEAP_BIN" server.lua "$socket" > out.txt 2> log.txt &

@@ -91,7 +91,8 @@ out_is 'true;' '{[true] = {[1LL] = 1}, [18446744073709551615ULL] = -2LL, ["1LL"]
 printf '\\set output xml\n\\set\n\\nosuch\n  \\set language lua\n\\set language sql\n' | given
 console
 out_is --- "- error: 'Invalid format \"xml\", supported are: yaml, lua, json and table.'" ... \
-	--- '- error: \set output yaml|lua|json|table, \set language lua|admin, or \set cut on|off' ... \
+	--- '- error: \set output yaml|lua|json|table, \set language lua|admin, or \set cut on|off,' \
+	'    or \set delimiter [TEXT]' ... \
 	--- '- error: Invalid command \nosuch. Type \help for help.' ... \
 	--- '- true' ... --- "- error: 'language: lua or admin'" ...
 printf '\\help\n' | given
