@@ -31,8 +31,7 @@ local M = {
         -- That of Lua 5.1 knows no __pairs.
         pairs = map.pairs,
         Regex = require('neap.regex_class'),
-        CertCache = out('CertCache', 'certificate files are loaded again when they '
-            .. 'change'),
+        CertCache = out('CertCache', 'a reload reads certificate files again'),
         ACME = out('ACME', 'it asks for no certificates'),
     },
 }
