@@ -12,7 +12,7 @@
 
 /** How many variables there may be, those of the start included: each is looked for from
  * the first one on. */
-enum { ENVIRONMENT_COUNT_MAX = 10000 };
+enum { ENVIRONMENT_COUNT_MAX = 4096 };
 
 /**
  * Set @a name to @a value, or remove it (NULL). Returns 0, or an errno negative:

@@ -144,7 +144,7 @@ static int l_tonumber64(lua_State *L)
  * os.setenv(name, [value])
  * Set @name in the environment, of all workers and of programs that are started from
  * now on, to the text @value; without one, remove it. What was set is kept for good:
- * 16 MiB in all, with what each costs beside its text; there may be 10000 variables.
+ * 16 MiB in all, with what each costs beside its text; there may be 4096 variables.
  * Yields: no. Throws: no name that can be; no room.
  */
 static int l_setenv(lua_State *L)
