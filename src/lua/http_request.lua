@@ -538,13 +538,21 @@ function request:abort()
     c_abort(self, true)
 end
 
+--- req.endpoint -> table | nil
+-- The route that the request has taken, with its `path`, `method` and `name` as they were
+-- given; nil: none.
+local function route_of(self)
+    local taken = self.route == nil and self.httpd:match(self.method, self.path)
+    return self.route or taken and taken.endpoint or nil
+end
+
 --- req:url_for(name, [args], [query]) -> string
 -- The path of the route called @name ("current": this request's), with @args in
 -- its placeholders and @query behind it. Yields: no. Throws: no such route, no
 -- value for a placeholder.
 function request:url_for(name, args, query)
     if name == 'current' then
-        name = self.route or self.httpd:match(self.method, self.path).endpoint
+        name = route_of(self)
     end
     return self.httpd:url_for(name, args, query)
 end
@@ -753,6 +761,9 @@ c.set_meta('__index', function(self, name)
         return method
     end
     local value = field(self, name)
+    if value == nil and name == 'endpoint' then
+        return route_of(self)
+    end
     return value
 end)
 c.set_meta('__tostring', function(req)

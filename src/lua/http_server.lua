@@ -553,6 +553,7 @@ function server:route(route, handler)
     local ok, why = self.router:add({
         path = route.path,
         name = route.name,
+        method = route.method or 'ANY',
         methods = methods,
         handler = handler,
         log_requests = route.log_requests,

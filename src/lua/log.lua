@@ -13,6 +13,7 @@ local c = ...
 
 local usage = c.usage
 
+local ipairs, pairs, setmetatable = ipairs, pairs, setmetatable
 local type, select, tostring, pcall = type, select, tostring, pcall
 local format = string.format
 local write, level = c.write, c.level
@@ -84,6 +85,64 @@ function M.level(new)
         new = number
     end
     return level(new)
+end
+
+local cfg_mt = {}
+
+-- What is set when the server starts.
+local fixed = { log = '--log-file', format = '--log-format' }
+
+--- log.cfg -> table
+-- `log.cfg({level = 'debug'})` sets the level, as `log.level()` does, and `log.cfg.level`
+-- is the number that it has. What else it may be given in scripts for Tarantool is refused,
+-- `log` and `format`, for that is set when the server starts, or changes nothing:
+-- `nonblock`.
+M.cfg = setmetatable({}, cfg_mt)
+
+function cfg_mt.__index(_, name)
+    return name == 'level' and level() or nil
+end
+
+function cfg_mt.__call(_, options)
+    if options ~= nil and type(options) ~= 'table' then
+        usage('log.cfg(options): a table is wanted')
+    end
+    for name in pairs(options or {}) do
+        if fixed[name] ~= nil then
+            usage(("log.cfg: '%s' is set when the server starts, by %s"):format(name,
+                fixed[name]))
+        elseif name ~= 'level' and name ~= 'nonblock' then
+            usage(("log.cfg: there is no option '%s'"):format(tostring(name)))
+        end
+    end
+    if options ~= nil and options.level ~= nil then
+        M.level(options.level)
+    end
+end
+
+--- log.new(name) -> logger
+-- A logger with the functions `error()` to `debug()`, whose lines begin with @name.
+-- Yields: no. Throws: the name is no text.
+function M.new(name)
+    if type(name) ~= 'string' or name == '' then
+        usage('log.new(name): a name is wanted')
+    end
+    local logger = {}
+    for _, kind in ipairs({ 'error', 'warn', 'info', 'verbose', 'debug' }) do
+        local number = c.parse(kind)
+        logger[kind] = function(...)
+            if number <= level() then
+                write(number, name .. ': ' .. text_of(...))
+            end
+        end
+    end
+    return logger
+end
+
+--- log.pid() -> number
+-- Of a process that the log goes to: 0, there is none. Yields: no.
+function M.pid()
+    return 0
 end
 
 --- log.reopen()

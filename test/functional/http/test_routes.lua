@@ -151,6 +151,17 @@ tap.throws(function() httpd:url_for('gone') end, 'no route', 'its name is free')
 httpd:route({ path = '/gone', name = 'gone' }, says('again'))
 tap.is(raw.request(port, '/gone').body, 'again', 'and its path')
 
+-- A request knows its route: handlers of several tell them apart by it.
+local function of_route(req)
+    return table.concat({ req.endpoint.method, req.endpoint.path,
+        tostring(req.endpoint.name), req:url_for('current', { id = 'x' }) }, ' ')
+end
+httpd:route({ method = 'GET', path = '/measured', name = 'plain' }, of_route)
+httpd:route({ method = 'POST', path = '/measured/:id' }, of_route)
+tap.is(raw.request(port, '/measured').body, 'GET /measured plain /measured', 'endpoint')
+tap.is(raw.request(port, '/measured/7', { method = 'POST' }).body,
+    'POST /measured/:id nil /measured/x', 'with a placeholder')
+
 -- what is logged of one route
 local logged = {}
 local function note(format, ...)

@@ -16,6 +16,17 @@ log.debug('shown')
 log.info(nil)
 print(log.level(), log.level(2), pcall(log.level, 'loud'))
 log.warn('dropped')
+log.cfg({ level = 'info', nonblock = true })
+print(log.cfg.level, log.cfg.nothing, log.cfg(), log.pid())
+local mine = log.new('mine')
+mine.info('%d users', 4)
+mine.error({ b = 2 })
+mine.debug('not shown')
+for _, wrong in ipairs({ { log = 'x' }, { format = 'json' }, { levle = 5 }, { level = 'loud' }, 1 }) do
+    local ok, err = pcall(log.cfg, wrong)
+    print(ok, err.type, err)
+end
+print(pcall(log.new))
 ]]
 local file = assert(io.open('script.lua', 'w'))
 file:write(script)
@@ -43,6 +54,15 @@ for _, want in ipairs({
 end
 tap.ok(not text:find('not shown'), 'what is below the level is not')
 tap.ok(not text:find('dropped'), 'the level is set from Lua')
+tap.like(text, 'I> mine: 4 users\n', 'a logger with a name')
+tap.like(text, 'E> mine: {"b":2}\n', 'and its other levels')
+tap.like(out, '\n5\tnil\tnil\t0\n', 'cfg')
+for _, want in ipairs({ "'log' is set when the server starts, by %-%-log%-file",
+    "'format' is set when the server starts", "no option 'levle'", "no level 'loud'",
+    'a table is wanted' }) do
+    tap.like(out, '\nfalse\tIllegalParams\t[^\n]*' .. want, 'cfg refuses: ' .. want)
+end
+tap.like(out, 'a name is wanted', 'a logger without a name')
 tap.like(out, '^7\t2\tfalse\t.*no level \'loud\'', 'levels')
 
 local json = require('json')
@@ -58,5 +78,5 @@ for line in run('--log-format json'):gmatch('[^\n]+') do
         tap.is(entry.message, 'two\nlines', 'JSON: two lines')
     end
 end
-tap.is(count, 8, 'JSON: each line of its own')
+tap.is(count, 10, 'JSON: each line of its own')
 tap.done()
