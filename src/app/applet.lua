@@ -4,6 +4,7 @@ local fields = require('neap.fields')
 
 local error, rawset, setmetatable, type = error, rawset, setmetatable, type
 local math, pcall, tonumber = math, pcall, tonumber
+local concat = table.concat
 
 local M = {}
 
@@ -96,6 +97,7 @@ end
 -- An answer that is complete before its function waits is sent in one piece. What it
 -- has sent is held until then, or until it is this much.
 local HELD_MAX = 65536
+local PIECES_MAX = 1000 -- small ones, before they are joined
 
 function HTTP:start_response()
     if self.held then
@@ -106,13 +108,32 @@ function HTTP:start_response()
     if headers then
         headers['transfer-encoding'] = nil -- it is the server's
     end
-    self.held = ''
+    self.held, self.held_size = '', 0
+end
+
+local function hold(self, text)
+    local pieces = self.pieces
+    self.held_size = self.held_size + #text
+    if self.held == '' then
+        self.held = text
+    elseif pieces == nil then
+        self.pieces = { text }
+    elseif #pieces < PIECES_MAX then
+        pieces[#pieces + 1] = text
+    else
+        self.held = self.held .. concat(pieces) .. text
+        self.pieces = nil
+    end
+end
+
+local function all_held(self)
+    return self.pieces and self.held .. concat(self.pieces) or self.held
 end
 
 -- What is held, and what comes from now on, is written as it comes.
 local function begin(self)
-    local held = self.held
-    self.held = ''
+    local held = all_held(self)
+    self.held, self.pieces = '', nil
     if self.reason then
         self.txn:set_reason(self.reason)
     end
@@ -146,9 +167,9 @@ end
 
 -- Waits until the peer has read enough of what came before. Nil, err: it has gone.
 function HTTP:send(text)
-    local held, ok, err = self.held, true, nil
+    local ok, err = true, nil
     self.txn:check()
-    if held == nil then
+    if self.held == nil then
         error('applet:send(): applet:start_response() comes first', 2)
     elseif type(text) ~= 'string' then
         error(('applet:send(text): a string is wanted, not %s')
@@ -159,10 +180,12 @@ function HTTP:send(text)
         error(self.broken, 0)
     elseif self.writer then
         ok, err = self.writer:write(text)
-    elseif #held + #text <= HELD_MAX then
-        self.held = held == '' and text or held .. text
     else
-        self.held, self.beginning = held .. text, true -- where to begin is to wait
+        hold(self, text)
+        if self.held_size <= HELD_MAX then
+            return #text
+        end
+        self.beginning = true -- where to begin is to wait
         ok, err = begin(self)
         self.beginning = nil
     end
@@ -202,13 +225,14 @@ end
 -- The function has returned: a response, true (it has been sent), or nil (there is
 -- none).
 function M.finish_http(applet)
-    local held, headers = applet.held, applet._headers
+    local headers = applet._headers
     wait_turn(applet)
-    if held == nil then
+    if applet.held == nil then
         return nil
     elseif applet.broken then
         error(applet.broken, 0)
     elseif applet.writer == nil then
+        local held = all_held(applet)
         local length = headers and headers['content-length']
         if not length or tonumber(length) == #held then
             if length then

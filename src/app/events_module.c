@@ -2,6 +2,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "app/app.h"
 #include "app/events.h"
 #include "app/patref.h"
 #include "app/tools_modules.h"
@@ -55,7 +56,8 @@ static void on_fiber_end(struct lua_fiber *f, bool ok, void *arg)
 			  diag_last()->message);
 	if (box->sub == NULL)
 		release(vm->L, &box->own_ref);
-	else
+	else if (ok || !lua_fiber_ended_by_cancel(f) ||
+		 !app_is_ending(box->worker->app))
 		serve_next(box);
 }
 
@@ -82,18 +84,13 @@ static void push_call(lua_State *L, void *arg)
 	lua_xmove(L, s->fiber->co, 5);
 }
 
-/* Begin with the next event, if there is one; one by one. */
-static void serve_next(struct box *box)
+/* Begin with the event that has been taken. False: it is lost. */
+static bool serve(struct box *box)
 {
 	struct lua_vm *vm = &box->worker->vm;
 	struct start s = { box, NULL };
 	int rc;
 
-	if (box->sub == NULL || box->serving != NULL || vm->closing)
-		return;
-	box->event = events_take(box->sub);
-	if (box->event == NULL)
-		return;
 	s.fiber = lua_fiber_get(vm);
 	rc = s.fiber == NULL ? -1 : lua_vm_protect(vm, push_call, &s);
 	event_unref(box->event);
@@ -102,7 +99,7 @@ static void serve_next(struct box *box)
 		log_error("an event is lost: %s", diag_last()->message);
 		if (s.fiber != NULL)
 			lua_fiber_drop(s.fiber);
-		return;
+		return false;
 	}
 	lua_fiber_name(s.fiber, "event");
 	lua_limits_set_group(s.fiber, LUA_LIMIT_TASK);
@@ -110,6 +107,18 @@ static void serve_next(struct box *box)
 	s.fiber->on_end_arg = box;
 	box->serving = s.fiber;
 	lua_fiber_start_later(s.fiber, 4);
+	return true;
+}
+
+/* Begin with the next event, if there is one; one by one. Nobody tells of those that
+ * are queued again: when one is lost, it goes on with the one behind it. */
+static void serve_next(struct box *box)
+{
+	if (box->sub == NULL || box->serving != NULL || box->worker->vm.closing)
+		return;
+	do {
+		box->event = events_take(box->sub);
+	} while (box->event != NULL && !serve(box));
 }
 
 static void on_event(struct events_sub *s)

@@ -26,7 +26,7 @@ struct handler {
 	/* the kind as a letter, then the name: one hash serves all kinds */
 };
 
-const char *const handler_kind_names[] = {
+const char *const handler_kind_names[HANDLER_KIND_COUNT + 1] = {
 	[HANDLER_ACTION] = "action",       [HANDLER_FETCH] = "fetch",
 	[HANDLER_CONVERTER] = "converter", [HANDLER_FILTER] = "filter",
 	[HANDLER_SERVICE] = "service",     [HANDLER_COMMAND] = "command",

@@ -22,8 +22,8 @@ enum handler_kind {
 	HANDLER_KIND_COUNT,
 };
 
-/** "action", .. */
-extern const char *const handler_kind_names[HANDLER_KIND_COUNT];
+/** "action", ..; NULL at the end. */
+extern const char *const handler_kind_names[HANDLER_KIND_COUNT + 1];
 
 struct handler;
 

@@ -11,8 +11,10 @@ local sample = require('neap.sample')
 local txns = require('neap.txn')
 
 local clock = require('clock').time
+local fiber_self = require('fiber').self
 local floor, max = math.floor, math.max
-local pcall, setmetatable, tonumber, tostring = pcall, setmetatable, tonumber, tostring
+local next, pcall, setmetatable, tonumber, tostring =
+    next, pcall, setmetatable, tonumber, tostring
 
 local M = {}
 
@@ -121,7 +123,7 @@ function M.new(listener, text, env, place)
     local own = setmetatable({ log = true, response = true }, { __index = env })
     return setmetatable({
         listener = listener, format = sample.template(text, own, place),
-        waiting = {}, free = {}, count = 0,
+        waiting = {}, free = {}, count = 0, late = {},
     }, log_mt)
 end
 
@@ -135,7 +137,7 @@ function log:begin(txn)
         n = self.count + 1
         self.count = n
     end
-    txn._note, txn._seen = n, clock()
+    txn._note, txn._seen, txn._fiber = n, clock(), fiber_self()
     self.waiting[n] = txn
     txn._req:set_note(n)
 end
@@ -152,6 +154,7 @@ end
 local function settle(self, txn)
     self.waiting[txn._note] = nil
     self.free[#self.free + 1] = txn._note
+    txn._fiber, self.late[txn] = nil, nil
     local access, copy = txn._access, txn._kept
     txn._req, txn.source = copy, nil
     if access then
@@ -171,6 +174,17 @@ function log:finish(txn)
     end
 end
 
+-- A limit ends a fiber without a last word: finish() is not called. When nobody has asked for
+-- it before, the header is not known any more.
+local function settle_ended(self)
+    for txn in next, self.late do
+        if txn._fiber:status() == 'dead' then
+            txn._kept = txn._kept or refused_request(txn._access or {})
+            settle(self, txn)
+        end
+    end
+end
+
 -- options() -> what the option access_log of http.server is.
 function log:options()
     return { queue = QUEUE, sink = function(access)
@@ -185,6 +199,11 @@ function log:options()
         txn._access = not access.lost and access
         if txn._done then
             settle(self, txn)
+        else
+            self.late[txn] = true
+        end
+        if next(self.late) then
+            settle_ended(self)
         end
     end }
 end

@@ -21,6 +21,13 @@ core.register_service(kind .. '-pieces', 'http', function(applet)
 		left = left - applet:send(piece:sub(1, left))
 	end
 end)
+-- Many pieces, which are held.
+core.register_service(kind .. '-small', 'http', function(applet)
+	applet:start_response()
+	for i = 1, tonumber(applet.qs) do
+		applet:send(i % 7 == 0 and '' or string.char(97 + i % 26))
+	end
+end)
 -- It has waited before it is too much to be held.
 core.register_service(kind .. '-waited', 'http', function(applet)
 	applet:start_response()
@@ -51,6 +58,7 @@ for kind in s p; do
   - {use-service: lua.$kind-at-once, if: path ends /at-once}
   - {use-service: lua.$kind-pieces, if: path ends /pieces}
   - {use-service: lua.$kind-waited, if: path ends /waited}
+  - {use-service: lua.$kind-small, if: path ends /small}
   - {use-service: lua.$kind-body, if: path == /body}
   - {action: lua.$kind-reply, on_error: deny}
 END
@@ -78,6 +86,12 @@ for sock in s.sock p.sock; do
 			get $sock $at/waited $size 200
 		done
 		get $sock /reply $size 202
+	done
+	for count in 999 70000; do
+		run curl -s -S -m 60 -o got --unix-socket $sock "http://h/small?$count"
+		"$NEAP_BIN" -e "for i = 1, $count do
+			io.write(i % 7 == 0 and '' or string.char(97 + i % 26)) end" > want
+		cmp got want || fail "$count small pieces"
 	done
 	# More than a message between states has.
 	get $sock /reply 70000000 202
