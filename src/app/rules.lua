@@ -406,7 +406,7 @@ local function file_rule(env, file, status, headers)
     sample.note(env, false)
     local folder, name = file:match('^(.*/)([^/]+)$')
     local files = require('http.server').files('/', folder or '.',
-        { index = name or file })
+        { index = name or file }, true)
     local function change(txn, code, map)
         if code ~= 200 then
             return code, map

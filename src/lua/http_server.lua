@@ -628,17 +628,22 @@ function server:static(prefix, folder, options)
     return self
 end
 
---- http.server.files(prefix, folder, [options]) -> f
+--- http.server.files(prefix, folder, [options], [any_method]) -> f
 -- What `httpd:static()` of @prefix, @folder and @options serves, for who sends it
 -- requests himself: f(req) gives a response, or nil when it has answered, and true; and
--- nothing at all for a path that is not below @prefix. Yields: no.
-function M.files(prefix, folder, options)
+-- nothing at all for a path that is not below @prefix. Another method than GET and HEAD
+-- is answered with 405, or with true for @any_method as GET. Yields: no.
+function M.files(prefix, folder, options, any_method)
     local base, serve, redirect = static.new(prefix, folder, options or {})
     return function(req)
-        local path = req.path
-        if base ~= '' and path == base then
+        local path, method = req.path, req.method
+        local below = path == base or path:sub(1, #base + 1) == base .. '/'
+        if below and not any_method and method ~= 'GET' and method ~= 'HEAD' then
+            return { status = 405, headers = { allow = 'GET, HEAD' },
+                     body = 'Method Not Allowed\n' }, true
+        elseif base ~= '' and path == base then
             return redirect(req), true
-        elseif path:sub(1, #base + 1) == base .. '/' then
+        elseif below then
             return serve(req), true
         end
     end

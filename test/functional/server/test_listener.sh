@@ -62,6 +62,14 @@ for _, target in ipairs(arg) do
 end
 os.exit(0)
 END
+# A file of a folder is read alone; one that a rule names may be the answer to anything.
+for asked in 'POST /assets/a.txt 405' 'DELETE /assets/b.txt 405' 'POST /file 200'; do
+	# shellcheck disable=SC2086
+	set -- $asked
+	run curl -s -m 10 -o answer -D head -X "$1" -w '%{http_code}\n' --unix-socket "$TMPDIR/s" "http://h$2"
+	out_is "$3"
+	[ "$3" = 200 ] || grep -qi '^allow: GET, HEAD' head || fail 'what is allowed?'
+done
 run neap ask.lua / /closed /open /private/x /host /assets/a.txt /assets/b.txt /moved /file /wrong /short /away
 code_is 0
 tab=$(printf '\t')
