@@ -28,10 +28,12 @@ end
 local told = 0
 local hog = arg[1] == 'memory'
 
+local where -- the listener
+
 -- ask(path, status, body, pattern): @pattern is of the one error that the log gets; nil:
 -- none. Status 0: the connection is closed, or the answer cut.
 local function ask(path, status, body, pattern)
-    local r = client:get('http://x' .. path, { unix_socket = 'web.sock' })
+    local r = client:get('http://x' .. path, { unix_socket = where })
         or { status = 0 }
     if r.status >= 590 then -- it is the client's
         r.status = 0
@@ -65,7 +67,8 @@ local function limit(clock, seconds)
         .. seconds:gsub('%.', '%%.') .. ' s\n'
 end
 
-for _, kind in ipairs({ 's', 'p' }) do
+local function all(kind, at)
+    where = at
     local function error_of(what, name, text)
         local rule = (what == 'fetch' or what == 'converter') and
             'set%-var %([a-z]+%.yaml:%d+:%d+%): ' or ''
@@ -159,6 +162,10 @@ for _, kind in ipairs({ 's', 'p' }) do
     end
     ask(path('none'), 200, kept)
 end
+
+all('s', 'web.sock')
+all('p', 'web.sock')
+all('s', 'together.sock')
 
 -- Nothing else was said.
 fiber.sleep(0.05)

@@ -14,6 +14,36 @@ rule() { # PATH RULE
 	echo "  - {if: path == '$1', $2}"
 }
 
+# What may happen behind what keeps private data, for one kind.
+failures() { # KIND
+	kind=$1
+	for name in fail object table spin swallow total hog continue \
+		stop err deny abort invalid out end yield; do
+		rule /$kind/$name "action: lua.$kind-$name"
+		rule /$kind/closed/$name "action: lua.$kind-$name, on_error: deny"
+	done
+	rule /$kind/done "action: lua.$kind-done"
+	rule /$kind/done "action: lua.$kind-fail"
+	for name in fail spin swallow total; do
+		rule /$kind/fetch/$name "set-var: {txn.y: lua.$kind-$name}"
+		rule /$kind/converter/$name "set-var: {txn.y: 'path,lua.$kind-$name'}"
+		rule /$kind/service/$name "use-service: lua.$kind-$name"
+	done
+	for name in cut silent; do
+		rule /$kind/service/$name "use-service: lua.$kind-$name"
+	done
+}
+
+answers() { # KIND..
+	echo '  response_rules:'
+	for kind; do
+		for name in abort end deny fail; do
+			rule /$kind/back/$name "action: lua.$kind-$name"
+		done
+	done
+	for kind; do echo "  - {action: lua.$kind-tell, if: path begins /$kind}"; done
+}
+
 configuration() {
 	cat <<-YAML
 	workers: 2
@@ -33,43 +63,30 @@ configuration() {
 	  - action: lua.s-keep
 	  - action: lua.p-keep
 	YAML
-	for kind in s p; do
-		for name in fail object table spin swallow total hog continue \
-			stop err deny abort invalid out end yield; do
-			rule /$kind/$name "action: lua.$kind-$name"
-			rule /$kind/closed/$name "action: lua.$kind-$name, on_error: deny"
-		done
-		rule /$kind/done "action: lua.$kind-done"
-		rule /$kind/done "action: lua.$kind-fail"
-		for name in fail spin swallow total; do
-			rule /$kind/fetch/$name \
-				"set-var: {txn.y: lua.$kind-$name}"
-			rule /$kind/converter/$name \
-				"set-var: {txn.y: 'path,lua.$kind-$name'}"
-			rule /$kind/service/$name "use-service: lua.$kind-$name"
-		done
-		for name in cut silent; do
-			rule /$kind/service/$name "use-service: lua.$kind-$name"
-		done
-	done
+	failures s
+	failures p
 	cat <<-YAML
 	  - {action: lua.s-sleep}
 	  - {action: lua.p-sleep}
 	  - {return: {body: '%[var(txn.turns)]'}, if: path ends /yield}
 	  - {use-service: lua.s-kept, if: path begins /s}
 	  - {use-service: lua.p-kept}
-	  response_rules:
-	  - {action: lua.s-abort, if: path == /s/back/abort}
-	  - {action: lua.p-abort, if: path == /p/back/abort}
-	  - {action: lua.s-end, if: path == /s/back/end}
-	  - {action: lua.p-end, if: path == /p/back/end}
-	  - {action: lua.s-deny, if: path == /s/back/deny}
-	  - {action: lua.p-deny, if: path == /p/back/deny}
-	  - {action: lua.s-fail, if: path == /s/back/fail}
-	  - {action: lua.p-fail, if: path == /p/back/fail}
-	  - {action: lua.s-tell, if: path begins /s}
-	  - {action: lua.p-tell, if: path begins /p}
 	YAML
+	answers s p
+	# Of the shared state alone: they go there together.
+	cat <<-YAML
+	- address: unix:together.sock
+	  rules:
+	  - {use-service: lua.s-kept, if: path == /s/first}
+	  - action: lua.s-keep
+	YAML
+	failures s
+	cat <<-YAML
+	  - {action: lua.s-sleep}
+	  - {return: {body: '%[var(txn.turns)]'}, if: path ends /yield}
+	  - {use-service: lua.s-kept}
+	YAML
+	answers s
 }
 
 configuration > server.yaml

@@ -35,6 +35,12 @@ configuration() { # WORKERS VERSION
 	YAML
 	for kind in s p; do
 		cat <<-YAML
+		- address: unix:together.$kind
+		  rules:
+		  - {action: lua.$kind-before}
+		  - {action: lua.$kind-park}
+		  - {action: lua.$kind-after}
+		  - {use-service: lua.$kind-quick}
 		- address: unix:lines.$kind
 		  protocol: tcp
 		  rules: [action: lua.s-mark, action: lua.p-mark, action: lua.s-mark, use-service: lua.$kind-lines]
@@ -52,7 +58,7 @@ part() {
 for workers in 1 3; do
 	configuration $workers 1 > server.yaml
 	serve web.sock server.yaml
-	for what in tasks sleep leave spin lines events; do part $what; done
+	for what in tasks sleep leave leave_together spin lines events; do part $what; done
 	rm -f reload
 	(
 		eventually test -e reload
@@ -64,5 +70,5 @@ for workers in 1 3; do
 	if grep ' [EC]> ' server.err > others; then
 		fail "no errors wanted: $(cat others)"
 	fi
-	rm -f web.sock lines.s lines.p
+	rm -f web.sock lines.s lines.p together.s together.p
 done

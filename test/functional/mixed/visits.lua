@@ -11,10 +11,11 @@ end
 
 -- Seldom what ends the rules.
 local actions = { 'note', 'note', 'header', 'header', 'path', 'method', 'ask', 'wait',
-                  'yield', 'silent', 'fail', 'note', 'header', 'stop', 'deny', 'abort',
-                  'done' }
+                  'yield', 'silent', 'fail', 'note', 'header', 'nest', 'nest', 'session',
+                  'many', 'object', 'leave', 'cancel', 'stop', 'deny', 'abort', 'done' }
 local sources = { '@where(a)', '@where(a)', 'path', 'req.hdr(x-a)', '@none', '@throw',
-                  'nbthread', 'src', 'str(c)', 'var(txn.x)', 'query', 'method' }
+                  'nbthread', 'src', 'str(c)', 'var(txn.x)', 'query', 'method', 'var(sess.n)',
+                  'req.fhdr_cnt', 'req.hdr(content-length)' }
 local converters = { '@mark(m)', '@mark(k)', 'upper', '@drop', '@throw', 'length', 'lower' }
 local conditions = { 'path begins /a', 'not { path begins /a }', '@yes', '@throw',
                      'req.hdr(x-a) == one', 'nbthread == 2', 'var(txn.x) begins m',

@@ -2,6 +2,8 @@
 -- visits_steps.lua, args: [s]}` and `load_per_thread: {.., args: [p]}`. What a step does must
 -- not depend on the kind.
 local kind = ...
+local fiber = require('fiber')
+local other = kind == 's' and 'lua_p' or 'lua_s'
 
 local function name(what)
     return kind .. '-' .. what
@@ -55,6 +57,38 @@ local actions = {
         txn.http:req_set_header('x-failed', 'yes') -- which stays
         note(txn, 'f')
         error('on purpose')
+    end,
+    nest = function(txn) -- into the other kind of state, and what it sees of the changes
+        txn.http:req_set_header('x-nest', 'yes')
+        note(txn, 'N' .. tostring(txn.f[other .. '_where'](txn.f, 'n')))
+    end,
+    session = function(txn)
+        local n = (txn:get_var('sess.n') or 0) + 1
+        txn:set_var('sess.n', n)
+        txn:set_var('txn.x', ('long '):rep(500 * n))
+        txn:unset_var('txn.y')
+        note(txn, 'v' .. n)
+    end,
+    many = function(txn)
+        for i = 1, 30 do
+            txn.http:req_add_header('x-many', tostring(i))
+        end
+        txn.http:req_del_header('x-none')
+        note(txn, 'm' .. txn.f:req_fhdr_cnt('x-many'))
+    end,
+    object = function(txn)
+        note(txn, 'o')
+        error({ 'no text' })
+    end,
+    leave = function(txn)
+        note(txn, 'l')
+        core.done(act.CONTINUE)
+    end,
+    cancel = function(txn)
+        note(txn, 'c')
+        fiber.self():cancel()
+        core.msleep(1)
+        note(txn, 'C')
     end,
     stop = function(txn)
         note(txn, 's')

@@ -17,6 +17,17 @@ local function park(txn)
 end
 core.register_action(kind .. '-park', { 'http-req', 'tcp-req' }, park)
 
+-- Before and behind a wait, in rules that go together.
+core.register_action(kind .. '-before', { 'http-req' }, function(txn)
+    txn:set_priv('kept')
+    txn.http:req_set_header('x-before', kind .. version)
+end)
+core.register_action(kind .. '-after', { 'http-req' }, function(txn)
+    count('after')
+    txn:set_var('txn.way', ('%s %s %s'):format(txn:get_var('txn.way'), txn:get_priv(),
+        txn.f:req_hdr('x-before')))
+end)
+
 core.register_action(kind .. '-spin', { 'http-req' }, function()
     count('spinning')
     while not dict:get('go') do end

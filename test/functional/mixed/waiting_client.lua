@@ -98,6 +98,43 @@ function part_of.leave()
     go(false)
 end
 
+-- In the middle of rules that go together: they are run to their end for who has gone, too, as
+-- those of a worker are.
+function part_of.leave_together()
+    local n = 12
+    for _, kind in ipairs({ 's', 'p' }) do
+        local at, after = 'together.' .. kind, count(kind .. '-after')
+        local parked = count(kind .. '-parked')
+        local own, peers = require('http.client').new({ max_connections = n }), {}
+        local wait = in_parallel(n, function()
+            local r = own:get('http://x/', { unix_socket = at })
+            check(r and r.status == 200, at)
+            check(r.body == ('%s1 %s1 kept %s1'):format(kind, kind, kind), at, r.body)
+        end)
+        for i = 1, n do
+            peers[i] = raw.connect(at)
+            peers[i]:send('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+        end
+        eventually('they are asleep', function()
+            return count(kind .. '-parked') >= parked + 2 * n
+        end)
+        for i, peer in ipairs(peers) do
+            if i % 2 == 0 then peer:close() else peer:reset() end
+        end
+        for _ = 1, 5 do ask('/quick/s') end
+        go(true)
+        wait()
+        eventually('nothing is left of them', function()
+            return ask('/alive') == '0 0'
+        end)
+        eventually('those of a worker are over', function()
+            return count(kind .. '-after') >= after + 2 * n
+        end)
+        check(count(kind .. '-after') == after + 2 * n, at, 'once each')
+        go(false)
+    end
+end
+
 -- As many as there are workers compute in each kind of state.
 function part_of.spin()
     if not preempted then return end
@@ -159,15 +196,18 @@ end
 -- A reload while requests wait in states of both kinds: they end where they began, and
 -- who comes then is served by the new ones.
 function part_of.reload()
-    local n = 8
+    local n = 12
     local parked = count('s-parked') + count('p-parked')
     local own = require('http.client').new({ max_connections = n })
     local wait = in_parallel(n, function(i)
         local way = i % 2 == 0 and 'sps' or 'psp'
+        local kind = way:sub(1, 1)
+        local together = i % 3 == 0
         local r, err = own:get('http://x/park/' .. way,
-            { unix_socket = 'web.sock' })
+            { unix_socket = together and 'together.' .. kind or 'web.sock' })
         check(r and r.status == 200, way, err)
-        check(r.body == way:gsub('.', '%01'), way, r.body)
+        check(r.body == (together and ('@1 @1 kept @1'):gsub('@', kind) or
+            way:gsub('.', '%01')), way, r.body)
     end)
     eventually('they wait', function()
         return count('s-parked') + count('p-parked') == parked + n
