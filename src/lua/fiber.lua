@@ -111,8 +111,8 @@ end
 
 --- fiber_object:join([timeout]) -> true, ... | false, err
 -- fiber.join(fiber_object, [timeout]) -> true, ... | false, err
--- Wait for the end of a joinable fiber: true and what it returned, or false and
--- its error. After @timeout seconds (none: for ever) false and an error of type
+-- Wait for the end of a joinable fiber, given by its number only while it lives: true
+-- and what it returned, or false and its error. After @timeout seconds (none: for ever) false and an error of type
 -- TimedOut; @fiber_object runs on then and can be joined again.
 -- Yields: yes, unless it has ended. Throws: cancelled; it is not joinable, was
 -- joined already, is dead, or is the caller itself.
