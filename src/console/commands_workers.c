@@ -54,6 +54,7 @@ static const struct admin_command show_workers = {
 static bool collect_lua(struct worker *w, void *cursor, struct admin_rows *rows)
 {
 	const struct lua_memory *m = &w->vm.memory;
+	const uint64_t *over = w->vm.ended_over;
 	struct lua_look look;
 
 	(void)cursor;
@@ -73,6 +74,13 @@ static bool collect_lua(struct worker *w, void *cursor, struct admin_rows *rows)
 			admin_number((double)w->sched.preempted),
 			admin_number(look.traces),
 			admin_number((double)look.machine_code),
+			admin_number(look.coroutines),
+			admin_number((double)(over[FIBER_OVER_BURST] +
+					      over[FIBER_OVER_TOTAL] +
+					      over[FIBER_OVER_MEMORY])),
+			admin_number((double)over[FIBER_OVER_BURST]),
+			admin_number((double)over[FIBER_OVER_TOTAL]),
+			admin_number((double)over[FIBER_OVER_MEMORY]),
 		};
 
 		return !admin_rows_add(rows, cells);
@@ -93,12 +101,20 @@ static const struct admin_column lua_columns[] = {
 	{ "forced", ADMIN_COUNTER, 0, "switches because a slice was over" },
 	{ "traces", ADMIN_NUMBER, 0, "pieces of compiled code" },
 	{ "machine_code", ADMIN_BYTES, 0, "set aside for them" },
+	{ "coroutines", ADMIN_NUMBER, 0,
+	  "those of fibers, and of scripts until they are collected" },
+	{ "timeouts", ADMIN_COUNTER, 0, "fibers that a limit has ended" },
+	{ "timeouts_burst", ADMIN_COUNTER, 0,
+	  "of them: by CPU time since the last wait" },
+	{ "timeouts_in_all", ADMIN_COUNTER, 0, "of them: by CPU time in all" },
+	{ "timeouts_memory", ADMIN_COUNTER, 0, "of them: by memory" },
 	{ .name = NULL },
 };
 
 static const struct admin_command show_lua = {
 	.words = "show lua",
-	.help = "each Lua state: memory, collector, compiled code",
+	.help = "each Lua state: memory, collector, coroutines, time-outs, "
+		"compiled code",
 	.columns = lua_columns,
 	.single = true,
 	.collect = collect_lua,

@@ -499,10 +499,12 @@ static void resume(struct lua_fiber *f)
 	errno = outer; /* of the fiber that has started this one */
 	if (rc != LUA_YIELD) {
 		lua_fiber_take_back(f);
-		if (rc != 0 && base->over != FIBER_OVER_NONE)
+		if (rc != 0 && base->over != FIBER_OVER_NONE) {
+			f->vm->ended_over[base->over]++;
 			name_over(f);
-		else if (rc == LUA_ERRMEM)
+		} else if (rc == LUA_ERRMEM) {
 			name_lack(f);
+		}
 		fiber_end(f, rc == 0);
 		return;
 	}

@@ -69,6 +69,7 @@ void lua_look(const struct lua_vm *vm, struct lua_look *ret)
 	*ret = (struct lua_look){
 		.phase = phase_of(g),
 		.strings = g->str.num,
+		.coroutines = g->gc.threads,
 		.machine_code = J->szallmcarea,
 	};
 	for (MSize i = 1; i < J->sizetrace; i++)

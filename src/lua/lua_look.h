@@ -9,6 +9,7 @@ struct lua_vm;
 struct lua_look {
 	const char *phase;   /* of the collector; NULL: it is not known */
 	uint32_t strings;    /* interned; of a system's LuaJIT 0, as below */
+	uint32_t coroutines; /* until they are collected */
 	uint32_t traces;     /* compiled, that exist now */
 	size_t machine_code; /* bytes set aside for them */
 };

@@ -17,6 +17,7 @@
 #include "lua/lua_memory.h"
 #include "lua/lua_preempt.h"
 #include "lua/lua_value.h"
+#include "runtime/fiber.h"
 #include "runtime/ticker.h"
 
 struct sched;
@@ -108,6 +109,7 @@ struct lua_vm {
 	uintptr_t stack_low; /* below this nothing more should nest */
 	bool closing;        /* lua_vm_destroy() has begun: no more fibers */
 	struct fiber_limits limits[LUA_LIMIT_COUNT];
+	uint64_t ended_over[FIBER_OVER_COUNT]; /* fibers that were, by why */
 	uint64_t slice_warn_ns; /* of fibers, for fiber.check_slice() */
 	uint64_t slice_err_ns;
 	struct ticker ticker;

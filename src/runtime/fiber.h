@@ -55,6 +55,7 @@ enum fiber_over {
 	FIBER_OVER_TOTAL,  /* since it began */
 	FIBER_OVER_CANCEL, /* since it was cancelled */
 	FIBER_OVER_MEMORY, /* the layer above finds it */
+	FIBER_OVER_COUNT,
 };
 
 /** CPU time that fibers of one kind may use; 0: any. */
