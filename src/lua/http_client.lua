@@ -225,7 +225,7 @@ local function begin(self, method, url, body, opts)
     local flags = options.set_method(list, method, body, streams_out)
         .. (streams and 'i' or '') .. (streams_out and 'o' or '')
         .. (follows and 'f' or '') .. (opts.accept_encoding and 'd' or '')
-        .. (http2 and '2' or '')
+        .. (http2 and '2' or '') .. (url:find('^[hH][tT][tT][pP][sS]:') and 's' or '')
     if timeout == 0 then
         return out_of_time(what, timeout)
     end
@@ -344,6 +344,8 @@ end
 -- A response's headers may have 256 KiB, a line of them 100 KB; by HTTP/2 with libcurl 7.88 128 KB
 -- and 64 KB; a trailer by HTTP/1.1 4 KB, by HTTP/2 64 KB. What has more is a ClientError that says
 -- so. By HTTP/2 it ends the connection, and with it other responses on that: an error, too.
+-- A body without a length, by HTTPS and HTTP/1.1, that ends with the connection before the server
+-- has announced that end is an error: it may have been cut.
 -- '2-prior-knowledge' is for servers that are trusted: libcurl 7.88 reads frames that bring nothing
 -- for as long as they come, and only over TLS that can be ended.
 --

@@ -207,7 +207,7 @@ static bool add_headers(lua_State *L, int idx, struct http_call *call)
  * call(client, options, headers, body, max_body, flags, size) -> call | nil, err
  * body: a string, or nil. flags: a string with `i` (the response is taken while it
  * comes), `o` (the body is given in pieces), `f` (redirects are followed),
- * `d` (encodings are undone), `2` (it may go by HTTP/2). size: of a body in pieces;
+ * `d` (encodings are undone), `2` (it may go by HTTP/2), `s` (it is https). size: of a body in pieces;
  * negative: it is not known.
  */
 static int l_call(lua_State *L)
@@ -239,6 +239,7 @@ static int l_call(lua_State *L)
 	call->decodes = strchr(flags, 'd') != NULL;
 	call->follows = strchr(flags, 'f') != NULL;
 	call->http2 = strchr(flags, '2') != NULL;
+	call->secure = strchr(flags, 's') != NULL;
 	call->limit = (size_t)lua_tonumber(L, 5);
 	if (lua_type(L, 4) == LUA_TSTRING)
 		call->sent = lua_tolstring(L, 4, &call->sent_size);

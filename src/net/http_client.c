@@ -109,6 +109,12 @@ static void end(struct http_call *call, CURLcode result)
 			 "the response, or one on it had a header or trailer "
 			 "of more than 64 KB: see http_version");
 	}
+	if (http__call_is_truncated(call, result)) {
+		result = CURLE_PARTIAL_FILE;
+		snprintf(call->problem, sizeof call->problem,
+			 "the response's connection ended without saying so: "
+			 "it may have been cut");
+	}
 	if (call->error == UV_EPROTO)
 		snprintf(call->problem, sizeof call->problem,
 			 "the proxy's answer does not end");
@@ -373,6 +379,7 @@ static void begin_head(struct http_call *call)
 	call->head.size = 0;
 	call->trailers.size = 0;
 	call->is_trailer = call->has_location = call->has_length = false;
+	call->is_chunked = false;
 }
 
 static bool is_final(const struct http_call *call)
@@ -404,6 +411,8 @@ static size_t on_header(char *data, size_t one, size_t size, void *arg)
 		call->error = UV_EINVAL;
 		return 0;
 	}
+	if (call->has_location && call->follows)
+		http__call_listen(call); /* it may lead to https */
 	if (buf_append(b, data, size) != 0) {
 		call->error = UV_ENOMEM;
 		return 0;
@@ -619,11 +628,12 @@ int http_call_start(struct http_call *call)
 	if (call->http2) {
 		curl_library.easy_setopt(call->easy, CURLOPT_BUFFERSIZE,
 					 (long)HTTP_CALL_HTTP2_HEAD);
-		http__call_listen(call);
 	} else if (call->streams_in && call->decodes) {
 		curl_library.easy_setopt(call->easy, CURLOPT_BUFFERSIZE,
 					 (long)HTTP_CALL_DECODED);
 	}
+	if (call->http2 || call->secure)
+		http__call_listen(call);
 	curl_library.easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
 	if (inject("http_client.start") ||
 	    curl_library.multi_add_handle(c->multi, call->easy) != CURLM_OK)

@@ -65,6 +65,7 @@ struct http_client_talk {
 		ended; /* calls that libcurl is done with, and end() is not */
 	struct http_talk_ring leaving; /* whose server has said GOAWAY */
 	struct http_talk_ring broken;  /* closed without any such reason */
+	bool hears_tls;                /* its messages: of OpenSSL it does */
 	bool ends_idle; /* the next one that is closed was nobody's */
 };
 
@@ -96,6 +97,7 @@ struct http_call {
 	bool decodes;       /* encodings of the body are undone */
 	bool follows;       /* redirects */
 	bool http2;         /* may it be? */
+	bool secure;        /* its URL is one of https */
 	bool held_in;       /* the peer waits until something is taken */
 	bool held_out;      /* libcurl waits for more to send */
 	bool out_ended;     /* there will be no more to send */
@@ -107,6 +109,9 @@ struct http_call {
 	uint64_t turn;      /* of the client, at the last update */
 	unsigned updates;   /* of libcurl's progress in it */
 	size_t junk;        /* bytes of TLS in it since some were of use */
+	bool listens;       /* to what libcurl says of it */
+	bool heard_end;     /* of its connection, which TLS announces */
+	bool is_chunked;    /* its body comes in chunks */
 	bool has_length;    /* one of its headers */
 	uint64_t length;    /* it says */
 	size_t window;      /* of the body, when it streams */
@@ -166,6 +171,9 @@ bool http__call_in_doubt(const struct http_call *call, CURLcode result);
 
 /** Has it ended too early, whatever libcurl's @a result is? */
 bool http__call_is_cut(const struct http_call *call, CURLcode result);
+
+/** Has its body ended with the connection, and nobody has said so? */
+bool http__call_is_truncated(const struct http_call *call, CURLcode result);
 
 /** Connect there in place of the URL's host: "::HOST:PORT". Before the start. Returns 0 or
  * UV_ENOMEM. */

@@ -63,6 +63,9 @@ bool http__call_check_line(struct http_call *call, const char *line,
 
 	if (value_of(line, size, "location", &value, &end) && value < end)
 		call->has_location = true; /* an empty one leads nowhere */
+	if (value_of(line, size, "transfer-encoding", &value, &end) &&
+	    end - value >= 7 && strncasecmp(end - 7, "chunked", 7) == 0)
+		call->is_chunked = true;
 	return !value_of(line, size, "content-length", &value, &end) ||
 	       take_length(call, value, end);
 }

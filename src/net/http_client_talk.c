@@ -14,6 +14,9 @@
  * Of TLS libcurl shows each record that it reads. So a server whose frames bring nothing, for
  * as long as it likes, is left before it has held up the loop for long.
  *
+ * A body without a length, by HTTP/1.1, ends with its connection. Over TLS that has to be said, or
+ * anybody on the way could cut it; libcurl 7.88 takes any end, but shows the alert.
+ *
  * Without TLS a connection of HTTP/2 cannot be used twice, and is not kept: but of one
  * that is closed behind each response nothing could be told. So libcurl is left to keep it
  * if it would, and then it is we who end it.
@@ -108,8 +111,17 @@ static void note(struct http_call *call, const char *line)
 	struct http_client_talk *talk = call->talk;
 	long connection;
 
-	if (note_place(call, line))
+	if (note_place(call, line)) {
+		call->heard_end = false;
 		return;
+	}
+	if (strncmp(line, "TLSv1.", 6) == 0 && line[6] != '\0') {
+		talk->hears_tls = true;
+		if (behind(line + 7, " (IN), TLS alert, close notify (") !=
+		    NULL)
+			call->heard_end = true;
+		return;
+	}
 	if (behind(line, "recveived GOAWAY, ") != NULL ||
 	    behind(line, "received GOAWAY, ") != NULL) {
 		remember(&talk->leaving, call->connection);
@@ -177,6 +189,9 @@ static int on_talk(CURL *easy, curl_infotype type, char *text, size_t size,
 
 void http__call_listen(struct http_call *call)
 {
+	if (call->listens)
+		return;
+	call->listens = true;
 	call->connection = -1;
 	curl_library.easy_setopt(call->easy, CURLOPT_DEBUGFUNCTION, on_talk);
 	curl_library.easy_setopt(call->easy, CURLOPT_DEBUGDATA, call);
@@ -189,6 +204,28 @@ static bool is_https(const struct http_call *call)
 
 	curl_library.easy_getinfo(call->easy, CURLINFO_SCHEME, &scheme);
 	return scheme != NULL && strcasecmp(scheme, "https") == 0;
+}
+
+/* A body that is as long as the connection lasts? */
+static bool ends_with_connection(const struct http_call *call)
+{
+	const char *method = NULL;
+	long version = 0, status = 0;
+
+	curl_library.easy_getinfo(call->easy, CURLINFO_HTTP_VERSION, &version);
+	curl_library.easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_library.easy_getinfo(call->easy, CURLINFO_EFFECTIVE_METHOD,
+				  &method);
+	return version <= CURL_HTTP_VERSION_1_1 && !call->has_length &&
+	       !call->is_chunked && status >= 200 && status != 204 &&
+	       status != 304 && method != NULL && strcmp(method, "HEAD") != 0;
+}
+
+bool http__call_is_truncated(const struct http_call *call, CURLcode result)
+{
+	return result == CURLE_OK && !call->heard_end &&
+	       call->talk->hears_tls && is_https(call) &&
+	       ends_with_connection(call);
 }
 
 /* By HTTP/2, with no length that libcurl compares? */

@@ -8,7 +8,7 @@ local popen = require('popen')
 local rig = require('tls_rig')
 local tap = require('tap')
 
-local TURNS = 30
+local TURNS = 10
 
 local function start(first, again, ...)
     local path = rig.path('flood')

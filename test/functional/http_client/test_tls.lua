@@ -73,5 +73,54 @@ local s = http.get('https://localhost:' .. port, { ca_file = ca, chunked = true 
 tap.is(s and s:read(100), 'nobody', 'a stream')
 s:close()
 server:close()
+
+-- A body that ends with the connection is whole only if the server has announced that.
+require('attack_rig') -- for dup2() and open()
+local ffi = require('ffi')
+local OK = 'HTTP/1.1 200 OK\r\n'
+local plain = require('http.server').new('127.0.0.1', 0)
+plain:route({ path = '/' }, function(req) return req:redirect_to(url) end)
+plain:start()
+for _, case in ipairs({
+    { 'GET', OK .. '\r\nhello', false, 'a body without a length' },
+    { 'GET', OK .. '\r\n', false, 'nothing of one' },
+    { 'GET', 'HTTP/1.0 200 OK\r\n\r\nhello', false, 'of HTTP/1.0' },
+    { 'GET', OK .. 'Content-Length: 5\r\n\r\nhello', true, 'a length' },
+    { 'GET', OK .. 'Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n', true,
+      'chunks' },
+    { 'HEAD', OK .. 'Connection: close\r\n\r\n', true, 'HEAD' },
+    { 'GET', 'HTTP/1.1 204 No\r\n\r\n', true, 'no content' },
+}) do
+    for _, version in ipairs({ 'TLSv1.2', 'TLSv1.3' }) do
+        for _, cut in ipairs({ false, true }) do
+            server, port = rig.serve(rig.own('server', { max_version = version }), function(peer)
+                peer:read({ delimiter = '\r\n\r\n' }, 20)
+                peer:write(case[2])
+                if cut then -- its end goes out without a word of TLS
+                    local nothing = ffi.C.open('/dev/null', 2)
+                    ffi.C.dup2(nothing, peer:fd())
+                    ffi.C.close(nothing)
+                end
+            end)
+            url = 'https://localhost:' .. port .. '/'
+            for how, at in pairs({ whole = url, ['in pieces'] = url,
+                ['led there'] = 'http://127.0.0.1:' .. plain:port() .. '/' }) do
+                local got, err = http.request(case[1], at, nil, { ca_file = ca, timeout = 60,
+                    chunked = how == 'in pieces' })
+                local stream, piece = how == 'in pieces' and got, nil
+                while stream and piece ~= '' and not err do
+                    piece, err = stream:read(100)
+                end
+                if stream then
+                    stream:close()
+                end
+                tap.is(err == nil, case[3] or not cut, ('%s, %s, %s, %s: %s'):format(case[4], version,
+                    cut and 'cut' or 'announced', how, tostring(err)))
+            end
+            server:close()
+        end
+    end
+end
+plain:stop(0)
 rig.done()
 tap.done()
