@@ -10,6 +10,7 @@
 #include "app/life.h"
 #include "app/patref.h"
 #include "app/proc_vars.h"
+#include "app/process_info.h"
 #include "app/report.h"
 #include "app/watch.h"
 #include "app/worker.h"
@@ -274,9 +275,9 @@ int app_create(struct app *app, const struct settings *settings,
 	       const struct lua_module *const *modules, unsigned generation)
 {
 	memset(app, 0, sizeof *app);
+	process_info_begin();
 	app->settings = settings;
 	app->generation = generation;
-	app->started_ns = uv_hrtime();
 	app->modules = modules;
 	if (make_workers(app) != 0)
 		return -1;

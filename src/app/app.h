@@ -104,7 +104,6 @@ struct app {
 	const struct settings *settings;
 	unsigned generation; /* 0: it is the process's only one, and has its
 				signals */
-	uint64_t started_ns; /* on uv_hrtime()'s clock */
 	const struct lua_module *const *modules; /* of upper layers */
 	const struct app_script *script;
 	struct worker *workers; /* the first is worker 1, and so on; behind them

@@ -2,6 +2,7 @@
 #include "app/process_info.h"
 
 #include <dirent.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
@@ -44,6 +45,15 @@ static double seconds_of(const struct timeval *t)
 	return (double)t->tv_sec + (double)t->tv_usec / 1e6;
 }
 
+static _Atomic uint64_t began_ns;
+
+void process_info_begin(void)
+{
+	uint64_t never = 0;
+
+	atomic_compare_exchange_strong(&began_ns, &never, uv_hrtime());
+}
+
 struct process_info process_info(const struct app *app)
 {
 	struct rusage used = { 0 };
@@ -51,7 +61,7 @@ struct process_info process_info(const struct app *app)
 	getrusage(RUSAGE_SELF, &used);
 	return (struct process_info){
 		.pid = getpid(),
-		.uptime = (double)(uv_hrtime() - app->started_ns) / 1e9,
+		.uptime = (double)(uv_hrtime() - began_ns) / 1e9,
 		.workers = app->count,
 		.memory = resident_memory(),
 		.memory_peak = (double)used.ru_maxrss * 1024,

@@ -9,7 +9,7 @@ struct app;
 /** Figures; what is not known is negative. */
 struct process_info {
 	int pid;
-	double uptime;            /* seconds since the start */
+	double uptime;            /* seconds since process_info_begin() */
 	unsigned workers;         /* threads that serve */
 	double memory;            /* bytes, resident */
 	double memory_peak;       /* bytes, the most that was */
@@ -22,5 +22,8 @@ struct process_info {
 	double log_lost;        /* lines that could not be written */
 	bool ending;            /* the process has been told to end */
 };
+
+/** The process begins to count its uptime, unless it did before. */
+void process_info_begin(void);
 
 struct process_info process_info(const struct app *app);

@@ -381,7 +381,7 @@ struct admin_session *admin_session_new(struct worker *w,
 					enum admin_level level,
 					const struct admin_ops *ops, void *arg)
 {
-	static uint64_t last_id;
+	static _Atomic uint64_t last_id;
 	struct admin_session *a = mem_zalloc(sizeof(*a));
 
 	if (a == NULL) {

@@ -8,37 +8,68 @@
 #include "app/app.h"
 #include "app/process_info.h"
 #include "app/worker.h"
+#include "base/buf.h"
+#include "base/environment.h"
 #include "base/log.h"
 #include "config/settings.h"
 #include "console/admin_commands.h"
 #include "runtime/pool.h"
 #include "versions.h"
 
-extern char **environ;
-
 /* --- show env --- */
 
 struct env {
-	unsigned next;
+	struct buf entries; /* texts with their zeros; only those wanted */
+	const char *name;   /* NULL: all */
+	size_t at;
+	bool failed;
 };
+
+static void collect_entry(const char *entry, void *arg)
+{
+	struct env *e = arg;
+	size_t size = strcspn(entry, "=");
+
+	if (e->name != NULL &&
+	    (strlen(e->name) != size || memcmp(e->name, entry, size) != 0))
+		return;
+	if (buf_append(&e->entries, entry, strlen(entry) + 1) != 0)
+		e->failed = true;
+}
+
+/* A copy: others may change the environment meanwhile. */
+static int begin_env(struct admin_run *run)
+{
+	struct env *e = admin_context(run);
+	const struct admin_value *name = admin_arg(run, 0);
+
+	e->name = name->given ? name->text : NULL;
+	environment_each(collect_entry, e);
+	if (!e->failed)
+		return 0;
+	buf_destroy(&e->entries);
+	admin_fail(run, "no memory for a copy of the environment");
+	return -1;
+}
 
 static enum admin_step next_variable(struct admin_run *run,
 				     struct admin_cell *cells)
 {
 	struct env *e = admin_context(run);
-	const struct admin_value *name = admin_arg(run, 0);
+	const char *text = e->entries.data + e->at;
 
-	while (environ != NULL && environ[e->next] != NULL) {
-		const char *text = environ[e->next++];
-		size_t size = strcspn(text, "=");
+	if (e->at == e->entries.size)
+		return ADMIN_DONE;
+	e->at += strlen(text) + 1;
+	cells[0] = admin_text(text);
+	return ADMIN_MORE;
+}
 
-		if (name->given && (strlen(name->text) != size ||
-				    memcmp(name->text, text, size) != 0))
-			continue;
-		cells[0] = admin_text(text);
-		return ADMIN_MORE;
-	}
-	return ADMIN_DONE;
+static void end_env(struct admin_run *run)
+{
+	struct env *e = admin_context(run);
+
+	buf_destroy(&e->entries);
 }
 
 static const struct admin_column env_columns[] = {
@@ -58,6 +89,8 @@ static const struct admin_command show_env = {
 	.args = env_args,
 	.columns = env_columns,
 	.context = ADMIN_CONTEXT(struct env),
+	.parse = begin_env,
+	.release = end_env,
 	.next = next_variable,
 };
 
@@ -218,11 +251,6 @@ static const struct admin_command show_info = {
 static enum admin_step next_setting(struct admin_run *run,
 				    struct admin_cell *cells)
 {
-	static const char *const origins[] = {
-		[ORIGIN_DEFAULT] = "default",
-		[ORIGIN_ENV] = "environment",
-		[ORIGIN_FLAG] = "command line",
-	};
 	struct nth *n = admin_context(run);
 	const struct settings *s = admin_worker(run)->app->settings;
 	unsigned id = n->next++;
@@ -231,9 +259,7 @@ static enum admin_step next_setting(struct admin_run *run,
 		return ADMIN_DONE;
 	cells[0] = admin_text(settings_table[id].name);
 	cells[1] = admin_text(settings_text(s, (enum setting_id)id));
-	cells[2] = admin_text(
-		origins[s->values[id].text == NULL ? ORIGIN_DEFAULT
-						   : s->values[id].origin]);
+	cells[2] = admin_text(settings_origin(s, (enum setting_id)id));
 	cells[3] = admin_text(settings_table[id].help);
 	return ADMIN_MORE;
 }

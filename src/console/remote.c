@@ -205,7 +205,7 @@ static int open_listener(struct remote *r, const struct remote_options *o,
 
 static struct remote *make(struct worker *w, const struct remote_options *o)
 {
-	static uint64_t last_id;
+	static _Atomic uint64_t last_id; /* generations have threads each */
 	struct remote *r = mem_zalloc(sizeof *r);
 
 	if (r == NULL) {

@@ -18,6 +18,7 @@ enum {
 	VANISHED_MS = 500,  /* between two looks whether it is still there */
 	ROUND_MS = 5,       /* of the loop: when it lasts, others come first */
 	TURN_MS = 1,        /* a connection evaluates lines even then */
+	REFUSED_MAX = 20,   /* connections too many that are told why */
 	STRANGERS_MAX = 20, /* connections that have not told the password */
 	STRANGER_INPUT_MAX = 64 * 1024,
 };
@@ -36,6 +37,8 @@ static void on_stream_closed(struct stream *s)
 	buf_destroy(&c->in);
 	mem_free(c);
 	r->count--;
+	if (r->count <= r->connections_max && r->strangers <= STRANGERS_MAX)
+		r->told_of_flood = false;
 	if (r->closing || r->draining)
 		remote__free_when_done(r);
 }
@@ -49,7 +52,8 @@ void remote__close(struct connection *c)
 		c->remote->strangers--;
 	timer_stop(&c->remote->worker->sched.timers, &c->timer);
 	timer_stop(&c->remote->worker->sched.timers, &c->patience);
-	session_destroy(&c->session);
+	if (c->session.vm != NULL) /* not of a flood, see is_flood() */
+		session_destroy(&c->session);
 	stream_close(&c->stream);
 }
 
@@ -485,6 +489,24 @@ static void on_greeted(struct stream *s, int status)
 	welcome(c);
 }
 
+/* They are told why as long as they are few: whoever only connects, again and again, is
+ * not to have a session and a descriptor for each time. */
+static bool is_flood(struct connection *c)
+{
+	struct remote *r = c->remote;
+
+	if (r->count <= r->connections_max + REFUSED_MAX &&
+	    r->strangers <= STRANGERS_MAX + REFUSED_MAX) {
+		return false;
+	}
+	if (!r->told_of_flood)
+		log_warn("console '%s': %s: far too many connections: those "
+			 "that come now are closed unheard",
+			 r->path, c->who);
+	r->told_of_flood = true;
+	return true;
+}
+
 bool remote__accept(struct remote *r)
 {
 	struct connection *c = mem_zalloc(sizeof *c);
@@ -506,6 +528,10 @@ bool remote__accept(struct remote *r)
 	r->count++;
 	r->strangers += c->stranger;
 	remote_peer_format(c->who, &c->stream);
+	if (is_flood(c)) {
+		remote__close(c);
+		return true;
+	}
 	if (session_create(&c->session, &r->worker->vm, &session_ops, c) != 0) {
 		struct error *e = diag_take();
 

@@ -34,6 +34,7 @@ struct remote {
 	bool listening;        /* the listener's handle is open */
 	bool draining;
 	bool closing;
+	bool told_of_flood;  /* as long as it lasts */
 	bool told_of_memory; /* since the last connection that was taken */
 	bool audit;
 	unsigned connections_max;
