@@ -220,11 +220,7 @@ local function load_file(path, args, place)
     return true
 end
 
--- Before any file of the application has run; the same in all states.
 function step.globals()
-    if require('neap.config').tree() then
-        require('neap.server') -- by which the shared state serves visits
-    end
     _G.core, _G.act = require('core'), require('neap.act').script
     _G.filter = require('neap.filter').script
     for name, class in pairs(require('neap.core_tools').classes) do
@@ -233,6 +229,9 @@ function step.globals()
 end
 
 function step.load(...)
+    if M.id == 0 and require('neap.config').tree() then
+        require('neap.server') -- which serves visits; no file of the application has run
+    end
     for i = 1, select('#', ...) do
         local file = select(i, ...)
         if not load_file(file.path, file.args, file.place) then
