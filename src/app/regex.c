@@ -1,27 +1,58 @@
 /*
  * Regular expressions over PCRE2: compiled for its JIT where there is one, and
  * matched within limits.
+ *
+ * PCRE2 counts the steps of a match anew at each place of the text where it may begin,
+ * and a step may look at all of the text. So a match of a short text has so few steps
+ * at each place that all of them together are quick. Where that would be too few, or was,
+ * the pattern is compiled once more, slower, for its work to be counted (regex_work.h).
  */
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "app/regex.h"
 
-#include <pcre2.h>
+#include <string.h>
 
+#include "app/regex_work.h"
 #include "base/buf.h"
 #include "base/diag.h"
 #include "base/hex.h"
 #include "base/inject.h"
 
+/* What a search may do, with all places where a match may begin: it looks at so many
+ * bytes, which takes some milliseconds, and at more of a long text, as it is fine to walk
+ * through that. */
 enum {
-	STEPS_MAX = 200000,  /* of one match: some milliseconds at most */
-	HEAP_KIB_MAX = 4096, /* of ways back kept, by the interpreter */
-	NESTING_MAX = 100,   /* of parentheses */
+	WORK_MAX = 1 << 25,
+	WORK_PER_BYTE = 64,
+};
+
+enum {
+	STEPS_MIN = 16,         /* at a place: fewer are not worth a try */
+	STEPS_UNCOUNTED = 1000, /* the same, of what cannot be counted */
+	HEAP_KIB_MAX = 4096,    /* of ways back kept, by the interpreter */
+	NESTING_MAX = 100,      /* of parentheses */
+};
+
+/* How what runs is kept from running on. */
+enum way {
+	WAY_QUICK,   /* so few steps that they need not be counted together */
+	WAY_COUNTED, /* by the work that it does */
+	WAY_LIMITED, /* by steps, as it cannot be counted */
 };
 
 struct regex {
 	pcre2_code *code;
+	pcre2_code *counted;     /* NULL: it was not needed yet */
 	pcre2_match_data *match; /* of the one match that runs */
 	pcre2_match_context *limits;
+	pcre2_match_context *counting;
+	struct regex_work work;
+	unsigned flags;
+	enum way way;
+	bool is_anchored; /* a match begins where it is looked for, or nowhere */
+	bool is_utf;      /* each search looks at all of the text first */
+	bool too_large;   /* to be counted */
+	size_t size;
+	char pattern[];
 };
 
 const char regex_limit_text[] = "the regular expression takes too many steps";
@@ -39,23 +70,26 @@ static void set_syntax_error(int rc, size_t at)
 		 (const char *)text, at + 1);
 }
 
-static pcre2_code *compile(const char *pattern, size_t size, unsigned flags)
+/* NULL with what is wrong, and where. */
+static pcre2_code *compile(const struct regex *re, uint32_t options,
+			   int *ret_error, size_t *ret_at)
 {
 	pcre2_compile_context *context = pcre2_compile_context_create(NULL);
-	pcre2_code *code = NULL;
-	size_t at = 0;
-	int rc = PCRE2_ERROR_HEAP_FAILED;
+	pcre2_code *code;
 
-	if (context != NULL) {
-		pcre2_set_parens_nest_limit(context, NESTING_MAX);
-		code = pcre2_compile((PCRE2_SPTR)pattern, size,
-				     flags & REGEX_IGNORE_CASE ? PCRE2_CASELESS
-							       : 0,
-				     &rc, &at, context);
-		pcre2_compile_context_free(context);
-	}
-	if (code == NULL)
-		set_syntax_error(rc, at);
+	*ret_error = PCRE2_ERROR_HEAP_FAILED;
+	*ret_at = 0;
+	if (context == NULL)
+		return NULL;
+	pcre2_set_parens_nest_limit(context, NESTING_MAX);
+	if (re->flags & REGEX_IGNORE_CASE)
+		options |= PCRE2_CASELESS;
+	code = pcre2_compile((PCRE2_SPTR)re->pattern, re->size, options,
+			     ret_error, ret_at, context);
+	pcre2_compile_context_free(context);
+	/* Where it cannot be had, the interpreter does it. */
+	if (code != NULL)
+		pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
 	return code;
 }
 
@@ -79,6 +113,32 @@ static int check_groups(const pcre2_code *code)
 	return -1;
 }
 
+static int create(struct regex *re)
+{
+	uint32_t options = 0;
+	size_t at;
+	int rc;
+
+	re->code = compile(re, 0, &rc, &at);
+	if (re->code == NULL) {
+		set_syntax_error(rc, at);
+		return -1;
+	}
+	if (check_groups(re->code) != 0)
+		return -1;
+	re->match = pcre2_match_data_create_from_pattern(re->code, NULL);
+	re->limits = pcre2_match_context_create(NULL);
+	if (re->match == NULL || re->limits == NULL) {
+		diag_set_oom(0, "a regular expression");
+		return -1;
+	}
+	pcre2_set_heap_limit(re->limits, HEAP_KIB_MAX);
+	pcre2_pattern_info(re->code, PCRE2_INFO_ALLOPTIONS, &options);
+	re->is_anchored = (options & PCRE2_ANCHORED) != 0;
+	re->is_utf = (options & PCRE2_UTF) != 0;
+	return 0;
+}
+
 struct regex *regex_new(const char *pattern, size_t size, unsigned flags)
 {
 	struct regex *re;
@@ -90,26 +150,17 @@ struct regex *regex_new(const char *pattern, size_t size, unsigned flags)
 			 REGEX_PATTERN_MAX, size);
 		return NULL;
 	}
-	re = mem_zalloc(sizeof *re);
+	re = mem_zalloc(sizeof *re + size + 1);
 	if (re == NULL) {
-		diag_set_oom(sizeof *re, "a regular expression");
+		diag_set_oom(sizeof *re + size + 1, "a regular expression");
 		return NULL;
 	}
-	re->code = compile(pattern, size, flags);
-	if (re->code == NULL || check_groups(re->code) != 0)
-		goto fail;
-	/* Where it cannot be had, the interpreter does it. */
-	pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE);
-	re->match = pcre2_match_data_create_from_pattern(re->code, NULL);
-	re->limits = pcre2_match_context_create(NULL);
-	if (re->match == NULL || re->limits == NULL) {
-		diag_set_oom(0, "a regular expression");
-		goto fail;
-	}
-	pcre2_set_match_limit(re->limits, STEPS_MAX);
-	pcre2_set_heap_limit(re->limits, HEAP_KIB_MAX);
-	return re;
-fail:
+	re->flags = flags;
+	re->size = size;
+	if (size > 0)
+		memcpy(re->pattern, pattern, size);
+	if (create(re) == 0)
+		return re;
 	regex_delete(re);
 	return NULL;
 }
@@ -118,8 +169,11 @@ void regex_delete(struct regex *re)
 {
 	if (re == NULL)
 		return;
+	regex_work_destroy(&re->work);
+	pcre2_match_context_free(re->counting);
 	pcre2_match_context_free(re->limits);
 	pcre2_match_data_free(re->match);
+	pcre2_code_free(re->counted);
 	pcre2_code_free(re->code);
 	mem_free(re);
 }
@@ -141,17 +195,96 @@ static int error_of(int rc)
 	}
 }
 
-static int match(struct regex *re, const char *text, size_t size, size_t start,
-		 uint32_t options)
+/* What it takes to count. Returns 0, or an error of PCRE2. */
+static int prepare_counting(struct regex *re)
 {
-	int rc = pcre2_match(re->code, (PCRE2_SPTR)text, size, start, options,
-			     re->match, re->limits);
+	size_t at;
+	int rc;
+
+	if (re->counting == NULL)
+		re->counting = pcre2_match_context_create(NULL);
+	if (re->counting == NULL)
+		return PCRE2_ERROR_NOMEMORY;
+	pcre2_set_heap_limit(re->counting, HEAP_KIB_MAX);
+	pcre2_set_callout(re->counting, regex_work_count, &re->work);
+	if (re->counted == NULL)
+		re->counted = compile(re, PCRE2_AUTO_CALLOUT, &rc, &at);
+	if (re->counted == NULL && rc != PCRE2_ERROR_HEAP_FAILED) {
+		re->too_large = true;
+		return 0;
+	}
+	if (re->counted == NULL ||
+	    regex_work_create(&re->work, re->counted, re->pattern, re->size) !=
+		    0)
+		return PCRE2_ERROR_NOMEMORY;
+	return 0;
+}
+
+/* The quick way is none. Returns 0, or an error of PCRE2. */
+static int leave_quick_way(struct regex *re)
+{
+	int rc = 0;
+
+	if (re->work.items == NULL && !re->too_large)
+		rc = prepare_counting(re);
+	if (re->too_large)
+		pcre2_set_match_limit(re->limits, STEPS_UNCOUNTED);
+	re->way = re->too_large ? WAY_LIMITED : WAY_COUNTED;
+	return rc;
+}
+
+/* Before a search in @a size bytes, or several, which begin at up to @a starts of them.
+ * Returns 0, or an error of PCRE2. */
+static int begin(struct regex *re, size_t size, size_t starts)
+{
+	uint32_t steps = (uint32_t)(WORK_MAX / (size + 1) / starts);
+
+	re->work.left = WORK_MAX + (uint64_t)size * WORK_PER_BYTE;
+	re->way = WAY_QUICK;
+	pcre2_set_match_limit(re->limits, steps);
+	return steps < STEPS_MIN ? leave_quick_way(re) : 0;
+}
+
+static int run(struct regex *re, const pcre2_code *code,
+	       pcre2_match_context *limits, const char *text, size_t size,
+	       size_t start, uint32_t options)
+{
+	int rc = pcre2_match(code, (PCRE2_SPTR)text, size, start, options,
+			     re->match, limits);
 
 	/* The JIT's stack is small: what does not fit may still be short work. */
 	if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-		rc = pcre2_match(re->code, (PCRE2_SPTR)text, size, start,
-				 options | PCRE2_NO_JIT, re->match, re->limits);
+		rc = pcre2_match(code, (PCRE2_SPTR)text, size, start,
+				 options | PCRE2_NO_JIT, re->match, limits);
 	return rc;
+}
+
+static int run_counted(struct regex *re, const char *text, size_t size,
+		       size_t start, uint32_t options)
+{
+	size_t checked = re->is_utf ? size - start : 0;
+
+	re->work.at = start;
+	re->work.left -= checked < re->work.left ? checked : re->work.left;
+	return run(re, re->counted, re->counting, text, size, start, options);
+}
+
+static int match(struct regex *re, const char *text, size_t size, size_t start,
+		 uint32_t options)
+{
+	int rc;
+
+	if (re->way == WAY_QUICK) {
+		rc = run(re, re->code, re->limits, text, size, start, options);
+		if (rc != PCRE2_ERROR_MATCHLIMIT)
+			return rc;
+		rc = leave_quick_way(re);
+		if (rc != 0)
+			return rc;
+	}
+	if (re->way == WAY_COUNTED)
+		return run_counted(re, text, size, start, options);
+	return run(re, re->code, re->limits, text, size, start, options);
 }
 
 /* The spans of the match just found; those behind the last that took part are
@@ -173,8 +306,10 @@ int regex_match(struct regex *re, const char *text, size_t size, size_t start,
 		struct regex_span *ret_spans, unsigned max)
 {
 	unsigned count = regex_span_count(re);
-	int rc = match(re, text, size, start, 0);
+	int rc = begin(re, size, re->is_anchored ? 1 : size - start + 1);
 
+	if (rc == 0)
+		rc = match(re, text, size, start, 0);
 	if (rc < 0)
 		return error_of(rc);
 	copy_spans(re, ret_spans, count < max ? count : max);
@@ -226,9 +361,12 @@ int regex_replace(struct regex *re, const char *text, size_t size,
 	size_t at = 0, done = 0; /* where to look on; what is written */
 	uint32_t options = 0;
 	int found = 0;
+	int rc = begin(re, size, size + 1);
 
+	if (rc < 0)
+		return error_of(rc);
 	while (at <= size && (all || found == 0)) {
-		int rc = match(re, text, size, at, options);
+		rc = match(re, text, size, at, options);
 
 		if (rc == PCRE2_ERROR_NOMATCH && options != 0) {
 			options = 0; /* not empty here: one byte further */

@@ -22,8 +22,8 @@ function Regex.new(pattern, case_sensitive)
 end
 
 --- regex:exec(text) -> boolean, [string]
--- Whether it is found in @text. A search has a limit of steps: one that reaches it is
--- false, and a string that says so. Yields: no.
+-- Whether it is found in @text. A search has a limit of what it does, wherever in the text
+-- it begins: one that reaches it is false, and a string that says so. Yields: no.
 function regex:exec(text)
     args.object(self, regex_mt, 'exec')
     return c.match(self[1], args.text(text, 1, 'exec'), false)
