@@ -277,6 +277,7 @@ local function read_loop(self)
         if data then
             self.pinged = false
             feed(box, data)
+            fiber.sleep(0) -- there may be more at once, without end
         elseif data == false or is_dead(self) then
             break
         end

@@ -85,6 +85,25 @@ for name, frame in pairs({
     ph:kill()
     ph:close()
 end
+
+-- Frames of a WebSocket that are no messages: they are read by a fiber of ours.
+local websocket = require('http.websocket')
+local SWITCH = 'HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: upgrade\r\n'
+    .. 'Sec-WebSocket-Accept: ACCEPT\r\n\r\n'
+for name, flood in pairs({ pongs = { SWITCH, '\138\0' },
+    ['a message of nothing'] = { SWITCH .. '\2\0', '\0\0' } }) do
+    local ph, url = start(unpack(flood))
+    local ws, err = websocket.connect((url:gsub('^http', 'ws')))
+    tap.ok(ws, tostring(err))
+    local turns = 0
+    while turns < TURNS and ws:is_open() do
+        fiber.sleep(0.001)
+        turns = turns + 1
+    end
+    tap.is(turns, TURNS, name .. ': others have their turns')
+    ph:kill()
+    ph:close()
+end
 rig.done()
 tap.done()
 os.exit(0)
