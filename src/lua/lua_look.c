@@ -8,13 +8,17 @@
 #include "lua/lua_internal.h"
 #include "lua/lua_state.h"
 
+/* The thread may be taken off its processor in the midst of this. */
 void lua_look_note(struct lua_vm *vm, const void *ucontext)
 {
 	const struct lua_fiber *f = lua_fiber_of(vm->sched->current);
-	struct lua_busy *b = &vm->hook.busy;
+	unsigned next = atomic_load(&vm->hook.busy_version) + 1;
+	struct lua_busy *b = &vm->hook.busy[next % 2];
 	size_t n = strnlen(f->name, sizeof(b->name) - 1);
 
-	atomic_fetch_add(&vm->hook.busy_version, 1);
+	if (vm->hook.noting)
+		return; /* a tick's note, which was interrupted, says the same */
+	vm->hook.noting = 1;
 	lua_where_look(vm, ucontext, &b->where);
 	*b->stack = '\0';
 	if (b->where.kind == LUA_WHERE_C || b->where.kind == LUA_WHERE_MODULE)
@@ -25,7 +29,8 @@ void lua_look_note(struct lua_vm *vm, const void *ucontext)
 	b->fiber = f->base.id;
 	memcpy(b->name, f->name, n);
 	b->name[n] = '\0';
-	atomic_fetch_add(&vm->hook.busy_version, 1);
+	atomic_store(&vm->hook.busy_version, next);
+	vm->hook.noting = 0;
 }
 
 #if NEAP_LUAJIT_SYSTEM

@@ -51,9 +51,9 @@ void lua_preempt_look(const struct lua_vm *vm, struct lua_busy *ret)
 	for (int i = 0; i < TRIES; i++) {
 		unsigned before = atomic_load(version);
 
-		*ret = vm->hook.busy;
+		*ret = vm->hook.busy[before % 2];
 		atomic_thread_fence(memory_order_acquire);
-		if (before % 2 == 0 && atomic_load(version) == before)
+		if (atomic_load(version) == before)
 			return;
 	}
 	*ret = (struct lua_busy){ 0 }; /* written all the time */

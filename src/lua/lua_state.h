@@ -131,8 +131,11 @@ struct lua_vm {
 		int user_mask;
 		int user_count;
 		int user_left; /* instructions before its next call */
-		atomic_uint busy_version; /* of busy: odd while it is written */
-		struct lua_busy busy;
+		/* The one at busy_version % 2 was written last and is left
+		 * alone until the next one has been. */
+		atomic_uint busy_version;
+		struct lua_busy busy[2];
+		volatile sig_atomic_t noting; /* the other one is written */
 	} hook;
 	struct {
 		uint64_t told_ns; /* when the last one was logged; 0: none */
