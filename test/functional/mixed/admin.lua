@@ -42,6 +42,18 @@ core.register_service(kind .. '.asks', 'http', function(applet)
     applet:send(answer or tostring(err))
 end)
 
+core.register_service(kind .. '.waits', 'http', function()
+    fiber.name(kind .. '.waits')
+    fiber.sleep(3600)
+end)
+
+-- A server of the shared state's own.
+if kind == 's' then
+    httpd = require('http.server').new('127.0.0.1', 0)
+    httpd:route({ path = '/mine' }, function() return 'worker ' .. core.thread end)
+    httpd:start()
+end
+
 -- Until somebody writes to the pipe.
 ffi.cdef('int open(const char *, int); int close(int);')
 local function stuck_here(name)

@@ -27,9 +27,13 @@ local function eventually(what, f)
     is(false, true, 'in vain: ' .. what)
 end
 
-local c = admin.session(assert(raw.connect('admin.sock')))
-c.peer:send('prompt i\n')
-c:answer()
+local function connect()
+    local c = admin.session(assert(raw.connect('admin.sock')))
+    c.peer:send('prompt i\n')
+    c:answer()
+    return c
+end
+local c = connect()
 
 -- Which workers the rows are of, in their order.
 local function told(rows)
@@ -50,8 +54,6 @@ for _, name in ipairs({ 'show workers', 'show lua', 'show activity', 'show limit
     is(told(c:json(name .. ' worker 0')), '0', name .. ' of it')
     is(told(c:json(name .. ' worker 1')), '1', name .. ' of another')
 end
-is(told(c:json('show listeners')), all:sub(1, -3), 'it has no listeners')
-is(told(c:json('show listeners worker 0')), '', 'none of its own')
 like(c:ask('show fibers'), '\n +0 +%d+ sleeper +waiting ', 'text')
 like(c:ask('show lua worker 0'), '^worker: 0\nmemory: ', 'lines of text')
 like(c:ask('show workers worker 0 typed'), '^0%.0%.fibers%.0:MGSV:u64:', 'and typed')
@@ -137,6 +139,34 @@ is(seen['neap_process_pid'], true, 'of the process')
 local answer = client.get('http://a/asks', { unix_socket = 'web.sock' }).body
 like(answer, '^%[{"worker":1,"fibers".*{"worker":0,"fibers"', 'it asks for all')
 like(answer, '\n +1 +%d+ sleeper .*\n +0 +%d+ sleeper ', 'their fibers')
+
+-- Requests of a server that it has opened, and those that it serves for others.
+is(told(c:json('show listeners')), all, 'its listener')
+local address = row('show listeners', 0).address
+local second = connect()
+second.peer:send('trace request path /mine for 60s json\n')
+eventually('it is followed', function()
+    return c:ask('show cli sessions'):find('trace request')
+end)
+for _ = 1, 2 do -- the first has been told of when the second has an answer
+    is(client.get('http://' .. address .. '/mine').body, 'worker 0', 'it serves')
+end
+second.peer:send('\n')
+like(second:answer(), '"worker":0,"server":%d+,"connection":%d+,"request":%d+,.*"event":"done"',
+    'as told of any worker')
+second:close()
+is(c:json('show stat worker 0')[1].requests > 0, true, 'counted')
+
+local failed
+fiber.create(function() failed = client.get('http://a/waits', { unix_socket = 'web.sock' }) end)
+local serving
+eventually('it serves', function()
+    serving = row('show fibers', 0, 's.waits')
+    return serving
+end)
+c:ask(('kill fiber %d worker 0'):format(serving.id))
+eventually('whoever has called it fails', function() return failed end)
+is(failed.status, 500, 'with a failure')
 
 if ticks then
     eventually('a profile', function()
