@@ -186,27 +186,8 @@ local function end_completion(self)
     return true
 end
 
--- A connection that was made anew speaks what the one before did at its end.
-local function restore_language(self)
-    local wanted = self.wants_admin
-    self.wants_admin = nil
-    if wanted == nil or wanted == self.is_admin then
-        return true
-    end
-    local ok, err = send(self, '\\set language ' .. (wanted and 'admin' or 'lua'))
-    if not ok then
-        return nil, err
-    end
-    local answer, status, is_admin = read_answer(self)
-    self.is_admin = is_admin
-    return answer, status
-end
-
 local function exchange(self, text, show)
     local ok, err = end_completion(self)
-    if ok then
-        ok, err = restore_language(self)
-    end
     if ok then
         ok, err = send(self, text)
     end
@@ -229,7 +210,6 @@ function Client:ask(text, show)
     end
     local ok, err
     if not self.is_open then
-        self.wants_admin = self.is_admin
         ok, err = self:open()
         if not ok then
             return nil, err

@@ -135,41 +135,6 @@ send \x04
 exit 0
 END
 
-# What is interrupted costs the connection; the next line is of the language that was spoken.
-terminal connect lua.sock << 'END'
-expect lua.sock> 
-send \\set language admin\r
-expect - true
-expect lua.sock> 
-send wait 100s\r
-rest 150
-send \x03
-expect here and there
-expect lua.sock> 
-send show cli level\r
-expect admin\r
-expect lua.sock> 
-send lua\r
-expect lua.sock> 
-send \x04
-exit 0
-END
-terminal connect admin.sock << 'END'
-expect admin.sock> 
-send lua\r
-expect admin.sock> 
-send fiber = require('fiber') fiber.sleep(100)\r
-rest 150
-send \x03
-expect here and there
-expect admin.sock> 
-send 6 * 7\r
-expect - 42\r
-expect admin.sock> 
-send \x04
-exit 0
-END
-
 # A program that is busy: Tab is given up by Ctrl-C, and what it says late is no answer
 # to the next line.
 terminal connect lua.sock << 'END'
