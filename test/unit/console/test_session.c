@@ -576,8 +576,8 @@ static void test_complete(void **state)
 	assert_completed("require('fib", 9, " fiber'");
 	assert_completed("x = require \"fib", 13, " fiber\"");
 	assert_completed("\\se", 0,
-			 " \\set cut off \\set cut on \\set language admin"
-			 " \\set language lua"
+			 " \\set cut off \\set cut on \\set delimiter"
+			 " \\set language admin \\set language lua"
 			 " \\set output json \\set output lua"
 			 " \\set output table \\set output yaml");
 	assert_completed("zzzz", 0, "");
