@@ -62,12 +62,6 @@ static int l_log_error(lua_State *L)
 	return 0;
 }
 
-static int l_log_info(lua_State *L)
-{
-	log_info("%s", luaL_checkstring(L, 1));
-	return 0;
-}
-
 /* path_is(path, folder, [passed]) -> nil, or why it is none that can be read, or no
  * folder; @passed: it need not be read */
 static int l_path_is(lua_State *L)
@@ -150,7 +144,6 @@ static int open_half(lua_State *L)
 		{ "decode", lua_http_decode },
 		{ "failed", lua_wait_failed },
 		{ "log_error", l_log_error },
-		{ "log_info", l_log_info },
 		{ "path_is", l_path_is },
 		{ "is_user", l_is_user },
 		{ "is_group", l_is_group },

@@ -148,7 +148,7 @@ unsigned local_call_depth(const struct worker *w)
 	return c->depth;
 }
 
-/* It waits: the call outlives this. Throws: out of memory; then it is cancelled. */
+/* It waits: the call outlives this. Throws: out of memory; then it is left to itself. */
 static int push_call(lua_State *L, struct lua_fiber *f, unsigned depth)
 {
 	struct local_call *c;

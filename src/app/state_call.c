@@ -44,7 +44,8 @@ static void ref(struct state_call *c)
 	atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
 }
 
-struct state_call *state_call_served(struct worker *w)
+/* The call that the running fiber of @a w serves, or NULL. */
+static struct state_call *served(struct worker *w)
 {
 	struct fiber *self = w->sched.current;
 	struct lua_fiber *f = self == NULL ? NULL : lua_fiber_of(self);
@@ -54,7 +55,7 @@ struct state_call *state_call_served(struct worker *w)
 
 unsigned state_call_depth(struct worker *w, const struct handler *h)
 {
-	const struct state_call *outer = state_call_served(w);
+	const struct state_call *outer = served(w);
 	unsigned depth =
 		1 + (outer != NULL ? outer->depth : local_call_depth(w));
 
@@ -366,7 +367,7 @@ void state_calls_end(struct worker *w)
 
 int l_state_call_finish(lua_State *L)
 {
-	struct state_call *c = state_call_served(worker_of(L));
+	struct state_call *c = served(worker_of(L));
 
 	if (c == NULL)
 		return lua_error_usage(L, "no call is served here");

@@ -94,9 +94,6 @@ void state_call_free(struct state_call *c);
  */
 unsigned state_call_depth(struct worker *w, const struct handler *h);
 
-/** The call that the running fiber of @a w serves, or NULL. */
-struct state_call *state_call_served(struct worker *w);
-
 /** @a f is about to be abandoned: a call that it serves, if any, fails. */
 void state_call_abandon(struct lua_fiber *f);
 

@@ -445,6 +445,8 @@ static void take_over(struct generation *g)
 		notify_say("READY=1\nSTATUS=serving");
 		return;
 	}
+	if (self.how->on_reload != NULL)
+		self.how->on_reload(g->plan, before->plan);
 	self.before = before;
 	uv_timer_start(&self.close, on_close_late, CLOSE_MS, 0);
 	ask_end(before);

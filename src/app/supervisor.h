@@ -27,6 +27,8 @@ struct supervisor {
 	/** Read the configuration. NULL with diag set: told by who called. */
 	struct plan *(*make)(void *arg);
 	void (*free)(struct plan *plan);
+	/** On the main thread: @a plan serves in the place of @a before. */
+	void (*on_reload)(const struct plan *plan, const struct plan *before);
 	/** On the generation's thread: its end, what upper layers have opened in
 	 * it must go. */
 	void (*on_end)(struct app *app);

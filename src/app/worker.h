@@ -2,7 +2,7 @@
  * A worker: a thread with a loop, a scheduler and a Lua state of its own, that
  * runs the script from its start to the application's end. Fibers, timers and
  * sockets stay with their worker. All workers are made and ended by the same
- * code; worker 1 is the main thread.
+ * code; without a configuration worker 1 is the main thread.
  *
  *	worker_create -> worker_run -> worker_destroy
  */

@@ -106,14 +106,15 @@ static void put_failure(struct admin_run *run, const char *why)
 	put(run, "\n", 1);
 }
 
-bool admin_run_is_full(const struct admin_run *run)
+/* Is there enough to be handed on before more comes? */
+static bool is_full(const struct admin_run *run)
 {
 	return run->out.size >= OUT_ROOM;
 }
 
 bool admin_put(struct admin_run *run, const char *text, size_t size)
 {
-	if (admin_run_is_full(run) ||
+	if (is_full(run) ||
 	    (run->out.size > 0 && run->out.size + size > OUT_ROOM))
 		return false;
 	return put(run, text, size) == 0;
@@ -195,7 +196,7 @@ static enum admin_step write_rows(struct admin_run *run)
 		run->prepared = true;
 		step = ADMIN_MORE;
 	}
-	while (step == ADMIN_MORE && !admin_run_is_full(run))
+	while (step == ADMIN_MORE && !is_full(run))
 		step = write_row(run);
 	if (step != ADMIN_DONE)
 		return step;

@@ -5,8 +5,7 @@
  *
  *	admin_run_begin -> admin_run_step, again and again -> (it has ended)
  *
- * Whatever ends it, admin_run_end() comes: what follows has command == NULL, and the
- * context released.
+ * Whatever ends it, what follows has command == NULL, and the context released.
  */
 #pragma once
 
@@ -81,9 +80,6 @@ void admin_run_refuse(struct admin_run *run, const char *why);
 
 /** Call go_on() in the next turn of the loop. */
 void admin_run_later(struct admin_run *run);
-
-/** Is there enough to be handed on before more comes? */
-bool admin_run_is_full(const struct admin_run *run);
 
 /** How many commands of this process have begun and are not released; 0 at its end. */
 int admin_run_held(void);

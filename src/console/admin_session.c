@@ -520,8 +520,3 @@ void admin_session_look(const struct admin_session *a,
 		.since_ns = a->since_ns,
 	};
 }
-
-const char *admin_session_line(const struct admin_session *a)
-{
-	return a->shown.data != NULL ? a->shown.data : "";
-}

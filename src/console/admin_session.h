@@ -107,6 +107,3 @@ struct admin_session_info {
 };
 void admin_session_look(const struct admin_session *a,
 			struct admin_session_info *ret);
-
-/** The whole line that runs, for logs. */
-const char *admin_session_line(const struct admin_session *a);

@@ -6,7 +6,7 @@
 
 #include <lua.h>
 
-/** register_command(words, f, {level=, help=, payload=, usage=}): the C half. Throws:
+/** register_command(words, f, {level=, help=, payload=}): the C half. Throws:
  * misuse, out of memory. */
 int l_console_register_command(lua_State *L);
 

@@ -18,8 +18,6 @@ struct tls_context;
 struct worker;
 
 enum {
-	REMOTE_CONNECTIONS = 100, /* at once, if nothing else is said */
-	REMOTE_CONNECTIONS_MAX = 10000,
 	REMOTE_PASSWORD_MIN = 8, /* bytes */
 	REMOTE_PASSWORD_MAX = 256,
 };
@@ -63,12 +61,12 @@ struct remote_info {
 	unsigned connections, connections_max, strangers;
 };
 
-/** The first of the process whose id is above @a above, which are in their order. False:
+/** The first of this thread whose id is above @a above, which are in their order. False:
  * there is none. */
 bool remote_look(uint64_t above, struct remote_info *ret);
 
 /** Told once when @a r is about to go, whoever closed it. */
 void remote_set_on_close(struct remote *r, void (*fn)(void *arg), void *arg);
 
-/** Close all of the process. */
+/** Close all of this thread. */
 void remote_close_all(void);

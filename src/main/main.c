@@ -30,6 +30,7 @@
 #include "main/leaks.h"
 #include "main/module_command.h"
 #include "main/options.h"
+#include "main/process.h"
 #include "main/reload_command.h"
 #include "main/script_files.h"
 #include "main/serve.h"
@@ -98,15 +99,6 @@ static int check_workers(const struct options *o, char **argv,
 	return -1;
 }
 
-/* A check leaves the log's file alone. */
-static int start_log(const struct settings *s, bool checks)
-{
-	log_set_level(log_level_parse(settings_text(s, SETTING_LOG_LEVEL)));
-	if (strcmp(settings_text(s, SETTING_LOG_FORMAT), "json") == 0)
-		log_set_format(LOG_JSON);
-	return log_open(checks ? NULL : settings_text(s, SETTING_LOG_FILE));
-}
-
 static bool reader_is_gone(int fd)
 {
 	struct pollfd p = { .fd = fd };
@@ -155,15 +147,6 @@ static struct app_step *steps_of(const struct options *o, int *ret_count)
 			(struct app_step){ kinds[kind], o->steps[i].text };
 	}
 	return steps;
-}
-
-static void limit_pool(const struct settings *settings)
-{
-	struct pool_limits limits = pool_get_limits();
-
-	limits.threads = settings_number(settings, SETTING_OFFLOAD_THREADS);
-	limits.queue = settings_number(settings, SETTING_OFFLOAD_QUEUE);
-	pool_set_limits(&limits);
 }
 
 static void on_work_stuck(const char *what, void *arg)
@@ -316,7 +299,6 @@ static int serve(const struct options *o, int argc, char **argv,
 		return fail(1);
 	}
 	notify_start();
-	limit_pool(settings);
 	leaks_note(&leaks);
 	repl_set_locale();
 	code = serve_run(&s, &left_behind, &handles);
@@ -370,7 +352,6 @@ static int run(const struct options *o, int argc, char **argv,
 		code = fail(EXIT_USAGE);
 		goto out;
 	}
-	limit_pool(settings);
 	leaks_note(&leaks);
 	if (settings_number(settings, SETTING_WORKERS) > 1)
 		repl_set_locale();
@@ -427,7 +408,8 @@ static int start(const struct options *o, int argc, char **argv,
 
 	if (check_workers(o, argv, settings) != 0)
 		return fail(EXIT_USAGE);
-	if (check_descriptors() != 0 || start_log(settings, checks) != 0)
+	if (check_descriptors() != 0 ||
+	    process_configure(settings, checks) != 0)
 		return fail(1);
 	if (!checks && o->reload == 0 && o->connect == 0 &&
 	    inherit_read_given() != 0)

@@ -12,6 +12,7 @@
 #include "console/lua_command.h"
 #include "console/remote.h"
 #include "main/options.h"
+#include "main/process.h"
 #include "main/script_files.h"
 
 struct made_plan {
@@ -77,6 +78,11 @@ fail : {
 }
 }
 
+static void on_reload(const struct plan *plan, const struct plan *before)
+{
+	process_reconfigure(&plan->settings, &before->settings);
+}
+
 /* On the generation's thread. */
 static void on_end(struct app *app)
 {
@@ -91,6 +97,7 @@ int serve_run(const struct serve *s, bool *ret_left_behind, int *ret_handles)
 		.modules = s->modules,
 		.make = make,
 		.free = destroy,
+		.on_reload = on_reload,
 		.on_end = on_end,
 		.on_quit = dump_begin,
 		.arg = (void *)s,

@@ -59,7 +59,7 @@ static struct remote *listen_there(void)
 	struct remote_options o = {
 		.path = address.sun_path,
 		.mode = 0600,
-		.connections = REMOTE_CONNECTIONS,
+		.connections = 100,
 	};
 
 	return remote_listen(&worker, &o);
