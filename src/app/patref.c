@@ -6,7 +6,7 @@
  *
  * Two locks: `writers` is held by whoever changes anything, however long it takes;
  * the read lock is taken by him only for the moment in which what readers see changes.
- * Lock order: registry, writers, read lock.
+ * Lock order: openers, registry, writers, read lock.
  */
 #include "app/patref.h"
 
@@ -34,6 +34,7 @@ struct patref {
 };
 
 static char *folder; /* of files; NULL: not set */
+static pthread_mutex_t openers = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static struct patref *patrefs;
 static patref_watch_f on_change;
@@ -57,6 +58,12 @@ static struct patref_gen *swap(struct patref *r, struct patref_gen *gen)
 	r->now = gen;
 	read_lock_go_on(&r->readers);
 	return old;
+}
+
+/* Neither committed nor given up, by whoever has it, too. */
+static bool is_prepared(const struct patref_gen *gen)
+{
+	return !list_empty(&gen->link);
 }
 
 /* It is not prepared any more. */
@@ -109,18 +116,10 @@ static struct patref *patref_new(const char *name, bool is_map)
 	return r;
 }
 
-/* With the registry's lock. */
-static struct patref *open_new(const char *name, bool is_map)
+static struct patref *read_new(const char *name, bool is_map)
 {
 	struct patref *r;
 
-	if (HASH_COUNT(patrefs) >= PATREFS_MAX) {
-		diag_set(
-			ClientError,
-			"there are %d maps and ACLs already, which is the most",
-			PATREFS_MAX);
-		return NULL;
-	}
 	if (strlen(name) > PATREF_NAME_MAX || *name == '\0') {
 		diag_set(IllegalParams,
 			 "the name of a map or ACL has 1 to %d bytes",
@@ -128,39 +127,70 @@ static struct patref *open_new(const char *name, bool is_map)
 		return NULL;
 	}
 	r = patref_new(name, is_map);
-	if (r == NULL)
-		return NULL;
-	if (patref__read_file(r, r->now) != 0)
-		goto fail;
-	r->id = HASH_COUNT(patrefs) + 1; /* none goes before all do */
-	HASH_ADD_STR(patrefs, name, r);
-	if (r->hh.tbl != NULL)
+	if (r == NULL || patref__read_file(r, r->now) == 0)
 		return r;
-	diag_set_oom(sizeof *r, "a map or ACL");
-fail:
 	patref_free(r);
 	return NULL;
 }
 
-int patref_open(const char *name, bool is_map, struct patref **ret)
+/* Nobody else does. */
+static int enter(struct patref *r)
+{
+	int rc = -1;
+
+	pthread_mutex_lock(&registry);
+	if (HASH_COUNT(patrefs) >= PATREFS_MAX) {
+		diag_set(
+			ClientError,
+			"there are %d maps and ACLs already, which is the most",
+			PATREFS_MAX);
+	} else {
+		r->id = HASH_COUNT(patrefs) + 1; /* none goes before all do */
+		HASH_ADD_STR(patrefs, name, r);
+		if (r->hh.tbl != NULL)
+			rc = 0;
+		else
+			diag_set_oom(sizeof *r, "a map or ACL");
+	}
+	pthread_mutex_unlock(&registry);
+	return rc;
+}
+
+/* Those who open new ones wait for each other, as it is most often the same file: it is
+ * read once. Nobody else waits for that. */
+static struct patref *open_new(const char *name, bool is_map)
 {
 	struct patref *r;
 
-	pthread_mutex_lock(&registry);
+	pthread_mutex_lock(&openers);
 	if (patref_hash_key.k0 == 0 && patref_hash_key.k1 == 0)
 		patref_hash_key = siphash_random_key();
-	HASH_FIND_STR(patrefs, name, r);
+	r = patref_find(name);
 	if (r == NULL) {
+		r = read_new(name, is_map);
+		if (r != NULL && enter(r) != 0) {
+			patref_free(r);
+			r = NULL;
+		}
+	}
+	pthread_mutex_unlock(&openers);
+	return r;
+}
+
+int patref_open(const char *name, bool is_map, struct patref **ret)
+{
+	struct patref *r = patref_find(name);
+
+	if (r == NULL)
 		r = open_new(name, is_map);
-	} else if (r->is_map != is_map) {
+	if (r == NULL)
+		return -1;
+	if (r->is_map != is_map) {
 		diag_set(ClientError, "'%s' is %s already, and cannot be %s",
 			 name, r->is_map ? "a map" : "an ACL",
 			 is_map ? "a map" : "an ACL");
-		r = NULL;
-	}
-	pthread_mutex_unlock(&registry);
-	if (r == NULL)
 		return -1;
+	}
 	*ret = r;
 	return 0;
 }
@@ -379,6 +409,12 @@ static int fail_gone(const struct patref *r)
 	return -1;
 }
 
+/* What is there for all is always there. */
+static bool is_gone(const struct patref_gen *gen)
+{
+	return gen != NULL && !is_prepared(gen);
+}
+
 static int check_entry(const struct patref *r, size_t size, size_t value_size)
 {
 	if (size <= PATREF_KEY_MAX && value_size <= PATREF_VALUE_MAX)
@@ -509,7 +545,7 @@ int patref_add(struct patref *r, struct patref_gen *gen, const char *key,
 	lock(r);
 	to = gen == NULL ? r->now : gen;
 	e = patref_gen_find(to, key, size);
-	if (to->gone)
+	if (is_gone(gen))
 		rc = fail_gone(r);
 	else if (e != NULL)
 		rc = fail_key(r, key, size, "is there already");
@@ -531,7 +567,7 @@ int patref_set(struct patref *r, struct patref_gen *gen, const char *key,
 	lock(r);
 	to = gen == NULL ? r->now : gen;
 	e = patref_gen_find(to, key, size);
-	if (to->gone) {
+	if (is_gone(gen)) {
 		rc = fail_gone(r);
 	} else if (e != NULL) {
 		rc = set(r, to, e, value, value_size);
@@ -554,7 +590,7 @@ int patref_del(struct patref *r, struct patref_gen *gen, const char *key,
 	lock(r);
 	from = gen == NULL ? r->now : gen;
 	e = patref_gen_find(from, key, size);
-	if (from->gone) {
+	if (is_gone(gen)) {
 		rc = fail_gone(r);
 	} else if (e == NULL) {
 		rc = fail_key(r, key, size, "is not there");
@@ -571,21 +607,20 @@ int patref_purge(struct patref *r, struct patref_gen *gen,
 		 struct patref_gen **ret_old)
 {
 	struct patref_gen *empty;
-	int rc = 0;
+	int rc = -1;
 
 	*ret_old = NULL;
 	lock(r);
-	if (gen != NULL && gen->gone) {
-		rc = fail_gone(r);
-	} else if (gen != NULL) {
-		patref_gen_clear(gen);
-		rc = patref_gen_build(r->name, gen, r->now);
-	} else {
-		empty = patref_gen_like(r->name, r->now);
-		if (empty == NULL)
-			rc = -1;
-		else
+	if (is_gone(gen)) {
+		fail_gone(r);
+	} else if ((empty = patref_gen_like(r->name, r->now)) != NULL) {
+		rc = 0;
+		if (gen == NULL) {
 			*ret_old = swap(r, empty);
+		} else {
+			patref_gen_exchange(gen, empty);
+			*ret_old = empty;
+		}
 	}
 	return end_change(r, gen, rc, PATREF_CLEAR);
 }
@@ -649,8 +684,23 @@ struct patref_gen *patref_version(struct patref *r, uint64_t version)
 	return found;
 }
 
+/* What is in it goes with @a old. */
+static void empty_into(struct patref_gen *gen, struct patref_gen *old)
+{
+	struct patref_gen *rest = patref_gen_new();
+
+	if (rest == NULL) {
+		diag_clear();
+		patref_gen_clear(gen);
+		return;
+	}
+	patref_gen_exchange(gen, rest);
+	rest->rest = old->rest;
+	old->rest = rest;
+}
+
 /* The references of those who wait to commit them stay. */
-static void prune(struct patref *r, uint64_t before)
+static void prune(struct patref *r, uint64_t before, struct patref_gen *old)
 {
 	list_foreach_safe(link, next, &r->pending) {
 		struct patref_gen *gen =
@@ -658,8 +708,7 @@ static void prune(struct patref *r, uint64_t before)
 
 		if (gen->id >= before)
 			continue;
-		gen->gone = true;
-		patref_gen_clear(gen);
+		empty_into(gen, old);
 		forget(r, gen);
 	}
 }
@@ -670,7 +719,7 @@ int patref_commit(struct patref *r, struct patref_gen *gen,
 	int rc;
 
 	lock(r);
-	if (gen->gone) {
+	if (is_gone(gen)) {
 		rc = fail_gone(r);
 	} else {
 		rc = patref_gen_build(r->name, gen, r->now);
@@ -678,7 +727,7 @@ int patref_commit(struct patref *r, struct patref_gen *gen,
 			__atomic_fetch_add(&gen->refs, 1, __ATOMIC_RELAXED);
 			forget(r, gen);
 			*ret_old = swap(r, gen);
-			prune(r, gen->id);
+			prune(r, gen->id, *ret_old);
 		}
 	}
 	return end_change(r, NULL, rc, PATREF_COMMIT);
@@ -689,7 +738,7 @@ bool patref_is_gone(struct patref *r, const struct patref_gen *gen)
 	bool gone;
 
 	lock(r);
-	gone = gen->gone;
+	gone = is_gone(gen);
 	unlock(r);
 	return gone;
 }
@@ -697,10 +746,8 @@ bool patref_is_gone(struct patref *r, const struct patref_gen *gen)
 void patref_give_up(struct patref *r, struct patref_gen *gen)
 {
 	lock(r);
-	if (!gen->gone && gen != r->now && !list_empty(&gen->link)) {
-		gen->gone = true;
+	if (is_prepared(gen))
 		forget(r, gen);
-	}
 	unlock(r);
 }
 
@@ -718,7 +765,7 @@ int patref_reload(struct patref *r, struct patref_gen **ret_old)
 		if (rc == 0) {
 			gen->id = ++r->next_id;
 			*ret_old = swap(r, gen);
-			prune(r, gen->id);
+			prune(r, gen->id, *ret_old);
 		}
 		end_change(r, NULL, rc, PATREF_COMMIT);
 	}
@@ -784,15 +831,15 @@ int patref_cursor_next(struct patref_cursor *c, unsigned max, struct buf *out)
 	return n;
 }
 
-void patref_cursor_close(struct patref_cursor *c)
+struct patref_gen *patref_cursor_close(struct patref_cursor *c)
 {
 	struct patref_gen *gen = c->gen;
 
 	if (gen == NULL)
-		return;
+		return NULL;
 	lock(c->ref);
 	list_del(&c->link);
 	c->gen = NULL;
 	unlock(c->ref);
-	patref_gen_unref(gen);
+	return gen;
 }

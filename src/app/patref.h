@@ -124,7 +124,7 @@ struct patref_gen *patref_prepare(struct patref *r);
 int patref_commit(struct patref *r, struct patref_gen *gen,
 		  struct patref_gen **ret_old);
 
-/** It cannot be committed any more. */
+/** It was committed, is given up, or a newer one was committed. */
 bool patref_is_gone(struct patref *r, const struct patref_gen *gen);
 
 /** As patref_prepare(), for all who know its number, *ret_version; the table holds it
@@ -141,9 +141,10 @@ void patref_give_up(struct patref *r, struct patref_gen *gen);
 /** Read the file once more. As patref_commit(). */
 int patref_reload(struct patref *r, struct patref_gen **ret_old);
 
-/** One reference less; the last one frees what is in it, which takes time when that is
- * much: patref_gen_size() entries. NULL is fine. */
+/** One reference less; the last one frees what is in it and goes with it, which takes
+ * time when that is much: patref_gen_weight() entries. NULL is fine, and has none. */
 void patref_gen_unref(struct patref_gen *gen);
+unsigned patref_gen_weight(const struct patref_gen *gen);
 unsigned patref_gen_size(const struct patref_gen *gen);
 
 /** How many keys there are. */
@@ -164,7 +165,8 @@ void patref_cursor_open(struct patref_cursor *c, struct patref *r,
 /** Append up to @a max pairs to @a out, each as two sizes (uint32_t) and the bytes of
  * key and value. Returns how many; 0: the end; -1: no memory, diag set. */
 int patref_cursor_next(struct patref_cursor *c, unsigned max, struct buf *out);
-void patref_cursor_close(struct patref_cursor *c);
+/** Returns a reference, which is the caller's; NULL: it is closed. */
+struct patref_gen *patref_cursor_close(struct patref_cursor *c);
 
 /** Told of each change of a table that is watched, on the thread that made it, with no
  * lock held. */

@@ -39,7 +39,7 @@ void patref_drop(struct loop *loop, struct patref_gen *gen)
 {
 	struct drop_job *d = NULL;
 
-	if (gen != NULL && patref_gen_size(gen) > FREE_HERE)
+	if (patref_gen_weight(gen) > FREE_HERE)
 		d = mem_zalloc(sizeof *d);
 	if (d != NULL) {
 		d->job.run = run_drop;

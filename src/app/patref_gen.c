@@ -173,13 +173,18 @@ static void index_free(struct pattern_index *x)
 	mem_free(x);
 }
 
+static void end_cursors(struct patref_gen *gen)
+{
+	list_foreach(c, &gen->cursors)
+		list_entry(c, struct patref_cursor, link)->at = &gen->order;
+}
+
 /* All entries and indexes go. */
 void patref_gen_clear(struct patref_gen *gen)
 {
 	struct list *link;
 
-	list_foreach(c, &gen->cursors)
-		list_entry(c, struct patref_cursor, link)->at = &gen->order;
+	end_cursors(gen);
 	for (unsigned n = 0; n < PATREF_INDEXES; n++) {
 		index_free(gen->indexes[n]);
 		gen->indexes[n] = NULL;
@@ -190,18 +195,49 @@ void patref_gen_clear(struct patref_gen *gen)
 	gen->bytes = 0;
 }
 
+void patref_gen_exchange(struct patref_gen *a, struct patref_gen *b)
+{
+	struct list order;
+	struct patref_gen was = *a;
+
+	end_cursors(a);
+	end_cursors(b);
+	list_init(&order);
+	list_splice_tail(&order, &a->order);
+	list_splice_tail(&a->order, &b->order);
+	list_splice_tail(&b->order, &order);
+	a->entries = b->entries;
+	b->entries = was.entries;
+	a->bytes = b->bytes;
+	b->bytes = was.bytes;
+	memcpy(a->indexes, b->indexes, sizeof a->indexes);
+	memcpy(b->indexes, was.indexes, sizeof b->indexes);
+}
+
 void patref_gen_unref(struct patref_gen *gen)
 {
-	if (gen == NULL ||
-	    __atomic_sub_fetch(&gen->refs, 1, __ATOMIC_ACQ_REL) != 0)
-		return;
-	patref_gen_clear(gen);
-	mem_free(gen);
+	while (gen != NULL &&
+	       __atomic_sub_fetch(&gen->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+		struct patref_gen *rest = gen->rest;
+
+		patref_gen_clear(gen);
+		mem_free(gen);
+		gen = rest;
+	}
 }
 
 unsigned patref_gen_size(const struct patref_gen *gen)
 {
 	return HASH_COUNT(gen->entries);
+}
+
+unsigned patref_gen_weight(const struct patref_gen *gen)
+{
+	unsigned n = 0;
+
+	for (; gen != NULL; gen = gen->rest)
+		n += patref_gen_size(gen);
+	return n;
 }
 
 static struct pattern_index *index_new(unsigned n)

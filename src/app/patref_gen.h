@@ -56,9 +56,9 @@ struct patref_gen {
 	size_t bytes;
 	struct pattern_index *indexes[PATREF_INDEXES]; /* NULL: not in use */
 	struct list cursors;
-	struct list link; /* in those that are prepared */
-	bool gone;        /* prepared, and not wanted any more */
-	bool open;        /* prepared for all: the list has a reference */
+	struct list link; /* in those that are prepared; empty: it is not */
+	struct patref_gen *rest; /* goes with it; NULL: nothing does */
+	bool open; /* prepared for all: the list has a reference */
 };
 
 static inline unsigned patref_index_number(enum pattern_method method,
@@ -72,6 +72,10 @@ struct patref_gen *patref_gen_new(void);
 
 /** All entries and indexes go. */
 void patref_gen_clear(struct patref_gen *gen);
+
+/** What is in the one is in the other, but for walks: they are at their end. Nobody sees
+ * either. */
+void patref_gen_exchange(struct patref_gen *a, struct patref_gen *b);
 
 /** An empty one with the indexes that @a like has. NULL with diag set. */
 struct patref_gen *patref_gen_like(const char *name,

@@ -277,7 +277,7 @@ static int l_commit(lua_State *L)
 	rc = patref_commit(t->ref, gen, &old);
 	if (rc == 0 || patref_is_gone(t->ref, gen)) {
 		t->prepared = NULL;
-		patref_gen_unref(gen);
+		drop(L, gen);
 	}
 	if (rc == 0)
 		drop(L, old);
@@ -298,13 +298,8 @@ static int l_reload(lua_State *L)
 static int l_table_gc(lua_State *L)
 {
 	struct table *t = check_table(L);
-	struct patref_gen *gen = t->prepared;
 
-	t->prepared = NULL;
-	if (gen != NULL) {
-		patref_give_up(t->ref, gen);
-		patref_gen_unref(gen);
-	}
+	give_up(L, t);
 	buf_destroy(&t->text);
 	return 0;
 }
@@ -337,7 +332,7 @@ static int l_next(lua_State *L)
 	if (n < 0)
 		return lua_error_throw(L);
 	if (n == 0) {
-		patref_cursor_close(&c->walk);
+		drop(L, patref_cursor_close(&c->walk));
 		buf_destroy(&c->pairs);
 		return 0;
 	}
@@ -365,7 +360,7 @@ static int l_cursor_gc(lua_State *L)
 {
 	struct cursor *c = luaL_checkudata(L, 1, cursor_class);
 
-	patref_cursor_close(&c->walk);
+	drop(L, patref_cursor_close(&c->walk));
 	buf_destroy(&c->pairs);
 	return 0;
 }

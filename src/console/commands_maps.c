@@ -240,7 +240,7 @@ static void end_walk(struct admin_run *run)
 {
 	struct walk *w = admin_context(run);
 
-	patref_cursor_close(&w->cursor);
+	drop(run, patref_cursor_close(&w->cursor));
 	buf_destroy(&w->pairs);
 	buf_destroy(&w->key);
 	buf_destroy(&w->value);
