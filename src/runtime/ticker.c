@@ -20,7 +20,8 @@
 enum {
 	BACKOFF_MIN_NS = 50000,
 	BACKOFF_MAX_NS = 200000,
-	IDLE_MAX = 2, /* ticks */
+	TICK_APART_MAX_NS = 1000000, /* because of what a tick takes */
+	IDLE_MAX = 2,                /* ticks */
 };
 
 /* The timer of this thread. A signal that comes late finds NULL. */
@@ -236,14 +237,26 @@ static void tick(struct ticker *t, const void *ucontext)
 	end_turn(t, ucontext);
 }
 
+/* What was interrupted gets on: where a slice is very short, or the machine very busy, a
+ * tick may take longer than the time to the next one. */
+static void leave_time(struct ticker *t)
+{
+	uint64_t spent = clock_ns(CLOCK_MONOTONIC) - t->seen;
+
+	if (t->ticking && t->period != 0 && spent > t->period / 2)
+		set_timer(t, least(4 * spent, TICK_APART_MAX_NS));
+}
+
 static void on_signal(int signo, siginfo_t *info, void *ucontext)
 {
 	int saved = errno;
 
 	(void)signo;
 	(void)info;
-	if (ticker_self != NULL && !ticker_self->busy)
+	if (ticker_self != NULL && !ticker_self->busy) {
 		tick(ticker_self, ucontext);
+		leave_time(ticker_self);
+	}
 	errno = saved;
 }
 
