@@ -4,7 +4,6 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#include "app/patref.h"
 #include "app/worker.h"
 #include "config/config.h"
 #include "lua/lua_call.h"
@@ -32,8 +31,6 @@ void configure_process(const struct config *config)
 			closed |= 1u << i;
 	}
 	lua_libraries_close(closed);
-	if (config != NULL)
-		patrefs_set_folder(config_folder(config));
 }
 
 static uint64_t nanoseconds(const struct config_node *map, const char *name)

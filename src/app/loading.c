@@ -194,6 +194,8 @@ static int serve(struct worker *w)
 		return -1;
 	if (meet(w, APP_PHASE_SERVING) != 0)
 		return -1;
+	if (w->id == 1 && run_step(w, "serving", &no_files) != 0)
+		return -1;
 	if (w->id == 1 && w->app->on_serving != NULL)
 		w->app->on_serving(w->app);
 	return 0;

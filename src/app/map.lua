@@ -101,17 +101,31 @@ function M.converter(kind, file, default)
     end
 end
 
--- reload_all() -> array of texts: read all files of maps and ACLs again. Those with an
--- error stay as they are, and it is told.
-function M.reload_all()
-    local errors = {}
+-- read_all() -> what install_all() wants, array of texts: read all files of maps and ACLs
+-- again. Those with an error stay as they are, and it is told.
+function M.read_all()
+    local boxes, errors = {}, {}
     for _, name in ipairs(c.names()) do
         if not name:find('^virt@') then
             local box = c.find(name)
-            local ok, err = c.reload(box)
-            if not ok then
+            local ok, err = c.read(box)
+            if ok then
+                boxes[#boxes + 1] = box
+            else
                 errors[#errors + 1] = err
             end
+        end
+    end
+    return boxes, errors
+end
+
+-- install_all(boxes) -> array of texts: what was read is there for all.
+function M.install_all(boxes)
+    local errors = {}
+    for _, box in ipairs(boxes) do
+        local ok, err = c.install(box)
+        if not ok then
+            errors[#errors + 1] = err
         end
     end
     return errors
@@ -269,7 +283,12 @@ end
 --- patref:reload() -> true | nil, string
 -- Read its file again and replace the table; on an error it stays. Yields: no.
 function patref:reload()
-    return c.reload(check(self, 'reload'))
+    local box = check(self, 'reload')
+    local ok, err = c.read(box)
+    if not ok then
+        return nil, err
+    end
+    return c.install(box)
 end
 
 --- patref:purge() -> true | nil, string

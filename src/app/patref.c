@@ -33,7 +33,6 @@ struct patref {
 	char name[];
 };
 
-static char *folder; /* of files; NULL: not set */
 static pthread_mutex_t openers = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static struct patref *patrefs;
@@ -116,7 +115,8 @@ static struct patref *patref_new(const char *name, bool is_map)
 	return r;
 }
 
-static struct patref *read_new(const char *name, bool is_map)
+static struct patref *read_new(const char *name, bool is_map,
+			       const char *folder)
 {
 	struct patref *r;
 
@@ -127,7 +127,7 @@ static struct patref *read_new(const char *name, bool is_map)
 		return NULL;
 	}
 	r = patref_new(name, is_map);
-	if (r == NULL || patref__read_file(r, r->now) == 0)
+	if (r == NULL || patref__read_file(r, r->now, folder) == 0)
 		return r;
 	patref_free(r);
 	return NULL;
@@ -158,7 +158,8 @@ static int enter(struct patref *r)
 
 /* Those who open new ones wait for each other, as it is most often the same file: it is
  * read once. Nobody else waits for that. */
-static struct patref *open_new(const char *name, bool is_map)
+static struct patref *open_new(const char *name, bool is_map,
+			       const char *folder)
 {
 	struct patref *r;
 
@@ -167,7 +168,7 @@ static struct patref *open_new(const char *name, bool is_map)
 		patref_hash_key = siphash_random_key();
 	r = patref_find(name);
 	if (r == NULL) {
-		r = read_new(name, is_map);
+		r = read_new(name, is_map, folder);
 		if (r != NULL && enter(r) != 0) {
 			patref_free(r);
 			r = NULL;
@@ -177,12 +178,13 @@ static struct patref *open_new(const char *name, bool is_map)
 	return r;
 }
 
-int patref_open(const char *name, bool is_map, struct patref **ret)
+int patref_open(const char *name, bool is_map, const char *folder,
+		struct patref **ret)
 {
 	struct patref *r = patref_find(name);
 
 	if (r == NULL)
-		r = open_new(name, is_map);
+		r = open_new(name, is_map, folder);
 	if (r == NULL)
 		return -1;
 	if (r->is_map != is_map) {
@@ -258,27 +260,11 @@ void patref_look(struct patref *r, struct patref_look *ret)
 	unlock(r);
 }
 
-/* A reload comes with the same. */
-void patrefs_set_folder(const char *path)
-{
-	pthread_mutex_lock(&registry);
-	if (folder == NULL && path != NULL)
-		__atomic_store_n(&folder, mem_strdup(path), __ATOMIC_RELEASE);
-	pthread_mutex_unlock(&registry);
-}
-
-const char *patrefs_folder(void)
-{
-	return __atomic_load_n(&folder, __ATOMIC_ACQUIRE);
-}
-
 void patrefs_end(void)
 {
 	struct patref *r, *next;
 
 	pthread_mutex_lock(&registry);
-	mem_free(folder);
-	folder = NULL;
 	HASH_ITER(hh, patrefs, r, next) {
 		HASH_DEL(patrefs, r);
 		patref_free(r);
@@ -751,27 +737,41 @@ void patref_give_up(struct patref *r, struct patref_gen *gen)
 	unlock(r);
 }
 
-int patref_reload(struct patref *r, struct patref_gen **ret_old)
+struct patref_gen *patref_read(struct patref *r, const char *folder)
 {
 	struct patref_gen *gen = patref_gen_new();
 	int rc;
 
 	if (gen == NULL)
-		return -1;
-	rc = patref__read_file(r, gen);
+		return NULL;
+	rc = patref__read_file(r, gen, folder);
 	if (rc == 0) {
 		lock(r);
 		rc = patref_gen_build(r->name, gen, r->now);
-		if (rc == 0) {
-			gen->id = ++r->next_id;
-			*ret_old = swap(r, gen);
-			prune(r, gen->id, *ret_old);
-		}
-		end_change(r, NULL, rc, PATREF_COMMIT);
+		unlock(r);
 	}
-	if (rc != 0)
-		patref_gen_unref(gen);
-	return rc;
+	if (rc == 0)
+		return gen;
+	patref_gen_unref(gen);
+	return NULL;
+}
+
+int patref_install(struct patref *r, struct patref_gen *gen,
+		   struct patref_gen **ret_old)
+{
+	int rc;
+
+	lock(r);
+	/* There may be more of them by now. */
+	rc = patref_gen_build(r->name, gen, r->now);
+	if (rc == 0) {
+		gen->id = ++r->next_id;
+		*ret_old = swap(r, gen);
+		prune(r, gen->id, *ret_old);
+	} else {
+		*ret_old = gen;
+	}
+	return end_change(r, NULL, rc, PATREF_COMMIT);
 }
 
 /* --- walking --- */

@@ -42,11 +42,13 @@ enum patref_change {
 
 /**
  * The table of that name, read from the file when nobody has asked for it yet:
- * "virt@NAME" begins empty, "opt@PATH" does, too, when there is no such file. Returns 0, or -1
+ * files whose names are not absolute are looked for in @a folder, or, when that is NULL,
+ * where the process works; "virt@NAME" begins empty, "opt@PATH" does, too, when there is no such file. Returns 0, or -1
  * with diag set: the file cannot be read, a line of it is wrong (with its place), a map
  * is wanted as an ACL or the other way round, there are too many.
  */
-int patref_open(const char *name, bool is_map, struct patref **ret);
+int patref_open(const char *name, bool is_map, const char *folder,
+		struct patref **ret);
 
 /** The table of that name, or NULL. */
 struct patref *patref_find(const char *name);
@@ -138,8 +140,14 @@ struct patref_gen *patref_version(struct patref *r, uint64_t version);
 /** Nobody wants it any more; then patref_gen_unref(). */
 void patref_give_up(struct patref *r, struct patref_gen *gen);
 
-/** Read the file once more. As patref_commit(). */
-int patref_reload(struct patref *r, struct patref_gen **ret_old);
+/** What the file has now, which is the caller's, and nobody else sees; @a folder as of
+ * patref_open(). NULL with diag set. */
+struct patref_gen *patref_read(struct patref *r, const char *folder);
+
+/** It takes the place of what is there, as by patref_commit(), which is then in *ret_old;
+ * or, with -1 and diag set, @a gen is: it is taken over either way. */
+int patref_install(struct patref *r, struct patref_gen *gen,
+		   struct patref_gen **ret_old);
 
 /** One reference less; the last one frees what is in it and goes with it, which takes
  * time when that is much: patref_gen_weight() entries. NULL is fine, and has none. */
@@ -176,11 +184,6 @@ void patref_set_watch(patref_watch_f fn);
 /** Somebody wants to know of changes of @a r, or does no more. */
 void patref_watch(struct patref *r, int change);
 
-/** Files whose names are not absolute are looked for in @a folder. Once; NULL: where the
- * process works. */
-void patrefs_set_folder(const char *folder);
-const char *patrefs_folder(void);
-
 /** The end of the process. */
 void patrefs_end(void);
 
@@ -196,7 +199,8 @@ bool patref_read_line(const struct patref *r, const char *line, size_t size,
 /* Between patref.c and patref_file.c. */
 
 /** Add the lines of the file to @a gen. Returns 0, or -1 with diag set. */
-int patref__read_file(struct patref *r, struct patref_gen *gen);
+int patref__read_file(struct patref *r, struct patref_gen *gen,
+		      const char *folder);
 
 /** Add a line's key, which no reader sees yet. A key that is there keeps its value. */
 int patref__load(struct patref *r, struct patref_gen *gen, const char *key,

@@ -52,15 +52,13 @@ static int read_all(int fd, const char *path, struct buf *out)
 	}
 }
 
-/* Relative to the folder of the configuration, if there is one. Returns a descriptor, or
- * -1 with errno set. */
-static int open_file(const char *path)
+/* Returns a descriptor, or -1 with errno set. */
+static int open_file(const char *path, const char *folder)
 {
-	const char *folder = path[0] == '/' ? NULL : patrefs_folder();
 	char whole[PATH_MAX];
 	int size;
 
-	if (folder == NULL)
+	if (folder == NULL || path[0] == '/')
 		return open(path, FLAGS);
 	size = snprintf(whole, sizeof whole, "%s/%s", folder, path);
 	if (size >= (int)sizeof whole) {
@@ -70,9 +68,10 @@ static int open_file(const char *path)
 	return open(whole, FLAGS);
 }
 
-static int read_file(const char *path, bool optional, struct buf *out)
+static int read_file(const char *path, bool optional, const char *folder,
+		     struct buf *out)
 {
-	int fd = open_file(path);
+	int fd = open_file(path, folder);
 	struct stat st;
 	int rc = -1;
 
@@ -138,7 +137,8 @@ static int read_line(struct patref *r, struct patref_gen *gen, const char *p,
 			    line);
 }
 
-int patref__read_file(struct patref *r, struct patref_gen *gen)
+int patref__read_file(struct patref *r, struct patref_gen *gen,
+		      const char *folder)
 {
 	const char *path = patref_name(r), *p, *end, *line_end;
 	struct buf text = { .limit = FILE_MAX };
@@ -150,7 +150,7 @@ int patref__read_file(struct patref *r, struct patref_gen *gen)
 		return 0;
 	if (optional)
 		path += 4;
-	rc = read_file(path, optional, &text);
+	rc = read_file(path, optional, folder, &text);
 	end = text.data + text.size;
 	for (p = text.data; rc == 0 && p < end; p = line_end + 1) {
 		line_end = memchr(p, '\n', (size_t)(end - p));

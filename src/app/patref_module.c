@@ -2,12 +2,14 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "app/app.h"
 #include "app/patref.h"
 #include "app/patref_drop.h"
 #include "app/tools_modules.h"
 #include "app/worker.h"
 #include "base/buf.h"
 #include "base/diag.h"
+#include "config/config.h"
 #include "lua/lua_error.h"
 
 static const char table_class[] = "neap.patref";
@@ -21,6 +23,7 @@ enum {
 struct table {
 	struct patref *ref;
 	struct patref_gen *prepared; /* NULL: none */
+	struct patref_gen *read; /* of the file, not installed; NULL: none */
 	struct buf text;
 };
 
@@ -51,13 +54,21 @@ static struct table *push_table(lua_State *L)
 	return t;
 }
 
+/* Where files are looked for: beside the configuration of this state. */
+static const char *folder_of(lua_State *L)
+{
+	const struct config *config = worker_of(L)->app->script->config;
+
+	return config == NULL ? NULL : config_folder(config);
+}
+
 /* open(name, is_map) -> table; throws what is wrong with it */
 static int l_open(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
 	struct table *t = push_table(L);
 
-	if (patref_open(name, lua_toboolean(L, 2), &t->ref) != 0)
+	if (patref_open(name, lua_toboolean(L, 2), folder_of(L), &t->ref) != 0)
 		return lua_error_throw(L);
 	return 1;
 }
@@ -284,13 +295,28 @@ static int l_commit(lua_State *L)
 	return settle(L, rc);
 }
 
-/* reload(table) -> true | nil, text */
-static int l_reload(lua_State *L)
+/* read(table) -> true | nil, text: the file, for install() */
+static int l_read(lua_State *L)
 {
 	struct table *t = check_table(L);
-	struct patref_gen *old = NULL;
-	int rc = patref_reload(t->ref, &old);
+	struct patref_gen *old = t->read;
 
+	t->read = NULL;
+	drop(L, old);
+	t->read = patref_read(t->ref, folder_of(L));
+	return settle(L, t->read == NULL ? -1 : 0);
+}
+
+/* install(table) -> true | nil, text: what was read */
+static int l_install(lua_State *L)
+{
+	struct table *t = check_table(L);
+	struct patref_gen *old = NULL, *gen = t->read;
+	int rc = 0;
+
+	t->read = NULL;
+	if (gen != NULL)
+		rc = patref_install(t->ref, gen, &old);
 	drop(L, old);
 	return settle(L, rc);
 }
@@ -300,6 +326,8 @@ static int l_table_gc(lua_State *L)
 	struct table *t = check_table(L);
 
 	give_up(L, t);
+	drop(L, t->read);
+	t->read = NULL;
 	buf_destroy(&t->text);
 	return 0;
 }
@@ -393,7 +421,8 @@ int tools_open_map(lua_State *L)
 		{ "prepare", l_prepare },
 		{ "give_up", l_give_up },
 		{ "commit", l_commit },
-		{ "reload", l_reload },
+		{ "read", l_read },
+		{ "install", l_install },
 		{ "walk", l_walk },
 		{ "next", l_next },
 		{ NULL, NULL },

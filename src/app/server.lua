@@ -433,8 +433,10 @@ end
 
 -- Maps and ACLs are the process's: a reload reads their files again. One that is bad
 -- stays as it was: it need not be one that is still used.
-local function read_maps()
-    for _, text in ipairs(require('neap.map').reload_all()) do
+local maps
+
+local function log_maps(errors)
+    for _, text in ipairs(errors) do
         c.log_error('reload: ' .. text)
     end
 end
@@ -442,12 +444,23 @@ end
 -- start() -> nil, or what is wrong. All states are ready: listen.
 function M.start()
     if states.id == 1 and states.generation > 1 then
-        read_maps()
+        local errors
+        maps, errors = require('neap.map').read_all()
+        log_maps(errors)
     end
     for _, each in ipairs(compiled) do
         for _, address in ipairs(addresses.of(each.own)) do
             listen(each.own, each.listener, address)
         end
+    end
+end
+
+-- All workers listen: nothing can keep the reload from being done any more, so what
+-- the generation before uses, too, may change.
+function M.serving()
+    if maps then
+        log_maps(require('neap.map').install_all(maps))
+        maps = nil
     end
 end
 

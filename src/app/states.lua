@@ -252,6 +252,10 @@ function step.serve()
     end
 end
 
+function step.serving()
+    require('neap.server').serving()
+end
+
 function step.init()
     for _, f in ipairs(inits) do
         f()

@@ -309,11 +309,13 @@ end
 -- All files again.
 write('i.map', '1:5 more\n')
 os.remove('g.acl')
-local errors = map.reload_all()
-tap.is(Map.new('i.map', Map._int):lookup(3), 'more', 'reload_all')
+local boxes, errors = map.read_all()
+tap.isnt(Map.new('i.map', Map._int):lookup(3), 'more', 'read_all: nobody sees it yet')
+tap.same(map.install_all(boxes), {}, 'install_all')
+tap.is(Map.new('i.map', Map._int):lookup(3), 'more', 'install_all: it is there')
 local told
 for _, text in ipairs(errors) do told = told or text:find("'g.acl'", 1, true) end
-tap.ok(told, 'reload_all: what is gone is told')
+tap.ok(told, 'read_all: what is gone is told')
 tap.is(map.acl('g.acl', 'sub')('worse'), true, 'and stays as it was')
 -- pairs() as ever.
 local plain = 0

@@ -35,7 +35,7 @@ static struct patref *opened(const char *name)
 {
 	struct patref *r = NULL;
 
-	assert_int_equal(patref_open(name, true, &r), 0);
+	assert_int_equal(patref_open(name, true, NULL, &r), 0);
 	return r;
 }
 
@@ -145,7 +145,7 @@ static void *open_file_map(void *arg)
 	struct patref *r = NULL;
 
 	(void)arg;
-	return patref_open("long.map", true, &r) == 0 ? r : NULL;
+	return patref_open("long.map", true, NULL, &r) == 0 ? r : NULL;
 }
 
 static void test_opened_meanwhile(void **state)
