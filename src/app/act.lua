@@ -5,6 +5,7 @@ local c = ...
 
 local error, getmetatable, setmetatable = error, getmetatable, setmetatable
 local pairs, type = pairs, type
+local fiber_self = require('fiber').self
 
 local M = {
     CONTINUE = 0, STOP = 1, YIELD = 2, ERROR = 3, DONE = 4, DENY = 5, ABORT = 6,
@@ -32,12 +33,35 @@ function M.left(err)
     return false
 end
 
--- wake_time(ms): when an action that returns act.YIELD is called again, at the latest.
+-- wake_time(ms): when an action that returns act.YIELD is called again, at the latest. It is
+-- kept with the fiber that has called the action: others may run before it returns.
+local used = false
+
 function M.wake_time(ms)
     if type(ms) ~= 'number' or not (ms >= 0) then
         error('act.wake_time(ms): milliseconds are wanted', 2)
     end
-    M.woken_in = ms / 1000
+    used = true
+    c.caller_storage().act_wake = ms / 1000
+end
+
+-- wake_in(seconds | nil): the same, told by an action in the other state.
+function M.wake_in(seconds)
+    if seconds then
+        used = true
+        fiber_self().storage.act_wake = seconds
+    end
+end
+
+-- take_wake() -> seconds | nil: what the action that was called last has said.
+function M.take_wake()
+    if not used then
+        return nil
+    end
+    local storage = fiber_self().storage
+    local seconds = storage.act_wake
+    storage.act_wake = nil
+    return seconds
 end
 
 M.script = {

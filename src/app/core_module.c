@@ -140,6 +140,7 @@ static int open_half(lua_State *L)
 		{ "names", l_names },
 		{ "local_call", l_local_call },
 		{ "local_wait", l_local_wait },
+		{ "caller_storage", l_local_caller_storage },
 		{ "set_leave", l_local_call_set_leave },
 		{ "decode", lua_http_decode },
 		{ "failed", lua_wait_failed },

@@ -18,6 +18,7 @@ struct local_call {
 	struct lua_fiber *fiber;  /* NULL: it has ended */
 	struct lua_fiber *waiter; /* NULL: not yet, or not any more */
 	lua_State *L; /* the caller's, as long as it is on the stack */
+	struct lua_fiber *caller; /* the same */
 	int ref;
 	unsigned depth; /* of calls inside each other */
 };
@@ -173,7 +174,7 @@ int l_local_call(lua_State *L)
 	struct lua_fiber *f;
 	int nargs = lua_gettop(L) - 1;
 
-	lua_wait_check(L);
+	call.caller = lua_fiber_of(lua_wait_check(L));
 	luaL_checktype(L, 1, LUA_TLIGHTUSERDATA);
 	luaL_checktype(L, 2, LUA_TFUNCTION);
 	luaL_checkstack(L, RESULTS + 2, "the results of a call");
@@ -209,6 +210,20 @@ int l_local_wait(lua_State *L)
 	c->waiter = lua_fiber_of(self);
 	fiber_park(self, give_up, c, UINT64_MAX);
 	return lua_wait(L);
+}
+
+int l_local_caller_storage(lua_State *L)
+{
+	struct lua_fiber *f = lua_fiber_of(lua_wait_check(L));
+	const struct local_call *c = f->on_end_arg;
+	struct lua_fiber *caller = NULL;
+
+	if (f->on_end == on_end_now)
+		caller = c->caller;
+	else if (f->on_end == on_end)
+		caller = c->waiter;
+	lua_fiber_push_storage(L, caller != NULL ? caller : f);
+	return 1;
 }
 
 int l_local_call_set_leave(lua_State *L)

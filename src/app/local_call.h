@@ -26,6 +26,10 @@ int l_local_call(lua_State *L);
  */
 int l_local_wait(lua_State *L);
 
+/** caller_storage() -> table: fiber.storage of who waits for the function that the running
+ * fiber was made for; its own, when nobody does. Throws: outside of fibers. */
+int l_local_caller_storage(lua_State *L);
+
 /** How deep inside other calls the one is that the running fiber of @a w serves; 0: it
  * serves none. */
 unsigned local_call_depth(const struct worker *w);

@@ -52,7 +52,7 @@ function handlers.settle(txn, after)
         res.headers = fields.map(response.fields)
         res.status, res.reason = response.status, response.reason
     end
-    act.woken_in = after.woken_in or act.woken_in
+    act.wake_in(after.woken_in)
     if after.answer then
         txn.answer = after.answer
         if txn._parts then
@@ -435,10 +435,8 @@ end
 
 function handlers.serve.action(call, object, head, ...)
     local txn = txn_of(object, head)
-    act.woken_in = nil
     local code = outcome(txn, call(txn, ...))
-    local after, woken_in = told(txn), act.woken_in
-    act.woken_in = nil
+    local after, woken_in = told(txn), act.take_wake()
     if woken_in then
         after = after or {}
         after.woken_in = woken_in

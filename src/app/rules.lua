@@ -182,8 +182,8 @@ function kinds.action(env, place, text, rule)
         codes[act.CONTINUE]
     return function(txn)
         while true do
-            act.woken_in = nil -- of another request
             local ok, code = call(txn, values(txn, args, 1))
+            local wake = act.take_wake()
             if not ok then
                 c.log_error(code)
                 return on_error(txn)
@@ -193,9 +193,7 @@ function kinds.action(env, place, text, rule)
                 local f = codes[code]
                 return f and f(txn)
             end
-            local seconds = act.woken_in or YIELD_S
-            act.woken_in = nil
-            require('fiber').sleep(seconds)
+            require('fiber').sleep(wake or YIELD_S)
         end
     end
 end

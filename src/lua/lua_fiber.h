@@ -93,6 +93,9 @@ struct lua_fiber *lua_fiber_get(struct lua_vm *vm);
 /** The same from Lua; throws: out of memory. */
 struct lua_fiber *lua_fiber_check_get(lua_State *L);
 
+/** Push its fiber.storage. Throws: out of memory. */
+void lua_fiber_push_storage(lua_State *L, struct lua_fiber *f);
+
 /** Name it; @a name is of static storage, or outlives the fiber. */
 void lua_fiber_name(struct lua_fiber *f, const char *name);
 

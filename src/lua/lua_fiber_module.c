@@ -274,7 +274,7 @@ static int l_name(lua_State *L)
 	return 0;
 }
 
-static void push_storage(lua_State *L, struct lua_fiber *f)
+void lua_fiber_push_storage(lua_State *L, struct lua_fiber *f)
 {
 	if (f->storage_ref == LUA_NOREF) {
 		lua_newtable(L);
@@ -292,7 +292,7 @@ static int l_fiber_index(lua_State *L)
 	    strcmp(lua_tostring(L, 2), "storage") == 0) {
 		if (h->fiber == NULL)
 			lua_error_usage(L, "the fiber is dead");
-		push_storage(L, h->fiber);
+		lua_fiber_push_storage(L, h->fiber);
 		return 1;
 	}
 	lua_pushvalue(L, 2);
