@@ -22,6 +22,7 @@
 #include "console/history.h"
 #include "console/init_file.h"
 #include "console/reader.h"
+#include "console/repl_output.h"
 #include "console/session.h"
 
 static const char prompt_first[] = "neap> ";
@@ -32,13 +33,17 @@ struct repl {
 	struct worker *worker;
 	struct session session;
 	struct reader reader;
+	struct repl_output output;
 	uv_signal_t resized;   /* SIGWINCH */
 	uv_signal_t continued; /* SIGCONT */
 	bool on_terminal;      /* standard input is one */
 	bool airy;             /* an empty line between answer and prompt */
 	bool editing;          /* with the line editor */
 	bool leaving;
-	bool ended;       /* the end of input has come */
+	bool ended; /* the end of input has come */
+	/* What comes when all is written: */
+	bool ready_waits, leave_waits;
+	char *entry;      /* of on_ready() */
 	int handles_open; /* of the reader and the two above */
 	repl_left_f on_left;
 	void *arg;
@@ -104,18 +109,34 @@ static void on_write(struct session *s, const char *data, size_t size)
 {
 	struct repl *p = s->arg;
 
-	fwrite(data, 1, size, stdout);
+	repl_output_write(&p->output, data, size);
 	if (p->airy && !s->in_part)
-		putc('\n', stdout);
-	fflush(stdout); /* a failure is looked at in on_ready() */
+		repl_output_write(&p->output, "\n", 1);
+}
+
+static bool on_is_full(struct session *s)
+{
+	struct repl *p = s->arg;
+
+	return repl_output_is_full(&p->output);
+}
+
+/* Wait until all is written. Without memory for @a entry the history lacks it. */
+static void wait_written(struct repl *p, const char *entry)
+{
+	p->ready_waits = true;
+	mem_free(p->entry);
+	p->entry = entry != NULL ? mem_strdup(entry) : NULL;
 }
 
 static void on_ready(struct session *s, const char *entry)
 {
 	struct repl *p = s->arg;
 
+	if (repl_output_is_busy(&p->output))
+		wait_written(p, entry);
 	/* Nobody reads the answers any more, or nothing is left to answer. */
-	if (ferror(stdout) || p->ended)
+	else if (ferror(stdout) || p->ended)
 		leave(p);
 	else
 		ask(p, p->editing ? entry : NULL);
@@ -123,7 +144,31 @@ static void on_ready(struct session *s, const char *entry)
 
 static void on_leave(struct session *s)
 {
-	leave(s->arg);
+	struct repl *p = s->arg;
+
+	if (repl_output_is_busy(&p->output))
+		p->leave_waits = true;
+	else
+		leave(p);
+}
+
+static void on_written(void *arg)
+{
+	struct repl *p = arg;
+	char *entry;
+
+	session_drained(&p->session);
+	if (repl_output_is_busy(&p->output))
+		return;
+	if (p->leave_waits)
+		leave(p);
+	if (!p->ready_waits)
+		return;
+	entry = p->entry;
+	p->entry = NULL;
+	p->ready_waits = false;
+	on_ready(&p->session, entry);
+	mem_free(entry);
 }
 
 static void on_begin(struct session *s)
@@ -142,7 +187,7 @@ static void on_signal_interrupt(void)
 }
 
 static const struct session_ops session_ops = { on_write, on_ready, on_leave,
-						NULL, on_begin };
+						on_is_full, on_begin };
 
 static void on_line(struct reader *r, enum reader_result result,
 		    const char *line, size_t size)
@@ -347,6 +392,7 @@ struct repl *repl_start(struct worker *w, const char *greeting,
 	p->worker = w;
 	p->on_left = on_left;
 	p->arg = arg;
+	repl_output_create(&p->output, &w->loop, on_written, p);
 	p->on_terminal = isatty(STDIN_FILENO);
 	p->airy = p->on_terminal && isatty(STDOUT_FILENO);
 	if (open_parts(p, &out) != 0) {
@@ -392,6 +438,9 @@ void repl_stop(struct repl *p)
 	p->app->interactive = false;
 	reader_stop(&p->reader, on_reader_closed);
 	session_destroy(&p->session);
+	repl_output_end(&p->output);
+	mem_free(p->entry);
+	p->entry = NULL;
 	if (p->on_terminal) {
 		p->app->on_interrupt = NULL;
 		evaluating_sched = NULL;
