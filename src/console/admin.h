@@ -117,7 +117,9 @@ struct admin_command {
 	bool single; /* one row, told as lines "name: value" */
 	bool plain;  /* text is the last column, a line each, without a head */
 	const char *none; /* why it has failed when there was no row */
-	enum taint taint; /* what it does to the process, from when it begins */
+	/** What it does to the process, from when it begins; what may find nothing to do has
+	 * taint_set() where it does it. */
+	enum taint taint;
 
 	size_t context; /* bytes of it: ADMIN_CONTEXT(type) */
 

@@ -90,6 +90,7 @@ static bool collect_kill(struct worker *w, void *cursor,
 	if (!admin_rows_add(rows, cells))
 		return true;
 	fiber_cancel(f);
+	taint_set(TAINT_FIBER_KILLED);
 	return false;
 }
 
@@ -107,7 +108,6 @@ static const struct admin_column kill_columns[] = {
 
 static const struct admin_command kill_fiber = {
 	.words = "kill fiber",
-	.taint = TAINT_FIBER_KILLED,
 	.level = ADMIN_ADMIN,
 	.help = "cancel a fiber; one that goes on computing is ended",
 	.args = kill_args,

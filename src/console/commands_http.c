@@ -239,8 +239,10 @@ static bool collect_shut(struct worker *w, void *cursor,
 				      admin_text("closed") };
 
 	(void)w;
-	if (http_look_shut(s->fd))
-		admin_rows_add(rows, cells);
+	if (!http_look_shut(s->fd))
+		return false;
+	taint_set(TAINT_CONNECTION_SHUT);
+	admin_rows_add(rows, cells);
 	return false;
 }
 
@@ -257,7 +259,6 @@ static const struct admin_column shut_columns[] = {
 
 static const struct admin_command shut_connection = {
 	.words = "shut connection",
-	.taint = TAINT_CONNECTION_SHUT,
 	.level = ADMIN_ADMIN,
 	.help = "close an HTTP connection at once",
 	.args = shut_args,
