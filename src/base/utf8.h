@@ -36,7 +36,18 @@ static inline unsigned utf8_length(const unsigned char *p,
 	return 4;
 }
 
-/** Is valid UTF-8 without C1 controls, the byte order mark and what is no character? */
+/* Of four bytes: no character, of private use, or not assigned as a whole range. */
+static inline bool utf8__is_far(const unsigned char *p)
+{
+	uint32_t c = (p[0] & 7u) << 18 | (p[1] & 0x3fu) << 12 |
+		     (p[2] & 0x3fu) << 6 | (p[3] & 0x3fu);
+
+	return (c & 0xfffe) == 0xfffe || (c >= 0x323b0 && c < 0xe0100) ||
+	       c >= 0xe01f0;
+}
+
+/** Is valid UTF-8 without C1 controls, the byte order mark and what is no character, or
+ * one of private use beyond U+FFFF? */
 static inline bool utf8_is_shown(const char *s, size_t size)
 {
 	const unsigned char *p = (const unsigned char *)s, *end = p + size;
@@ -47,6 +58,8 @@ static inline bool utf8_is_shown(const char *s, size_t size)
 		if (*p == 0xef && end - p >= 3 &&
 		    ((p[1] == 0xbb && p[2] == 0xbf) ||
 		     (p[1] == 0xbf && p[2] >= 0xbe)))
+			return false;
+		if (*p >= 0xf0 && end - p >= 4 && utf8__is_far(p))
 			return false;
 	}
 	return true;
