@@ -67,11 +67,12 @@ local function ask_for_frames(self)
     return self.socket:write('\\frame ' .. self.token .. '\n', self.timeout)
 end
 
--- The line "TOKEN STATUS" that was read, but for the token: its status, and whether lines
--- are admin commands there.
+-- The line "TOKEN STATUS" that was read, but for the token: its status, whether lines are
+-- admin commands there, and whether they go on to another console.
 local function status_of(line)
     local status, rest = line:match('^(%a+)([^\n]*)\n$')
-    return status, rest == ' admin'
+    rest = (rest or '') .. ' '
+    return status, rest:find(' admin ', 1, true) ~= nil, rest:find(' elsewhere ', 1, true) ~= nil
 end
 
 -- What it is that answers: a console of Lua greets, one of admin commands only when it wants
@@ -120,7 +121,7 @@ function Client:open()
     if s == nil then
         return nil, format('%s: %s', self.name, tostring(err))
     end
-    self.socket, self.is_open = s, true
+    self.socket, self.is_open, self.leads_on = s, true, false
     local ran, ok, why = pcall(greet, self, options)
     if ran and ok then
         return true
@@ -135,8 +136,7 @@ function Client:close()
     end
 end
 
--- The next answer there is, its status, and whether it is of admin commands; or nil and
--- why there is none.
+-- The next answer there is, and what status_of() tells of it; or nil and why there is none.
 local function read_answer(self, timeout)
     local data, err = read(self, self.token .. ' ', timeout)
     if data == nil then
@@ -215,14 +215,14 @@ function Client:ask(text, show)
             return nil, err
         end
     end
-    local ran, answer, status, is_admin = pcall(exchange, self, text, show)
+    local ran, answer, status, is_admin, leads_on = pcall(exchange, self, text, show)
     if not ran then -- cancelled: what is asked there is, too
         self:close()
         error(answer, 0)
     elseif answer == nil then
         return lost(self, status)
     end
-    self.is_admin = is_admin
+    self.is_admin, self.leads_on = is_admin, leads_on
     return answer, status
 end
 
@@ -342,7 +342,9 @@ end
 -- went well.
 function M.ask(state, text)
     local client = state.remote
-    if text:find('^\\q%s*$') or text:find('^\\quit%s*$') then
+    local leaves = text:find('^\\q%s*$') or text:find('^\\quit%s*$')
+    -- What the console there is connected to is left first, by that one.
+    if leaves and not (client.is_open and client.leads_on) then
         return '', text, leave(state), true
     end
     local ran, answer, status = pcall(client.ask, client, text, show_there)

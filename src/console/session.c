@@ -139,8 +139,9 @@ void session__answer(struct session *s, const char *text, size_t size,
 		return;
 	}
 	if (buf_append(&framed, text, size) == 0 &&
-	    buf_printf(&framed, "%s %s%s\n", s->frame, status,
-		       s->in_admin || s->admin_elsewhere ? " admin" : "") == 0)
+	    buf_printf(&framed, "%s %s%s%s\n", s->frame, status,
+		       s->in_admin || s->admin_elsewhere ? " admin" : "",
+		       s->elsewhere ? " elsewhere" : "") == 0)
 		s->ops->write(s, framed.data, framed.size);
 	else /* whoever waits for the end of the answer waits in vain */
 		s->ops->leave(s);

@@ -12,6 +12,7 @@ for _, level in ipairs({'user', 'admin'}) do
     assert(console.listen(level .. '.sock', {level = level}))
 end
 assert(console.listen('lua.sock'))
+assert(console.listen('other.sock'))
 treasure = {chest = {gold = 1, silver = 2}}
 function stall(seconds)
     fiber.create(function()
@@ -132,6 +133,46 @@ send trea\t.ch\t.go\t\r
 expect - 1\r
 expect admin.sock> 
 send \x04
+exit 0
+END
+
+# From there to another one: \q leads back by one, as each has its own output mode.
+terminal connect lua.sock << 'END'
+expect lua.sock> 
+send \\set output json\r
+expect true
+expect lua.sock> 
+send require('console').connect('other.sock')\r
+expect true
+expect lua.sock> 
+send 'in it'\r
+expect - in it
+expect lua.sock> 
+send \\q\r
+expect lua.sock> 
+send 'back'\r
+expect "back"
+expect lua.sock> 
+send \\q\r
+exit 0
+END
+terminal -q << 'END'
+expect neap> 
+send require('console').connect('lua.sock')\r
+expect lua.sock> 
+send \\set output json\r
+expect true
+expect lua.sock> 
+send require('console').connect('other.sock')\r
+expect lua.sock> 
+send \\q\r
+expect lua.sock> 
+send 'back'\r
+expect "back"
+expect lua.sock> 
+send \\quit\r
+expect neap> 
+send \\q\r
 exit 0
 END
 
