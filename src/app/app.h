@@ -94,7 +94,8 @@ enum app_phase {
 	APP_PHASE_SHARED_READY, /* what init() was given has run */
 	APP_PHASE_READY,
 	APP_PHASE_SERVING, /* what a configuration declares */
-	APP_PHASE_CLOSED,  /* what served accepts nothing more */
+	APP_PHASE_TOLD,   /* that each of them does, to subscribers of events */
+	APP_PHASE_CLOSED, /* what served accepts nothing more */
 	APP_PHASE_DRAINED,
 	APP_PHASE_HOOKS_RUN,
 	APP_PHASE_COUNT,

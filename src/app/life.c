@@ -195,10 +195,13 @@ static unsigned worker_fields(const struct worker *w,
 	return 2;
 }
 
-void life_worker_started(const struct worker *w)
+void life_worker_started(struct worker *w)
 {
 	struct event_field fields[FIELDS_MAX];
 
+	if (w->told)
+		return;
+	w->told = true;
 	events_publish(EVENT_WORKER_START, fields, worker_fields(w, fields));
 }
 
@@ -208,6 +211,8 @@ void life_worker_stops(const struct worker *w)
 	unsigned n = worker_fields(w, fields);
 	bool replaced = app_end_reason(w->app) == APP_END_REPLACED;
 
+	if (!w->told)
+		return;
 	fields[n++] = text_field("reason", replaced ? "reload" : "end");
 	events_publish(EVENT_WORKER_STOP, fields, n);
 }

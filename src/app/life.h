@@ -14,8 +14,9 @@ void life_watch(void);
 /** The process's end: they tell no more, and nothing is remembered. */
 void life_end(void);
 
-/** @a w has begun to serve, or begins to end. On its thread. */
-void life_worker_started(const struct worker *w);
+/** @a w has begun to serve, or begins to end. On its thread. Of one that has been told to
+ * serve already, and one that never was, nothing is told. */
+void life_worker_started(struct worker *w);
 void life_worker_stops(const struct worker *w);
 
 /** @a w has not turned for so many @a seconds. Any thread. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/life.h"
 #include "app/report.h"
 #include "app/worker.h"
 #include "base/diag.h"
@@ -187,12 +188,16 @@ static int initialize(struct worker *w)
 	return meet(w, APP_PHASE_READY);
 }
 
-/* The listeners of a configuration. */
+/* The listeners of a configuration. Of a generation that fails no worker is told to serve,
+ * and of one that serves each is before it itself. */
 static int serve(struct worker *w)
 {
 	if (!worker_is_shared(w) && run_step(w, "serve", &no_files) != 0)
 		return -1;
 	if (meet(w, APP_PHASE_SERVING) != 0)
+		return -1;
+	life_worker_started(w);
+	if (meet(w, APP_PHASE_TOLD) != 0)
 		return -1;
 	if (w->id == 1 && run_step(w, "serving", &no_files) != 0)
 		return -1;

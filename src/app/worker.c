@@ -244,19 +244,15 @@ static void start_script(struct worker *w)
 
 void worker_run(struct worker *w)
 {
-	bool started;
-
 	start_script(w);
-	started = !app_is_ending(w->app);
-	if (started)
+	if (!app_is_ending(w->app))
 		life_worker_started(w);
 	while (!app_is_ending(w->app)) {
 		loop_run(&w->loop, UV_RUN_DEFAULT);
 		if (!app_is_ending(w->app) && !is_alive(w))
 			wait_idle(w);
 	}
-	if (started)
-		life_worker_stops(w);
+	life_worker_stops(w);
 	ending_run(w);
 }
 

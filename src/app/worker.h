@@ -34,6 +34,7 @@ struct worker {
 	int steps_ref;
 	const void *leave;      /* metatable: see local_call.h */
 	bool started;           /* everything is loaded, here and elsewhere */
+	bool told;              /* subscribers of events, that it serves */
 	struct lua_fiber *main; /* NULL: not started, or it has ended */
 	bool main_interrupted;  /* it ended by being cancelled */
 	bool main_failed;

@@ -31,10 +31,15 @@ listeners:
 END
 }
 
-# One line for each event, with its fields in their order.
+# One line for each event, with its fields in their order, and the generation that has
+# heard of it. One that has served ends when it has heard of that.
 cat > shared.lua <<'END'
 local file = assert(io.open('events', 'a'))
 file:setvbuf('no')
+local generation, serves = require('neap.states').generation, false
+require('neap').on_shutdown(function()
+	while serves do core.msleep(1) end
+end)
 local families = { 'WORKER', 'RELOAD', 'LISTENER', 'CERTIFICATE', 'MODULE' }
 core.event_sub(families, function(type, data)
 	local fields = {}
@@ -44,7 +49,11 @@ core.event_sub(families, function(type, data)
 		fields[#fields + 1] = name .. '=' .. tostring(value)
 	end
 	table.sort(fields)
+	fields[#fields + 1] = 'to=' .. generation
 	file:write(type, ' ', table.concat(fields, ' '), '\n')
+	if data and data.worker == 0 and data.generation == generation then
+		serves = type ~= 'WORKER_STOP'
+	end
 end)
 END
 cat > app.lua <<'END'
@@ -69,7 +78,7 @@ happens() { # EVENT...
 	eventually has_line events "$*"
 }
 count() { # EVENT...
-	[ "$(grep -c -x -F -- "$*" events)" = 1 ] || fail "not once: $* in $(cat events)"
+	[ "$(grep -c -x -F -- "$* to=1" events)" = 1 ] || fail "not once: $* in $(cat events)"
 }
 lua() {
 	"$NEAP_BIN" connect c -e "$1" > /dev/null || fail "$1"
@@ -139,7 +148,23 @@ kill -s HUP $server
 happens 'RELOAD_DONE generation=4'
 [ "$(certificates)" -gt "$before" ] || fail "not told: $(cat events)"
 
+# All workers serve before a reload is done, and before those that it replaces end.
+kill -s HUP $server
+for i in 0 1 2; do
+	happens "WORKER_START generation=5 worker=$i to=5"
+	happens "WORKER_STOP generation=4 reason=reload worker=$i to=5"
+done
+happens 'RELOAD_DONE generation=5 to=5'
+for n in 2 4 5; do
+	awk -v n="generation=$n" -v "to=to=$n" '
+		$NF != to { next }
+		$1 == "WORKER_START" && $2 == n { started++ }
+		$1 == "WORKER_STOP" && $3 == "reason=reload" && started < 3 { exit 1 }
+		$1 == "RELOAD_DONE" && $2 == n && started < 3 { exit 1 }' events ||
+		fail "out of order for generation $n: $(cat events)"
+done
+
 kill -s TERM $server
 finish
 code_is 0
-has_line events 'WORKER_STOP generation=4 reason=end worker=0' || fail "$(cat events)"
+has_line events 'WORKER_STOP generation=5 reason=end worker=0' || fail "$(cat events)"
