@@ -118,15 +118,30 @@ local function ends_early(err)
         and err:find('unfinished string', 1, true) == nil
 end
 
--- A chunk; or nil and its error, with true when more lines may mend it.
-local function compile(text)
+local function without_first(_, ...)
+    return ...
+end
+
+-- An expression whose call is no tail call, since that would have no frame: another value is
+-- before its own. nil: there is no room for one.
+local function compile_traced(text, source)
+    local chunk = loadstring('return nil, ' .. text, source)
+    return chunk and function()
+        return without_first(chunk())
+    end
+end
+
+-- A chunk; or nil and its error, with true when more lines may mend it. @traced: errors have
+-- a frame of it.
+local function compile(text, traced)
     local shown = text:match('^%s*=(.*)$')
     if shown ~= nil then
         text = shown
     end
-    local chunk, first = loadstring('return ' .. text)
+    local source = 'return ' .. text
+    local chunk, first = loadstring(source)
     if chunk ~= nil then
-        return chunk
+        return traced and compile_traced(text, source) or chunk
     end
     local err
     chunk, err = loadstring(text)
@@ -197,7 +212,7 @@ local function step(state, text, at_end)
         return outcome(state, (answer(state, nil, false, format(
             'input of %d bytes: at most %d are taken', #text, INPUT_MAX))))
     end
-    local chunk, err, unfinished = compile(text)
+    local chunk, err, unfinished = compile(text, state.screen)
     if chunk == nil and unfinished and not at_end then
         return '', nil, 'more'
     end

@@ -84,7 +84,20 @@ END
 terminal -q << 'END'
 expect neap> 
 send error('boom', 0)\r
-expect - error: boom\r\n...\r\n
+expect - error: boom\r\n  traceback:\r\n  - '[C]: in function ''error''
+expect in main chunk
+never neap/
+expect neap> 
+send assert(false)\r
+expect assertion failed
+expect in function ''assert''
+expect in main chunk
+expect neap> 
+send (function(...) return ... end)(1, nil, nil)\r
+expect - 1\r\n- null\r\n- null\r\n...
+expect neap> 
+send nil + 1\r
+expect [string "return nil + 1"]:1: attempt to perform arithmetic
 expect neap> 
 send function naps() require('fiber').sleep(100) end naps()\r
 rest 100

@@ -15,7 +15,7 @@ send nil, 'a b', {1, {k = 'v'}}\r
 expect - null\r\n- a b\r\n- - 1\r\n  - k: v\r\n...\r\n
 expect neap> 
 send error('oops')\r
-expect - error: oops\r\n
+expect :1: oops'\r\n
 expect neap> 
 send \x04
 cooked
