@@ -150,7 +150,8 @@ int patref_install(struct patref *r, struct patref_gen *gen,
 		   struct patref_gen **ret_old);
 
 /** One reference less; the last one frees what is in it and goes with it, which takes
- * time when that is much: patref_gen_weight() entries. NULL is fine, and has none. */
+ * time when that is much: patref_gen_weight() entries, none when others have it, too. NULL
+ * is fine. */
 void patref_gen_unref(struct patref_gen *gen);
 unsigned patref_gen_weight(const struct patref_gen *gen);
 unsigned patref_gen_size(const struct patref_gen *gen);

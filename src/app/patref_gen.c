@@ -235,6 +235,10 @@ unsigned patref_gen_weight(const struct patref_gen *gen)
 {
 	unsigned n = 0;
 
+	/* Of one that others have, too, nothing goes; and they may be changing it. */
+	if (gen != NULL && __atomic_load_n(&gen->refs, __ATOMIC_ACQUIRE) > 1)
+		return 0;
+
 	for (; gen != NULL; gen = gen->rest)
 		n += patref_gen_size(gen);
 	return n;
